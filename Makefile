@@ -1,0 +1,41 @@
+# Each target installs what it needs: `make demo` on a machine with python3, make and git is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install install-bench demo test check format bench clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"hpo needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}: call make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+install-bench: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+
+demo: install
+	$(BIN)/python -m studies.demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install-bench
+	$(BIN)/python -m benchmarks.throughput --quick
+	$(BIN)/python -m benchmarks.utilisation --quick
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
