@@ -1,0 +1,106 @@
+"""A leaderboard as a table: plain text for a terminal, HTML for a notebook.
+
+A value in parentheses is no result: the last report of a pruned, failed or running trial.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from html import escape
+from typing import TYPE_CHECKING
+
+from hpo.ranking import wording
+from trackers.states import RunState
+
+if TYPE_CHECKING:
+    from hpo.ranking.leaderboard import Ranking, Standing
+
+GAP = "  "
+LEFT = {"state", "model", "params"}
+
+
+def headline(ranking: Ranking) -> str:
+    """Return one line: the study, its goals, its trials."""
+    goals = zip(ranking.row.directions, ranking.metric_names, strict=True)
+    parts = [
+        wording.short(ranking.row.name, 60),
+        ", ".join(f"{direction} {wording.short(name, 30)}" for direction, name in goals),
+        wording.count(len(ranking), "trial"),
+    ]
+    counts = wording.states(Counter(standing.trial.state for standing in ranking))
+    return " · ".join(parts) + (f": {counts}" if counts else "")
+
+
+def results(standing: Standing, objectives: int) -> list[str]:
+    """Return the text of each objective's value."""
+    values = standing.trial.values
+    if standing.trial.state is RunState.COMPLETE and values is not None and len(values) == objectives:
+        return [wording.number(value) for value in values]
+    if objectives == 1 and standing.last_value is not None:
+        return [f"({wording.number(standing.last_value)})"]
+    return [wording.NONE] * objectives
+
+
+def cells(standing: Standing, objectives: int) -> list[str]:
+    """Return what a table shows of one trial, column by column."""
+    trial = standing.trial
+    return [
+        wording.NONE if standing.rank is None else str(standing.rank),
+        str(trial.number),
+        *results(standing, objectives),
+        str(standing.steps) if standing.steps else wording.NONE,
+        wording.seconds(standing.seconds),
+        wording.NONE if standing.cost is None else wording.number(standing.cost, 4),
+        trial.state.name + (f" ({standing.note})" if standing.note in ("infeasible", "NaN") else ""),
+        "yes" if standing.model else "no",
+        wording.params(trial.params),
+    ]
+
+
+def columns(ranking: Ranking) -> list[str]:
+    """Return the heads of the columns of ``cells``."""
+    names = [wording.short(name, 16) for name in ranking.metric_names]
+    return ["rank", "trial", *names, "steps", "time", "core-s", "state", "model", "params"]
+
+
+def text(ranking: Ranking, limit: int | None, width: int) -> str:
+    """Return the first *limit* trials as plain text, lines cut at *width* characters."""
+    heads = columns(ranking)
+    shown = ranking[:limit]
+    body = [heads, *(cells(standing, len(ranking.metric_names)) for standing in shown)]
+    widths = [max(len(line[column]) for line in body) for column in range(len(heads))]
+    lines = [headline(ranking)]
+    for line in body if shown else []:
+        padded = [
+            cell.ljust(wide) if head in LEFT else cell.rjust(wide)
+            for head, cell, wide in zip(heads, line, widths, strict=True)
+        ]
+        lines.append(wording.short(GAP.join(padded).rstrip(), width))
+    if len(ranking) > len(shown):
+        lines.append(f"… and {wording.count(len(ranking) - len(shown), 'more trial')}")
+    return "\n".join(lines)
+
+
+def html(ranking: Ranking, limit: int | None) -> str:
+    """Return the first *limit* trials as an HTML table with nothing but inline styles."""
+    style = "padding:2px 10px;text-align:{};white-space:nowrap"
+    heads = columns(ranking)
+    aligned = [style.format("left" if head in LEFT else "right") for head in heads]
+    shown = ranking[:limit]
+    lines = [
+        "<tr>" + "".join(f'<th style="{s}">{escape(h)}</th>' for h, s in zip(heads, aligned, strict=True)) + "</tr>"
+    ]
+    for standing in shown:
+        line = cells(standing, len(ranking.metric_names))
+        lines.append(
+            "<tr>" + "".join(f'<td style="{s}">{_cell(c)}</td>' for c, s in zip(line, aligned, strict=True)) + "</tr>"
+        )
+    more = len(ranking) - len(shown)
+    note = f"<p>… and {wording.count(more, 'more trial')}</p>" if more else ""
+    return f"<div><p>{escape(headline(ranking))}</p><table>{''.join(lines)}</table>{note}</div>"
+
+
+def _cell(content: str) -> str:
+    """Escape *content*; what was cut is in the tooltip."""
+    cut = wording.short(content, 80)
+    return escape(cut) if cut == content else f'<span title="{escape(content)}">{escape(cut)}</span>'

@@ -1,0 +1,94 @@
+"""How numbers, times and params are written in tables, for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from trackers.states import RunState
+
+NONE = "–"
+
+
+def number(value: float | None, digits: int = 5) -> str:
+    """Write *value* with *digits* significant digits, and an exponent only where it helps."""
+    if value is None:
+        return NONE
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    if float(value).is_integer() and abs(value) < 10**9:
+        return str(int(value))
+    size = abs(float(value))
+    if not 1e-4 <= size < 1e7:
+        mantissa, exponent = f"{value:.{max(0, digits - 2)}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{mantissa}e{int(exponent)}"
+    places = max(0, digits - 1 - math.floor(math.log10(size)))
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def seconds(value: float | None) -> str:
+    """Write a length of time given in seconds."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    if value < 59.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole / 86400:.1f} days"
+
+
+def param(value: Any) -> str:
+    """Write a param's value."""
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, str):
+        return plain(value)
+    return plain(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def params(values: Mapping[str, Any]) -> str:
+    """Write params on one line."""
+    return ", ".join(f"{plain(name)}={param(value)}" for name, value in values.items())
+
+
+def plain(text: str) -> str:
+    """Replace what would break a line or steer a terminal by a visible dot."""
+    return "".join(c if c.isprintable() else "·" for c in text)
+
+
+def short(text: str, length: int) -> str:
+    """Cut *text* to *length* characters, the last of them an ellipsis where something was cut."""
+    clean = plain(text)
+    return clean if len(clean) <= length else clean[: max(1, length - 1)].rstrip() + "…"
+
+
+def count(amount: int, noun: str, plural: str = "") -> str:
+    """Write an amount with its noun: ``1 trial``, ``2,000 trials``."""
+    return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"
+
+
+STATE_WORDS = {
+    RunState.COMPLETE: "completed",
+    RunState.PRUNED: "pruned",
+    RunState.FAIL: "failed",
+    RunState.RUNNING: "running",
+    RunState.WAITING: "waiting",
+}
+
+
+def states(counts: Mapping[RunState, int]) -> str:
+    """Write how many trials are in which state: ``22 completed, 36 pruned``."""
+    return ", ".join(f"{counts[state]:,} {word}" for state, word in STATE_WORDS.items() if counts.get(state))
