@@ -1,0 +1,1 @@
+"""The store's databases: SQLAlchemy Core, one noun a file, one writer thread a store."""

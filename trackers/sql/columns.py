@@ -1,0 +1,151 @@
+"""What the columns hold: text that is equal on every database, JSON, and numbers with their kind.
+
+PostgreSQL stores no NUL in text, and neither driver encodes a lone surrogate: both are escaped behind U+001A, which
+is escaped itself. No two databases agree on NaN: a number that is not finite has its *kind* beside it, and what it
+orders by in its own column (the largest and smallest double for the infinities, NULL for NaN).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from sqlalchemy import BigInteger, Double, Integer, SmallInteger, String, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from trackers.errors import InvalidValueError
+
+FINITE, NAN, PLUS_INF, MINUS_INF = 0, 1, 2, 3
+NONE, BOOL, INT, FLOAT, STR, JSON = 0, 1, 2, 3, 4, 5
+
+_LARGEST = 1.7976931348623157e308
+_EXACT = 2**53
+_ESCAPED = re.compile("[\x00\x1a\ud800-\udfff]")
+_ESCAPE = re.compile("\x1a(\x1a|u[0-9a-f]{4})")
+
+
+def escape(text: str) -> str:
+    """Return *text* as it is stored."""
+    if _ESCAPED.search(text) is None:
+        return text
+    return _ESCAPED.sub(lambda m: "\x1a\x1a" if m[0] == "\x1a" else f"\x1au{ord(m[0]):04x}", text)
+
+
+def unescape(text: str) -> str:
+    """Return the text that was stored as *text*."""
+    if "\x1a" not in text:
+        return text
+    return _ESCAPE.sub(lambda m: "\x1a" if m[1] == "\x1a" else chr(int(m[1][1:], 16)), text)
+
+
+def to_json(value: Any) -> str:
+    """Return *value* as JSON text (ASCII; NaN and the infinities as Python writes them).
+
+    Raises InvalidValueError for a value that JSON cannot hold.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InvalidValueError(f"a value of type {type(value).__name__} cannot be kept as JSON: {exc}") from exc
+
+
+def split_number(value: float) -> tuple[float | None, int]:
+    """Return what the number's column and the kind's column hold."""
+    value = float(value)
+    if math.isfinite(value):
+        return value, FINITE
+    if value != value:
+        return None, NAN
+    return (_LARGEST, PLUS_INF) if value > 0 else (-_LARGEST, MINUS_INF)
+
+
+def join_number(number: float | None, kind: int) -> float:
+    """Return the number that was stored as *number* and *kind*."""
+    if kind == FINITE and number is not None:
+        return number
+    if kind == PLUS_INF:
+        return math.inf
+    return -math.inf if kind == MINUS_INF else math.nan
+
+
+def split_param(value: Any) -> tuple[int, float | None, int, str | None]:
+    """Return the columns kind, number, number_kind and text of a param."""
+    if value is None:
+        return NONE, None, FINITE, None
+    if isinstance(value, bool):
+        return BOOL, float(value), FINITE, None
+    if isinstance(value, int):
+        if -_EXACT <= value <= _EXACT:
+            return INT, float(value), FINITE, None
+        number, number_kind = (
+            split_number(value) if abs(value) < 10**308 else split_number(math.copysign(math.inf, value))
+        )
+        return INT, number, number_kind, str(value)
+    if isinstance(value, float):
+        number, number_kind = split_number(value)
+        return FLOAT, number, number_kind, None
+    if isinstance(value, str):
+        return STR, None, FINITE, escape(str(value))
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return split_param(value.item())
+    return JSON, None, FINITE, to_json(value)
+
+
+def join_param(kind: int, number: float | None, number_kind: int, text: str | None) -> Any:
+    """Return the param that was stored in these columns."""
+    if kind == FLOAT:
+        return join_number(number, number_kind)
+    if kind == STR:
+        return unescape(text or "")
+    if kind == INT:
+        return int(text) if text is not None else int(number or 0)
+    if kind == BOOL:
+        return bool(number)
+    return None if kind == NONE else json.loads(text or "null")
+
+
+class Content(TypeDecorator[str]):
+    """Any text, NUL and lone surrogates included; compared byte by byte."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else escape(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else unescape(value)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value kept as text, since the databases' own types refuse NaN and the infinities."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else to_json(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def name_type(length: int = 250) -> String:
+    """Return the type of a bounded name, compared byte by byte (see ``trackers.names``)."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+Time = BigInteger()
+"""Microseconds since the epoch, UTC."""
+Number: Double[float] = Double()
+Kind = SmallInteger()
+Name = name_type()
+Uid = name_type(32)
+Digest = name_type(64)

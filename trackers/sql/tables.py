@@ -1,0 +1,468 @@
+"""Every table of the store.
+
+A study is an experiment with a row in ``studies``; a trial is a run with a number. ``studies`` holds only what is
+written often; its long texts lie in ``study_documents``, so that a commit never rewrites them. Ids come from
+``counters``. ``live_name`` is the name while the row lives and NULL after, so that a deleted name can be used again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    UniqueConstraint,
+    event,
+)
+
+from trackers.sql.columns import Content, Digest, Id, Json, Kind, Name, Number, Time, Uid, name_type
+
+PREFIX = "trackers_"
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+def _table(name: str, *items: Any, clustered: bool = False) -> Table:
+    """Make a table; *clustered*: SQLite keeps its rows in the primary key itself."""
+    return Table(PREFIX + name, metadata, *items, sqlite_with_rowid=not clustered)
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True, autoincrement=False)
+
+
+def _ref(name: str, target: str, *, key: bool = False, null: bool = False, cascade: bool = True) -> Column[Any]:
+    """Make a column that refers to the id of *target*, or to another of its columns (``"blobs.digest"``)."""
+    target = target if "." in target else f"{target}.id"
+    kind = Digest if target.endswith(".digest") else Uid if target.endswith(".uid") else Id
+    foreign = ForeignKey(PREFIX + target, ondelete="CASCADE" if cascade else None)
+    return Column(name, kind, foreign, primary_key=key, nullable=null, autoincrement=False)
+
+
+def _key(name: str, kind: Any) -> Column[Any]:
+    return Column(name, kind, primary_key=True, autoincrement=False, nullable=False)
+
+
+def _text(name: str, null: bool = False) -> Column[Any]:
+    return Column(name, Content, nullable=null)
+
+
+# --- the store ---------------------------------------------------------------------------------------------------
+
+store = _table(
+    "store",
+    _id(),
+    Column("uid", Uid, nullable=False),
+    Column("created_at", Time, nullable=False),
+    _text("artifact_root"),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+counters = _table("counters", _key("name", name_type(32)), Column("next", Id, nullable=False), clustered=True)
+
+# --- experiments and studies -------------------------------------------------------------------------------------
+
+experiments = _table(
+    "experiments",
+    _id(),
+    Column("uid", Uid, nullable=False, unique=True),
+    Column("name", Name, nullable=False),
+    Column("live_name", Name, unique=True),
+    Column("kind", name_type(16), nullable=False),
+    _text("description"),
+    Column("created_at", Time, nullable=False),
+    Column("deleted_at", Time),
+)
+
+experiment_tags = _table(
+    "experiment_tags",
+    _ref("experiment_id", "experiments", key=True),
+    _key("name", Name),
+    _text("value"),
+    clustered=True,
+)
+
+studies = _table(
+    "studies",
+    _ref("id", "experiments", key=True),
+    Column("mode", name_type(16), nullable=False),
+    Column("directions", Json, nullable=False),
+    Column("metric_names", Json, nullable=False),
+    Column("seed", Id, nullable=False),
+    Column("total_trials", Id),
+    Column("status", name_type(16), nullable=False),
+    _text("reason"),
+    Column("started_at", Time),
+    Column("ended_at", Time),
+    Column("last_seq", Id, nullable=False),
+    Column("epoch", Id, nullable=False),
+    Column("renewals", Id, nullable=False),
+    _text("owner_user", null=True),
+    _text("owner_host", null=True),
+    Column("owner_pid", Id),
+    Column("owner_started", Number),
+    Column("owner_since", Time),
+    Column("owner_ended", Time),
+)
+
+study_documents = _table(
+    "study_documents",
+    _ref("study_id", "studies", key=True),
+    _key("name", name_type(32)),
+    Column("content", Json, nullable=False),
+)
+"""The long texts of a study: ``space``, ``settings``, ``code``, ``environment``, ``workers``."""
+
+study_attrs = _table(
+    "study_attrs",
+    _ref("study_id", "studies", key=True),
+    _key("scope", name_type(8)),
+    _key("name", Name),
+    Column("value", Json, nullable=False),
+)
+
+distributions = _table(
+    "distributions",
+    _ref("study_id", "studies", key=True),
+    _key("name", Name),
+    Column("spec", Json, nullable=False),
+)
+
+events = _table(
+    "events",
+    _ref("study_id", "studies", key=True),
+    _key("seq", Id),
+    Column("kind", name_type(32), nullable=False),
+    Column("number", Id),
+    Column("data", Json, nullable=False),
+    Column("time", Time, nullable=False),
+    clustered=True,
+)
+
+commands = _table(
+    "commands",
+    _id(),
+    _ref("study_id", "studies"),
+    Column("token", name_type(64), nullable=False, unique=True),
+    Column("kind", name_type(32), nullable=False),
+    Column("args", Json, nullable=False),
+    _text("author"),
+    Column("created_at", Time, nullable=False),
+    Column("answered_at", Time),
+    Column("answer", Json),
+    Index(None, "study_id", "answered_at"),
+)
+
+# --- runs --------------------------------------------------------------------------------------------------------
+
+runs = _table(
+    "runs",
+    _id(),
+    Column("uid", Uid, nullable=False, unique=True),
+    _ref("experiment_id", "experiments"),
+    Column("number", Id),
+    _ref("parent_id", "runs", null=True),
+    Column("name", Name, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    _text("user"),
+    _text("host"),
+    Column("created_at", Time, nullable=False),
+    Column("started_at", Time),
+    Column("ended_at", Time),
+    Column("archived_at", Time),
+    UniqueConstraint("experiment_id", "number"),
+    Index(None, "parent_id"),
+)
+
+attempts = _table(
+    "attempts",
+    _ref("run_id", "runs", key=True),
+    _key("number", Integer),
+    _text("worker"),
+    _text("host"),
+    Column("pid", Id, nullable=False),
+    Column("started_at", Time),
+    Column("ended_at", Time),
+    Column("outcome", name_type(16)),
+    _text("reason"),
+    Column("counts", Boolean, nullable=False),
+    Column("cpus", Number, nullable=False),
+    Column("gpus", Number, nullable=False),
+    clustered=True,
+)
+
+params = _table(
+    "params",
+    _ref("run_id", "runs", key=True),
+    _key("name", Name),
+    Column("position", Id, nullable=False),
+    Column("kind", Kind, nullable=False),
+    Column("number", Number),
+    Column("number_kind", Kind, nullable=False),
+    _text("text", null=True),
+    clustered=True,
+)
+"""*position* orders a run's params as they became known; the rest is ``columns.split_param``."""
+
+results = _table(
+    "results",
+    _ref("run_id", "runs", key=True),
+    _key("objective", Integer),
+    Column("value", Number),
+    Column("kind", Kind, nullable=False),
+    clustered=True,
+)
+
+series = _table(
+    "series",
+    _id(),
+    _ref("run_id", "runs"),
+    Column("key", Name, nullable=False),
+    Column("context", Name, nullable=False),
+    Column("count", Id, nullable=False),
+    Column("last", Number),
+    Column("last_kind", Kind, nullable=False),
+    Column("last_step", Id, nullable=False),
+    Column("last_attempt", Integer, nullable=False),
+    Column("last_time", Time, nullable=False),
+    Column("min", Number),
+    Column("max", Number),
+    UniqueConstraint("run_id", "key", "context"),
+)
+"""What is kept of each metric series besides its points; *last* is that of the newest attempt's largest step.
+
+*min* and *max* hold the largest double for an infinity, and NULL while every point was NaN.
+"""
+
+points = _table(
+    "points",
+    _ref("series_id", "series", key=True),
+    _key("ordinal", Id),
+    Column("step", Id, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("time", Time, nullable=False),
+    Column("value", Number),
+    Column("kind", Kind, nullable=False),
+    clustered=True,
+)
+
+tags = _table("tags", _ref("run_id", "runs", key=True), _key("name", Name), _text("value"), clustered=True)
+
+attrs = _table(
+    "attrs",
+    _ref("run_id", "runs", key=True),
+    _key("scope", name_type(8)),
+    _key("name", Name),
+    Column("value", Json, nullable=False),
+)
+
+run_documents = _table(
+    "run_documents",
+    _ref("run_id", "runs", key=True),
+    _key("name", name_type(32)),
+    Column("content", Json, nullable=False),
+)
+"""The long texts of a run: ``code``, ``environment``."""
+
+errors = _table(
+    "errors",
+    _ref("run_id", "runs", key=True),
+    _text("type", null=True),
+    _text("message", null=True),
+    _text("traceback", null=True),
+)
+
+logs = _table("logs", _ref("run_id", "runs", key=True), _key("attempt", Integer), _text("text"))
+
+datasets = _table(
+    "datasets",
+    _id(),
+    Column("name", Name, nullable=False),
+    Column("digest", Digest, nullable=False),
+    Column("rows", Id),
+    Column("schema", Json),
+    _text("source"),
+    UniqueConstraint("name", "digest"),
+)
+
+inputs = _table(
+    "inputs",
+    _ref("run_id", "runs", key=True),
+    _ref("dataset_id", "datasets", key=True, cascade=False),
+    _key("role", name_type(64)),
+    Index(None, "dataset_id"),
+    clustered=True,
+)
+
+# --- files and models --------------------------------------------------------------------------------------------
+
+blobs = _table(
+    "blobs",
+    _key("digest", Digest),
+    Column("size", Id, nullable=False),
+    Column("created_at", Time, nullable=False),
+    clustered=True,
+)
+
+artifacts = _table(
+    "artifacts",
+    _ref("run_id", "runs", key=True),
+    _key("name", name_type(1000)),
+    _ref("digest", "blobs.digest", cascade=False),
+    Column("created_at", Time, nullable=False),
+    Index(None, "digest"),
+    clustered=True,
+)
+
+checkpoints = _table(
+    "checkpoints",
+    _ref("run_id", "runs", key=True),
+    _ref("digest", "blobs.digest", cascade=False),
+    Column("step", Id),
+    Column("created_at", Time, nullable=False),
+    Index(None, "digest"),
+)
+
+models = _table(
+    "models",
+    _key("uid", Uid),
+    _ref("run_id", "runs"),
+    Column("name", Name, nullable=False),
+    Column("flavor", name_type(64), nullable=False),
+    Column("manifest", Json),
+    Column("size", Id, nullable=False),
+    Column("step", Id),
+    Column("value", Number),
+    Column("value_kind", Kind, nullable=False),
+    _text("why_not", null=True),
+    Column("created_at", Time, nullable=False),
+    Column("replaced_at", Time),
+    Column("deleted_at", Time),
+    _text("deleted_why"),
+    Index(None, "run_id", "name"),
+)
+"""Models that runs saved, or the sentence that says why there is none. The current one of a run and name has no
+*replaced_at*; a replaced one stays only while a registered version needs it. *value* NULL with *value_kind* 0: none."""
+
+model_files = _table(
+    "model_files",
+    _ref("model_uid", "models.uid", key=True),
+    _key("name", name_type(1000)),
+    _ref("digest", "blobs.digest", cascade=False),
+    Index(None, "digest"),
+    clustered=True,
+)
+
+# --- the registry ------------------------------------------------------------------------------------------------
+
+registered_models = _table(
+    "registered_models",
+    _id(),
+    Column("name", Name, nullable=False, unique=True),
+    _text("description"),
+    Column("created_at", Time, nullable=False),
+)
+
+registered_model_tags = _table(
+    "registered_model_tags",
+    _ref("model_id", "registered_models", key=True),
+    _key("name", Name),
+    _text("value"),
+)
+
+model_versions = _table(
+    "model_versions",
+    _ref("model_id", "registered_models", key=True),
+    _key("version", Integer),
+    _ref("model_uid", "models.uid", cascade=False),
+    Column("run_id", Id),
+    _text("source"),
+    _text("description"),
+    Column("metrics", Json, nullable=False),
+    Column("lineage", Json, nullable=False),
+    Column("created_at", Time, nullable=False),
+    _text("created_by"),
+    UniqueConstraint("model_id", "model_uid"),
+    Index(None, "model_uid"),
+)
+
+model_version_tags = _table(
+    "model_version_tags",
+    _key("model_id", Id),
+    _key("version", Integer),
+    _key("name", Name),
+    _text("value"),
+    ForeignKeyConstraint(
+        ["model_id", "version"],
+        [model_versions.c.model_id, model_versions.c.version],
+        ondelete="CASCADE",
+    ),
+)
+
+aliases = _table(
+    "aliases",
+    _key("model_id", Id),
+    _key("alias", Name),
+    Column("version", Integer, nullable=False),
+    ForeignKeyConstraint(["model_id", "version"], [model_versions.c.model_id, model_versions.c.version]),
+    Index(None, "model_id", "version"),
+)
+
+registry_history = _table(
+    "registry_history",
+    _id(),
+    Column("name", Name, nullable=False),
+    Column("action", name_type(32), nullable=False),
+    Column("alias", Name),
+    Column("old_version", Integer),
+    Column("new_version", Integer),
+    _text("actor"),
+    _text("host"),
+    _text("reason"),
+    Column("time", Time, nullable=False),
+    Column("details", Json, nullable=False),
+    Index(None, "name", "id"),
+)
+"""Who moved what, when and why: triggers refuse to change or delete a line."""
+
+REFUSAL = "the history of the registry is append-only"
+
+
+def _after_creating_history(dialect: str, statement: str) -> None:
+    ddl = DDL(statement).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
+    event.listen(registry_history, "after_create", ddl)
+
+
+for _action in ("UPDATE", "DELETE"):
+    _after_creating_history(
+        "sqlite",
+        f"CREATE TRIGGER {PREFIX}registry_history_no_{_action.lower()} BEFORE {_action} ON {PREFIX}registry_history "
+        f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END",
+    )
+_after_creating_history(
+    "postgresql",
+    f"CREATE FUNCTION {PREFIX}refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION '{REFUSAL}'; END$$",
+)
+_after_creating_history(
+    "postgresql",
+    f"CREATE TRIGGER {PREFIX}registry_history_append_only BEFORE UPDATE OR DELETE OR TRUNCATE "
+    f"ON {PREFIX}registry_history FOR EACH STATEMENT EXECUTE FUNCTION {PREFIX}refuse()",
+)
