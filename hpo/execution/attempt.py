@@ -1,0 +1,110 @@
+"""One attempt of one trial: call the objective, and turn whatever comes out of it into an outcome."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hpo.errors import TrialPruned, TrialStopped
+from hpo.execution.capture import recording
+from hpo.execution.messages import News, Outcome
+from hpo.trial import Trial
+from trackers.active import reset_active, set_active
+from trackers.states import RunState
+
+Objective = Callable[..., Any]
+
+
+def run_attempt(
+    trial: Trial,
+    objective: Objective,
+    args: Mapping[str, Any],
+    news: Callable[[Trial], News],
+    retry_on: tuple[str, ...] = (),
+) -> Outcome:
+    """Run *objective* on *trial*; *news* collects what is unsent when it ends. Never raises an ``Exception``."""
+    started = time.time_ns() // 1000
+    token = set_active(trial)
+    try:
+        with recording() as tail:
+            verdict = _call(trial, objective, args, retry_on)
+    finally:
+        reset_active(token)
+    ended = time.time_ns() // 1000
+    return Outcome(news=news(trial), started=started, ended=ended, log=tail.text(), **verdict)
+
+
+def _call(trial: Trial, objective: Objective, args: Mapping[str, Any], retry_on: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        result = objective(trial, **args)
+    except (TrialStopped, KeyboardInterrupt):
+        return {"state": None}
+    except Exception as exc:  # noqa: BLE001 - the objective's failure costs one trial
+        return {"state": RunState.PRUNED} if is_pruned(exc) else _failure(exc, retry_on)
+    except SystemExit as exc:
+        return _failure(exc, retry_on)
+    return check_result(result, trial.facts.metric_names)
+
+
+def is_pruned(exc: BaseException) -> bool:
+    """Tell whether *exc* means "this trial is hopeless": ours, or Optuna's where Optuna is loaded."""
+    if isinstance(exc, TrialPruned):
+        return True
+    optuna = sys.modules.get("optuna")
+    foreign = getattr(optuna, "TrialPruned", None)
+    return foreign is not None and isinstance(exc, foreign)
+
+
+def _failure(exc: BaseException, retry_on: tuple[str, ...]) -> dict[str, Any]:
+    names = {c.__name__ for c in type(exc).__mro__} | {f"{c.__module__}.{c.__qualname__}" for c in type(exc).__mro__}
+    return {
+        "state": RunState.FAIL,
+        "error_type": type(exc).__name__,
+        "error": f"{type(exc).__name__}: {exc}",
+        "traceback": _own_traceback(exc),
+        "retryable": not names.isdisjoint(retry_on),
+    }
+
+
+def _own_traceback(exc: BaseException) -> str:
+    """Format the traceback without the frames of this file: a person looks for their own."""
+    tb = exc.__traceback__
+    while tb is not None and os.path.dirname(tb.tb_frame.f_code.co_filename) == os.path.dirname(__file__):
+        tb = tb.tb_next
+    return "".join(traceback.format_exception(type(exc), exc, tb))
+
+
+def check_result(result: Any, metric_names: tuple[str, ...]) -> dict[str, Any]:
+    """Turn what an objective returned into a state, values, or a sentence that says what is wrong with it."""
+    wanted = len(metric_names)
+    several = isinstance(result, list | tuple)
+    given = list(result) if several else [result]
+    if result is None:
+        return _wrong("the objective returned None: return a float" + _each(wanted))
+    if len(given) != wanted:
+        has = f"{len(given)} values" if several else "one value"
+        return _wrong(f"the objective returned {has}, and the study has {wanted} objective{'s' * (wanted > 1)}")
+    values = []
+    for name, value in zip(metric_names, given, strict=True):
+        if isinstance(value, str | bytes):
+            return _wrong(f"the objective returned text ({value!r:.60}) for {name!r}: return a float")
+        try:
+            values.append(float(value))
+        except (TypeError, ValueError):
+            return _wrong(f"the objective returned a {type(value).__name__} for {name!r}: return a float")
+    nan = [n for n, v in zip(metric_names, values, strict=True) if v != v]
+    if nan:
+        return _wrong(f"the objective returned NaN for {', '.join(map(repr, nan))}: the trial has no result")
+    return {"state": RunState.COMPLETE, "values": tuple(values)}
+
+
+def _each(wanted: int) -> str:
+    return f" for each of the {wanted} objectives" if wanted > 1 else ""
+
+
+def _wrong(sentence: str) -> dict[str, Any]:
+    return {"state": RunState.FAIL, "error_type": "ResultError", "error": sentence}

@@ -1,0 +1,174 @@
+"""What workers and the manager say to each other. Everything pickles; nothing here imports Ray or a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hpo.distribution import Spec
+from hpo.trial import Assignment, StudyFacts, Verdict
+from trackers.changes import Change
+from trackers.states import RunState
+
+Reports = tuple[tuple[int, float, int], ...]
+"""Reports of one attempt: ``(step, value, microseconds since the epoch)``."""
+
+
+class Rule(Protocol):
+    """A pruner's thresholds at one moment, for a worker to decide with; see ``hpo.sampling.rules``."""
+
+    version: int
+
+    def decide(self, reports: Sequence[tuple[int, float]]) -> bool:
+        """Tell whether the trial with these reports so far is hopeless."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What an attempt produced since it was last heard of.
+
+    *rules* has, for each report, the version of the thresholds a worker decided it with (-1: not decided there).
+    """
+
+    number: int
+    attempt: int
+    reports: Reports = ()
+    rules: tuple[int, ...] = ()
+    records: tuple[Change, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    specs: Mapping[str, Spec] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended. *state* None: it was given back. Times in microseconds since the epoch, UTC."""
+
+    news: News
+    state: RunState | None
+    started: int
+    ended: int
+    values: tuple[float, ...] | None = None
+    error_type: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    retryable: bool = False
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A worker is up."""
+
+    worker: str
+    host: str
+    pid: int
+    slots: int = 1
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A worker brings results and wants up to *want* trials."""
+
+    worker: str
+    want: int
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A running attempt reports; *ask*: it waits for the pruner's opinion of its last report."""
+
+    worker: str
+    news: News
+    ask: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Suggest:
+    """A running attempt needs a value that its dispatch did not carry."""
+
+    worker: str
+    number: int
+    attempt: int
+    name: str
+    spec: Spec
+
+
+@dataclass(frozen=True, slots=True)
+class StopStudy:
+    """An objective called ``study.stop()``."""
+
+    worker: str
+
+
+Message = Join | Pull | Report | Suggest | StopStudy
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The answer to a pull. *exit*: there is nothing left to do."""
+
+    trials: tuple[Assignment, ...] = ()
+    rule: Rule | None = None
+    exit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to a report."""
+
+    verdict: Verdict
+    rule: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """The answer to a suggest; *error* is a sentence where there is no value."""
+
+    value: Any = None
+    error: str | None = None
+
+
+Reply = Callable[[Any], None]
+"""Takes the answer to one message; called once, from the manager's thread."""
+
+
+class Link(Protocol):
+    """A worker's way to its manager.
+
+    ``send`` blocks until the answer is there: Welcome facts for Join, Work for Pull, Answered for Report, Suggested
+    for Suggest, None for StopStudy. Called from any thread of the worker. Raises ManagerGone where there is no
+    manager any more, or none that answers.
+    """
+
+    def send(self, message: Message) -> Any:
+        """Send *message* and return its answer."""
+
+
+class ManagerGone(Exception):
+    """The manager does not answer any more: the worker exits."""
+
+
+__all__ = [
+    "Answered",
+    "Assignment",
+    "Join",
+    "Link",
+    "ManagerGone",
+    "Message",
+    "News",
+    "Outcome",
+    "Pull",
+    "Reply",
+    "Report",
+    "Reports",
+    "Rule",
+    "StopStudy",
+    "StudyFacts",
+    "Suggest",
+    "Suggested",
+    "Verdict",
+    "Work",
+]

@@ -1,0 +1,188 @@
+"""A worker: joins, pulls trials, runs them, brings their results. The same loop for every executor."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.distribution import Spec
+from hpo.errors import UserError
+from hpo.execution.attempt import Objective, run_attempt
+from hpo.execution.messages import (
+    Answered,
+    Join,
+    Link,
+    News,
+    Outcome,
+    Pull,
+    Report,
+    Rule,
+    StopStudy,
+    StudyFacts,
+    Suggest,
+    Suggested,
+    Work,
+)
+from hpo.trial import Assignment, Trial, Verdict
+
+FRESH = 0.02
+"""Seconds for which a worker decides with the thresholds it has; an objective with slower steps asks each time."""
+
+HOLD = 0.03
+"""Seconds for which finished trials may wait for company before they are sent."""
+
+MOST = 16
+"""Trials a worker holds at once, when they are very short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every trial of a study shares: the objective, its further arguments, and what is tried again."""
+
+    objective: Objective
+    args: Mapping[str, Any] = field(default_factory=dict)
+    retry_on: tuple[str, ...] = ()
+
+
+class WorkerChannel:
+    """One slot's way to the manager: decides itself while its thresholds are fresh, asks when they are not."""
+
+    def __init__(self, name: str, link: Link) -> None:
+        self.name, self._link = name, link
+        self.rule: Rule | None = None
+        self.heard = time.monotonic()
+        self.finished: list[Outcome] = []
+        self._sent = 0
+        self._rules: list[int] = []
+        self._verdict: tuple[int, Verdict] | None = None
+
+    def begin(self) -> None:
+        """Forget the last trial."""
+        self._sent, self._rules, self._verdict = 0, [], None
+
+    # ---- the trial's side (hpo.trial.Channel)
+
+    def reported(self, trial: Trial) -> Verdict:
+        """Take notice of a report: keep it while thresholds are fresh, send it (and learn the verdict) when not."""
+        if self.rule is not None and time.monotonic() - self.heard < FRESH:
+            self._rules.append(-1)
+            self._verdict = None
+            return Verdict.CONTINUE
+        return self._ask(trial)
+
+    def judged(self, trial: Trial) -> Verdict:
+        """Say whether the trial is hopeless as of its last report."""
+        last = len(trial.reports)
+        if self._verdict is not None and self._verdict[0] == last:
+            return self._verdict[1]
+        if self.rule is None:
+            return self._ask(trial)
+        hopeless = self.rule.decide([(step, value) for step, value, _ in trial.reports])
+        self._rules[-1] = self.rule.version
+        self._verdict = (last, Verdict.PRUNE if hopeless else Verdict.CONTINUE)
+        return self._verdict[1]
+
+    def suggest(self, trial: Trial, name: str, spec: Spec) -> Any:
+        """Ask the manager for the value of a param."""
+        answer: Suggested = self._link.send(Suggest(self.name, trial.number, trial.attempt, name, spec))
+        self.heard = time.monotonic()
+        if answer.error is not None:
+            raise UserError(answer.error)
+        return answer.value
+
+    def flush(self, trial: Trial) -> Verdict:
+        """Send everything that is new."""
+        return self._send(trial, ask=False)
+
+    def stop_study(self) -> None:
+        """Ask that no more trials start."""
+        self._link.send(StopStudy(self.name))
+
+    # ---- what goes over the link
+
+    def _ask(self, trial: Trial) -> Verdict:
+        while len(self._rules) < len(trial.reports):
+            self._rules.append(-1)
+        verdict = self._send(trial, ask=True)
+        self._verdict = (len(trial.reports), verdict)
+        return verdict
+
+    def _send(self, trial: Trial, ask: bool) -> Verdict:
+        answer: Answered = self._link.send(Report(self.name, self.news(trial), ask))
+        self.heard = time.monotonic()
+        self.rule = answer.rule if answer.rule is not None else self.rule
+        return answer.verdict
+
+    def news(self, trial: Trial) -> News:
+        """Collect what *trial* produced since the last time."""
+        reports, rules = tuple(trial.reports[self._sent :]), tuple(self._rules[self._sent :])
+        records, params = tuple(trial.records), dict(trial.new_params)
+        self._sent = len(trial.reports)
+        trial.records, trial.new_params = [], {}
+        specs = {name: trial.specs[name] for name in params}
+        return News(trial.number, trial.attempt, reports, rules, records, params, specs)
+
+
+class Slot:
+    """One trial at a time: the loop of pulling, running and bringing back."""
+
+    def __init__(self, name: str, job: Job, link: Link, facts: StudyFacts) -> None:
+        self.name, self.job, self.facts = name, job, facts
+        self._link = link
+        self._channel = WorkerChannel(name, link)
+        self._queue: deque[Assignment] = deque()
+        self._seconds = 1.0
+
+    def run(self) -> None:
+        """Work until there is nothing left. Raises ManagerGone."""
+        outcomes: list[Outcome] = []
+        since = time.monotonic()
+        while True:
+            if not self._queue or time.monotonic() - since > HOLD:
+                work: Work = self._link.send(Pull(self.name, self._want(), tuple(outcomes)))
+                since = self._channel.heard = time.monotonic()
+                outcomes = []
+                self._channel.rule = work.rule if work.rule is not None else self._channel.rule
+                self._queue.extend(work.trials)
+                if work.exit and not self._queue:
+                    return
+                if not self._queue:
+                    continue
+            outcomes.append(self._run(self._queue.popleft()))
+
+    def _want(self) -> int:
+        """Return how many trials to hold: as many as take about 20 ms, so that short ones share a message."""
+        return max(1, min(MOST, int(0.02 / self._seconds))) - len(self._queue)
+
+    def _run(self, assignment: Assignment) -> Outcome:
+        begun = time.monotonic()
+        self._channel.begin()
+        trial = Trial(assignment, self.facts, self._channel)
+        outcome = run_attempt(trial, self.job.objective, self.job.args, self._channel.news, self.job.retry_on)
+        self._seconds += 0.3 * (max(time.monotonic() - begun, 1e-4) - self._seconds)
+        if time.monotonic() - begun > 0.25:
+            self._seconds = max(self._seconds, 0.25)
+        return outcome
+
+
+def join(worker: str, link: Link, slots: int, error: str | None = None) -> StudyFacts:
+    """Say that this process is up (or, with *error*, that it cannot work); return what it needs to know."""
+    facts: StudyFacts = link.send(Join(worker, socket.gethostname(), os.getpid(), slots, error))
+    return facts
+
+
+def work(worker: str, job: Job, link: Link, facts: StudyFacts, slots: int = 1) -> None:
+    """Run *slots* slots until there is nothing left: the first in this thread, others in threads of their own."""
+    names = [worker if slots == 1 else f"{worker}.{i}" for i in range(slots)]
+    others = [threading.Thread(target=Slot(n, job, link, facts).run, name=n, daemon=True) for n in names[1:]]
+    for thread in others:
+        thread.start()
+    Slot(names[0], job, link, facts).run()
+    for thread in others:
+        thread.join()

@@ -1,0 +1,180 @@
+"""What a trial logs besides its reports: kept as the store's own records until the next message takes them along."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.errors import ResultError, UserError
+from trackers.changes import (
+    ArtifactsLogged,
+    AttrsSet,
+    Change,
+    CheckpointSaved,
+    InputLogged,
+    ModelLogged,
+    PointsLogged,
+    TagsSet,
+)
+
+if TYPE_CHECKING:
+    from trackers.artifacts import ArtifactStore
+
+
+class Logbook:
+    """The logging half of a trial. Not thread-safe: one objective, one thread."""
+
+    def __init__(self, run_id: int, attempt: int, artifacts: str | None) -> None:
+        self.run_id = run_id
+        self.records: list[Change] = []
+        self._attempt = attempt
+        self._root = artifacts
+        self._store: ArtifactStore | None = None
+        self._steps_of: dict[tuple[str, str], int] = {}
+        self._constraints: dict[str, float] = {}
+
+    @staticmethod
+    def now() -> int:
+        """Microseconds since the epoch, UTC."""
+        return time.time_ns() // 1000
+
+    def metric_logged(self, key: str, value: float, step: int | None) -> bool:
+        """Tell whether the metric was taken otherwise; a trial takes its objective's series as reports."""
+        return False
+
+    # ---- metrics, attributes, tags
+
+    def log_metric(self, key: str, value: float, step: int | None = None, context: str = "") -> None:
+        """Log one value of a metric; *step* None continues the series."""
+        self.log_metrics({key: value}, step=step, context=context)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None, context: str = "") -> None:
+        """Log values of several metrics at one *step* (None continues each series); *context* such as ``"train"``."""
+        now = self.now()
+        for key, value in metrics.items():
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                raise ResultError(f"metric {key!r} takes a float, not {type(value).__name__}") from None
+            if not context and self.metric_logged(key, number, step):
+                continue
+            at = self._steps_of.get((key, context), -1) + 1 if step is None else int(step)
+            self._steps_of[key, context] = at
+            self.records.append(PointsLogged(self.run_id, key, ((at, self._attempt, now, number),), context))
+
+    def log_param(self, key: str, value: Any) -> None:
+        """Log a param that was not searched over; it is kept as a tag named ``param.KEY``."""
+        self.log_params({key: value})
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log params that were not searched over; they are kept as tags named ``param.KEY``."""
+        self.set_tags({f"param.{k}": v for k, v in params.items()})
+
+    def set_attr(self, scope: str, key: str, value: Any) -> None:
+        """Set an attribute; *value* must be JSON."""
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as exc:
+            raise UserError(f"attribute {key!r} is not JSON ({exc}): use numbers, text, lists and mappings") from None
+        self.records.append(AttrsSet(self.run_id, scope, {key: value}))
+
+    def set_tag(self, key: str, value: Any) -> None:
+        """Set a tag."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set several tags."""
+        self.records.append(TagsSet(self.run_id, {str(k): str(v) for k, v in tags.items()}))
+
+    # ---- files
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artifact store; UserError in a trial that is not recorded."""
+        if self._store is None:
+            if self._root is None:
+                raise UserError("this trial is not recorded: it has no artifact store")
+            from trackers.artifacts import ArtifactStore
+
+            self._store = ArtifactStore(self._root)
+        return self._store
+
+    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        """Keep the file at *path* under *name* (default: the file's own)."""
+        if self._root is None:
+            return
+        file = Path(path)
+        if not file.is_file():
+            raise UserError(f"there is no file at {file}")
+        self._file_logged(name or file.name, self.artifacts.put_file(file))
+
+    def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None) -> None:
+        """Keep every file below *folder*, under *name* (default: none) and its path in the folder."""
+        root = Path(folder)
+        if not root.is_dir():
+            raise UserError(f"there is no folder at {root}")
+        for file in sorted(p for p in root.rglob("*") if p.is_file()):
+            below = file.relative_to(root).as_posix()
+            self.log_artifact(file, f"{name}/{below}" if name else below)
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep *text* as the file *name*."""
+        if self._root is not None:
+            self._file_logged(name, self.artifacts.put_bytes(text.encode()))
+
+    def log_dict(self, value: Mapping[str, Any], name: str) -> None:
+        """Keep a mapping as the JSON file *name*."""
+        self.log_text(json.dumps(value, indent=2, default=str), name)
+
+    def _file_logged(self, name: str, stored: tuple[str, int]) -> None:
+        from trackers.artifacts import check_name
+
+        self.records.append(ArtifactsLogged(self.run_id, self.now(), {check_name(name): stored}))
+
+    def log_input(self, data: Any, name: str = "data", role: str = "train", source: str = "") -> None:
+        """Record which *data* (arrays, data frames, files, lists) the trial read, by its content's digest."""
+        from trackers.capture import data_digest
+
+        digest, rows, schema = data_digest(data)
+        self.records.append(InputLogged(self.run_id, name, digest, role, rows, schema, source))
+
+    # ---- models and checkpoints
+
+    def pack_model(self, model: Any, name: str, last: tuple[int, float, int] | None, options: Mapping[str, Any]) -> bool:
+        """Save a model's files and record it, or record why not."""
+        if self._root is None:
+            return False
+        from trackers.models import pack
+
+        step, value = (None, None) if last is None else (last[0], last[1])
+        try:
+            manifest, files = pack(model, self.artifacts, **options)
+        except Exception as exc:  # noqa: BLE001 - an hour's training is worth more than its model's file
+            why = f"{type(exc).__name__}: {exc}"
+            self.records.append(ModelLogged(self.run_id, self.now(), name=name, step=step, value=value, why_not=why))
+            return False
+        self.records = [r for r in self.records if not (isinstance(r, ModelLogged) and r.name == name)]
+        self.records.append(
+            ModelLogged(self.run_id, self.now(), os.urandom(16).hex(), name, manifest, files, step, value)
+        )
+        return True
+
+    def pack_checkpoint(self, state: Any, step: int | None) -> None:
+        """Save a checkpoint's file and record it."""
+        if self._root is None:
+            return
+        import cloudpickle
+
+        digest, size = self.artifacts.put_bytes(cloudpickle.dumps(state))
+        self.records = [r for r in self.records if not isinstance(r, CheckpointSaved)]
+        self.records.append(CheckpointSaved(self.run_id, self.now(), digest, size, step))
+
+    def unpack_checkpoint(self, digest: str) -> Any:
+        """Load a checkpoint: the study's own file, named by the service and verified by its digest."""
+        import cloudpickle
+
+        return cloudpickle.loads(self.artifacts.read(digest))

@@ -1,0 +1,455 @@
+"""The loop that joins engine, sampling, execution and store. One thread; everything reaches it through its inbox.
+
+    worker ──message──> inbox ──> engine (what to do) ──> sampler, pruner ──> reply ──> worker
+                          ^                        └────> scribe ──> store's writer (one transaction)
+                          └──────── committed: counted, learned from, shown, models tidied, callbacks called
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hpo import engine as eng
+from hpo.errors import SpaceExhausted, UserError
+from hpo.execution.messages import (
+    Answered,
+    Join,
+    Message,
+    Outcome,
+    Pull,
+    Reply,
+    Report,
+    StopStudy,
+    Suggest,
+    Suggested,
+    Work,
+)
+from hpo.execution.port import Executor
+from hpo.manager.commands import Commands
+from hpo.manager.ledger import Ledger
+from hpo.manager.live import Tally
+from hpo.manager.pulse import Pulse
+from hpo.manager.scribe import Scribe
+from hpo.progress import Progress
+from hpo.trial import Assignment, StudyFacts, Verdict
+from trackers.changes import StudyChanged
+from trackers.states import RunState
+
+if TYPE_CHECKING:
+    from hpo.sampling import Pruner, Sampler
+    from trackers.store import StudyLease
+    from trackers.values import Command, Trial
+
+Done = Callable[[int], None]
+"""Called with the number of a finished trial, on the manager's thread, after its commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a manager runs a study with.
+
+    *workers* is how many slots are wanted (0: inline). *done* are called after each commit of a finished trial;
+    *keeper* says which models to drop. *settings* are written to the study's row.
+    """
+
+    facts: StudyFacts
+    limits: eng.Limits
+    workers: int = 0
+    cpus: float = 1.0
+    gpus: float = 0.0
+    done: Sequence[Done] = ()
+    keeper: Any = None
+    changes: StudyChanged = field(default_factory=StudyChanged)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run of a manager ended. *status* is ``"complete"``, ``"stopped"`` or ``"failed"``."""
+
+    status: str
+    reason: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Process:
+    """A worker's process and its slots."""
+
+    name: str
+    host: str
+    pid: int
+    slots: list[str]
+    joined: bool = True
+
+
+class Manager:
+    """Runs one managed study until it ends. ``post``, ``gone``, ``stop`` and ``progress`` may be called by any thread.
+
+    *trials* are the stored ones, in number order; *new_id* hands out ``(run id, uid)``; *sweep* deletes files that
+    nothing refers to any more, by their digests.
+    """
+
+    def __init__(
+        self,
+        lease: StudyLease,
+        plan: Plan,
+        sampler: Sampler,
+        pruner: Pruner,
+        executor: Executor,
+        trials: Sequence[Trial] = (),
+        *,
+        new_id: Callable[[], tuple[int, str]],
+        sweep: Callable[[set[str]], None] = lambda digests: None,
+    ) -> None:
+        self.plan, self.sampler, self.pruner, self.executor = plan, sampler, pruner, executor
+        self.engine = eng.Engine(plan.limits)
+        self.tally = Tally(plan.facts.directions)
+        self.summary: Summary | None = None
+        self.failure: BaseException | None = None
+        self.sequential = plan.workers == 0
+        self._lease = lease
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._scribe = Scribe(lease, self._landed)
+        self._ledger = Ledger(plan, self._scribe, sampler, pruner, new_id)
+        self._commands = Commands(self._scribe, self._enqueue, self._ask_stop, self._budget)
+        self._sweep = sweep
+        self._pulse = Pulse(lease, self._on_commands, self._on_fenced)
+        self._processes: dict[str, _Process] = {}
+        self._parked: dict[str, Reply] = {}
+        self._hand: dict[str, list[Assignment]] = {}
+        self._deferred: list[Pull] = []
+        self._results: dict[int, Outcome] = {}
+        self._ending: eng.End | None = None
+        self._next_tick = 0.0
+        self._seen_failure = ""
+        self._restore(trials)
+
+    # ---- from any thread
+
+    def post(self, message: Message, reply: Reply) -> None:
+        """Hand in a worker's message; *reply* is called with the answer."""
+        self._inbox.put(lambda: self._handle(message, reply))
+
+    def gone(self, process: str, reason: str) -> None:
+        """Tell that a worker's process is gone."""
+        self._inbox.put(lambda: self._lost(process, reason))
+
+    def stop(self, reason: str, grace: float = 10.0) -> None:
+        """Start nothing new; what runs has *grace* seconds to reach its next report. A second call may shorten it."""
+        self._inbox.put(lambda: self._ask_stop(reason, grace))
+
+    def progress(self) -> Progress:
+        """Return where the study is."""
+        counts, tally, running = self.tally.counts, self.tally, len(self.engine.running)
+        total, rate = self.engine.total, tally.rate()
+        ended = counts[RunState.COMPLETE] + counts[RunState.PRUNED] + counts[RunState.FAIL]
+        left = None if total is None or not rate else max(0.0, (total - ended) / rate)
+        return Progress(
+            study=self.plan.facts.name,
+            total=total,
+            complete=counts[RunState.COMPLETE],
+            pruned=counts[RunState.PRUNED],
+            failed=counts[RunState.FAIL],
+            running=running,
+            waiting=len(self.engine.waiting),
+            best_value=tally.best_value,
+            best_number=tally.best_number,
+            rate=rate,
+            seconds_left=left,
+            workers=sum(len(p.slots) for p in self._processes.values()),
+            busy=sum(bool(w.assigned) for w in list(self.engine.workers.values())),
+            notes=self.notes(),
+            elapsed=time.monotonic() - tally.begun,
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the automatic choices were, and what else a person should know."""
+        return tuple(n for n in (self.sampler.note, self.pruner.note, self._seen_failure) if n)
+
+    # ---- the loop
+
+    @property
+    def over(self) -> bool:
+        """Whether the study ended and everything about it is committed."""
+        return self.summary is not None
+
+    def begin(self) -> None:
+        """Write that the study runs, bring up workers, keep the lease alive."""
+        self._scribe.write(self.plan.changes)
+        self._scribe.event("begin", epoch=self._lease.epoch, executor=self.executor.name, workers=self.plan.workers)
+        self._scribe.flush()
+        self._pulse.start()
+        self.executor.begin(self.post, self.gone)
+
+    def run(self) -> Summary:
+        """Run until the study is over. Raises what ended it where it cannot go on (a fenced lease, a lost store)."""
+        self.begin()
+        try:
+            while not self.over:
+                self.turn(0.1)
+        finally:
+            self.close()
+        return self.summary  # type: ignore[return-value]
+
+    def turn(self, timeout: float) -> None:
+        """Take what is in the inbox, waiting up to *timeout* seconds for the first of it; let time pass."""
+        if self.failure is not None:
+            raise self.failure
+        try:
+            self._inbox.get(timeout=timeout)()
+            for _ in range(1000):
+                self._inbox.get_nowait()()
+        except queue.Empty:
+            pass
+        now = time.monotonic()
+        if now >= self._next_tick:
+            self._next_tick = now + 0.1
+            self._carry(self.engine.step(eng.Ticked(), now))
+        self._scribe.flush()
+        if self._ending is not None and self._scribe.flying == 0 and self.summary is None:
+            self._finish(self._ending)
+
+    def _finish(self, end: eng.End) -> None:
+        self.summary = Summary(end.status, end.reason, self.notes())
+        self._pulse.stop()
+        self._lease.release(end.status, end.reason)
+
+    def close(self) -> None:
+        """End what is left: workers, the lease's pulse. Idempotent."""
+        self._pulse.stop()
+        self.executor.close()
+
+    # ---- what was there before
+
+    def _restore(self, trials: Sequence[Trial]) -> None:
+        self._ledger.restore(trials)
+        for trial in trials:
+            if trial.state.is_finished():
+                self.tally.add(trial.number, trial.state, trial.values, trial.constraints)
+        records = [(t.number, t.state, len(t.attempts), self._retries(t)) for t in trials]
+        self._carry(self.engine.restore(records))
+
+    @staticmethod
+    def _retries(trial: Trial) -> int:
+        return sum(a.counts and a.outcome in ("lost", "fail") for a in trial.attempts if not trial.state.is_finished())
+
+    # ---- messages
+
+    def _handle(self, message: Message, reply: Reply) -> None:
+        match message:
+            case Join():
+                self._join(message, reply)
+            case Pull():
+                self._pull(message, reply)
+            case Report():
+                self._report(message, reply)
+            case Suggest():
+                reply(self._suggest(message))
+            case StopStudy():
+                self._ask_stop("the objective called study.stop()", 10.0)
+                reply(None)
+
+    def _join(self, message: Join, reply: Reply) -> None:
+        if message.error is not None:
+            self._step(eng.StopAsked(message.error, 0.0, "failed"))
+        slots = [message.worker] if message.slots == 1 else [f"{message.worker}.{i}" for i in range(message.slots)]
+        self._processes[message.worker] = _Process(message.worker, message.host, message.pid, slots)
+        self._scribe.event("join", worker=message.worker, host=message.host, pid=message.pid)
+        self._note_workers()
+        reply(self.plan.facts)
+
+    def _note_workers(self) -> None:
+        workers = tuple((p.host, p.pid) for p in self._processes.values())
+        self._scribe.write(StudyChanged(workers=workers))
+
+    def _pull(self, message: Pull, reply: Reply) -> None:
+        for outcome in message.outcomes:
+            self._outcome(message.worker, outcome)
+        self._parked[message.worker] = reply
+        if self.sequential and (self._scribe.flying or message.outcomes):
+            self._scribe.flush()  # the same seed gives the same study: learn from each result before the next choice
+            self._deferred.append(message)
+        else:
+            self._feed(message)
+
+    def _feed(self, message: Pull) -> None:
+        self._step(eng.Pulled(message.worker, message.want))
+        worker = self.engine.workers.get(message.worker)
+        if worker is not None and worker.want == 0 and message.worker in self._parked:
+            self._parked.pop(message.worker)(Work((), self.pruner.rule()))
+
+    def _outcome(self, worker: str, outcome: Outcome) -> None:
+        news = outcome.news
+        if not self.engine.holds(worker, news.number, news.attempt):
+            return  # an echo of an attempt that was given up
+        self._ledger.take(news, ask=False)
+        if outcome.state is None:
+            self._results[news.number] = outcome
+            self._step(eng.Released(worker, news.number, news.attempt))
+            return
+        if outcome.state is RunState.FAIL and outcome.error:
+            self._seen_failure = f"trial {news.number} failed: {outcome.error}"[:300]
+        self._results[news.number] = outcome
+        self._step(
+            eng.Finished(
+                worker, news.number, news.attempt, outcome.state, outcome.retryable, (outcome.error or "")[:300]
+            )
+        )
+
+    def _report(self, message: Report, reply: Reply) -> None:
+        news = message.news
+        hopeless = False
+        if self.engine.holds(message.worker, news.number, news.attempt):
+            hopeless = self._ledger.take(news, ask=message.ask)
+        commands = self._step(eng.Reported(message.worker, news.number, news.attempt, hopeless))
+        verdict = next((c.verdict for c in commands if isinstance(c, eng.Answer)), Verdict.STOP)
+        if hopeless:
+            self._scribe.event("decide", news.number, verdict=verdict.value, step=news.reports[-1][0], by="manager")
+        reply(Answered(verdict, self.pruner.rule()))
+
+    def _suggest(self, message: Suggest) -> Suggested:
+        if not self.engine.holds(message.worker, message.number, message.attempt):
+            return Suggested(error="the trial was taken back")
+        try:
+            return Suggested(self._ledger.suggest(message.number, message.name, message.spec))
+        except UserError as exc:
+            return Suggested(error=str(exc))
+
+    def _lost(self, name: str, reason: str) -> None:
+        process = self._processes.pop(name, None)
+        if process is None:
+            return
+        mates = [self.engine.workers[s].killed for s in process.slots if s in self.engine.workers]
+        caused = any(mates)  # one slot was ended by the service: the others are not to blame
+        for slot in process.slots:
+            self._parked.pop(slot, None)
+            self._deferred = [p for p in self._deferred if p.worker != slot]
+            self._step(eng.Lost(slot, reason, counts=not caused))
+        self._scribe.event("lost", worker=name, reason=reason)
+        self._note_workers()
+
+    # ---- what the engine says
+
+    def _step(self, event: eng.Event) -> list[eng.Command]:
+        commands = self.engine.step(event, time.monotonic())
+        self._carry(commands)
+        return commands
+
+    def _carry(self, commands: Sequence[eng.Command]) -> None:
+        dry: int | None = None
+        for command in commands:
+            match command:
+                case eng.Start():
+                    if dry is None or not command.fresh:
+                        dry = self._start(command)
+                case eng.Finish():
+                    self._finished(command)
+                case eng.Requeue():
+                    self._ledger.requeue(command, self._results.pop(command.number, None))
+                case eng.Enqueue():
+                    pass  # whoever asked creates it, with its params
+                case eng.Kill():
+                    self.executor.kill(self._process_of(command.worker), command.reason)
+                case eng.Dismiss():
+                    if command.worker in self._parked:
+                        self._parked.pop(command.worker)(Work(exit=True))
+                case eng.End():
+                    self._ending = command
+                    self._scribe.event("end", status=command.status, reason=command.reason)
+                case eng.Answer():
+                    pass  # the caller reads it
+        self._deliver()
+        if dry is not None:
+            self._step(eng.Exhausted(dry))
+
+    def _start(self, command: eng.Start) -> int | None:
+        """Prepare an attempt for its worker; return its number where there was nothing to suggest."""
+        process = self._processes.get(self._process_of(command.worker))
+        host, pid = (process.host, process.pid) if process else ("", 0)
+        try:
+            assignment = self._ledger.start(command, command.worker, host, pid)
+        except SpaceExhausted:
+            return command.number
+        self._hand.setdefault(command.worker, []).append(assignment)
+        return None
+
+    def _deliver(self) -> None:
+        """Answer the workers that got something."""
+        for worker in [w for w in self._hand if w in self._parked]:
+            self._parked.pop(worker)(Work(tuple(self._hand.pop(worker)), self.pruner.rule()))
+
+    def _process_of(self, slot: str) -> str:
+        return slot if slot in self._processes else slot.rpartition(".")[0]
+
+    def _finished(self, command: eng.Finish) -> None:
+        outcome = self._results.pop(command.number, None)
+        self._scribe.mark(self._ledger.finish(command, outcome))
+
+    # ---- after the commit
+
+    def _landed(self, marks: list[Any], failure: BaseException | None) -> None:
+        self._inbox.put(lambda: self._committed(marks, failure))
+
+    def _committed(self, marks: list[Any], failure: BaseException | None) -> None:
+        self._scribe.flying -= 1
+        if failure is not None:
+            self._give_up(failure)
+            return
+        for finished in marks:
+            self.tally.ended_now()
+            self.tally.add(finished.number, finished.state, finished.values, finished.constraints)
+            self._ledger.learn(finished)
+            self._call_back(finished.number)
+        garbage = self._ledger.models.take_garbage()
+        if garbage:
+            self._scribe.mark_swept(garbage)
+        if not self._scribe.flying and self._deferred:
+            deferred, self._deferred = self._deferred, []
+            for message in deferred:
+                self._feed(message)
+
+    def _call_back(self, number: int) -> None:
+        for done in self.plan.done:
+            try:
+                done(number)
+            except Exception as exc:  # noqa: BLE001 - a person's function; the study ends, nothing is lost
+                name = getattr(done, "__name__", type(done).__name__)
+                why = f"the callback {name} raised {type(exc).__name__}: {exc}"
+                self._step(eng.StopAsked(why, 10.0, "failed"))
+
+    def _give_up(self, failure: BaseException) -> None:
+        """Stop at once: what was not committed did not happen."""
+        if self.failure is None:
+            self.failure = failure
+        self._pulse.stop()
+        self.executor.close()
+        for reply in self._parked.values():
+            reply(Work(exit=True))
+        self._parked.clear()
+
+    # ---- orders from elsewhere
+
+    def _on_commands(self, commands: Sequence[Command]) -> None:
+        self._inbox.put(lambda: self._commands.carry(commands))
+
+    def _on_fenced(self, failure: BaseException) -> None:
+        self._inbox.put(lambda: self._give_up(failure))
+
+    def _ask_stop(self, reason: str, grace: float) -> None:
+        self._scribe.event("stop", reason=reason, grace=grace)
+        self._step(eng.StopAsked(reason, grace))
+
+    def _budget(self, total: int | None) -> None:
+        self._scribe.write(StudyChanged(total_trials=total))
+        self._step(eng.BudgetSet(total))
+
+    def _enqueue(self, params: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> int:
+        commands = self.engine.step(eng.Enqueued(), time.monotonic())
+        number = next(c.number for c in commands if isinstance(c, eng.Enqueue))
+        self._ledger.enqueue(number, params, user_attrs)
+        self._carry(commands)
+        return number

@@ -1,0 +1,86 @@
+"""The models of a study's trials: the best few are kept, the files of the others go when they are beaten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hpo.manager.scribe import Scribe, now_us
+from trackers.changes import ModelDropped, ModelLogged
+from trackers.states import RunState
+from trackers.values import Trial
+
+if TYPE_CHECKING:
+    from hpo.manager.ledger import Finished
+
+Keeper = Callable[[Sequence[Trial]], Iterable[int]]
+"""Given the finished trials that have a model, returns the numbers of those whose models are dropped."""
+
+
+class Models:
+    """Which trials have models, and which files those hold. The manager's thread only.
+
+    *keeper* None keeps all. Files that nothing refers to any more collect in ``garbage`` as digests; whoever has the
+    store deletes them after the commit.
+    """
+
+    def __init__(self, keeper: Keeper | None, scribe: Scribe) -> None:
+        self.garbage: set[str] = set()
+        self.run_ids: dict[int, int] = {}
+        self._keeper, self._scribe = keeper, scribe
+        self._files: dict[tuple[int, str], set[str]] = {}
+        self._finished: dict[int, Trial] = {}
+
+    def add(self, trial: Trial) -> None:
+        """Take over a stored trial."""
+        self.run_ids[trial.number] = trial.run_id
+        if trial.model is None:
+            return
+        self._files[trial.number, "model"] = set()
+        if trial.state.is_finished():
+            self._finished[trial.number] = trial
+
+    def logged(self, number: int, run_id: int, record: ModelLogged) -> None:
+        """Note a model; the files of the one it replaces are garbage."""
+        if record.manifest is None:
+            return
+        fresh = {digest for digest, _ in record.files.values()}
+        self.garbage |= self._files.get((number, record.name), set()) - fresh
+        self._files[number, record.name] = fresh
+
+    def replaced(self, digests: Iterable[str | None]) -> None:
+        """Note files that nothing refers to any more."""
+        self.garbage |= {d for d in digests if d}
+
+    def finished(self, finished: Finished, run_id: int) -> None:
+        """Note a final state; the trial's models compete from now on."""
+        self.run_ids[finished.number] = run_id
+        if any(number == finished.number for number, _ in self._files):
+            self._finished[finished.number] = _as_trial(finished, run_id)
+
+    def tidy(self) -> None:
+        """Drop the models that are beaten."""
+        if self._keeper is None or not self._finished:
+            return
+        for number in self._keeper(list(self._finished.values())):
+            trial = self._finished.pop(number)
+            for key in [k for k in self._files if k[0] == number]:
+                self.garbage |= self._files.pop(key)
+                self._scribe.write(ModelDropped(trial.run_id, now_us(), "beaten by better trials", key[1]))
+
+    def take_garbage(self) -> set[str]:
+        """Return the digests that may be deleted, and forget them."""
+        garbage, self.garbage = self.garbage, set()
+        return garbage
+
+
+def _as_trial(finished: Finished, run_id: int) -> Trial:
+    reports: dict[int, Any] = {} if finished.last_value is None else {0: finished.last_value}
+    return Trial(
+        finished.number,
+        RunState(finished.state),
+        values=finished.values,
+        intermediate_values=reports,
+        constraints=dict(finished.constraints),
+        run_id=run_id,
+    )

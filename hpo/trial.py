@@ -1,0 +1,353 @@
+"""What an objective receives: Optuna's ``Trial`` in a worker that has neither sampler nor database."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hpo.distribution import Spec, categorical, contains, floating, integer, same_kind
+from hpo.errors import ResultError, TrialStopped, UnknownParamError, UserError
+from hpo.logbook import Logbook
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class Verdict(Enum):
+    """What the service answers to a report."""
+
+    CONTINUE = "continue"
+    PRUNE = "prune"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """What a worker knows of its study: sent once, when the worker joins.
+
+    *distributions* has Optuna's JSON form of each param of the declared space (empty: define-by-run). *artifacts* is
+    the root of the artifact store.
+    """
+
+    name: str
+    directions: tuple[str, ...]
+    metric_names: tuple[str, ...]
+    seed: int = 0
+    distributions: Mapping[str, Spec] = field(default_factory=dict)
+    artifacts: str | None = None
+    uid: str = ""
+    keep_models: int | str = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One attempt of one trial, as handed to a worker.
+
+    *params* are those that are known already (all of a declared space's active ones); *checkpoint* is the digest of the
+    newest checkpoint of an earlier attempt.
+    """
+
+    number: int
+    attempt: int
+    run_id: int
+    params: Mapping[str, Any]
+    checkpoint: str | None = None
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Channel(Protocol):
+    """How a trial reaches the service. Called from the objective's thread only."""
+
+    def reported(self, trial: Trial) -> Verdict:
+        """Take notice of a new report; may send what is new."""
+
+    def judged(self, trial: Trial) -> Verdict:
+        """Say whether the trial is hopeless, as of its last report."""
+
+    def suggest(self, trial: Trial, name: str, spec: Spec) -> Any:
+        """Return a value for a param that the dispatch did not carry."""
+
+    def flush(self, trial: Trial) -> Verdict:
+        """Send everything that is new, and wait until it was received."""
+
+    def stop_study(self) -> None:
+        """Ask that no more trials start."""
+
+
+class Params(dict[str, Any]):
+    """The params of a trial; a name that is not there raises an error that says which are."""
+
+    def __missing__(self, name: str) -> Any:
+        known = ", ".join(self) or "none yet"
+        raise UnknownParamError(f"this trial has no param {name!r}: it has {known}")
+
+
+class TrialStudy:
+    """The little of a study that an objective may ask for."""
+
+    def __init__(self, facts: StudyFacts, channel: Channel | None) -> None:
+        self._facts, self._channel = facts, channel
+
+    @property
+    def study_name(self) -> str:
+        """The study's name."""
+        return self._facts.name
+
+    @property
+    def direction(self) -> optuna.study.StudyDirection:
+        """Optuna's enumeration of the direction, where there is one objective."""
+        if len(self._facts.directions) > 1:
+            raise RuntimeError("direction is undefined for a study with several objectives: use directions")
+        return self.directions[0]
+
+    @property
+    def directions(self) -> list[optuna.study.StudyDirection]:
+        """Optuna's enumeration of each direction."""
+        from trackers.interop.optuna import to_direction
+
+        return [to_direction(d) for d in self._facts.directions]
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The names of the objectives."""
+        return list(self._facts.metric_names)
+
+    def _is_multi_objective(self) -> bool:  # called by optuna-integration's callbacks
+        return len(self._facts.directions) > 1
+
+    def stop(self) -> None:
+        """Start no more trials; running ones end as they do."""
+        if self._channel is not None:
+            self._channel.stop_study()
+
+
+def seed_of(study_seed: int, number: int) -> int:
+    """Derive the 32-bit seed of trial *number* from the study's seed."""
+    digest = hashlib.blake2b(f"{study_seed}/{number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big")
+
+
+class Trial(Logbook):
+    """A running trial.
+
+    What Optuna's ``Trial`` has works as there. With a declared space ``params`` is complete from the start; without
+    one it grows with each ``suggest_*``. Everything logged is sent with the next report, at the latest with the
+    result; the calls return at once and never touch a database.
+
+    >>> from hpo import FixedTrial
+    >>> trial = FixedTrial({"lr": 0.1})
+    >>> trial.suggest_float("lr", 1e-3, 1.0, log=True)
+    0.1
+    """
+
+    def __init__(self, assignment: Assignment, facts: StudyFacts, channel: Channel | None) -> None:
+        super().__init__(assignment.run_id, assignment.attempt, facts.artifacts)
+        self.number = assignment.number
+        self.attempt = assignment.attempt
+        self.facts = facts
+        self.params: Params = Params(assignment.params if facts.distributions else {})
+        self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params if n in facts.distributions}
+        self.new_params: dict[str, Any] = {}
+        self.reports: list[tuple[int, float, int]] = []
+        self.started = datetime.now(UTC)
+        self.study = TrialStudy(facts, channel)
+        self._known = dict(assignment.params)
+        self._channel = channel
+        self._checkpoint = assignment.checkpoint
+        self._user_attrs: dict[str, Any] = dict(assignment.user_attrs)
+        self._steps: set[int] = set()
+        self._best_model: tuple[float, int | None] | None = None
+
+    def __repr__(self) -> str:
+        return f"Trial(number={self.number}, params={dict(self.params)})"
+
+    # ---- params
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """Suggest a float in [*low*, *high*], as Optuna does."""
+        return float(self._suggest(name, floating(name, low, high, step=step, log=log)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Suggest an integer in [*low*, *high*], as Optuna does."""
+        return int(self._suggest(name, integer(name, low, high, step=step, log=log)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Suggest one of *choices*, as Optuna does."""
+        return self._suggest(name, categorical(name, choices))
+
+    def _suggest(self, name: str, spec: Spec) -> Any:
+        if name in self.params:
+            if not same_kind(self.specs.get(name, spec), spec):
+                raise UserError(f"param {name!r} was suggested before with another kind of distribution")
+            return self.params[name]
+        if name in self._known and contains(spec, self._known[name]):
+            value = self._known[name]
+        elif self._channel is None:
+            raise UserError(f"param {name!r} has no value that lies in its range: pass one to FixedTrial")
+        else:
+            value = self._channel.suggest(self, name, spec)
+        self.params[name] = value
+        self.specs[name] = spec
+        self.new_params[name] = value
+        return value
+
+    @property
+    def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
+        """Optuna's distribution of each param."""
+        from trackers.interop.optuna import to_distributions
+
+        return to_distributions(self.specs)
+
+    @property
+    def relative_params(self) -> dict[str, Any]:
+        """The values that came with the dispatch."""
+        return dict(self._known)
+
+    # ---- reports
+
+    def report(self, value: float, step: int) -> None:
+        """Report the objective's *value* at *step* (an integer from 0 up); a second report at a step is ignored.
+
+        Raises TrialStopped where the service takes the trial back.
+        """
+        if len(self.facts.directions) > 1:
+            raise UserError("trial.report is for one objective: log several with trial.log_metrics")
+        number = _as_float(value, "trial.report takes a float")
+        try:
+            at = int(step)
+        except (TypeError, ValueError):
+            raise ResultError(f"trial.report takes an integer step, not {type(step).__name__}") from None
+        if at < 0:
+            raise ResultError(f"trial.report takes a step from 0 up, not {at}")
+        if at in self._steps:
+            warnings.warn(f"step {at} of trial {self.number} was reported before: ignored", stacklevel=2)
+            return
+        self._steps.add(at)
+        self.reports.append((at, number, self.now()))
+        if self._channel is not None:
+            self._obey(self._channel.reported(self))
+
+    def should_prune(self) -> bool:
+        """Tell whether the trial is hopeless, as of its last report."""
+        if len(self.facts.directions) > 1:
+            raise UserError("trial.should_prune is for one objective")
+        if self._channel is None or not self.reports:
+            return False
+        return self._obey(self._channel.judged(self)) is Verdict.PRUNE
+
+    def _obey(self, verdict: Verdict) -> Verdict:
+        if verdict is Verdict.STOP:
+            raise TrialStopped
+        return verdict
+
+    def metric_logged(self, key: str, value: float, step: int | None) -> bool:
+        """Take a logged metric as a report where it is the objective's own series; tell whether it was."""
+        if key != self.facts.metric_names[0] or step is None or len(self.facts.directions) > 1:
+            return False
+        if step not in self._steps:
+            self.report(value, step)
+        return True
+
+    # ---- attributes
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        """A copy of the user attributes."""
+        return dict(self._user_attrs)
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Set a user attribute; *value* must be JSON."""
+        self.set_attr("user", key, value)
+        self._user_attrs[key] = value
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        """A copy of the constraints set so far."""
+        return dict(self._constraints)
+
+    def set_constraint(self, key: str, value: float) -> None:
+        """Set a constraint: feasible at or below 0.0."""
+        number = _as_float(value, f"constraint {key!r} takes a float")
+        if number != number:
+            raise ResultError(f"constraint {key!r} is NaN: give a number, feasible at or below 0.0")
+        self._constraints[key] = number
+        self.set_attr("system", f"constraints:{key}", number)
+
+    @property
+    def datetime_start(self) -> datetime:
+        """When this attempt started."""
+        return self.started
+
+    @property
+    def seed(self) -> int:
+        """A 32-bit seed of this trial, derived from the study's seed and the number."""
+        return seed_of(self.facts.seed, self.number)
+
+    # ---- models and checkpoints
+
+    def log_model(self, model: Any, name: str = "model", **options: Any) -> bool:
+        """Save *model*; called once a report, the model of the best report is kept.
+
+        *options* go to ``trackers.models.pack`` (``input_example=``, ``trusted=``). Returns whether it was saved. A
+        model that cannot be saved does not fail the trial: the reason is kept and shown beside its value.
+        """
+        last = self.reports[-1] if self.reports else None
+        if last is not None and self._best_model is not None and not self._better(last[1], self._best_model[0]):
+            return False
+        saved = self.pack_model(model, name, last, options)
+        if saved:
+            self._best_model = (last[1], last[0]) if last is not None else None
+        return saved
+
+    def _better(self, new: float, old: float) -> bool:
+        if new != new:
+            return False
+        if old != old:
+            return True
+        return new > old if self.facts.directions[0] == "maximize" else new < old
+
+    def checkpoint(self, state: Any) -> None:
+        """Keep *state* (anything that pickles) as the newest checkpoint; a retry of this trial finds it.
+
+        It is safe once this returns: the file is in the artifact store and the service knows it.
+        """
+        self.pack_checkpoint(state, self.reports[-1][0] if self.reports else None)
+        if self._channel is not None:
+            self._obey(self._channel.flush(self))
+
+    def restore(self) -> Any:
+        """Return the newest checkpoint of an earlier attempt of this trial, None where there is none."""
+        return None if self._checkpoint is None else self.unpack_checkpoint(self._checkpoint)
+
+
+def _as_float(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ResultError(f"{what}, not {type(value).__name__}") from None
+
+
+class FixedTrial(Trial):
+    """A trial with given *params*, to call an objective by hand: nothing is recorded, nothing is pruned.
+
+    *number* is the trial's number; *seed* the study's seed.
+    """
+
+    def __init__(
+        self, params: Mapping[str, Any], number: int = 0, *, seed: int = 0, directions: Sequence[str] = ()
+    ) -> None:
+        facts = StudyFacts(
+            "fixed",
+            tuple(directions) or ("minimize",),
+            tuple(f"value_{i}" for i in range(len(directions))) if len(directions) > 1 else ("value",),
+            seed,
+        )
+        super().__init__(Assignment(number, 0, -1, dict(params)), facts, None)
+        self.params.update(params)
