@@ -1,0 +1,173 @@
+"""Blobs in a folder of this machine, or of a network disk that it sees.
+
+ROOT/ab/abcdef...            a blob, read-only, named by its digest
+ROOT/ab/abcdef....reused     says when the same bytes were stored again; see ``LocalPlace.delete``
+ROOT/incoming/               files being written; moved when whole
+ROOT/stores/                 one small file for each store that keeps its blobs here
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+CHUNK = 1 << 20
+_LEFTOVER_SECONDS = 24 * 3600.0
+
+
+class LocalPlace:
+    """A folder. Implements ``trackers.artifacts.place.Place``."""
+
+    def __init__(self, root: str) -> None:
+        self._root = Path(root)
+        self._incoming = self._root / "incoming"
+        self._stores = self._root / "stores"
+
+    def put(self, source: BinaryIO) -> tuple[str, int]:
+        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self._incoming / uuid.uuid4().hex
+        hasher, size = hashlib.sha256(), 0
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb", buffering=0) as target:
+                while chunk := source.read(CHUNK):
+                    hasher.update(chunk)
+                    _write_all(target.fileno(), chunk)
+                    size += len(chunk)
+                digest = hasher.hexdigest()
+                if not self._reuse(digest, size):
+                    self._move_in(target.fileno(), temporary, digest, size)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return digest, size
+
+    def _reuse(self, digest: str, size: int) -> bool:
+        """Keep a blob that is there already, and say that it was stored once more.
+
+        The note is written before the blob is looked for, and `delete` takes the blob away before it looks for the
+        note: whichever comes second sees the other, so the bytes of the second writer are never lost. A blob that
+        was cut short (by a failing disk) is not kept but replaced.
+        """
+        path = self._path(digest)
+        try:
+            if path.stat().st_size != size:
+                path.unlink()
+                return False
+        except FileNotFoundError:
+            return False
+        note = path.with_name(digest + ".reused")
+        note.touch(mode=0o644)
+        return path.exists()
+
+    def _move_in(self, descriptor: int, temporary: Path, digest: str, size: int) -> None:
+        path = self._path(digest)
+        os.fchmod(descriptor, 0o444)
+        os.fsync(descriptor)
+        if not path.parent.exists():
+            path.parent.mkdir(exist_ok=True)
+            _sync_folder(self._root)
+        try:
+            # A link, unlike a move, tells the second of two writers that it is the second.
+            os.link(temporary, path)
+        except FileExistsError:
+            if not self._reuse(digest, size):
+                temporary.replace(path)
+        except OSError:  # a file system without hard links
+            temporary.replace(path)
+        _sync_folder(path.parent)
+
+    def open(self, digest: str) -> BinaryIO:
+        return self._path(digest).open("rb")
+
+    def exists(self, digest: str) -> bool:
+        return self._path(digest).is_file()
+
+    def size(self, digest: str) -> int:
+        return self._path(digest).stat().st_size
+
+    def delete(self, digest: str, grace: float, unused_grace: float) -> bool:
+        path, trash = self._path(digest), self._incoming / f"{uuid.uuid4().hex}.deleted"
+        note = path.with_name(digest + ".reused")
+        if not self._is_old(path, note, grace, unused_grace):
+            return not path.exists()
+        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path.rename(trash)
+        except FileNotFoundError:
+            return True
+        if not self._is_old(trash, note, grace, unused_grace):  # stored again since we looked
+            trash.rename(path)
+            return False
+        note.unlink(missing_ok=True)
+        trash.unlink(missing_ok=True)
+        return True
+
+    @staticmethod
+    def _is_old(path: Path, note: Path, grace: float, unused_grace: float) -> bool:
+        now = time.time()
+        try:
+            if now - note.stat().st_mtime < grace:
+                return False
+        except FileNotFoundError:
+            pass
+        try:
+            return now - path.stat().st_mtime >= unused_grace
+        except FileNotFoundError:
+            return False
+
+    def digests(self) -> Iterator[str]:
+        for folder in sorted(self._root.iterdir()) if self._root.is_dir() else ():
+            if len(folder.name) == 2 and folder.is_dir():
+                yield from sorted(entry.name for entry in folder.iterdir() if len(entry.name) == 64)
+
+    def write_mark(self, name: str, text: str) -> None:
+        self._stores.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._clear_leftovers()
+        temporary = self._stores / f".{uuid.uuid4().hex}"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self._stores / name)
+
+    def _clear_leftovers(self) -> None:
+        """Remove what writers that were killed left behind, a day later."""
+        if not self._incoming.is_dir():
+            return
+        for entry in self._incoming.iterdir():
+            try:
+                if time.time() - entry.stat().st_mtime > _LEFTOVER_SECONDS:
+                    entry.unlink()
+            except FileNotFoundError:
+                pass  # its writer was alive after all, or somebody else was faster
+
+    def read_marks(self) -> dict[str, str]:
+        try:
+            entries = [e for e in self._stores.iterdir() if not e.name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        return {entry.name: entry.read_text(encoding="utf-8") for entry in entries}
+
+    def remove_mark(self, name: str) -> None:
+        (self._stores / name).unlink(missing_ok=True)
+
+    def _path(self, digest: str) -> Path:
+        return self._root / digest[:2] / digest
+
+
+def _write_all(descriptor: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network disks refuse it for folders; the file itself is synced
+    finally:
+        os.close(descriptor)

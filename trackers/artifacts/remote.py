@@ -1,0 +1,94 @@
+"""Blobs in an object store (``s3://bucket/prefix`` and friends), through fsspec.
+
+An object store shows an object only when it is whole, so there is no temporary name. It has no atomic move either, so
+that a deletion cannot be taken back: here the long grace period holds for every blob.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, cast
+
+CHUNK = 1 << 22
+IN_MEMORY = 1 << 25
+
+
+class RemotePlace:
+    """A prefix of an object store. Implements ``trackers.artifacts.place.Place``."""
+
+    def __init__(self, filesystem: Any, prefix: str) -> None:
+        self._fs = filesystem
+        self._prefix = prefix.rstrip("/")
+
+    def put(self, source: BinaryIO) -> tuple[str, int]:
+        # The name of the object is the digest of all of it, so it is read once before it can be sent.
+        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
+            hasher, size = hashlib.sha256(), 0
+            while chunk := source.read(CHUNK):
+                hasher.update(chunk)
+                spool.write(chunk)
+                size += len(chunk)
+            digest = hasher.hexdigest()
+            spool.seek(0)
+            # Sent even if it is there: that makes it young again, which keeps `delete` away from it.
+            path = self._path(digest)
+            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            with self._fs.open(path, "wb") as target:
+                while chunk := spool.read(CHUNK):
+                    target.write(chunk)
+        return digest, size
+
+    def open(self, digest: str) -> BinaryIO:
+        return cast(BinaryIO, self._fs.open(self._path(digest), "rb"))
+
+    def exists(self, digest: str) -> bool:
+        return bool(self._fs.exists(self._path(digest)))
+
+    def size(self, digest: str) -> int:
+        return int(self._fs.size(self._path(digest)))
+
+    def delete(self, digest: str, grace: float, unused_grace: float) -> bool:
+        path = self._path(digest)
+        self._fs.invalidate_cache()
+        try:
+            if time.time() - self._changed(path) < max(grace, unused_grace):
+                return False
+            self._fs.rm_file(path)
+        except FileNotFoundError:
+            pass
+        return True
+
+    def _changed(self, path: str) -> float:
+        changed = self._fs.modified(path)
+        if isinstance(changed, datetime):
+            return (changed if changed.tzinfo else changed.replace(tzinfo=UTC)).timestamp()
+        return float(changed)
+
+    def digests(self) -> Iterator[str]:
+        names = (str(path).rpartition("/")[2] for path in self._fs.find(self._prefix))
+        yield from sorted(name for name in names if len(name) == 64)
+
+    def write_mark(self, name: str, text: str) -> None:
+        self._fs.makedirs(f"{self._prefix}/stores", exist_ok=True)
+        self._fs.pipe_file(f"{self._prefix}/stores/{name}", text.encode())
+
+    def read_marks(self) -> dict[str, str]:
+        self._fs.invalidate_cache()
+        try:
+            paths = [str(p) for p in self._fs.ls(f"{self._prefix}/stores", detail=False)]
+        except FileNotFoundError:
+            return {}
+        return {path.rpartition("/")[2]: self._fs.cat_file(path).decode() for path in paths}
+
+    def remove_mark(self, name: str) -> None:
+        try:
+            self._fs.rm_file(f"{self._prefix}/stores/{name}")
+        except FileNotFoundError:
+            pass
+
+    def _path(self, digest: str) -> str:
+        return f"{self._prefix}/{digest[:2]}/{digest}"
