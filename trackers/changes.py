@@ -45,7 +45,10 @@ class TrialStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt ended; see ``values.Attempt`` for the outcomes. It does not move the trial."""
+    """An attempt ended; see ``values.Attempt`` for the outcomes. It does not move the trial.
+
+    *started*, where given, is when it really began: a worker may hold a trial for a while before.
+    """
 
     run_id: int
     attempt: int
@@ -53,6 +56,7 @@ class AttemptEnded:
     outcome: str
     reason: str = ""
     counts: bool = True
+    started: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,10 @@ class TrialRequeued:
 
 @dataclass(frozen=True, slots=True)
 class TrialFinished:
-    """A trial reached its final state. *values* has one float per objective (None: it has none)."""
+    """A trial reached its final state. *values* has one float per objective (None: it has none).
+
+    Its checkpoint is not needed any more: the reference to it goes, and with it the file.
+    """
 
     run_id: int
     time: int

@@ -235,6 +235,10 @@ class Engine:
                 commands += self._kill_hung(worker, self.running[worker.assigned[0]], now)
         return commands + self._kill_late(now)
 
+    def holds(self, worker: str, number: int, attempt: int) -> bool:
+        """Tell whether this attempt runs on this worker; anything else is an echo of an attempt given up."""
+        return self._current(worker, number, attempt) is not None
+
     # ---- parts of them
 
     def _kill_hung(self, worker: Worker, attempt: Attempt, now: float) -> list[Command]:
@@ -258,7 +262,6 @@ class Engine:
         return [Kill(worker.name, self.stop.reason) for worker in late]
 
     def _current(self, worker: str, number: int, attempt: int) -> Attempt | None:
-        """Return the attempt if it is the one that runs there; anything else is an echo of an attempt given up."""
         running = self.running.get(number)
         if running is None or running.worker != worker or running.attempt != attempt:
             return None

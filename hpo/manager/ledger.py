@@ -38,7 +38,7 @@ from trackers.states import RunState
 if TYPE_CHECKING:
     from hpo.manager.manager import Plan
     from hpo.sampling import Pruner, Sampler
-    from trackers.values import Trial
+    from trackers.values import LoggedModel, Trial
 
 FROM_WORKERS = (PointsLogged, AttrsSet, TagsSet, ArtifactsLogged, ModelLogged, CheckpointSaved, InputLogged)
 """The only records a worker may send, and about its own trial: everything else is the manager's to say."""
@@ -71,14 +71,14 @@ class Ledger:
         self._seen: dict[str, Spec] = dict(plan.facts.distributions)
         self._learned = scribe.seq - 1
 
-    def restore(self, trials: Sequence[Trial]) -> None:
-        """Take over stored trials, in number order."""
+    def restore(self, trials: Sequence[Trial], models: Sequence[LoggedModel]) -> None:
+        """Take over stored trials, in number order, and their models."""
+        self.models.restore(trials, models)
         for trial in trials:
             self._sampler.add(trial)
             self._pruner.add(trial)
             for name, spec in trial.distribution_specs.items():
                 self._seen.setdefault(name, spec)
-            self.models.add(trial)
             if not trial.state.is_finished():
                 asked = bool(trial.attempts)
                 self.live[trial.number] = Live(

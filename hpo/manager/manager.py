@@ -42,7 +42,7 @@ from trackers.states import RunState
 if TYPE_CHECKING:
     from hpo.sampling import Pruner, Sampler
     from trackers.store import StudyLease
-    from trackers.values import Command, Trial
+    from trackers.values import Command, LoggedModel, Trial
 
 Done = Callable[[int], None]
 """Called with the number of a finished trial, on the manager's thread, after its commit."""
@@ -75,6 +75,13 @@ class Summary:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Files to delete once a batch is committed."""
+
+    digests: set[str]
+
+
 @dataclass(slots=True)
 class _Process:
     """A worker's process and its slots."""
@@ -89,7 +96,7 @@ class _Process:
 class Manager:
     """Runs one managed study until it ends. ``post``, ``gone``, ``stop`` and ``progress`` may be called by any thread.
 
-    *trials* are the stored ones, in number order; *new_id* hands out ``(run id, uid)``; *sweep* deletes files that
+    *trials* are the stored ones, in number order, *models* theirs; *new_id* hands out ``(run id, uid)``; *sweep* deletes files that
     nothing refers to any more, by their digests.
     """
 
@@ -101,6 +108,7 @@ class Manager:
         pruner: Pruner,
         executor: Executor,
         trials: Sequence[Trial] = (),
+        models: Sequence[LoggedModel] = (),
         *,
         new_id: Callable[[], tuple[int, str]],
         sweep: Callable[[set[str]], None] = lambda digests: None,
@@ -126,7 +134,7 @@ class Manager:
         self._ending: eng.End | None = None
         self._next_tick = 0.0
         self._seen_failure = ""
-        self._restore(trials)
+        self._restore(trials, models)
 
     # ---- from any thread
 
@@ -209,9 +217,15 @@ class Manager:
         if now >= self._next_tick:
             self._next_tick = now + 0.1
             self._carry(self.engine.step(eng.Ticked(), now))
-        self._scribe.flush()
+        self._flush()
         if self._ending is not None and self._scribe.flying == 0 and self.summary is None:
             self._finish(self._ending)
+
+    def _flush(self) -> None:
+        garbage = self._ledger.models.take_garbage()
+        if garbage:  # nothing refers to these files any more once this batch is committed
+            self._scribe.mark(Garbage(garbage))
+        self._scribe.flush()
 
     def _finish(self, end: eng.End) -> None:
         self.summary = Summary(end.status, end.reason, self.notes())
@@ -225,8 +239,8 @@ class Manager:
 
     # ---- what was there before
 
-    def _restore(self, trials: Sequence[Trial]) -> None:
-        self._ledger.restore(trials)
+    def _restore(self, trials: Sequence[Trial], models: Sequence[LoggedModel]) -> None:
+        self._ledger.restore(trials, models)
         for trial in trials:
             if trial.state.is_finished():
                 self.tally.add(trial.number, trial.state, trial.values, trial.constraints)
@@ -271,7 +285,7 @@ class Manager:
             self._outcome(message.worker, outcome)
         self._parked[message.worker] = reply
         if self.sequential and (self._scribe.flying or message.outcomes):
-            self._scribe.flush()  # the same seed gives the same study: learn from each result before the next choice
+            self._flush()  # the same seed gives the same study: learn from each result before the next choice
             self._deferred.append(message)
         else:
             self._feed(message)
@@ -400,13 +414,13 @@ class Manager:
             self._give_up(failure)
             return
         for finished in marks:
+            if isinstance(finished, Garbage):
+                self._sweep(finished.digests)
+                continue
             self.tally.ended_now()
             self.tally.add(finished.number, finished.state, finished.values, finished.constraints)
             self._ledger.learn(finished)
             self._call_back(finished.number)
-        garbage = self._ledger.models.take_garbage()
-        if garbage:
-            self._scribe.mark_swept(garbage)
         if not self._scribe.flying and self._deferred:
             deferred, self._deferred = self._deferred, []
             for message in deferred:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.manager.scribe import Scribe, now_us
 from trackers.changes import ModelDropped, ModelLogged
 from trackers.states import RunState
-from trackers.values import Trial
+from trackers.values import LoggedModel, Trial
 
 if TYPE_CHECKING:
     from hpo.manager.ledger import Finished
@@ -31,14 +31,15 @@ class Models:
         self._files: dict[tuple[int, str], set[str]] = {}
         self._finished: dict[int, Trial] = {}
 
-    def add(self, trial: Trial) -> None:
-        """Take over a stored trial."""
-        self.run_ids[trial.number] = trial.run_id
-        if trial.model is None:
-            return
-        self._files[trial.number, "model"] = set()
-        if trial.state.is_finished():
-            self._finished[trial.number] = trial
+    def restore(self, trials: Sequence[Trial], models: Sequence[LoggedModel]) -> None:
+        """Take over stored trials and their models."""
+        numbers = {trial.run_id: trial.number for trial in trials}
+        self.run_ids = {trial.number: trial.run_id for trial in trials}
+        for model in models:
+            if model.deleted_at is None and model.run_id in numbers:
+                self._files[numbers[model.run_id], model.name] = set(model.files.values())
+        held = {number for number, _ in self._files}
+        self._finished = {t.number: t for t in trials if t.number in held and t.state.is_finished()}
 
     def logged(self, number: int, run_id: int, record: ModelLogged) -> None:
         """Note a model; the files of the one it replaces are garbage."""

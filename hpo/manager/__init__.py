@@ -1,0 +1,5 @@
+"""The manager: the loop that joins engine, sampling, execution and store."""
+
+from hpo.manager.manager import Manager, Plan, Summary
+
+__all__ = ["Manager", "Plan", "Summary"]
