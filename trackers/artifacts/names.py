@@ -10,7 +10,7 @@ import unicodedata
 
 from trackers.errors import InvalidValueError
 
-MAX_NAME_BYTES = 1024
+MAX_NAME_BYTES = 1000
 MAX_PART_BYTES = 255
 _FORBIDDEN = {"\\": "a backslash", ":": "a colon", "#": "a number sign", "%": "a percent sign"}
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -21,7 +21,7 @@ def check_name(name: str) -> str:
     """Return *name* in Unicode's NFC form, or raise ``InvalidValueError`` with what is wrong with it.
 
     Parts are divided by ``/``; no part may be empty, ``.`` or ``..``, start or end with a space; no control or bidi
-    characters, no backslash, colon, ``#`` or ``%``; at most 1024 bytes of UTF-8 in all, 255 a part.
+    characters, no backslash, colon, ``#`` or ``%``; at most 1000 bytes of UTF-8 in all, 255 a part.
     """
     if not isinstance(name, str):
         raise InvalidValueError(f"An artifact's name must be text, not {type(name).__name__}.")

@@ -1,0 +1,107 @@
+"""``model.json``: what a model folder says about itself, and the check that its files are those that were saved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from trackers.artifacts.names import check_name
+from trackers.artifacts.store import walk_files
+from trackers.errors import DigestError, ModelError
+
+NAME = "model.json"
+FORMAT = 1
+_MAX_BYTES = 16 << 20
+
+
+def build_manifest(
+    folder: Path, *, flavor: str, kind: str, distributions: Sequence[str], **rest: Any
+) -> dict[str, Any]:
+    """Describe the files of *folder*: flavour, type, versions, time and digests, and whatever *rest* adds."""
+    files = {}
+    for path in walk_files(folder):
+        with path.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+        files[path.relative_to(folder).as_posix()] = {"sha256": digest, "size": path.stat().st_size}
+    return {
+        "format": FORMAT,
+        "flavor": flavor,
+        "class": kind,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "libraries": versions(distributions),
+        **rest,
+        "files": files,
+    }
+
+
+def versions(distributions: Sequence[str]) -> dict[str, str]:
+    """Return the installed version of each package that is installed."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            pass
+    return found
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write ``model.json``, the last file of a model folder."""
+    (folder / NAME).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """Return the sha-256 (hex) of a manifest, whatever the order and spacing of its JSON."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read ``model.json`` and refuse one that this release cannot understand."""
+    path = folder / NAME
+    try:
+        if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
+            raise ModelError(f"{path} is not a manifest that we wrote: it is a link or far too large.")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ModelError(f"{folder} is not a model folder: it has no {NAME}.") from exc
+    except (OSError, ValueError, RecursionError) as exc:
+        raise ModelError(f"{path} cannot be read as JSON: the model folder is damaged.") from exc
+    check_manifest(manifest)
+    return dict(manifest)
+
+
+def check_manifest(manifest: Any) -> None:
+    """Raise ``ModelError`` unless *manifest* has the form that this release reads."""
+    form = manifest.get("format") if isinstance(manifest, dict) else None
+    if isinstance(form, int) and form > FORMAT:
+        raise ModelError(f"The model was saved by a newer release (format {form}, we read {FORMAT}): update this one.")
+    shape = {"flavor": str, "class": str, "libraries": dict, "details": dict, "files": dict}
+    if form != FORMAT or any(not isinstance(manifest.get(key), kind) for key, kind in shape.items()):
+        raise ModelError(f"{NAME} is not a manifest that we wrote: the model folder is damaged.")
+    for name, entry in manifest["files"].items():
+        check_name(name)
+        if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
+            raise ModelError(f"{NAME} names no digest for {name!r}: the model folder is damaged.")
+
+
+def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise ``DigestError`` unless *folder* holds exactly the files of *manifest*, byte for byte."""
+    there = {path.relative_to(folder).as_posix(): path for path in walk_files(folder)}
+    there.pop(NAME, None)
+    if extra := sorted(there.keys() - manifest["files"].keys()):
+        raise DigestError(f"The model folder {folder} holds {extra[0]!r}, which was not saved with it: remove it.")
+    for name, entry in manifest["files"].items():
+        if name not in there:
+            raise DigestError(f"The model folder {folder} lacks the file {name!r}: fetch the model again.")
+        with there[name].open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+        if digest != entry["sha256"]:
+            raise DigestError(f"The file {name!r} of the model in {folder} was changed after the model was saved.")

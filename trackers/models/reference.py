@@ -1,0 +1,128 @@
+"""Load a model by what people call it: its name in the registry, its run, its trial."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trackers.errors import InvalidValueError, ModelError, NotFoundError
+from trackers.models.folder import load
+from trackers.models.loaded import LoadedModel
+from trackers.values import LoggedModel
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+
+DEFAULT_STORE = "sqlite:///hpo.db"
+_FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME, runs:/STUDY/17 or the 32 hex digits of a run"
+_UID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model by name (*version*: a number, an alias, or None for the newest), or by its *run*."""
+
+    name: str | None = None
+    version: int | str | None = None
+    run: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read one of ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/NAME``, ``runs:/STUDY/17``, a uid."""
+        if not isinstance(text, str):
+            raise InvalidValueError(f"A model is named by text such as {_FORMS}, not by a {type(text).__name__}.")
+        if text.startswith("models:/"):
+            return cls._parse_name(text.removeprefix("models:/").lstrip("/"), text)
+        if text.startswith("runs:/"):
+            run = text.removeprefix("runs:/").strip("/")
+            if run:
+                return cls(run=run)
+        elif _UID.fullmatch(text):
+            return cls(run=text)
+        raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
+
+    @classmethod
+    def _parse_name(cls, rest: str, text: str) -> Reference:
+        name, at, alias = rest.rpartition("@")
+        if at and name and alias:
+            return cls(name=name, version=alias)
+        name, slash, version = rest.rpartition("/")
+        if slash and name and version.isascii() and version.isdigit():
+            return cls(name=name, version=int(version))
+        if rest and not at and not rest.endswith("/"):
+            return cls(name=rest)
+        raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
+
+
+def load_model(
+    ref: str,
+    *,
+    store: str | os.PathLike[str] | Store | None = None,
+    trust: bool | str | Sequence[str] = False,
+) -> LoadedModel:
+    """Load the model that *ref* names, in any process: what made it need not be imported.
+
+    *ref*: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/NAME`` (the newest version), ``runs:/STUDY/17``,
+    or the uid of a run or model. *store*: a ``Store`` or its URL; by default ``HPO_STORAGE``, then
+    ``sqlite:///hpo.db``. *trust*: True runs the code that the model brings; full names of types trust only those.
+
+    Raises NotFoundError with close matches, DigestError for a damaged file, UntrustedError, ModelError.
+    """
+    from trackers.store import Store, connect
+
+    reference = Reference.parse(ref)
+    if isinstance(store, Store):
+        return fetch(store, find(store, reference), trust)
+    url = store if store is not None else os.environ.get("HPO_STORAGE") or DEFAULT_STORE
+    with connect(url, create=False) as opened:
+        return fetch(opened, find(opened, reference), trust)
+
+
+def find(store: Store, reference: Reference) -> LoggedModel:
+    """Return the logged model that *reference* names."""
+    if reference.name is not None:
+        registry = store.registry
+        wanted = reference.version if reference.version is not None else registry.get(reference.name).latest
+        if wanted == 0:
+            raise NotFoundError(f"The model {reference.name!r} has no version yet: register one.")
+        return registry.model_of(registry.version(reference.name, wanted))
+    assert reference.run is not None
+    if _UID.fullmatch(reference.run) and (model := store.find_logged_model(reference.run)) is not None:
+        return model
+    run = store.get_run(reference.run)
+    found = store.get_logged_model(run)
+    if found is None:
+        raise NotFoundError(f"{run.path} has no model: it logged none, or it was dropped for a better one.")
+    return found
+
+
+def fetch(store: Store, model: LoggedModel, trust: bool | str | Sequence[str] = False) -> LoadedModel:
+    """Copy the files of *model* into a folder that only this user can read, verify them, and load it.
+
+    The folder lives as long as the loaded model, which may read from it later.
+    """
+    if model.deleted_at is not None and not model.files:
+        raise ModelError(f"The files of this model are gone: {model.deleted_why or 'it was deleted'}.")
+    temporary = tempfile.TemporaryDirectory(prefix="trackers-model-", ignore_cleanup_errors=True)
+    try:
+        folder = store.artifacts.get_files(model.files, Path(temporary.name, "model"))
+        loaded = load(folder, trust=trust)
+    except BaseException:
+        temporary.cleanup()
+        raise
+    return LoadedModel(loaded.unwrap(), loaded.manifest, keep=_Folder(temporary))
+
+
+class _Folder:
+    """Removes the folder with the last reference to it, without a word on the way."""
+
+    def __init__(self, temporary: tempfile.TemporaryDirectory[str]) -> None:
+        self._temporary = temporary
+
+    def __del__(self) -> None:
+        self._temporary.cleanup()

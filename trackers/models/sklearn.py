@@ -1,0 +1,93 @@
+"""scikit-learn estimators and pipelines, in skops' format: no pickle, every type checked before it is made."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trackers.errors import ModelError, UntrustedError
+from trackers.models.flavor import full_name
+from trackers.models.sklearn_types import KNOWN_TYPES
+from trackers.models.trust import Trust
+
+FILE = "model.skops"
+
+
+class SklearnFlavor:
+    """Everything that derives from scikit-learn's ``BaseEstimator``. Implements ``Flavor``."""
+
+    name = "sklearn"
+    distributions: tuple[str, ...] = ("scikit-learn", "skops", "numpy", "scipy")
+
+    def accepts(self, model: object) -> bool:
+        base = sys.modules.get("sklearn.base")
+        return base is not None and isinstance(model, base.BaseEstimator)
+
+    def save(self, model: Any, folder: Path, trusted: Sequence[str] | None) -> dict[str, Any]:
+        io = _skops(model)
+        io.dump(model, folder / FILE)
+        unknown = [name for name in io.get_untrusted_types(file=folder / FILE) if name not in KNOWN_TYPES]
+        if trusted is not None and (refused := [name for name in unknown if name not in set(trusted)]):
+            raise UntrustedError(
+                f"The model holds types that a loader will not trust: {', '.join(refused)}; "
+                f"if you do, add them: trusted={sorted({*trusted, *refused})}."
+            )
+        packages = sorted({name.partition(".")[0] for name in unknown} - {"__main__", "builtins"})
+        # For people to read; a loader never takes it for permission.
+        return {"file": FILE, "unknown_types": unknown, "packages": packages}
+
+    def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
+        from skops import io
+
+        path = folder / FILE
+        _refuse_compressed(path)
+        asked = io.get_untrusted_types(file=path)
+        if refused := [name for name in asked if name not in KNOWN_TYPES and not trust.allows(name)]:
+            raise UntrustedError(
+                f"The model holds types that are not trusted: {', '.join(refused)}; if you trust them, load it with "
+                f"trust={sorted({*refused, *trust.names})}."
+            )
+        model = io.load(path, trusted=asked)
+        if not trust.everything:
+            from trackers.models.sklearn_trees import check_trees
+
+            check_trees(model)
+        return model
+
+    def describe_input(self, model: Any) -> dict[str, Any] | None:
+        names = _attribute(model, "feature_names_in_")
+        if names is not None:
+            return {"kind": "frame", "columns": [{"name": str(name), "dtype": None} for name in names]}
+        count = _attribute(model, "n_features_in_")
+        return None if count is None else {"kind": "array", "shape": [None, int(count)], "dtype": None}
+
+
+def _attribute(model: Any, name: str) -> Any:
+    try:
+        return getattr(model, name, None)
+    except Exception:  # noqa: BLE001 - a property of an estimator that is not fitted raises what it likes
+        return None
+
+
+def _skops(model: Any) -> Any:
+    try:
+        from skops import io
+    except ImportError as exc:
+        raise ModelError(
+            f"Saving a {full_name(type(model))} needs the package skops: pip install 'hpo[sklearn]'."
+        ) from exc
+    return io
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Refuse what we never write and what may grow a thousandfold when read: compressed members."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [m.filename for m in archive.infolist() if m.compress_type != zipfile.ZIP_STORED]
+    except (OSError, zipfile.BadZipFile) as exc:
+        raise ModelError(f"{path.name} is not a file that skops wrote: the model is damaged.") from exc
+    if packed:
+        raise ModelError(f"{path.name} holds compressed members ({packed[0]}), which we never write: it is refused.")
