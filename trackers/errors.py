@@ -50,8 +50,32 @@ class FilterError(InvalidValueError):
 
     def __init__(self, message: str, filter: str = "", position: int = 0, length: int = 1) -> None:
         self.filter, self.position, self.length = filter, position, length
-        caret = " " * position + "^" * max(1, length)
-        super().__init__(f"{message}\n  {filter}\n  {caret}" if filter else message)
+        super().__init__(f"{message}\n{_underline(filter, position, length)}" if filter else message)
+
+
+def _underline(text: str, position: int, length: int) -> str:
+    """Show the line of *text* that holds *position*, at most 100 characters of it, with carets under the word."""
+    start = text.rfind("\n", 0, position) + 1
+    end = text.find("\n", position)
+    line = text[start : end if end >= 0 else len(text)]
+    at = position - start
+    first = max(0, at - 60) if len(line) > 100 else 0
+    shown = line[first : first + 100]
+    printed = "".join(char if char.isprintable() else " " for char in shown)
+    before = "... " * (first > 0)
+    carets = "^" * max(1, min(length, len(shown) - (at - first)))
+    wide = sum(_is_wide(char) for char in shown[: at - first])
+    return (
+        f"  {before}{printed}{' ...' * (first + 100 < len(line))}\n  {' ' * (len(before) + at - first + wide)}{carets}"
+    )
+
+
+def _is_wide(char: str) -> bool:
+    if char < "\u1100":
+        return False
+    import unicodedata
+
+    return unicodedata.east_asian_width(char) in {"W", "F"}
 
 
 class StateError(TrackersError, RuntimeError):

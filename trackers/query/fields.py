@@ -1,0 +1,102 @@
+"""What a filter can ask for: the kinds of field, the attributes of a run, and how a name is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trackers.query.tokens import is_bare, quote
+
+KINDS = {"metrics": "metric", "params": "param", "tags": "tag", "attributes": "attribute"}
+"""The prefixes as they are written, and the kind of each."""
+
+KIND_ALIASES = {
+    "metric": "metric",
+    "param": "param",
+    "parameter": "param",
+    "parameters": "param",
+    "tag": "tag",
+    "attribute": "attribute",
+    "attr": "attribute",
+    "run": "attribute",
+}
+
+AGGREGATES = ("best", "last", "min", "max")
+
+ATTRIBUTES = {
+    "state": "state",
+    "name": "text",
+    "experiment": "text",
+    "run_id": "text",
+    "parent": "text",
+    "user": "text",
+    "host": "text",
+    "number": "number",
+    "value": "number",
+    "duration": "number",
+    "created": "time",
+    "started": "time",
+    "ended": "time",
+}
+"""The attributes of a run and what each holds; *duration* is in seconds, *value* is the first final value."""
+
+ATTRIBUTE_ALIASES = {
+    "status": "state",
+    "study": "experiment",
+    "run_name": "name",
+    "uid": "run_id",
+    "user_id": "user",
+    "created_at": "created",
+    "started_at": "started",
+    "ended_at": "ended",
+    "start_time": "started",
+    "end_time": "ended",
+}
+
+MILLISECONDS = frozenset({"start_time", "end_time"})
+"""MLflow's names of times: a number beside one is milliseconds since the epoch, beside ours it is seconds."""
+
+STATE_ALIASES = {"FINISHED": "COMPLETE", "FAILED": "FAIL", "KILLED": "FAIL", "SCHEDULED": "WAITING"}
+"""MLflow's words for the states of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A thing that a run has or has not.
+
+    *kind* is ``"metric"``, ``"param"``, ``"tag"`` or ``"attribute"``; *aggregate* of a metric is ``"last"`` unless
+    another is asked for; *context* names the series of a metric among those with the same key.
+    """
+
+    kind: str
+    key: str
+    aggregate: str = "last"
+    context: str = ""
+
+    def __str__(self) -> str:
+        prefix = next(word for word, kind in KINDS.items() if kind == self.kind)
+        text = f"{prefix}.{self.key if is_bare(self.key) else quote(self.key)}"
+        if self.context:
+            text += "{" + self.context + "}"
+        return text if self.aggregate == "last" else f"{self.aggregate}({text})"
+
+    @property
+    def holds(self) -> str:
+        """What its values are: ``"number"``, ``"text"``, ``"time"``, ``"state"`` or ``"any"`` (a param)."""
+        if self.kind == "attribute":
+            return ATTRIBUTES[self.key]
+        return {"metric": "number", "tag": "text", "param": "any"}[self.kind]
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word closest to *word*, or None where none is close."""
+    import difflib
+
+    close = difflib.get_close_matches(word[:64], list(known), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return ``": did you mean X?"`` for the known word closest to *word*, or an empty text."""
+    guess = closest(word.lower(), known)
+    return f": did you mean {guess}?" if guess else ""
