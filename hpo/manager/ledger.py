@@ -75,8 +75,9 @@ class Ledger:
         """Take over stored trials, in number order, and their models."""
         self.models.restore(trials, models)
         for trial in trials:
-            self._sampler.add(trial)
-            self._pruner.add(trial)
+            if trial.attempts or trial.state.is_finished():  # an enqueued one is asked for when it starts
+                self._sampler.add(trial)
+                self._pruner.add(trial)
             for name, spec in trial.distribution_specs.items():
                 self._seen.setdefault(name, spec)
             if not trial.state.is_finished():
@@ -116,9 +117,7 @@ class Ledger:
             more = {k: v for k, v in live.params.items() if k not in given}
             if more and self._facts.distributions:
                 self._scribe.write(ParamsSet(live.run_id, more))
-        else:
-            self._sampler.ask(number, live.params)
-        live.reports = []
+        live.reports, live.used = [], set()
         self._scribe.write(
             TrialStarted(live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus)
         )
@@ -151,6 +150,8 @@ class Ledger:
     def finish(self, command: eng.Finish, outcome: Outcome | None) -> Finished:
         """Write a trial's final state; what it teaches is learned after the commit (see ``learn``)."""
         live = self.live.pop(command.number)
+        if not self._facts.distributions:
+            self._sampler.discard(command.number, live.params.keys() - live.used)
         state, values = command.state, None if outcome is None else outcome.values
         last = live.reports[-1][1] if live.reports else None
         if state is RunState.PRUNED and last is not None and last == last:
@@ -201,12 +202,12 @@ class Ledger:
 
     def _take_params(self, live: Live, news: News) -> None:
         live.params.update(news.params)
+        live.used.update(news.params)
         fresh = {name: spec for name, spec in news.specs.items() if name not in self._seen}
         if fresh:
             self._seen.update(fresh)
             self._scribe.write(DistributionsSeen(fresh))
         self._scribe.write(ParamsSet(live.run_id, dict(news.params)))
-        self._sampler.settle(live.number, news.params, news.specs)
 
     def _take_record(self, live: Live, record: Change) -> None:
         self._scribe.write(record)
@@ -242,7 +243,9 @@ class Ledger:
         if known is not None and not same_kind(known, spec):
             raise UserError(f"param {name!r} was suggested with another kind of distribution before: choose another name")
         value = self._sampler.suggest(number, name, spec)
-        self.live[number].params[name] = value
+        live = self.live[number]
+        live.params[name] = value
+        live.used.add(name)
         return value
 
     def _write_sampler_state(self) -> None:

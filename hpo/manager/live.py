@@ -13,7 +13,11 @@ from trackers.states import RunState
 
 @dataclass(slots=True)
 class Live:
-    """An unfinished trial. *asked*: the sampler knows it; until then *params* are those it was enqueued with."""
+    """An unfinished trial.
+
+    *asked*: the sampler knows it; until then *params* are those it was enqueued with. *used* are the names that the
+    objective really asked for in this attempt (define-by-run).
+    """
 
     number: int
     run_id: int
@@ -23,7 +27,7 @@ class Live:
     asked: bool = False
     checkpoint: str | None = None
     reports: list[tuple[int, float]] = field(default_factory=list)
-    models: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
 
 
 class Tally:

@@ -48,6 +48,10 @@ Done = Callable[[int], None]
 """Called with the number of a finished trial, on the manager's thread, after its commit."""
 
 
+STILLBORN = 3
+"""Workers in a row that may die before they join: then something is wrong with all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a manager runs a study with.
@@ -134,6 +138,8 @@ class Manager:
         self._ending: eng.End | None = None
         self._next_tick = 0.0
         self._seen_failure = ""
+        self._stillborn = 0
+        self._watchers: list[Callable[[], None]] = []
         self._restore(trials, models)
 
     # ---- from any thread
@@ -145,6 +151,10 @@ class Manager:
     def gone(self, process: str, reason: str) -> None:
         """Tell that a worker's process is gone."""
         self._inbox.put(lambda: self._lost(process, reason))
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have *watcher* called, on the manager's thread, after each commit."""
+        self._watchers.append(watcher)
 
     def stop(self, reason: str, grace: float = 10.0) -> None:
         """Start nothing new; what runs has *grace* seconds to reach its next report. A second call may shorten it."""
@@ -270,6 +280,7 @@ class Manager:
     def _join(self, message: Join, reply: Reply) -> None:
         if message.error is not None:
             self._step(eng.StopAsked(message.error, 0.0, "failed"))
+        self._stillborn = 0
         slots = [message.worker] if message.slots == 1 else [f"{message.worker}.{i}" for i in range(message.slots)]
         self._processes[message.worker] = _Process(message.worker, message.host, message.pid, slots)
         self._scribe.event("join", worker=message.worker, host=message.host, pid=message.pid)
@@ -336,6 +347,9 @@ class Manager:
     def _lost(self, name: str, reason: str) -> None:
         process = self._processes.pop(name, None)
         if process is None:
+            self._stillborn += 1
+            if self._stillborn >= STILLBORN:
+                self._step(eng.StopAsked(f"{self._stillborn} workers died before they joined: {reason}", 0.0, "failed"))
             return
         mates = [self.engine.workers[s].killed for s in process.slots if s in self.engine.workers]
         caused = any(mates)  # one slot was ended by the service: the others are not to blame
@@ -421,6 +435,8 @@ class Manager:
             self.tally.add(finished.number, finished.state, finished.values, finished.constraints)
             self._ledger.learn(finished)
             self._call_back(finished.number)
+        for watcher in self._watchers:
+            watcher()
         if not self._scribe.flying and self._deferred:
             deferred, self._deferred = self._deferred, []
             for message in deferred:

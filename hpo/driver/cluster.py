@@ -1,0 +1,97 @@
+"""Runs a study on Ray, from the driver's side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import trackers
+from hpo.driver.interruption import interruptions
+from hpo.driver.making import make_manager
+from hpo.driver.order import OnProgress, Order, RunSummary, summarize
+from hpo.errors import ClusterError, UserError
+from hpo.manager import Manager
+
+RESTARTS = 3
+"""How often a manager that died is replaced while its driver lives."""
+
+
+@dataclass(frozen=True)
+class RayFactory:
+    """Makes the manager in its actor."""
+
+    order: Order
+
+    def __call__(self, handle: Any) -> Manager:
+        """Take the lease; the workers will call *handle*."""
+        from hpo.execution.ray.executor import RayExecutor
+        from hpo.execution.ray.session import Need
+
+        order = self.order
+        need = order.need or Need()
+        return make_manager(
+            order, lambda epoch: RayExecutor(handle, order.load, order.workers, order.slots, need, epoch)
+        )
+
+
+@dataclass(frozen=True)
+class ObjectArg:
+    """An argument that lies in Ray's object store."""
+
+    reference: Any
+
+    def fetch(self) -> Any:
+        """Return it; arrays are read in place, not copied."""
+        import ray
+
+        return ray.get(self.reference)
+
+
+def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | None = None) -> RunSummary:
+    """Run the study on a Ray cluster: *args* go to the object store once."""
+    from hpo.execution.ray.session import Need, check_address, check_capacity, session
+
+    need = order.need or Need()
+    if order.address is not None:
+        check_address(order.address, order.storage)
+    if order.detach and order.address is None:
+        raise UserError("--detach needs a Ray cluster that lives on its own: start one, and give --address auto")
+    with session(order.address, order.workers * order.slots, need):
+        check_capacity(need, order.slots)
+        if args:
+            import ray
+
+            held = {name: ObjectArg(ray.put(value)) for name, value in args.items()}
+            order = replace(order, load=replace(order.load, args=held))
+        return _drive(order, on_progress)
+
+
+def _drive(order: Order, on_progress: OnProgress | None) -> RunSummary:
+    for restart in range(RESTARTS + 1):
+        try:
+            return _drive_once(order, restart, on_progress)
+        except ClusterError:
+            if restart == RESTARTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _drive_once(order: Order, restart: int, on_progress: OnProgress | None) -> RunSummary:
+    from hpo.execution.ray.run import RayRun
+
+    row = trackers.connect(order.storage).get_study(order.study_id)
+    run = RayRun(f"hpo-manager-{row.uid}-{row.epoch + 1}", RayFactory(order), detached=order.detach)
+    if order.detach:
+        return RunSummary("running", f"it runs on {order.address} by itself: hpo status {row.name}")
+    try:
+        with interruptions(lambda grace: run.stop("interrupted", grace), raises=False) as interruption:
+            over = False
+            while not over:
+                over, summary = run.wait(0.2)
+                progress = run.progress()
+                if on_progress is not None and progress is not None:
+                    on_progress(progress)
+        return summarize(summary, interruption.count > 0)
+    finally:
+        run.close()

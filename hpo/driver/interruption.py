@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM: the first asks gently, the second insists."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+GRACE = 10.0
+"""Seconds that running trials have to reach their next report when a study is stopped."""
+
+
+class Interruption:
+    """How often this process was asked to stop."""
+
+    count = 0
+
+
+@contextmanager
+def interruptions(stop: Callable[[float], None], *, raises: bool = True) -> Iterator[Interruption]:
+    """Turn Ctrl-C and SIGTERM into *stop*: the first gently, the second (or 10 s later, where *raises*) at once.
+
+    Elsewhere than in the main thread signals do not arrive, and nothing is changed.
+    """
+    state = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield state
+        return
+    late = threading.Timer(GRACE, lambda: os.kill(os.getpid(), signal.SIGINT))
+    late.daemon = True
+
+    def handle(number: int, frame: Any) -> None:
+        state.count += 1
+        if state.count == 1:
+            stop(GRACE)
+            if raises:
+                late.start()
+            return
+        stop(0.0)
+        if raises:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield state
+    finally:
+        late.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,123 @@
+"""Makes a study's manager from what is stored, in whatever process it shall run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import trackers
+from hpo import engine as eng
+from hpo.driver.order import Order, TrialDone
+from hpo.driver.takeover import end_processes
+from hpo.execution.port import Executor
+from hpo.manager import Manager, Plan
+from hpo.ranking.kept import beaten
+from hpo.sampling import make_pruner, make_sampler
+from hpo.space import Space
+from hpo.trial import StudyFacts
+from trackers.changes import StudyChanged
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+    from trackers.values import StudyRow
+
+
+def make_manager(order: Order, executor: Callable[[int], Executor]) -> Manager:
+    """Take the study's lease and make its manager from what is stored.
+
+    *executor* is given the epoch. Raises StudyBusyError where a living manager owns the study.
+    """
+    store = trackers.connect(order.storage)
+    row = store.get_study(order.study_id)
+    space = None if row.space is None else Space.from_json(row.space)
+    slots = order.workers * order.slots
+    sampler = make_sampler(
+        order.sampler,
+        space=space,
+        directions=row.directions,
+        seed=row.seed,
+        total_trials=order.total,
+        workers=max(1, slots),
+    )
+    pruner = make_pruner(order.pruner, directions=row.directions, total_trials=order.total, study_name=row.name)
+    lease = store.acquire_study(row.id, lease_seconds=order.lease_seconds, on_previous=end_processes)
+    try:
+        trials = store.get_trials(row.id)
+        sampler.load_study_attrs(dict(row.system_attrs))
+        models = store.list_logged_models([t.run_id for t in trials if t.model]) if trials else []
+        plan = Plan(
+            facts=_facts(row, space, store, order),
+            limits=_limits(order),
+            workers=slots,
+            cpus=order.need.cpus if order.need else 1.0,
+            gpus=order.need.gpus if order.need else 0.0,
+            done=[_bound(callback, order) for callback in order.callbacks],
+            keeper=lambda finished: beaten(finished, order.keep_models, row.directions),  # type: ignore[arg-type]
+            changes=StudyChanged(
+                total_trials=order.total,
+                settings=order.settings,
+                code=order.code,
+                environment=order.environment,
+            ),
+        )
+        return Manager(
+            lease,
+            plan,
+            sampler,
+            pruner,
+            executor(lease.epoch),
+            trials,
+            models,
+            new_id=_ids(store),
+            sweep=store.drop_unreferenced,
+        )
+    except BaseException:
+        lease.release("stopped", "it could not start")
+        raise
+
+
+def _facts(row: StudyRow, space: Space | None, store: Store, order: Order) -> StudyFacts:
+    return StudyFacts(
+        row.name,
+        row.directions,
+        row.metric_names,
+        row.seed,
+        {} if space is None else space.distributions(),
+        store.artifact_root,
+        row.uid,
+        order.keep_models,
+    )
+
+
+def _limits(order: Order) -> eng.Limits:
+    return eng.Limits(
+        total=order.total,
+        max_retries=order.max_retries,
+        trial_timeout=order.trial_timeout,
+        report_timeout=order.report_timeout,
+        deadline=None if order.timeout is None else time.monotonic() + order.timeout,
+    )
+
+
+def _bound(callback: TrialDone, order: Order) -> Callable[[int], None]:
+    def done(number: int) -> None:
+        callback(order.storage, order.study_id, number)
+
+    done.__name__ = getattr(callback, "__name__", type(callback).__name__)
+    return done
+
+
+def _ids(store: Store) -> Callable[[], tuple[int, str]]:
+    """Hand out run ids from blocks of the store's counter."""
+    block: Iterator[int] = iter(())
+
+    def new_id() -> tuple[int, str]:
+        nonlocal block
+        number = next(block, None)
+        if number is None:
+            block = iter(store.allocate_ids(256))
+            number = next(block)
+        return number, store.new_uid()
+
+    return new_id

@@ -1,0 +1,65 @@
+"""What a run of a study is told, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hpo.execution.worker import Job
+from hpo.manager import Summary
+from hpo.progress import Progress
+
+if TYPE_CHECKING:
+    from hpo.execution.ray.session import Need
+
+TrialDone = Callable[[str, int, int], None]
+"""A callback: (storage URL, study id, trial number), in the manager's process, after the commit."""
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that a run of a study is told. It pickles: on Ray it travels to the manager's process.
+
+    *total* is the study's sum of trials (None: no limit), *timeout* seconds from the start of the manager. *settings*,
+    *code* and *environment* are written to the study's row.
+    """
+
+    storage: str
+    study_id: int
+    load: Callable[[], Job]
+    total: int | None = None
+    workers: int = 0
+    slots: int = 1
+    need: Need | None = None
+    address: str | None = None
+    timeout: float | None = None
+    trial_timeout: float | None = None
+    report_timeout: float | None = None
+    max_retries: int = 2
+    keep_models: int | str = 3
+    lease_seconds: float = 10.0
+    sampler: Any = "auto"
+    pruner: Any = "auto"
+    callbacks: Sequence[TrialDone] = ()
+    settings: Mapping[str, Any] | None = None
+    code: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] | None = None
+    detach: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended: *status* is ``"complete"``, ``"stopped"``, ``"failed"`` or ``"interrupted"``."""
+
+    status: str
+    reason: str
+    notes: tuple[str, ...] = field(default=())
+
+
+def summarize(summary: Summary, interrupted: bool) -> RunSummary:
+    """Say how a run ended: a stop that somebody's Ctrl-C caused is an interruption."""
+    status = "interrupted" if interrupted and summary.status == "stopped" else summary.status
+    return RunSummary(status, summary.reason, summary.notes)

@@ -1,0 +1,68 @@
+"""Have a trial with given params run next, whoever runs the study."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hpo.errors import SpaceError
+from hpo.manager.scribe import now_us
+from hpo.space import Space
+from trackers.changes import EventHappened, TrialCreated
+from trackers.errors import StudyBusyError
+from trackers.states import RunState
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+    from trackers.values import StudyRow
+
+PATIENCE = 3.0
+"""Seconds to wait for a running manager's answer: it reads its commands once a second."""
+
+
+def enqueue(store: Store, row: StudyRow, params: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> int | None:
+    """Create a WAITING trial: ourselves where nobody runs the study, by a command where somebody does."""
+    given = checked(row, params)
+    try:
+        lease = store.acquire_study(row.id, lease_seconds=PATIENCE)
+    except StudyBusyError:
+        return _by_command(store, row, given, user_attrs)
+    try:
+        number, now = lease.next_number, now_us()
+        created = TrialCreated(
+            next(iter(store.allocate_ids(1))),
+            store.new_uid(),
+            number,
+            RunState.WAITING,
+            now,
+            given,
+            user_attrs=dict(user_attrs),
+        )
+        lease.submit([created, EventHappened(lease.next_seq, "enqueue", now, number)]).wait()
+    finally:
+        lease.release(row.status, row.reason)
+    return number
+
+
+def checked(row: StudyRow, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *params* where they lie in the declared space. Raises SpaceError, which names the one that does not."""
+    if row.space is None:
+        return dict(params)
+    space = Space.from_json(row.space)
+    for name, value in params.items():
+        if name not in space:
+            raise SpaceError(f"the space of {row.name!r} has no param {name!r}: it has {', '.join(space)}")
+        if not space[name].contains(value):
+            raise SpaceError(f"param {name!r} cannot be {value!r}: it is {space[name]!r}")
+    return dict(params)
+
+
+def _by_command(store: Store, row: StudyRow, params: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> int | None:
+    command = store.send_command(row.id, "enqueue", {"params": dict(params), "user_attrs": dict(user_attrs)})
+    until = time.monotonic() + PATIENCE
+    while command.answer is None and time.monotonic() < until:
+        time.sleep(0.05)  # the answer is a row in the store: there is nothing to wait on but the clock
+        command = store.get_command(command.id)
+    number = (command.answer or {}).get("number")
+    return None if number is None else int(number)

@@ -1,0 +1,129 @@
+"""Brings up workers as Ray actors, watches them, ends them. Runs in the manager's process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from hpo.execution.port import Gone, Post
+from hpo.execution.ray.session import Need
+from hpo.execution.ray.worker import RayWorker
+from hpo.execution.worker import Job
+
+
+class RayExecutor:
+    """Keeps *workers* actors of *slots* slots alive, until ``close``.
+
+    *manager* is the handle of the manager's own actor; *load* makes the job in the worker. Thread-safe.
+    """
+
+    name = "ray"
+
+    def __init__(self, manager: Any, load: Callable[[], Job], workers: int, slots: int, need: Need, epoch: int) -> None:
+        self._manager, self._load, self._workers, self._slots = manager, load, workers, slots
+        self._need, self._epoch = need, epoch
+        self._lock = threading.Lock()
+        self._alive: dict[str, tuple[Any, Any]] = {}
+        self._reasons: dict[str, str] = {}
+        self._made = 0
+        self._closed = False
+        self._gone: Gone | None = None
+        self._woken = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="hpo-workers", daemon=True)
+
+    def begin(self, post: Post, gone: Gone) -> None:
+        """Bring up the workers; they reach the manager through its actor, so *post* is not needed."""
+        import ray
+
+        self._gone = gone
+        self._load_ref = ray.put(self._load)
+        with self._lock:
+            for _ in range(self._workers):
+                self._make()
+        self._watcher.start()
+
+    def _make(self) -> None:
+        import ray
+
+        name = f"w{self._epoch}-{self._made}"
+        self._made += 1
+        options = self._need.options(self._slots) | {"max_restarts": 0, "max_task_retries": 0}
+        actor = ray.remote(RayWorker).options(**options).remote(name, self._manager, self._slots)
+        self._alive[name] = (actor, actor.run.remote(self._load_ref))
+
+    def _watch(self) -> None:
+        import ray
+
+        while True:
+            with self._lock:
+                if self._closed:
+                    return
+                runs = {run: name for name, (_, run) in self._alive.items()}
+            if not runs:
+                self._woken.wait(0.5)
+                continue
+            done, _ = ray.wait(list(runs), num_returns=1, timeout=0.5)
+            for run in done:
+                self._ended(runs[run], run)
+
+    def _ended(self, name: str, run: Any) -> None:
+        import ray
+
+        try:
+            ray.get(run)
+            reason = None
+        except Exception as exc:  # noqa: BLE001 - whatever Ray says: the worker is gone
+            reason = _why(exc)
+        with self._lock:
+            actor, _ = self._alive.pop(name, (None, None))
+            known = self._reasons.pop(name, None)
+            closed = self._closed
+        if reason is None:
+            if actor is not None:
+                ray.kill(actor)  # dismissed: its process has nothing left to do
+            return
+        if self._gone is not None:
+            self._gone(name, known or reason)
+        if not closed:
+            with self._lock:
+                self._make()
+
+    def kill(self, worker: str, reason: str) -> None:
+        """End a worker's process."""
+        import ray
+
+        with self._lock:
+            actor, _ = self._alive.get(worker, (None, None))
+            self._reasons[worker] = reason
+        if actor is not None:
+            ray.kill(actor, no_restart=True)
+
+    def close(self) -> None:
+        """End every worker."""
+        import ray
+
+        with self._lock:
+            self._closed = True
+            actors = [actor for actor, _ in self._alive.values()]
+            self._alive.clear()
+        self._woken.set()
+        for actor in actors:
+            ray.kill(actor, no_restart=True)
+
+
+def _why(exc: BaseException) -> str:
+    """Say in one line why a worker died."""
+    text = str(exc)
+    for mark, sentence in (
+        ("OutOfMemory", "its node ran out of memory"),
+        ("out of memory", "its node ran out of memory"),
+        ("SIGSEGV", "it crashed (segmentation fault)"),
+        ("SIGKILL", "its process was killed"),
+        ("node died", "its node is gone"),
+        ("exit code", "its process exited"),
+        ("connection error", "its process was killed"),
+    ):
+        if mark in text:
+            return sentence
+    return f"its process ended ({type(exc).__name__})"

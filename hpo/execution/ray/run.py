@@ -1,0 +1,77 @@
+"""Runs a study on Ray from the driver's side: start the manager's actor, watch it, pass interruptions on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hpo.errors import ClusterError
+from hpo.execution.ray.host import Factory, ManagerHost
+from hpo.execution.ray.session import NAMESPACE
+from hpo.progress import Progress
+
+GRACE = 10.0
+
+
+class RayRun:
+    """A manager that runs as an actor named *name* on this driver's node.
+
+    *detached*: it outlives this process (on a cluster that does).
+    """
+
+    def __init__(self, name: str, factory: Factory, *, detached: bool = False) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = ray.get_runtime_context().get_node_id()
+        options: dict[str, Any] = {
+            "name": name,
+            "namespace": NAMESPACE,
+            "num_cpus": 0,
+            "max_concurrency": 10_000,
+            "scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False),
+        }
+        if detached:
+            options["lifetime"] = "detached"
+        self._actor = ray.remote(ManagerHost).options(**options).remote()
+        try:
+            self.pid: int = ray.get(self._actor.begin.remote(factory, self._actor))
+        except ray.exceptions.RayTaskError as exc:
+            cause = exc.cause if isinstance(exc.cause, Exception) else exc
+            self.close()
+            raise cause from None
+
+    def wait(self, timeout: float) -> tuple[bool, Any]:
+        """Wait up to *timeout* seconds for the end; return whether it came, and the summary. Raises what ended it."""
+        import ray
+
+        try:
+            over, outcome = ray.get(self._actor.result.remote(timeout))
+        except ray.exceptions.RayActorError as exc:
+            raise ClusterError("the study's manager died") from exc
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return over, outcome
+
+    def progress(self) -> Progress | None:
+        """Return where the study is."""
+        import ray
+
+        try:
+            progress: Progress | None = ray.get(self._actor.progress.remote())
+        except ray.exceptions.RayActorError as exc:
+            raise ClusterError("the study's manager died") from exc
+        return progress
+
+    def stop(self, reason: str, grace: float = GRACE) -> None:
+        """Ask for a stop; does not wait."""
+        self._actor.stop.remote(reason, grace)
+
+    def close(self) -> None:
+        """End the actor, and with it its workers."""
+        import ray
+
+        ray.kill(self._actor, no_restart=True)
+
+
+OnProgress = Callable[[Progress], None]

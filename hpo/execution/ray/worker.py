@@ -1,0 +1,67 @@
+"""The worker's process: an actor whose one call runs until there is nothing left to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from hpo.execution.capture import capturing
+from hpo.execution.messages import ManagerGone, Message
+from hpo.execution.worker import Job, join, work
+
+PATIENCE = 60.0
+"""Seconds after which a manager that does not answer is taken for gone: its successor has other workers."""
+
+BURIED = 5.0
+
+
+class RayLink:
+    """Messages as calls of the manager's actor."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = manager
+
+    def send(self, message: Message) -> Any:
+        """Call the manager and wait for its answer; ManagerGone where none comes."""
+        import ray
+
+        try:
+            reference = self._manager.send.remote(message)
+            while True:
+                try:
+                    return ray.get(reference, timeout=PATIENCE)
+                except ray.exceptions.GetTimeoutError:
+                    # A worker may wait long for its next trial, so silence alone tells nothing: ask for a sign.
+                    ray.get(self._manager.alive.remote(), timeout=PATIENCE)
+        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError, ray.exceptions.RayTaskError) as exc:
+            raise ManagerGone(str(exc)) from exc
+
+
+class RayWorker:
+    """One process with *slots* slots. *job* is made by calling *load* here, in the worker."""
+
+    def __init__(self, name: str, manager: Any, slots: int) -> None:
+        self._name, self._link, self._slots = name, RayLink(manager), slots
+
+    def run(self, load: Callable[[], Job]) -> None:
+        """Join, work until dismissed, return. Where the objective cannot be loaded, say so and return."""
+        try:
+            job = load()
+        except Exception as exc:  # noqa: BLE001 - a person's file; the manager says what is wrong with it
+            where = f"{os.uname().nodename}, process {os.getpid()}"
+            self._try_join(f"a worker ({where}) cannot load the objective: {type(exc).__name__}: {exc}")
+            return
+        try:
+            facts = join(self._name, self._link, self._slots)
+            with capturing(show=False):
+                work(self._name, job, self._link, facts, self._slots)
+        except ManagerGone:
+            sys.exit(0)
+
+    def _try_join(self, error: str) -> None:
+        try:
+            join(self._name, self._link, self._slots, error)
+        except ManagerGone:
+            sys.exit(0)

@@ -1,0 +1,77 @@
+"""Hand a study's best model to the registry, with where it came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hpo.errors import UserError
+from trackers.errors import NotFoundError
+from trackers.states import RunState
+
+if TYPE_CHECKING:
+    from hpo.study import Study
+    from trackers.values import LoggedModel, ModelVersion, StudyRow, Trial
+
+
+def register(study: Study, name: str, *, trial: int | None, description: str, reason: str) -> ModelVersion:
+    """Register the model of the best trial that has one (or of *trial*) as the next version of *name*."""
+    chosen, model = _with_model(study, trial)
+    row = study.row
+    metrics = dict(chosen.metrics)
+    if chosen.values is not None:
+        metrics |= dict(zip(row.metric_names, chosen.values, strict=True))
+    return study.store.registry.register(
+        name,
+        model,
+        description=description,
+        metrics=metrics,
+        lineage=lineage(study, row, chosen),
+        source=chosen.path,
+        reason=reason or f"best of study {row.name}",
+    )
+
+
+def _with_model(study: Study, number: int | None) -> tuple[Trial, LoggedModel]:
+    store = study.store
+    if number is not None:
+        chosen = store.get_trial(study.row.id, number)
+        model = store.get_logged_model(chosen.run_id)
+        if model is None or model.deleted_at is not None:
+            why = chosen.model_error or (model.deleted_why if model else "it logged none")
+            raise NotFoundError(f"trial {chosen.path} has no model ({why}): register another, or run it again")
+        return chosen, model
+    ranked = [t for t in study.ranking().trials if t.state is RunState.COMPLETE]
+    if not ranked:
+        raise UserError(f"study {study.name!r} has no complete trial: there is no model to register")
+    for chosen in ranked:
+        model = store.get_logged_model(chosen.run_id) if chosen.model else None
+        if model is not None and model.deleted_at is None:
+            return chosen, model
+    why = next((f" (trial {t.number}: {t.model_error})" for t in ranked if t.model_error), "")
+    raise NotFoundError(
+        f"no trial of {study.name!r} kept a model{why}: call trial.log_model(model) in the objective and run it again"
+    )
+
+
+def lineage(study: Study, row: StudyRow, trial: Trial) -> dict[str, Any]:
+    """Return where a model came from: study, trial, params, code and whether its tree was clean, packages, data."""
+    code, environment = dict(row.code or {}), dict(row.environment or {})
+    git = dict(code.get("git") or {})
+    return {
+        "study": row.name,
+        "trial": trial.number,
+        "run": trial.uid,
+        "params": dict(trial.params),
+        "code": {
+            "commit": git.get("commit"),
+            "dirty": git.get("dirty"),
+            "file": code.get("file"),
+            "objective": code.get("name"),
+            "digest": code.get("digest"),
+        },
+        "python": environment.get("python"),
+        "packages": environment.get("packages"),
+        "data": [
+            {"name": i.name, "digest": i.digest, "role": i.role, "rows": i.rows} for i in study.store.inputs(trial.run_id)
+        ],
+    }
