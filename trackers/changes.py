@@ -211,6 +211,7 @@ class StudyChanged:
     code: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] | None = None
     workers: tuple[tuple[str, int], ...] | None = None
+    space: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
