@@ -7,7 +7,7 @@ import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,13 @@ class ValueJob:
     def __call__(self) -> Job:
         """Return it."""
         return Job(self.objective, _fetched(self.args), self.retry_on)
+
+
+def with_args(job: Callable[[], Job], args: Mapping[str, Any]) -> Callable[[], Job]:
+    """Return the same job with other arguments."""
+    if not isinstance(job, FileJob | ValueJob):
+        raise TypeError(f"{type(job).__name__} takes no arguments")
+    return replace(job, args=args)
 
 
 def _fetched(args: Mapping[str, Any]) -> dict[str, Any]:

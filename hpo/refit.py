@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import ResultError, UserError
 from hpo.trial import Assignment, StudyFacts, Trial
 from trackers.changes import ModelLogged
-from trackers.errors import NotFoundError
-from trackers.values import ModelVersion
 
 if TYPE_CHECKING:
     from hpo.study import Study
     from trackers.values import Trial as StoredTrial
-
-__all__ = ["ModelVersion", "refit"]
 
 
 def refit(study: Study, train: Callable[..., Any], *, trial: int | None, args: Mapping[str, Any]) -> str:
@@ -34,7 +30,7 @@ def refit(study: Study, train: Callable[..., Any], *, trial: int | None, args: M
             row.directions,
             row.metric_names,
             row.seed,
-            dict(chosen.distribution_specs) or dict.fromkeys(chosen.params, {}),
+            dict(chosen.distribution_specs) or {name: {} for name in chosen.params},
             store.artifact_root,
             row.uid,
         )
@@ -57,5 +53,3 @@ def _chosen(study: Study, number: int | None) -> StoredTrial:
         return study.best_trial if len(study.row.directions) == 1 else study.best_trials[0]
     except (ValueError, IndexError):
         raise UserError(f"study {study.name!r} has no complete trial to refit: run it first") from None
-    except NotFoundError:
-        raise

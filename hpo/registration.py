@@ -40,7 +40,7 @@ def _with_model(study: Study, number: int | None) -> tuple[Trial, LoggedModel]:
             why = chosen.model_error or (model.deleted_why if model else "it logged none")
             raise NotFoundError(f"trial {chosen.path} has no model ({why}): register another, or run it again")
         return chosen, model
-    ranked = [t for t in study.ranking().trials if t.state is RunState.COMPLETE]
+    ranked = [t for t in study.ranking().ranked if t.state is RunState.COMPLETE]
     if not ranked:
         raise UserError(f"study {study.name!r} has no complete trial: there is no model to register")
     for chosen in ranked:
@@ -72,6 +72,7 @@ def lineage(study: Study, row: StudyRow, trial: Trial) -> dict[str, Any]:
         "python": environment.get("python"),
         "packages": environment.get("packages"),
         "data": [
-            {"name": i.name, "digest": i.digest, "role": i.role, "rows": i.rows} for i in study.store.inputs(trial.run_id)
+            {"name": i.name, "digest": i.digest, "role": i.role, "rows": i.rows}
+            for i in study.store.inputs(trial.run_id)
         ],
     }

@@ -11,6 +11,7 @@ from hpo.driver.interruption import interruptions
 from hpo.driver.making import make_manager
 from hpo.driver.order import OnProgress, Order, RunSummary, summarize
 from hpo.errors import ClusterError, UserError
+from hpo.jobs import with_args
 from hpo.manager import Manager
 
 RESTARTS = 3
@@ -63,7 +64,7 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
             import ray
 
             held = {name: ObjectArg(ray.put(value)) for name, value in args.items()}
-            order = replace(order, load=replace(order.load, args=held))
+            order = replace(order, load=with_args(order.load, held))
         return _drive(order, on_progress)
 
 

@@ -20,6 +20,7 @@ from trackers.changes import StudyChanged
 
 if TYPE_CHECKING:
     from trackers.store import Store
+
     from trackers.values import StudyRow
 
 
@@ -44,7 +45,8 @@ def make_manager(order: Order, executor: Callable[[int], Executor]) -> Manager:
     lease = store.acquire_study(row.id, lease_seconds=order.lease_seconds, on_previous=end_processes)
     try:
         trials = store.get_trials(row.id)
-        sampler.load_study_attrs(dict(row.system_attrs))
+        sampler.load_study_attrs(row.system_attrs)
+        pruner.load_study_attrs(row.system_attrs)
         models = store.list_logged_models([t.run_id for t in trials if t.model]) if trials else []
         plan = Plan(
             facts=_facts(row, space, store, order),

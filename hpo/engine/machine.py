@@ -347,7 +347,7 @@ class Engine:
             self.ended = End("complete", f"the search space is exhausted: all {self.started} of its points were tried")
         else:
             self.ended = End("complete", f"all {self.started} trials ended")
-        return [Dismiss(name) for name, worker in self.workers.items() if worker.want > 0] + [self.ended]
+        return [*(Dismiss(name) for name, worker in self.workers.items() if worker.want > 0), self.ended]
 
     # ---- invariants
 

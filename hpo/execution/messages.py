@@ -18,7 +18,9 @@ Reports = tuple[tuple[int, float, int], ...]
 class Rule(Protocol):
     """A pruner's thresholds at one moment, for a worker to decide with; see ``hpo.sampling.rules``."""
 
-    version: int
+    @property
+    def version(self) -> int:
+        """Rises with every change of the thresholds."""
 
     def decide(self, reports: Sequence[tuple[int, float]]) -> bool:
         """Tell whether the trial with these reports so far is hopeless."""

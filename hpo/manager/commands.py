@@ -35,7 +35,7 @@ class Commands:
         stale, self._first = self._first, False
         for command in sorted(commands, key=lambda c: c.id):
             answer = self._one(command, stale)
-            self._scribe.event("command", kind=command.kind, author=command.author, answer=answer)
+            self._scribe.event("command", command=command.kind, author=command.author, answer=answer)
             self._scribe.write(CommandAnswered(command.id, now_us(), answer))
 
     def _one(self, command: Command, stale: bool) -> Mapping[str, Any]:

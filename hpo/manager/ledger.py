@@ -70,6 +70,7 @@ class Ledger:
         self._new_id = new_id
         self._seen: dict[str, Spec] = dict(plan.facts.distributions)
         self._learned = scribe.seq - 1
+        self._finished_ids: dict[int, int] = {}
 
     def restore(self, trials: Sequence[Trial], models: Sequence[LoggedModel]) -> None:
         """Take over stored trials, in number order, and their models."""
@@ -80,7 +81,9 @@ class Ledger:
                 self._pruner.add(trial)
             for name, spec in trial.distribution_specs.items():
                 self._seen.setdefault(name, spec)
-            if not trial.state.is_finished():
+            if trial.state.is_finished():
+                self._finished_ids[trial.number] = trial.run_id
+            else:
                 asked = bool(trial.attempts)
                 self.live[trial.number] = Live(
                     trial.number,
@@ -150,6 +153,7 @@ class Ledger:
     def finish(self, command: eng.Finish, outcome: Outcome | None) -> Finished:
         """Write a trial's final state; what it teaches is learned after the commit (see ``learn``)."""
         live = self.live.pop(command.number)
+        self._finished_ids[command.number] = live.run_id
         if not self._facts.distributions:
             self._sampler.discard(command.number, live.params.keys() - live.used)
         state, values = command.state, None if outcome is None else outcome.values
@@ -158,7 +162,11 @@ class Ledger:
             values = (last,)
         ended = outcome.ended if outcome is not None else now_us()
         error = (outcome.error if outcome is not None else None) or command.reason or None
-        kind = outcome.error_type if outcome is not None else {"timeout": "TrialTimeout"}.get(command.outcome, "WorkerLost")
+        kind = (
+            outcome.error_type
+            if outcome is not None
+            else {"timeout": "TrialTimeout"}.get(command.outcome, "WorkerLost")
+        )
         started = None if outcome is None else outcome.started
         self._scribe.write(
             AttemptEnded(live.run_id, command.attempt, ended, command.outcome, command.reason, started=started),
@@ -241,7 +249,9 @@ class Ledger:
         """Return a value for a param that a running trial's dispatch did not carry."""
         known = self._seen.get(name)
         if known is not None and not same_kind(known, spec):
-            raise UserError(f"param {name!r} was suggested with another kind of distribution before: choose another name")
+            raise UserError(
+                f"param {name!r} was suggested with another kind of distribution before: choose another name"
+            )
         value = self._sampler.suggest(number, name, spec)
         live = self.live[number]
         live.params[name] = value
@@ -249,10 +259,12 @@ class Ledger:
         return value
 
     def _write_sampler_state(self) -> None:
-        of_trials, of_study = self._sampler.drain()
-        for number, attrs in of_trials.items():
-            run_id = self.live[number].run_id if number in self.live else self.models.run_ids.get(number)
-            if run_id is not None:
-                self._scribe.write(AttrsSet(run_id, "system", attrs))
-        if of_study:
-            self._scribe.write(StudyChanged(system_attrs=of_study))
+        for part in (self._sampler, self._pruner):
+            of_trials, of_study = part.drain()
+            for number, attrs in of_trials.items():
+                live = self.live.get(number)
+                run_id = self._finished_ids.get(number) if live is None else live.run_id
+                if run_id is not None:
+                    self._scribe.write(AttrsSet(run_id, "system", attrs))
+            if of_study:
+                self._scribe.write(StudyChanged(system_attrs=of_study))

@@ -35,7 +35,7 @@ class Tally:
 
     def __init__(self, directions: tuple[str, ...]) -> None:
         self.directions = directions
-        self.counts = {state: 0 for state in RunState}
+        self.counts = dict.fromkeys(RunState, 0)
         self.best_value: float | None = None
         self.best_number: int | None = None
         self.begun = time.monotonic()

@@ -1,8 +1,8 @@
 """The loop that joins engine, sampling, execution and store. One thread; everything reaches it through its inbox.
 
-    worker ──message──> inbox ──> engine (what to do) ──> sampler, pruner ──> reply ──> worker
-                          ^                        └────> scribe ──> store's writer (one transaction)
-                          └──────── committed: counted, learned from, shown, models tidied, callbacks called
+worker ──message──> inbox ──> engine (what to do) ──> sampler, pruner ──> reply ──> worker
+                      ^                        └────> scribe ──> store's writer (one transaction)
+                      └──────── committed: counted, learned from, shown, models tidied, callbacks called
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ from trackers.changes import StudyChanged
 from trackers.states import RunState
 
 if TYPE_CHECKING:
-    from hpo.sampling import Pruner, Sampler
     from trackers.store import StudyLease
+
+    from hpo.sampling import Pruner, Sampler
     from trackers.values import Command, LoggedModel, Trial
 
 Done = Callable[[int], None]

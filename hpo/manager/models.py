@@ -26,7 +26,6 @@ class Models:
 
     def __init__(self, keeper: Keeper | None, scribe: Scribe) -> None:
         self.garbage: set[str] = set()
-        self.run_ids: dict[int, int] = {}
         self._keeper, self._scribe = keeper, scribe
         self._files: dict[tuple[int, str], set[str]] = {}
         self._finished: dict[int, Trial] = {}
@@ -34,7 +33,6 @@ class Models:
     def restore(self, trials: Sequence[Trial], models: Sequence[LoggedModel]) -> None:
         """Take over stored trials and their models."""
         numbers = {trial.run_id: trial.number for trial in trials}
-        self.run_ids = {trial.number: trial.run_id for trial in trials}
         for model in models:
             if model.deleted_at is None and model.run_id in numbers:
                 self._files[numbers[model.run_id], model.name] = set(model.files.values())
@@ -55,7 +53,6 @@ class Models:
 
     def finished(self, finished: Finished, run_id: int) -> None:
         """Note a final state; the trial's models compete from now on."""
-        self.run_ids[finished.number] = run_id
         if any(number == finished.number for number, _ in self._files):
             self._finished[finished.number] = _as_trial(finished, run_id)
 

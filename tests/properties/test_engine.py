@@ -242,6 +242,6 @@ def test_an_event_of_an_attempt_that_was_given_up_changes_nothing() -> None:
 def test_an_illegal_state_is_told_with_its_story() -> None:
     engine = eng.Engine(eng.Limits(total=2))
     engine.waiting.append(7)
-    with pytest.raises(eng.IllegalEvent, match="waits in another state|not dense"):
-        engine.states[7] = RunState.RUNNING
+    engine.states[7] = RunState.RUNNING
+    with pytest.raises(eng.IllegalEvent, match="not dense"):
         engine.check()

@@ -49,7 +49,8 @@ class RayExecutor:
         name = f"w{self._epoch}-{self._made}"
         self._made += 1
         options = self._need.options(self._slots) | {"max_restarts": 0, "max_task_retries": 0}
-        actor = ray.remote(RayWorker).options(**options).remote(name, self._manager, self._slots)
+        worker: Any = ray.remote(RayWorker)
+        actor = worker.options(**options).remote(name, self._manager, self._slots)
         self._alive[name] = (actor, actor.run.remote(self._load_ref))
 
     def _watch(self) -> None:

@@ -17,10 +17,10 @@ class Hosted(Protocol):
 
     summary: Any
 
-    def post(self, message: Message, reply: Callable[[Any], None]) -> None: ...  # noqa: D102
-    def stop(self, reason: str, grace: float) -> None: ...  # noqa: D102
-    def progress(self) -> Progress: ...  # noqa: D102
-    def run(self) -> Any: ...  # noqa: D102
+    def post(self, message: Message, reply: Callable[[Any], None]) -> None: ...
+    def stop(self, reason: str, grace: float) -> None: ...
+    def progress(self) -> Progress: ...
+    def run(self) -> Any: ...
 
 
 Factory = Callable[[Any], Hosted]
@@ -46,7 +46,8 @@ class ManagerHost:
         return os.getpid()
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        assert self._manager is not None and self._result is not None
+        assert self._manager is not None
+        assert self._result is not None
         try:
             outcome: Any = self._manager.run()
         except BaseException as exc:  # noqa: BLE001 - the driver raises it

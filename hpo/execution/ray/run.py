@@ -33,7 +33,8 @@ class RayRun:
         }
         if detached:
             options["lifetime"] = "detached"
-        self._actor = ray.remote(ManagerHost).options(**options).remote()
+        host: Any = ray.remote(ManagerHost)  # Ray's types know a method of an actor only by its own decorator
+        self._actor = host.options(**options).remote()
         try:
             self.pid: int = ray.get(self._actor.begin.remote(factory, self._actor))
         except ray.exceptions.RayTaskError as exc:

@@ -84,7 +84,7 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
 
 
 def _own_resources(need: Need, slots: int) -> dict[str, float]:
-    """A Ray of our own has the custom resources that were asked for: they are names, and this machine is all it has."""
+    """Return the custom resources of a Ray of our own: they are names, and this machine is all it has."""
     return {name: amount * max(slots, 1) for name, amount in (need.resources or {}).items()}
 
 
@@ -94,7 +94,8 @@ def check_capacity(need: Need, slots: int) -> None:
 
     wanted = {"CPU": need.cpus * slots, "GPU": need.gpus * slots}
     wanted |= {name: amount * slots for name, amount in (need.resources or {}).items()}
-    nodes = [n["Resources"] for n in ray.nodes() if n["Alive"]]
+    described: Any = ray.nodes  # untyped in Ray
+    nodes = [n["Resources"] for n in described() if n["Alive"]]
     for name, amount in wanted.items():
         most = max((n.get(name, 0.0) for n in nodes), default=0.0)
         if amount > most:
