@@ -112,10 +112,8 @@ def _whole(value: Any, what: str, where: str) -> int:
 
 
 def _whole_or_none(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        return None
-    number = int(math.trunc(value))
-    return number if number == value else None
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return int(value) if is_number and int(value) == value else None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

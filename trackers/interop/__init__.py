@@ -1,0 +1,1 @@
+"""What other libraries call the same things: Optuna, MLflow. Each module imports its library, none is loaded here."""
