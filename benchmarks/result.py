@@ -66,19 +66,27 @@ def write(name: str, figures: Sequence[Figure]) -> Path:
     return path
 
 
-def show(name: str, figures: Sequence[Figure], console: Console | None = None) -> None:
-    """Print *figures* as a table, a column for each condition that any of them has."""
-    console = console or Console()
-    conditions = list(dict.fromkeys(key for figure in figures for key in figure.conditions))
-    table = Table(title=name, title_justify="left", box=SIMPLE)
-    for column in ("system", *conditions, "measure"):
-        table.add_column(column, no_wrap=True)
+def console() -> Console:
+    """Return the terminal, or a page wide enough for every column where there is none."""
+    found = Console()
+    return found if found.is_terminal else Console(width=140)
+
+
+def show(name: str, figures: Sequence[Figure], page: Console) -> None:
+    """Print *figures* as a table: a column for each condition that differs, the others in the title."""
+    keys = list(dict.fromkeys(key for figure in figures for key in figure.conditions))
+    seen = {key: {str(figure.conditions.get(key, "")) for figure in figures} for key in keys}
+    fixed = [f"{key} {seen[key].copy().pop()}" for key in keys if len(seen[key]) == 1]
+    shown = [key for key in keys if len(seen[key]) > 1]
+    table = Table(title=", ".join([name, *fixed]), title_justify="left", box=SIMPLE)
+    for column in ("system", *shown, "measure"):
+        table.add_column(column)
     table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
+    table.add_column("unit")
     for figure in figures:
-        cells = [str(figure.conditions.get(key, "")) for key in conditions]
+        cells = [str(figure.conditions.get(key, "")) for key in shown]
         table.add_row(figure.system, *cells, figure.measure, f"{figure.value:.3g}", figure.unit)
-    console.print(table)
+    page.print(table)
 
 
 def _git(*arguments: str, cwd: Path) -> str:

@@ -1,7 +1,7 @@
 """Trials per second of an empty objective with five reports, each answered by a pruning decision, on 4 workers.
 
-Run ``python -m benchmarks.throughput [--quick]``. Every system prunes by successive halving with rungs at reports 1
-and 4 and keeps what it did on disk. ``--trials`` sets how many of ours; peers run fewer, since they are slower and
+Run ``python -m benchmarks.throughput [--quick]``. Every system prunes by successive halving from the first report
+on (ASHA here and in Ray Tune, ``SuccessiveHalvingPruner`` in Optuna) and keeps what it did on disk. ``--trials`` sets how many of ours; peers run fewer, since they are slower and
 their rate does not rise with the number.
 """
 
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmarks import curve, database
 from benchmarks.measure import Answer, MeasurementFailed, measure
-from benchmarks.result import Figure, show, write
+from benchmarks.result import Figure, console, show, write
 
 WORKERS = 4
 SAMPLERS = ("random", "tpe")
@@ -105,12 +105,12 @@ def main(
     samplers: tuple[str, ...],
     databases: tuple[str, ...],
 ) -> None:
-    console = Console()
+    page = console()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    run = Throughput(console)
+    run = Throughput(page)
     kinds = list(databases or DATABASES)
     if "postgresql" in kinds and not database.reachable():
-        console.print(f"No PostgreSQL at {database.server()}: left out (HPO_BENCH_POSTGRES names another server).")
+        page.print(f"No PostgreSQL at {database.server()}: left out (HPO_BENCH_POSTGRES names another server).")
         kinds.remove("postgresql")
     ours = {"random": trials or (2000 if quick else 10_000), "tpe": 400 if quick else 1000}
     theirs = {
@@ -129,11 +129,11 @@ def main(
             run.ray(sampler, theirs["reuse_actors"], reuse=True)
             if sampler == "random" or not quick:
                 run.ray(sampler, theirs["as shipped"], reuse=False)
-    show("throughput", run.figures, console)
+    show("throughput", run.figures, page)
     run.ratios()
-    console.print(f"written to {write('throughput', run.figures)}", highlight=False)
+    page.print(f"written to {write('throughput', run.figures)}", highlight=False)
     for failure in run.failed:
-        console.print(f"not measured: {failure}", style="red", highlight=False, markup=False)
+        page.print(f"not measured: {failure}", style="red", highlight=False, markup=False)
     raise SystemExit(1 if run.failed else 0)
 
 

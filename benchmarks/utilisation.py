@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks import database, sleeping
 from benchmarks.measure import MeasurementFailed, measure
-from benchmarks.result import Figure, show, write
+from benchmarks.result import Figure, console, show, write
 
 SLOTS = 32
 SYSTEMS = ("hpo", "ray")
@@ -69,8 +69,8 @@ class Utilisation:
 def main(
     quick: bool, seconds: int | None, peer_seconds: int | None, slots: int, systems: tuple[str, ...], kind: str
 ) -> None:
-    console = Console()
-    run = Utilisation(console, slots)
+    page = console()
+    run = Utilisation(page, slots)
     work = seconds or (40 if quick else 120)
     peer_work = peer_seconds or (4 if quick else 10)
     if "hpo" in (systems or SYSTEMS):
@@ -80,10 +80,10 @@ def main(
         for reuse in (True,) if quick else (False, True):
             mode = "reuse_actors" if reuse else "as shipped"
             run.take("ray", "benchmarks.peers.ray_tune", peer_work, {"reuse": reuse}, database="files", mode=mode)
-    show("utilisation", run.figures, console)
-    console.print(f"written to {write('utilisation', run.figures)}", highlight=False)
+    show("utilisation", run.figures, page)
+    page.print(f"written to {write('utilisation', run.figures)}", highlight=False)
     for failure in run.failed:
-        console.print(f"not measured: {failure}", style="red", highlight=False, markup=False)
+        page.print(f"not measured: {failure}", style="red", highlight=False, markup=False)
     raise SystemExit(1 if run.failed else 0)
 
 

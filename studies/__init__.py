@@ -1,0 +1,1 @@
+"""Real questions answered with real data, one folder each; also the examples to copy."""
