@@ -190,6 +190,7 @@ runs = _table(
     Column("archived_at", Time),
     UniqueConstraint("experiment_id", "number"),
     Index(None, "parent_id"),
+    Index(None, "created_at", "id"),
 )
 
 attempts = _table(
