@@ -1,0 +1,31 @@
+"""The tracking store and model registry: runs, params, metrics, files and models in one database.
+
+store = trackers.connect("sqlite:///hpo.db")
+with store.start_run(experiment="fraud", params={"depth": 3}) as run:
+    run.log_metrics({"auc": 0.91}, step=1)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trackers.store import Store, connect
+
+_HOMES = {"connect": "trackers.store", "Store": "trackers.store"}
+"""Public names and the module of each, which is imported when the name is first used."""
+
+__all__ = ["Store", "connect"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'trackers' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,57 @@
+"""Processes: who this one is, and whether another one of this host still lives."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+
+def host_name() -> str:
+    """Return the name of this host."""
+    return socket.gethostname()
+
+
+def user_name() -> str:
+    """Return the name of the user who runs this process (its number where it has no name)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid())
+
+
+def start_time(pid: int) -> float | None:
+    """Return when process *pid* of this host started, None when it is gone (or dead and not yet waited for).
+
+    Seconds since the host's boot where /proc tells, seconds since the epoch elsewhere: only equality means anything.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _start_time_by_ps(pid)
+    # The command's name, in parentheses, may itself hold spaces and parentheses.
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in {"Z", "X", "x"}:
+        return None
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _start_time_by_ps(pid: int) -> float | None:
+    """Ask ``ps``, where there is no /proc."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    answer = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False, env=environment
+    )
+    state, _, started = answer.stdout.strip().partition(" ")
+    if not started or state.startswith("Z"):
+        return None
+    return time.mktime(time.strptime(started.strip(), "%a %b %d %H:%M:%S %Y"))
+
+
+def is_alive(pid: int, started: float) -> bool:
+    """Tell whether process *pid* of this host is still the one that started at *started*."""
+    now = start_time(pid)
+    return now is not None and abs(now - started) < 0.02

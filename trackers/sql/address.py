@@ -1,0 +1,141 @@
+"""Where a store is: its URL read, checked, and shown without its password."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from trackers.errors import InvalidValueError, StoreError
+
+_NETWORK = frozenset(
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "ncpfs",
+        "afs",
+        "ceph",
+        "lustre",
+        "gpfs",
+        "glusterfs",
+        "beegfs",
+        "pvfs2",
+        "orangefs",
+        "ocfs2",
+        "gfs2",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.s3fs",
+        "fuse.gcsfuse",
+        "fuse.rclone",
+        "fuse.ceph",
+        "fuse.juicefs",
+    ]
+)
+_INSTEAD = "use a PostgreSQL server instead: postgresql+psycopg://USER@HOST/DATABASE"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A checked URL. *path* is the SQLite file, absolute, or None for a server."""
+
+    url: URL
+    path: Path | None
+
+    @property
+    def dialect(self) -> str:
+        return "sqlite" if self.path is not None else "postgresql"
+
+    @property
+    def full(self) -> str:
+        """The URL with its password, to connect with."""
+        return self.url.render_as_string(hide_password=False)
+
+    @property
+    def safe(self) -> str:
+        """The URL to show: its password is hidden."""
+        query = {key: "***" if "password" in key.lower() else value for key, value in self.url.query.items()}
+        return self.url.set(query=query).render_as_string(hide_password=True)
+
+
+def read_address(url: str | os.PathLike[str]) -> Address:
+    """Read a store's URL, or the path of a SQLite file.
+
+    Raises InvalidValueError for one that cannot be read and StoreError for a database that does not serve.
+    """
+    if isinstance(url, os.PathLike):
+        return _file_address(Path(url))
+    if "://" not in url:
+        raise InvalidValueError(f"{url!r} is not the URL of a store: write sqlite:///{url or 'hpo.db'} for a file")
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as exc:
+        raise InvalidValueError(
+            "the URL of the store cannot be read: write sqlite:///hpo.db or postgresql+psycopg://USER@HOST/DATABASE "
+            "(with special characters of a password percent-encoded)"
+        ) from exc
+    backend = parsed.drivername.partition("+")[0]
+    if backend == "sqlite":
+        if not parsed.database or parsed.database == ":memory:" or parsed.query:
+            raise InvalidValueError(
+                "a store in memory is seen by one connection only: name a file, as in sqlite:///hpo.db (no ?options)"
+            )
+        return _file_address(Path(parsed.database))
+    if backend in {"postgresql", "postgres"}:
+        if parsed.drivername.partition("+")[2] not in {"", "psycopg"}:
+            raise InvalidValueError(
+                f"the driver of {parsed.drivername!r} is not used here: write postgresql+psycopg://"
+            )
+        return Address(parsed.set(drivername="postgresql+psycopg"), None)
+    raise StoreError(f"a store cannot be kept in {backend!r}: use sqlite:/// or postgresql+psycopg://")
+
+
+def _file_address(path: Path) -> Address:
+    path = Path(os.path.abspath(path.expanduser()))
+    return Address(URL.create("sqlite", database=str(path)), path)
+
+
+def check_file(path: Path, create: bool) -> None:
+    """Check that a SQLite file can be used where it is, and make it (mode 0600) when *create* and it is missing.
+
+    Raises StoreError where it cannot be, naming the alternative for a network file system.
+    """
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise StoreError(f"the folder {path.parent} of the store does not exist: create it, or name another file")
+    kind = file_system(path.parent)
+    if kind in _NETWORK:
+        raise StoreError(
+            f"SQLite cannot keep a store safe on a network file system ({kind}, {path.parent}): {_INSTEAD}"
+        )
+    if create and not path.exists():
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as exc:
+            raise StoreError(f"the store {path} cannot be created: {exc.strerror}") from exc
+
+
+def file_system(folder: Path) -> str:
+    """Return the type of the file system that holds *folder* (Linux), or ``""`` where that is not known."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    real = os.path.realpath(folder)
+    best, kind = "", ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        mount = re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), left.split(" ")[4])
+        inside = mount == "/" or real == mount or real.startswith(mount + "/")
+        if inside and len(mount) >= len(best):
+            best, kind = mount, right.split(" ")[0]
+    return kind

@@ -1,0 +1,251 @@
+"""A group written: folded rows to statements, in the order in which rows refer to each other.
+
+Runs on the writer's thread, inside its transaction. Every statement says what it expects to change and is checked by
+the number of rows it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from trackers.errors import FencedError, NotFoundError, StateError, TrackersError
+from trackers.sql import manifests
+from trackers.sql import tables as t
+from trackers.sql.columns import split_number
+from trackers.sql.failures import is_integrity
+from trackers.sql.fold import Fold, Guard, StudyFold, summary
+from trackers.sql.ids import BLOCK, take_block
+from trackers.sql.statements import Statement, insert, update, upsert
+from trackers.sql.writer import Work
+from trackers.states import RunState
+
+_RUNS = insert(
+    t.runs,
+    *("id", "uid", "experiment_id", "number", "parent_id", "name", "state", "user", "host"),
+    *("created_at", "started_at", "ended_at"),
+)
+_MOVES = update(
+    t.runs,
+    "state = {state}, ended_at = {ended_at}, "
+    "started_at = COALESCE({started_at}, trackers_runs.started_at, {started_at__later})",
+    "trackers_runs.id = {id} AND trackers_runs.state IN ({state__from}, {state__or})",
+    *("state", "ended_at", "started_at", "started_at__later", "id", "state__from", "state__or"),
+)
+_ATTEMPTS = insert(t.attempts)
+_ATTEMPT_ENDS = update(
+    t.attempts,
+    "ended_at = {ended_at}, outcome = {outcome}, reason = {reason}, counts = {counts}",
+    "trackers_attempts.run_id = {run_id} AND trackers_attempts.number = {number} "
+    "AND trackers_attempts.ended_at IS NULL",
+    *("ended_at", "outcome", "reason", "counts", "run_id", "number"),
+)
+_SIMPLE: tuple[tuple[str, Statement], ...] = (
+    ("params", upsert(t.params)),
+    ("results", insert(t.results)),
+    ("errors", upsert(t.errors)),
+    ("attrs", upsert(t.attrs)),
+    ("tags", upsert(t.tags)),
+    ("logs", upsert(t.logs)),
+)
+_LAST = ("last", "last_kind", "last_step", "last_attempt", "last_time")
+_NEWER = (
+    "(excluded.last_attempt > trackers_series.last_attempt OR (excluded.last_attempt = trackers_series.last_attempt "
+    "AND excluded.last_step >= trackers_series.last_step))"
+)
+_SERIES = insert(
+    t.series,
+    conflict="ON CONFLICT (run_id, key, context) DO UPDATE SET count = trackers_series.count + excluded.count, "
+    + ", ".join(f"{name} = CASE WHEN {_NEWER} THEN excluded.{name} ELSE trackers_series.{name} END" for name in _LAST)
+    + ", "
+    + ", ".join(
+        f"{name} = CASE WHEN trackers_series.{name} IS NULL OR excluded.{name} {sign} trackers_series.{name} "
+        f"THEN excluded.{name} ELSE trackers_series.{name} END"
+        for name, sign in (("min", "<"), ("max", ">"))
+    ),
+)
+_POINTS = insert(t.points)
+_EVENTS = insert(t.events)
+_DISTRIBUTIONS = upsert(t.distributions)
+_DOCUMENTS = upsert(t.study_documents)
+_STUDY_ATTRS = upsert(t.study_attrs)
+_ANSWERS = update(
+    t.commands,
+    "answered_at = {answered_at}, answer = {answer}",
+    "trackers_commands.id = {id} AND trackers_commands.answered_at IS NULL",
+    *("answered_at", "answer", "id"),
+)
+_LOOKUP = 5000
+
+
+class SqlApplier:
+    """Writes groups of submissions and tasks, in order; used by one thread."""
+
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+        self._series_ids = range(0)
+        self._cursor: Any = None
+        self._connection: Connection | None = None
+
+    def rolled_back(self) -> None:
+        """Forget the block of series ids: the counter was rolled back too."""
+        self._series_ids = range(0)
+
+    def apply(self, connection: Connection, group: Sequence[Work]) -> None:
+        """Write the group: runs of submissions are folded together, a task sees all that came before it."""
+        self._connection = connection
+        self._cursor = connection.connection.dbapi_connection.cursor()  # type: ignore[union-attr]
+        try:
+            fold: Fold | None = None
+            for work in group:
+                if work.task is None:
+                    fold = fold or Fold()
+                    fold.add(work.changes, work.guard)
+                    continue
+                if fold is not None:
+                    self._write(fold)
+                    fold = None
+                work.result = work.task(connection)
+            if fold is not None:
+                self._write(fold)
+        finally:
+            self._cursor.close()
+            self._cursor = self._connection = None
+
+    def _run(self, statement: Statement, rows: Any) -> int:
+        return statement.run(self._dialect, self._cursor, list(rows)) if rows else 0
+
+    def _one(self, text: str, values: Sequence[Any]) -> Any:
+        """Run one statement written with ``?``."""
+        return self._cursor.execute(text if self._dialect == "sqlite" else text.replace("?", "%s"), values)
+
+    def _write(self, fold: Fold) -> None:
+        for guard, study in fold.studies.items():
+            self._check_epoch(guard, study)
+        try:
+            self._write_runs(fold)
+            self._write_points(fold)
+            manifests.write(self._dialect, self._cursor, fold, self._take_ids)
+            for guard, study in fold.studies.items():
+                self._write_study(guard, study)
+        except Exception as exc:
+            if not is_integrity(exc):
+                raise
+            raise _explained(exc) from exc
+
+    # --- studies -----------------------------------------------------------------------------------------------
+
+    def _check_epoch(self, guard: Guard, study: StudyFold) -> None:
+        lock = "" if self._dialect == "sqlite" else " FOR NO KEY UPDATE"
+        self._one(f"SELECT epoch, last_seq FROM trackers_studies WHERE id = ?{lock}", (guard.study_id,))
+        found = self._cursor.fetchone()
+        if found is None or found[0] != guard.epoch:
+            raise FencedError(
+                f"a newer manager owns study {guard.study_id} (epoch {found[0] if found else '?'}, this one has "
+                f"{guard.epoch}): this one stops, nothing of its write was kept"
+            )
+        if study.seqs and study.seqs[0] != found[1] + 1:
+            raise StateError(f"event {study.seqs[0]} of study {guard.study_id} does not follow event {found[1]}")
+
+    def _write_study(self, guard: Guard, study: StudyFold) -> None:
+        columns = dict(study.columns)
+        if study.seqs:
+            columns["last_seq"] = study.seqs[-1]
+        if columns:
+            changes = ", ".join(f"{name} = ?" for name in columns)
+            self._one(f"UPDATE trackers_studies SET {changes} WHERE id = ?", (*columns.values(), guard.study_id))
+        self._run(_EVENTS, study.events)
+        self._run(_DISTRIBUTIONS, study.distributions.values())
+        self._run(_DOCUMENTS, study.documents.values())
+        self._run(_STUDY_ATTRS, study.attrs.values())
+        if self._run(_ANSWERS, study.answers) != len(study.answers):
+            raise StateError(f"a command of study {guard.study_id} is answered already, or was never sent")
+
+    # --- runs --------------------------------------------------------------------------------------------------
+
+    def _write_runs(self, fold: Fold) -> None:
+        self._run(_RUNS, fold.runs.values())
+        moves = [
+            (int(move.state), move.ended_at, move.first_start, move.later_start, run_id, *_ends(move.sources))
+            for run_id, move in fold.moves.items()
+        ]
+        if self._run(_MOVES, moves) != len(moves):
+            raise self._illegal(fold)
+        self._run(_ATTEMPTS, fold.attempts.values())
+        if self._run(_ATTEMPT_ENDS, fold.attempt_ends.values()) != len(fold.attempt_ends):
+            listed = ", ".join(f"{number} of run {run_id}" for run_id, number in list(fold.attempt_ends)[:5])
+            raise StateError(f"an attempt has ended already or never started, one of: {listed}")
+        for name, statement in _SIMPLE:
+            self._run(statement, getattr(fold, name).values())
+
+    def _illegal(self, fold: Fold) -> TrackersError:
+        """Name the run whose move the statement refused: its row still holds the old state."""
+        for run_id, move in fold.moves.items():
+            self._one("SELECT state FROM trackers_runs WHERE id = ?", (run_id,))
+            found = self._cursor.fetchone()
+            if found is None:
+                return NotFoundError(f"there is no run {run_id} in this store")
+            if found[0] != move.state and found[0] not in move.sources:
+                return StateError(f"run {run_id} is {RunState(found[0])!r} and cannot become {move.state!r}")
+        listed = ", ".join(str(run_id) for run_id in list(fold.moves)[:5])
+        return StateError(f"a run has reached its final state already, one of: {listed}")
+
+    # --- series ------------------------------------------------------------------------------------------------
+
+    def _write_points(self, fold: Fold) -> None:
+        if not fold.points:
+            return
+        ids = self._take_ids(len(fold.points))
+        rows = [
+            (series_id, *key, len(points), *summary(points))
+            for series_id, (key, points) in zip(ids, fold.points.items(), strict=True)
+        ]
+        self._run(_SERIES, rows)
+        known = self._known_series({key[0] for key in fold.points if key[0] not in fold.runs})
+        lines = []
+        for row, (key, points) in zip(rows, fold.points.items(), strict=True):
+            series_id, total = known.get(key) or (row[0], len(points))
+            for ordinal, (step, attempt, time, value) in enumerate(points, start=total - len(points)):
+                lines.append((series_id, ordinal, step, attempt, time, *split_number(value)))
+        self._run(_POINTS, lines)
+
+    def _known_series(self, run_ids: set[int]) -> dict[tuple[int, str, str], tuple[int, int]]:
+        """Return the id and the number of points of every series of these runs."""
+        known = {}
+        listed = sorted(run_ids)
+        for start in range(0, len(listed), _LOOKUP):
+            part = listed[start : start + _LOOKUP]
+            text = "SELECT run_id, key, context, id, count FROM trackers_series WHERE run_id "
+            if self._dialect == "sqlite":
+                self._cursor.execute(f"{text} IN ({', '.join('?' * len(part))})", part)
+            else:
+                self._cursor.execute(f"{text} = ANY(%s::bigint[])", [part])
+            for run_id, key, context, series_id, total in self._cursor.fetchall():
+                known[run_id, key, context] = (series_id, total)
+        return known
+
+    def _take_ids(self, n: int) -> range:
+        if n > len(self._series_ids):
+            assert self._connection is not None  # set while a group is applied
+            self._series_ids = take_block(self._connection, "series", max(n, BLOCK))
+        taken, self._series_ids = self._series_ids[:n], self._series_ids[n:]
+        return taken
+
+
+def _explained(exc: BaseException) -> TrackersError:
+    """Say which rule of the schema refused a write."""
+    text = str(exc).lower()
+    if "foreign key" in text:
+        return NotFoundError("a record refers to a run or study that is not in this store")
+    if "runs" in text and "number" in text:
+        return StateError("a trial with this number exists already in its study")
+    if "results" in text:
+        return StateError("a trial has its result already")
+    return StateError(f"the store refused a record: {str(exc).strip().splitlines()[0]}")
+
+
+def _ends(sources: Sequence[int]) -> tuple[int, int]:
+    """Return the one or two states a move may leave, as two numbers."""
+    return int(sources[0]), int(sources[-1])

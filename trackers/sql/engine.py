@@ -1,0 +1,123 @@
+"""Connections: one to write with, a pool to read with."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool, QueuePool
+
+from trackers.errors import StoreError
+from trackers.sql.address import Address
+from trackers.sql.failures import translated
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another process's transaction before it says that the store is locked."""
+
+_READERS = 5
+
+
+class Database:
+    """A database as the store uses it: ``reading()`` hands out snapshots, ``open_writer()`` the writer's connection.
+
+    Thread-safe. Not usable in a forked child: connect again there.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.dialect = address.dialect
+        self._pid = os.getpid()
+        with translated(address):
+            self._reader = _make_engine(address, writes=False)
+            self._writer = _make_engine(address, writes=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Hand out a connection in a read-only transaction: everything read in it is of one moment."""
+        if os.getpid() != self._pid:
+            raise StoreError("a store does not survive a fork: connect again in the child process")
+        with translated(self.address), self._reader.begin() as connection:
+            yield connection
+
+    def open_writer(self) -> Connection:
+        """Open a connection that may write; a transaction on it takes SQLite's write lock at once."""
+        with translated(self.address):
+            return self._writer.connect()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a connection of its own for one transaction (the schema's); everything else goes by the writer."""
+        with translated(self.address), self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _make_engine(address: Address, *, writes: bool) -> Engine:
+    if address.dialect == "sqlite":
+        return _sqlite_engine(address, writes)
+    return _postgresql_engine(address, writes)
+
+
+def _pool(writes: bool) -> dict[str, Any]:
+    if writes:
+        return {"poolclass": NullPool}
+    return {"poolclass": QueuePool, "pool_size": _READERS, "max_overflow": 2 * _READERS, "pool_timeout": BUSY_SECONDS}
+
+
+def _sqlite_engine(address: Address, writes: bool) -> Engine:
+    arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None, "cached_statements": 256}
+    engine = create_engine(address.url, connect_args=arguments, **_pool(writes))
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA cache_size=-16000")
+        if writes:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=FULL")
+        else:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(address: Address, writes: bool) -> Engine:
+    arguments = {
+        "connect_timeout": 10,
+        "application_name": "trackers",
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c timezone=UTC -c client_min_messages=warning"
+        " -c synchronous_commit=on",
+    }
+    for key in set(arguments) & set(address.url.query):
+        if key != "options":
+            del arguments[key]
+    engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=not writes, **_pool(writes))
+
+    if not writes:
+
+        @event.listens_for(engine, "connect")
+        def _prepare(connection: Any, _record: Any) -> None:
+            from psycopg import IsolationLevel
+
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+
+    return engine

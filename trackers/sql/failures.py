@@ -1,0 +1,120 @@
+"""What the drivers raise, said in one sentence each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from trackers.errors import StoreError, TrackersError
+from trackers.sql.address import Address
+
+_LITE = (
+    ("is not a database", "the file {store} is not a database: name another file"),
+    ("malformed", "the database {store} is damaged: restore a copy, or repair it with sqlite3's .recover"),
+    ("readonly", "the database {store} is read-only: make the file and its folder writable, or use a copy"),
+    ("disk is full", "the disk of the store {store} is full: free some space and try again"),
+    ("disk i/o error", "the disk of the store {store} cannot be read or written: check it"),
+    ("locked", "the database {store} is locked by another process: wait until it is done, or end it"),
+    ("busy", "the database {store} is locked by another process: wait until it is done, or end it"),
+    ("unable to open", "the file {store} cannot be opened: check that it exists and who may read it"),
+)
+_PG = {
+    "53100": "the disk of the server is full: free some space and try again ({store})",
+    "53300": "the server has no connection left: raise max_connections, or close some clients ({store})",
+    "25006": "the server is read-only: connect to the primary ({store})",
+    "28P01": "the server refuses the password: check the user and the password in the URL {store}",
+    "28000": "the server refuses the user: check the user in the URL {store}",
+    "3D000": "the server has no such database: create it first (createdb), or check the URL {store}",
+    "42501": "the user may not do that in this database: grant it the rights on the schema ({store})",
+    "55P03": "another process holds a lock in the store for too long: wait until it is done, or end it ({store})",
+}
+_RETRY = frozenset({"40001", "40P01"})
+
+
+def cause_of(exc: BaseException) -> BaseException:
+    """Return the driver's own error inside SQLAlchemy's."""
+    return exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
+
+
+def is_driver_error(exc: BaseException) -> bool:
+    """Tell whether *exc* comes from the database or its driver."""
+    cause = cause_of(exc)
+    names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(cause).__mro__}
+    return isinstance(cause, (sqlite3.Error, SQLAlchemyError)) or "psycopg.Error" in names
+
+
+def is_everyones(exc: BaseException) -> bool:
+    """Tell whether *exc* is about the database itself (gone, full, locked), not about what was written."""
+    cause = cause_of(exc)
+    if isinstance(cause, sqlite3.Error):
+        text = str(cause).lower()
+        return any(word in text for word, _ in _LITE)
+    state = _state(cause)
+    if state is not None:
+        return state[:2] in {"08", "53", "57", "58", "XX"} or state in {"25006", "55P03"}
+    return is_driver_error(cause) and type(cause).__name__ in {"OperationalError", "InterfaceError", "AdminShutdown"}
+
+
+def may_retry(exc: BaseException) -> bool:
+    """Tell whether the same transaction may succeed when it is tried again (a deadlock)."""
+    return _state(cause_of(exc)) in _RETRY
+
+
+def is_integrity(exc: BaseException) -> bool:
+    """Tell whether a constraint of the schema refused what was written."""
+    cause = cause_of(exc)
+    return isinstance(cause, sqlite3.IntegrityError) or (_state(cause) or "").startswith("23")
+
+
+def _state(cause: BaseException) -> str | None:
+    state = getattr(cause, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def translate(exc: BaseException, address: Address) -> TrackersError:
+    """Return *exc* as an error of ours: one sentence, no SQL, no password."""
+    if isinstance(exc, TrackersError):
+        return exc
+    cause = cause_of(exc)
+    if isinstance(cause, sqlite3.Error):
+        text = str(cause).lower()
+        for word, sentence in _LITE:
+            if word in text:
+                return StoreError(sentence.format(store=address.path))
+        return StoreError(f"the database {address.path} refused: {cause}")
+    if isinstance(cause, (NoSuchModuleError, ImportError)):
+        return StoreError("the driver of PostgreSQL is not installed: pip install 'hpo[postgres]'")
+    if isinstance(cause, PoolTimeoutError):
+        return StoreError(f"every connection to the store is in use: read with fewer threads ({address.safe})")
+    state = _state(cause)
+    if state in _PG:
+        return StoreError(_PG[state].format(store=address.safe))
+    if state is None or state[:2] in {"08", "57"}:
+        return StoreError(
+            f"the store {address.safe} cannot be reached: check that the server runs and that the URL is right"
+            f" ({_first_line(cause, address)})"
+        )
+    return StoreError(f"the store {address.safe} refused: {_first_line(cause, address)}")
+
+
+def _first_line(cause: BaseException, address: Address) -> str:
+    line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+    password = address.url.password
+    return line.replace(str(password), "***") if password else line
+
+
+@contextmanager
+def translated(address: Address) -> Iterator[None]:
+    """Raise what the drivers raise as errors of ours."""
+    try:
+        yield
+    except (SQLAlchemyError, ImportError) as exc:
+        raise translate(exc, address) from exc
+    except Exception as exc:
+        if not is_driver_error(exc):
+            raise
+        raise translate(exc, address) from exc

@@ -1,0 +1,54 @@
+"""Ids: 64-bit integers in blocks from a counter row inside, UUIDv7 outside."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Connection, select, update
+
+from trackers.sql.tables import counters
+
+BLOCK = 1000
+
+_uid_lock = threading.Lock()
+_last_uid = 0
+
+
+def new_uid() -> str:
+    """Return 32 hex digits of a UUIDv7 (RFC 9562); those of one process rise."""
+    global _last_uid
+    with _uid_lock:
+        milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+        # The 12 bits after the version hold the fraction of the millisecond; a tie counts on from the last one.
+        stamp = max((milliseconds << 12) | (rest * 4096 // 1_000_000), _last_uid + 1)
+        _last_uid = stamp
+    milliseconds, fraction = stamp >> 12, stamp & 0xFFF
+    tail = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF
+    return f"{(milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | tail:032x}"
+
+
+def take_block(connection: Connection, name: str, size: int) -> range:
+    """Take *size* ids from the counter *name* inside a transaction: they are given to nobody else."""
+    connection.execute(update(counters).where(counters.c.name == name).values(next=counters.c.next + size))
+    end: int = connection.execute(select(counters.c.next).where(counters.c.name == name)).scalar_one()
+    return range(end - size, end)
+
+
+class Ids:
+    """Hands out ids from blocks of its own. Thread-safe."""
+
+    def __init__(self, take: Callable[[int], range]) -> None:
+        self._take = take
+        self._lock = threading.Lock()
+        self._block = range(0)
+
+    def allocate(self, n: int) -> range:
+        """Return *n* ids that nobody else gets, rising and without a gap."""
+        with self._lock:
+            if n > len(self._block):
+                self._block = self._take(max(n, BLOCK))
+            taken, self._block = self._block[:n], self._block[n:]
+            return taken

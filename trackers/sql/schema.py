@@ -1,0 +1,167 @@
+"""The schema of a store: made when the database is empty, checked when it is not.
+
+Connecting to a store that is up to date reads one row and imports no migration tool.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, select, text
+
+from trackers.clock import now_us
+from trackers.errors import InvalidValueError, NotFoundError, SchemaError
+from trackers.sql.address import Address, check_file
+from trackers.sql.engine import Database
+from trackers.sql.ids import new_uid
+from trackers.sql.tables import PREFIX, counters, metadata, store
+
+REVISIONS = ("0001",)
+"""Every revision this release knows, oldest first."""
+
+HEAD = REVISIONS[-1]
+VERSION_TABLE = f"{PREFIX}alembic_version"
+_ADVISORY_LOCK = 0x7472_6163_6B65  # "tracke": one lock for everything that makes or changes the schema
+_HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a store says of itself: *artifact_root* is absolute, or a URL."""
+
+    uid: str
+    created_at: int
+    artifact_root: str
+
+
+def open_database(address: Address, *, artifacts: str | None, create: bool) -> tuple[Database, Identity]:
+    """Open a database, making the schema where it is empty (and the SQLite file where it is missing).
+
+    Raises NotFoundError when there is no store and *create* is false, SchemaError for one of another release, and
+    StoreError for a database that cannot be used.
+    """
+    if address.path is not None:
+        if not create and not address.path.exists():
+            raise NotFoundError(f"there is no store at {address.path}: name another with --storage or HPO_STORAGE")
+        check_file(address.path, create)
+    database = Database(address)
+    try:
+        revision = read_revision(database)
+        if revision is None:
+            if not create:
+                raise NotFoundError(f"there is no store in {address.safe} yet: the first run makes it")
+            _create(database, artifacts)
+        elif revision != HEAD:
+            _meet(database, revision)
+        return database, _identity(database, artifacts)
+    except BaseException:
+        database.close()
+        raise
+
+
+def read_revision(database: Database) -> str | None:
+    """Return the revision of the schema, None where there is none."""
+    with database.reading() as connection:
+        return _revision(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    if connection.dialect.name == "sqlite":
+        there = text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name")
+    else:
+        there = text("SELECT 1 WHERE to_regclass(:name) IS NOT NULL")
+    if connection.execute(there, {"name": VERSION_TABLE}).first() is None:
+        return None
+    found = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").first()
+    return None if found is None else str(found[0])
+
+
+@contextmanager
+def schema_lock(database: Database) -> Iterator[None]:
+    """Hold the lock under which a schema is made or changed: on a SQLite file's folder, or the server's."""
+    if database.address.path is None:
+        with database.writing() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            yield
+        return
+    folder = os.open(database.address.path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _create(database: Database, artifacts: str | None) -> None:
+    root = first_root(database.address, artifacts)
+    with schema_lock(database), database.writing() as connection:
+        if _revision(connection) is not None:
+            return  # another process made it while this one waited for the lock
+        create_schema(connection)
+        connection.execute(insert(store).values(id=1, uid=new_uid(), created_at=now_us(), artifact_root=root))
+        connection.execute(insert(counters), [{"name": "ids", "next": 1}, {"name": "series", "next": 1}])
+
+
+def create_schema(connection: Connection) -> None:
+    """Make every table and trigger, and note the revision."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.exec_driver_sql(
+        f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
+        f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
+    )
+    connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{HEAD}')")
+
+
+def _meet(database: Database, revision: str) -> None:
+    if revision not in REVISIONS:
+        raise SchemaError(
+            f"the store {database.address.safe} was written by a newer release (schema {revision}, this one knows "
+            f"{HEAD}): install that release; nothing was changed"
+        )
+    if database.address.path is None:
+        raise SchemaError(
+            f"the store {database.address.safe} has an older schema ({revision}, this release needs {HEAD}): "
+            "stop what uses it and run `hpo db upgrade`"
+        )
+    from trackers.sql.migrations.upgrade import upgrade
+
+    upgrade(database)
+
+
+def first_root(address: Address, artifacts: str | None) -> str:
+    """Return the root of a new store's artifacts, as it is recorded: beside a SQLite file its name alone."""
+    given = artifacts or os.environ.get("HPO_ARTIFACTS")
+    if given:
+        return given if "://" in given else os.path.abspath(os.path.expanduser(given))
+    if address.path is not None:
+        return f"{address.path.stem}-artifacts"
+    host = str(address.url.host or address.url.query.get("host") or "")
+    if host in _HERE or host.startswith("/") or host == os.uname().nodename:
+        return os.path.abspath("hpo-artifacts")
+    raise InvalidValueError(
+        f"a new store on {host} needs a place for its files that every machine sees: give artifacts= "
+        "(--artifacts, HPO_ARTIFACTS), a shared folder or s3://BUCKET/FOLDER"
+    )
+
+
+def _identity(database: Database, artifacts: str | None) -> Identity:
+    with database.reading() as connection:
+        row = connection.execute(select(store)).first()
+    if row is None:
+        raise SchemaError(f"the store {database.address.safe} is incomplete: restore a copy of it")
+    root = row.artifact_root
+    if "://" not in root and database.address.path is not None:
+        root = str(Path(database.address.path.parent, root))
+    if artifacts is not None:
+        wanted = artifacts if "://" in artifacts else os.path.abspath(os.path.expanduser(artifacts))
+        if wanted.rstrip("/") != root.rstrip("/"):
+            raise InvalidValueError(
+                f"the store {database.address.safe} keeps its files in {root}, as it was told when it was made: "
+                f"leave artifacts= away instead of {artifacts}"
+            )
+    return Identity(row.uid, row.created_at, root)

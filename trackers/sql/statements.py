@@ -1,0 +1,89 @@
+"""Statements for many rows at once, at the driver's level: their text is made once for each database.
+
+SQLite runs a statement once a row (``executemany``); PostgreSQL runs it once, with the rows as arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, SmallInteger, Table
+
+Row = Sequence[Any]
+
+
+class Statement:
+    """A statement with its text for each database; *columns* names the values of a row, in order."""
+
+    def __init__(self, sqlite: str, postgresql: str) -> None:
+        self._texts = {"sqlite": sqlite, "postgresql": postgresql}
+
+    def run(self, dialect: str, cursor: Any, rows: Sequence[Row]) -> int:
+        """Run it for *rows* and return how many rows of the table it wrote."""
+        if not rows:
+            return 0
+        if dialect == "sqlite":
+            cursor.executemany(self._texts["sqlite"], rows)
+        else:
+            cursor.execute(self._texts["postgresql"], [list(column) for column in zip(*rows, strict=True)])
+        count: int = cursor.rowcount
+        return count
+
+
+def insert(table: Table, *names: str, conflict: str = "") -> Statement:
+    """Make an INSERT of these columns (all, where none is named); *conflict* is its ``ON CONFLICT ...``."""
+    columns = [table.c[name] for name in names] if names else list(table.c)
+    listed = ", ".join(_quoted(column) for column in columns)
+    head = f"INSERT INTO {table.name} ({listed})"
+    return Statement(
+        f"{head} VALUES ({', '.join('?' * len(columns))}) {conflict}",
+        f"{head} SELECT {listed} FROM {_rows(columns)} WHERE true {conflict}",
+    )
+
+
+def upsert(table: Table, *names: str) -> Statement:
+    """Make an INSERT that overwrites the row with the same primary key."""
+    columns = [table.c[name] for name in names] if names else list(table.c)
+    keys = ", ".join(_quoted(column) for column in table.primary_key)
+    changes = ", ".join(
+        f"{_quoted(column)} = excluded.{_quoted(column)}" for column in columns if not column.primary_key
+    )
+    return insert(table, *names, conflict=f"ON CONFLICT ({keys}) DO UPDATE SET {changes}")
+
+
+def update(table: Table, changes: str, where: str, *names: str) -> Statement:
+    """Make an UPDATE whose text holds ``{name}`` for the values of a row: *names*, in order.
+
+    A name is a column's, or a column's with a suffix after two underscores where one column needs several values.
+    """
+    columns = [table.c[name.partition("__")[0]] for name in names]
+    text = f"UPDATE {table.name} SET {changes}{{source}} WHERE {where}"
+    places = {name: f"?{place}" for place, name in enumerate(names, start=1)}
+    values = {name: f"v.{name}" for name in names}
+    source = f" FROM {_rows(columns, names)}"
+    return Statement(text.format(source="", **places), text.format(source=source, **values))
+
+
+def _rows(columns: Sequence[Column[Any]], names: Sequence[str] | None = None) -> str:
+    arrays = ", ".join(f"%s::{_array(column)}[]" for column in columns)
+    listed = ", ".join(names if names is not None else [_quoted(column) for column in columns])
+    return f"unnest({arrays}) AS v({listed})"
+
+
+def _quoted(column: Column[Any]) -> str:
+    return f'"{column.name}"'
+
+
+def _array(column: Column[Any]) -> str:
+    kind = column.type
+    for types, name in (
+        (SmallInteger, "smallint"),
+        (BigInteger, "bigint"),
+        (Integer, "integer"),
+        (Double, "float8"),
+        (Boolean, "boolean"),
+    ):
+        if isinstance(kind, types):
+            return name
+    return "text"

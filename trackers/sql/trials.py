@@ -1,0 +1,251 @@
+"""Trials read: a constant number of statements, whatever their number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, Text, func, select, type_coerce
+
+from trackers.errors import NotFoundError
+from trackers.sql import tables as t
+from trackers.sql.columns import Content, Json, join_number, join_param
+from trackers.states import RunState
+from trackers.values import Attempt, Trial, to_datetime
+
+_LONGEST_LIST = 1000
+"""More numbers than these are read as a range, and picked here."""
+
+Gathered = dict[int, list[Any]]
+
+
+def read_trials(
+    connection: Connection,
+    study_id: int,
+    *,
+    states: Collection[RunState] | None = None,
+    numbers: Collection[int] | None = None,
+    points: bool = True,
+    with_attrs: bool = True,
+) -> list[Trial]:
+    """Read the trials of a study in the order of their numbers.
+
+    *states* and *numbers* narrow them; without *points* their ``intermediate_values`` are empty, and without
+    *with_attrs* their attributes, constraints and tags.
+    """
+    return _Reading(connection, study_id, states, numbers).trials(points, with_attrs)
+
+
+def read_trial(connection: Connection, study_id: int, number: int) -> Trial:
+    """Read one trial; raises NotFoundError, which says how many there are."""
+    found = read_trials(connection, study_id, numbers=(number,))
+    if found:
+        return found[0]
+    c = t.runs.c
+    total = connection.execute(select(func.count(c.number)).where(c.experiment_id == study_id)).scalar_one()
+    name = connection.execute(select(t.experiments.c.name).where(t.experiments.c.id == study_id)).scalar()
+    if name is None:
+        raise NotFoundError(f"there is no study with the id {study_id} in this store")
+    there = f"it has {total}, numbered from 0" if total else "it has none yet"
+    raise NotFoundError(f"there is no trial {number} in study {name!r}: {there}")
+
+
+def read_log(connection: Connection, run_id: int) -> str:
+    """Return what the attempts of a run printed, one after the other."""
+    c = t.logs.c
+    texts = connection.execute(select(c.text).where(c.run_id == run_id).order_by(c.attempt)).scalars().all()
+    return "".join(text if not text or text.endswith("\n") or text is texts[-1] else text + "\n" for text in texts)
+
+
+class _Reading:
+    """One reading of some trials of a study, in one snapshot."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        study_id: int,
+        states: Collection[RunState] | None,
+        numbers: Collection[int] | None,
+    ) -> None:
+        self._connection = connection
+        self._study_id = study_id
+        c = t.runs.c
+        self._chosen: list[ColumnElement[bool]] = [c.experiment_id == study_id, c.number.is_not(None)]
+        self._numbers: set[int] | None = None
+        if states is not None:
+            self._chosen.append(c.state.in_([int(state) for state in states]))
+        if numbers is not None and len(numbers) > _LONGEST_LIST:
+            self._numbers = set(numbers)
+            self._chosen.append(c.number.between(min(numbers), max(numbers)))
+        elif numbers is not None:
+            self._chosen.append(c.number.in_(list(numbers)))
+
+    def trials(self, points: bool, with_attrs: bool) -> list[Trial]:
+        study, metric_names, specs = self._study()
+        c = t.runs.c
+        columns = (c.id, c.uid, c.number, c.state, c.created_at, c.started_at, c.ended_at)
+        rows = self._rows(select(*columns).where(*self._chosen).order_by(c.number))
+        if self._numbers is not None:
+            rows = [row for row in rows if row[2] in self._numbers]
+        if not rows:
+            return []
+        params = self._params()
+        results = self._results(len(metric_names))
+        metrics, reported = self._metrics(metric_names[0] if points and metric_names else None)
+        attempts = self._attempts()
+        errors = {row[0]: row[1:] for row in self._of(t.errors, "type", "message", "traceback")}
+        checkpoints = {row[0]: row[1] for row in self._of(t.checkpoints, "digest")}
+        models = self._models()
+        user, system, constraints, tags = self._attrs() if with_attrs else ({}, {}, {}, {})
+        found = []
+        for run_id, uid, number, state, created_at, started_at, ended_at in rows:
+            own = params.get(run_id, {})
+            error = errors.get(run_id, (None, None, None))
+            model = models.get(run_id, (None, None))
+            found.append(
+                Trial(
+                    number=number,
+                    state=_STATES[state],
+                    params=own,
+                    values=results.get(run_id),
+                    intermediate_values=reported.get(run_id) or {},
+                    user_attrs=user.get(run_id) or {},
+                    system_attrs=system.get(run_id) or {},
+                    constraints=constraints.get(run_id) or {},
+                    distribution_specs={name: specs[name] for name in own if name in specs},
+                    metrics=metrics.get(run_id) or {},
+                    tags=tags.get(run_id) or {},
+                    attempts=attempts.get(run_id, ()),
+                    created_at=to_datetime(created_at),
+                    started_at=to_datetime(started_at),
+                    ended_at=to_datetime(ended_at),
+                    error_type=error[0],
+                    error=error[1],
+                    traceback=error[2],
+                    model=model[0],
+                    model_error=model[1],
+                    checkpoint=checkpoints.get(run_id),
+                    run_id=run_id,
+                    uid=uid,
+                    study=study,
+                )
+            )
+        return found
+
+    def _rows(self, query: Any) -> Sequence[Any]:
+        return self._connection.execute(query).all()
+
+    def _of(self, table: Table, *names: str, order: Iterable[str] = (), raw: bool = False) -> Sequence[Any]:
+        """Read columns of a table that hangs on the chosen runs: ``run_id`` first.
+
+        *raw* leaves text and JSON as they are stored, to be turned back by who reads them.
+        """
+        columns: list[Any] = [table.c[name] for name in names]
+        if raw:
+            columns = [type_coerce(c, Text) if isinstance(c.type, (Content, Json)) else c for c in columns]
+        query = select(table.c.run_id, *columns).join(t.runs, t.runs.c.id == table.c.run_id)
+        return self._rows(query.where(*self._chosen).order_by(*(table.c[name] for name in order)))
+
+    def _study(self) -> tuple[str, list[str], dict[str, Any]]:
+        e, s, d = t.experiments.c, t.studies.c, t.distributions.c
+        row = self._connection.execute(
+            select(e.name, s.metric_names).join(t.studies, s.id == e.id).where(e.id == self._study_id)
+        ).first()
+        if row is None:
+            raise NotFoundError(f"there is no study with the id {self._study_id} in this store")
+        specs = self._rows(select(d.name, d.spec).where(d.study_id == self._study_id))
+        return row[0], row[1], {str(name): spec for name, spec in specs}
+
+    def _params(self) -> dict[int, dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = {}
+        names = ("name", "kind", "number", "number_kind", "text")
+        for run_id, name, *columns in self._of(t.params, *names, order=("run_id", "position"), raw=True):
+            found.setdefault(run_id, {})[name] = join_param(*columns)
+        return found
+
+    def _results(self, objectives: int) -> dict[int, tuple[float, ...]]:
+        found: dict[int, list[float]] = {}
+        for run_id, value, kind in self._of(t.results, "value", "kind", order=("run_id", "objective")):
+            found.setdefault(run_id, []).append(join_number(value, kind))
+        return {run_id: tuple(values) for run_id, values in found.items()}
+
+    def _metrics(self, objective: str | None) -> tuple[dict[int, dict[str, float]], dict[int, dict[int, float]]]:
+        """Return the last value of every series, and what was reported: the points of the series *objective*."""
+        found: dict[int, dict[str, float]] = {}
+        for run_id, key, context, last, kind in self._of(t.series, "key", "context", "last", "last_kind"):
+            name = f"{key}{{{context}}}" if context else key
+            found.setdefault(run_id, {})[name] = join_number(last, kind)
+        if objective is None:
+            return found, {}
+        s, p = t.series.c, t.points.c
+        query = select(s.run_id, p.step, p.attempt, p.value, p.kind).join(t.series, s.id == p.series_id)
+        query = query.join(t.runs, t.runs.c.id == s.run_id)
+        query = query.where(*self._chosen, s.key == objective, s.context == "").order_by(p.series_id, p.ordinal)
+        points: dict[int, list[tuple[int, int, float]]] = {}
+        for run_id, step, attempt, value, kind in self._rows(query):
+            points.setdefault(run_id, []).append((step, attempt, join_number(value, kind)))
+        return found, {run_id: visible(line) for run_id, line in points.items()}
+
+    def _attempts(self) -> dict[int, tuple[Attempt, ...]]:
+        found: dict[int, tuple[Attempt, ...]] = {}
+        names = ("number", "worker", "host", "pid", "started_at", "ended_at", "outcome", "reason", "counts")
+        for run_id, number, worker, host, pid, start, end, *rest in self._of(
+            t.attempts, *names, "cpus", "gpus", order=("run_id", "number")
+        ):
+            attempt = Attempt(number, worker, host, pid, to_datetime(start), to_datetime(end), *rest)
+            found[run_id] = (*found.get(run_id, ()), attempt)
+        return found
+
+    def _models(self) -> dict[int, tuple[str | None, str | None]]:
+        """Return the current model's uid of each run, or the sentence that says why there is none."""
+        found: dict[int, tuple[str | None, str | None]] = {}
+        names = ("uid", "why_not", "replaced_at", "deleted_at")
+        for run_id, uid, why_not, replaced, deleted in self._of(t.models, *names, order=("created_at",)):
+            if replaced is None and deleted is None:
+                found[run_id] = (uid, None) if why_not is None else (found.get(run_id, (None,))[0], why_not)
+        return found
+
+    def _attrs(self) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any], dict[int, Any]]:
+        user: dict[int, dict[str, Any]] = {}
+        system: dict[int, dict[str, Any]] = {}
+        for run_id, scope, name, text in self._of(t.attrs, "scope", "name", "value", raw=True):
+            (user if scope == "user" else system).setdefault(run_id, {})[name] = json.loads(text)
+        tags: dict[int, dict[str, str]] = {}
+        for run_id, name, value in self._of(t.tags, "name", "value"):
+            tags.setdefault(run_id, {})[name] = value
+        constraints = {run_id: constraints_of(attrs) for run_id, attrs in system.items()}
+        return user, system, constraints, tags
+
+
+_STATES = {int(state): state for state in RunState}
+_CONSTRAINTS = "constraints"
+
+
+def constraints_of(system_attrs: dict[str, Any]) -> dict[str, float]:
+    """Return the constraints that Optuna keeps in a trial's attributes: a list of old, one key each today."""
+    found: dict[str, float] = {}
+    listed = system_attrs.get(_CONSTRAINTS)
+    if isinstance(listed, dict):
+        found.update(listed)
+    elif listed is not None:
+        found.update((str(place), value) for place, value in enumerate(listed))
+    prefix = _CONSTRAINTS + ":"
+    found.update((name[len(prefix) :], value) for name, value in system_attrs.items() if name.startswith(prefix))
+    return found
+
+
+def visible(points: Sequence[tuple[int, int, float]]) -> dict[int, float]:
+    """Return step -> value of the points that count, by step; *points* are (step, attempt, value) as written.
+
+    An attempt that went on at a step hides what older attempts had reported from there on.
+    """
+    found: dict[int, float] = {}
+    newest = points[0][1] if points else 0
+    for step, attempt, value in points:
+        if attempt > newest:
+            newest = attempt
+            found = {old: kept for old, kept in found.items() if old < step}
+        if attempt == newest:
+            found[step] = value
+    return dict(sorted(found.items()))

@@ -1,0 +1,275 @@
+"""The front door: a store of runs, studies and models in one database."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from trackers.errors import StoreError
+from trackers.processes import host_name, user_name
+from trackers.sql import commands, events, leases, studies, trials
+from trackers.sql.address import read_address
+from trackers.sql.apply import SqlApplier
+from trackers.sql.engine import Database
+from trackers.sql.ids import Ids, new_uid, take_block
+from trackers.sql.leases import StudyLease
+from trackers.sql.schema import open_database
+from trackers.sql.writer import Writer
+from trackers.states import RunState
+from trackers.values import Command, Event, Owner, StudyRow, Trial
+
+if TYPE_CHECKING:
+    from trackers.artifacts import ArtifactStore
+
+LEASE_SECONDS = 10.0
+
+
+def connect(url: str | os.PathLike[str] | Store, *, artifacts: str | None = None, create: bool = True) -> Store:
+    """Connect to a store and return it.
+
+    *url* is ``sqlite:///FILE``, the path of a SQLite file, ``postgresql+psycopg://USER@HOST/DATABASE``, or a store
+    (returned as it is). *artifacts* says, for a store that does not exist yet, where its files go: a folder or a
+    URL such as ``s3://BUCKET/FOLDER``; the default lies beside a SQLite file. With *create* an empty database gets
+    its schema, and a SQLite file that is missing is made.
+
+    Raises InvalidValueError for a URL that cannot be read, NotFoundError when there is no store and *create* is
+    false, SchemaError for one of another release, and StoreError for a database that cannot be used.
+    """
+    if isinstance(url, Store):
+        return url
+    return Store(url, artifacts=artifacts, create=create)
+
+
+class Store:
+    """A store, connected: thread-safe, a context manager, and picklable (the copy connects again).
+
+    Reading sees what is committed; every write goes through one writer thread. ``close`` flushes.
+    """
+
+    def __init__(self, url: str | os.PathLike[str], *, artifacts: str | None = None, create: bool = True) -> None:
+        address = read_address(url)
+        self.database, self.identity = open_database(address, artifacts=artifacts, create=create)
+        self.writer = Writer(self.database, SqlApplier(self.database.dialect))
+        self.ids = Ids(partial(_take_ids, self.writer))
+        self._artifacts: ArtifactStore | None = None
+        self._lock = threading.Lock()
+        self._closing = weakref.finalize(self, _close, self.writer, self.database)
+
+    @property
+    def url(self) -> str:
+        """The URL with its password: to connect with, never to show."""
+        return self.database.address.full
+
+    @property
+    def safe_url(self) -> str:
+        """The URL to show: its password is hidden."""
+        return self.database.address.safe
+
+    @property
+    def artifact_root(self) -> str:
+        """Where the files of this store lie: an absolute path or a URL."""
+        return self.identity.artifact_root
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The files of this store."""
+        with self._lock:
+            if self._artifacts is None:
+                from trackers.artifacts import ArtifactStore
+
+                self._artifacts = ArtifactStore(self.artifact_root)
+            return self._artifacts
+
+    def close(self) -> None:
+        """Write everything that was submitted and close every connection. A second call changes nothing."""
+        self._closing()
+
+    def flush(self) -> None:
+        """Wait until everything submitted so far is committed or has failed."""
+        self.writer.flush()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.safe_url}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self._closing.alive:
+            raise StoreError("the store is closed: connect again")
+        self.flush()
+        return partial(Store, create=False), (self.url,)
+
+    # --- ids ---------------------------------------------------------------------------------------------------
+
+    def allocate_ids(self, n: int) -> range:
+        """Return *n* ids that nobody else gets, rising and without a gap."""
+        return self.ids.allocate(n)
+
+    def new_uid(self) -> str:
+        """Return 32 hex digits that nobody else has (a UUIDv7)."""
+        return new_uid()
+
+    # --- studies -----------------------------------------------------------------------------------------------
+
+    def create_study(
+        self,
+        name: str,
+        *,
+        directions: Sequence[str],
+        metric_names: Sequence[str],
+        space: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        total_trials: int | None = None,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        user_attrs: Mapping[str, Any] | None = None,
+    ) -> StudyRow:
+        """Create a study and return it.
+
+        *directions* are ``"minimize"`` or ``"maximize"`` and *metric_names* as many names, one per objective. Raises
+        AlreadyExistsError when the name is taken, and InvalidValueError for what makes no study.
+        """
+        name = studies.check_study(name, directions, metric_names, seed, total_trials)
+        study_id = self.allocate_ids(1)[0]
+        make = partial(
+            studies.create_study,
+            study_id=study_id,
+            name=name,
+            directions=directions,
+            metric_names=metric_names,
+            space=space,
+            settings=settings,
+            seed=seed,
+            total_trials=total_trials,
+            description=description,
+            tags=tags,
+            user_attrs=user_attrs,
+        )
+        self.writer.call(make)
+        return self.get_study(study_id)
+
+    def get_study(self, ref: str | int) -> StudyRow:
+        """Return the study with this name or id; raises NotFoundError, which names the close matches."""
+        with self.database.reading() as connection:
+            return studies.read_studies(connection, studies.find_study(connection, ref))[0]
+
+    def list_studies(self) -> list[StudyRow]:
+        """Return every study, newest first (without ``code`` and ``environment``, which may be long)."""
+        with self.database.reading() as connection:
+            return studies.read_studies(connection)
+
+    def delete_study(self, ref: str | int) -> None:
+        """Mark a study as deleted and free its name; its rows and files go when the grace period is over.
+
+        Raises NotFoundError, and StudyBusyError while a living manager runs it.
+        """
+        with self.database.reading() as connection:
+            study_id = studies.find_study(connection, ref)
+        found = leases.await_free(self.database, study_id, LEASE_SECONDS, take_over=False)
+        self.writer.call(partial(studies.delete_study, study_id=study_id, epoch=found.epoch))
+
+    def get_trials(
+        self,
+        study_id: int,
+        *,
+        states: Collection[RunState] | None = None,
+        points: bool = True,
+        numbers: Collection[int] | None = None,
+        with_attrs: bool = True,
+    ) -> list[Trial]:
+        """Return the trials of a study by number.
+
+        *states* and *numbers* narrow them; without *points* their ``intermediate_values`` are empty, and without
+        *with_attrs* their attributes, constraints and tags.
+        """
+        with self.database.reading() as connection:
+            return trials.read_trials(
+                connection, study_id, states=states, numbers=numbers, points=points, with_attrs=with_attrs
+            )
+
+    def get_trial(self, study_id: int, number: int) -> Trial:
+        """Return one trial; raises NotFoundError, which says how many there are."""
+        with self.database.reading() as connection:
+            return trials.read_trial(connection, study_id, number)
+
+    def count_trials(self, study_id: int) -> dict[RunState, int]:
+        """Return the number of trials in each state that has any."""
+        with self.database.reading() as connection:
+            return studies.count_runs(connection, study_id).get(study_id, {})
+
+    def events(self, study_id: int, since: int = 0, limit: int = 1000) -> list[Event]:
+        """Return at most *limit* events of a study with a sequence number over *since*, in order."""
+        with self.database.reading() as connection:
+            return events.read(connection, study_id, since, limit)
+
+    def trial_log(self, run_id: int) -> str:
+        """Return what a run printed and logged, over all its attempts."""
+        with self.database.reading() as connection:
+            return trials.read_log(connection, run_id)
+
+    # --- managers ----------------------------------------------------------------------------------------------
+
+    def acquire_study(
+        self,
+        study_id: int,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        take_over: bool = False,
+        on_previous: Callable[[Owner], None] | None = None,
+    ) -> StudyLease:
+        """Take the lease of a study: from now on only its holder writes the study's trials.
+
+        A manager on this host whose process is gone is replaced at once; any other one is watched, *lease_seconds*
+        at most, and replaced when its renewal counter stood still so long. Then *on_previous* is called with its
+        record, after the epoch was raised: it ends what is left of its processes. *take_over* replaces a living one.
+
+        Raises StudyBusyError, with the owner, when a living manager holds it, and NotFoundError.
+        """
+        return leases.acquire(
+            self.database,
+            self.writer,
+            study_id,
+            lease_seconds=lease_seconds,
+            take_over=take_over,
+            on_previous=on_previous,
+        )
+
+    def send_command(self, study_id: int, kind: str, args: Mapping[str, Any], *, token: str | None = None) -> Command:
+        """Send a command to the manager of a study; sent again with the same *token* it is the same command.
+
+        Raises NotFoundError when there is no such study, and ConflictError when the token was another command's.
+        """
+        send = partial(
+            commands.send,
+            command_id=self.allocate_ids(1)[0],
+            study_id=study_id,
+            kind=kind,
+            args=args,
+            token=token or uuid.uuid4().hex,
+            author=f"{user_name()}@{host_name()}",
+        )
+        return self.writer.call(send)
+
+    def get_command(self, command_id: int) -> Command:
+        """Return a command, with its answer once there is one; raises NotFoundError."""
+        with self.database.reading() as connection:
+            return commands.read(connection, command_id)
+
+
+def _close(writer: Writer, database: Database) -> None:
+    writer.close()
+    database.close()
+
+
+def _take_ids(writer: Writer, n: int) -> range:
+    return writer.call(partial(take_block, name="ids", size=n))
