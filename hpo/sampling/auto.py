@@ -34,8 +34,8 @@ class Choice(NamedTuple):
 def choose(space: Space | None, directions: Sequence[str], total_trials: int | None = None, workers: int = 0) -> Choice:
     """Choose a sampler from what is declared: the space, the number of objectives, the budget, the workers.
 
-    The history is not looked at, so that a resumed study goes on with the sampler it began with. *total_trials* None:
-    no limit on trials.
+    The history is not looked at: a study that is resumed with the same settings goes on with the same sampler.
+    *total_trials* None: no limit on trials.
     """
     if space is not None and total_trials is not None:
         size = space.cardinality()

@@ -135,6 +135,8 @@ class OptunaSampler(Sampler):
         return point
 
     def _shared_params(self, trial: optuna.Trial) -> dict[str, Any]:
+        if isinstance(self._study.sampler, BruteForceSampler):
+            return {}  # its tree has the params in the order in which the objective asks for them
         return {name: trial._suggest(name, optuna_distribution(spec)) for name, spec in self._seen.common.items()}
 
     def suggest(self, number: int, name: str, distribution: Spec) -> Any:
@@ -260,7 +262,7 @@ def _values(record: FrozenTrial, state: TrialState, values: tuple[float, ...] | 
 def _adopt(sampler: BaseSampler, space: KnownSpace, seen: set[int]) -> Iterator[np.random.RandomState]:
     """Give *sampler*, and those inside it, *space* where they keep their own; yield their random states."""
     seen.add(id(sampler))
-    for name, value in sorted(vars(sampler).items()):
+    for name, value in sorted(getattr(sampler, "__dict__", {}).items()):
         if id(value) in seen:
             continue
         if isinstance(value, IntersectionSearchSpace):
