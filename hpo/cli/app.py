@@ -1,0 +1,64 @@
+"""The table of commands."""
+
+from __future__ import annotations
+
+import click
+
+from hpo.cli.command import LazyGroup
+
+TABLE = {
+    "run": "hpo.cli.run:run",
+    "try": "hpo.cli.attempt:attempt",
+    "resume": "hpo.cli.run:resume",
+    "stop": "hpo.cli.stop:stop",
+    "status": "hpo.cli.studies:status",
+    "list": "hpo.cli.studies:list_studies",
+    "show": "hpo.cli.show:show",
+    "best": "hpo.cli.rank:best",
+    "rank": "hpo.cli.rank:rank",
+    "compare": "hpo.cli.compare:compare",
+    "search": "trackers.cli.search:search",
+    "report": "hpo.cli.report:report",
+    "export": "hpo.cli.export:export",
+    "register": "hpo.cli.register:register",
+    "promote": "trackers.cli.models:promote",
+    "models": "trackers.cli.models:models",
+    "refit": "hpo.cli.register:refit",
+    "delete": "hpo.cli.delete:delete",
+    "db": "hpo.cli.database:db",
+    "completion": "hpo.cli.completion:completion",
+}
+"""Commands in the order of the help; those of ``trackers`` are mounted as they are."""
+
+
+def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"hpo {version('hpo')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    table=TABLE,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.pass_context
+def hpo(ctx: click.Context) -> None:
+    """Tune a Python function over Ray workers, with every trial kept in a store.
+
+    A study file marks its function with @hpo.objective; `hpo run FILE` runs it, `hpo rank STUDY` shows who won. Trials
+    are kept in --storage: the option, HPO_STORAGE, hpo.toml, or sqlite:///hpo.db in the current folder.
+    Exit codes: 0 done, 1 the work failed, 2 the call or input was wrong, 130 interrupted.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        return
+    if ctx.invoked_subcommand in ("search", "promote", "models"):
+        from hpo.cli.options import stored_url
+
+        ctx.default_map = {ctx.invoked_subcommand: {"storage": stored_url(None)}}

@@ -1,0 +1,102 @@
+"""``hpo try``: one trial here, recorded nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo.cli.command import Command
+from hpo.cli.exit import DONE, FAILED
+from hpo.cli.options import connect, given_options, profile_option, read_settings, settings_options, stored_url
+from hpo.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from hpo.objective_file import LoadedObjective
+    from hpo.settings import Settings
+    from hpo.tryout import Tryout
+
+KEPT = ("storage", "study_name", "directions", "metrics", "seed")
+
+
+@click.command("try", cls=Command, example="hpo try study.py --param lr=0.01 --param optimizer=sgd\nhpo try digits/17")
+@click.argument("what", metavar="FILE[:NAME] | STUDY/TRIAL")
+@click.option("--param", "params", metavar="NAME=VALUE", multiple=True, help="A param to set; others are sampled.")
+@settings_options(without=tuple(name for name in SETTINGS if name not in KEPT))
+@profile_option
+def attempt(what: str, params: tuple[str, ...], profile: str | None, **options: Any) -> int:
+    """Run one trial in this process, unrecorded: a quick look, or a debugger's place.
+
+    STUDY/17 repeats a trial with its params, from the file that the study ran.
+    """
+    from hpo.objective_file import load_objective
+    from hpo.tryout import read_params, try_once
+
+    given = given_options(options)
+    number, recorded = _stored(what, given, profile)
+    if recorded is None:
+        loaded = load_objective(what)
+        stored: Mapping[str, Any] = {}
+        settings = read_settings(given, profile, decorator=loaded.spec.settings)
+    else:
+        loaded, stored, study_settings = recorded
+        settings = read_settings(given, profile, decorator=loaded.spec.settings, recorded=study_settings)
+    chosen = {**stored, **read_params(params, loaded.spec.space)}
+    tried = try_once(loaded, settings, chosen, number=number, on_params=_show_params, on_report=_show_report)
+    return _conclude(tried, settings)
+
+
+def _stored(
+    what: str, given: dict[str, Any], profile: str | None
+) -> tuple[int, tuple[LoadedObjective, Mapping[str, Any], Settings] | None]:
+    """Read the trial that *what* names, or say that it names a file."""
+    from pathlib import Path
+
+    from hpo.cli import reference
+    from hpo.runner import recorded_objective
+    from hpo.settings import Settings
+
+    study, number = reference.split(what)
+    if number is None or Path(what).exists():
+        return 0, None
+    with connect(stored_url(given.get("storage"), profile)) as store:
+        row = store.get_study(study)
+        trial = reference.find_trial(store, row, number)
+    goal = {"study_name": row.name, "directions": row.directions, "metrics": row.metric_names, "seed": row.seed}
+    return number, (recorded_objective(row), dict(trial.params), Settings.of(goal))
+
+
+def _show_params(params: Mapping[str, Any]) -> None:
+    from hpo.ranking import wording
+
+    if params:
+        click.echo(f"params  {wording.params(params)}")
+
+
+def _show_report(step: int, value: float) -> None:
+    from hpo.ranking import wording
+
+    click.echo(f"step {step}  {wording.number(value)}")
+
+
+def _conclude(tried: Tryout, settings: Settings) -> int:
+    from hpo.ranking import wording
+    from trackers.states import RunState
+
+    took = wording.seconds(tried.seconds)
+    if tried.unused:
+        click.echo(f"Never asked for: {', '.join(tried.unused)}.", err=True)
+    if tried.values is not None:
+        pairs = zip(settings.metrics, tried.values, strict=False)
+        click.echo(f"used    {wording.params(tried.params) or 'no params'}")
+        click.echo("result  " + ", ".join(f"{name} {wording.number(value)}" for name, value in pairs))
+        click.echo(f"Took {took}; nothing was recorded.")
+        return DONE
+    if tried.state is RunState.PRUNED:
+        click.echo(f"The objective pruned itself after {took}; nothing was recorded.")
+        return DONE
+    if tried.traceback:
+        click.echo(tried.traceback.rstrip(), err=True)
+    click.echo(f"The trial failed after {took}: {tried.error or 'it was stopped'}", err=True)
+    return FAILED

@@ -1,0 +1,89 @@
+"""``hpo compare``: studies or trials side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo.cli.command import Command
+from hpo.cli.options import complete_study, json_option, open_store, storage_options
+from hpo.errors import UserError
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+
+
+@click.command(cls=Command, example="hpo compare digits/17 digits/23\nhpo compare digits letters")
+@click.argument("references", metavar="A B ...", nargs=-1, required=True, shell_complete=complete_study)
+@click.option("--changed", is_flag=True, help="Show only the lines that differ.")
+@storage_options
+@json_option
+def compare(
+    references: tuple[str, ...], changed: bool, storage: str | None, profile: str | None, as_json: bool
+) -> None:
+    """Put studies, or trials (STUDY/17), side by side."""
+    from hpo.cli import reference, text
+
+    parts = [reference.split(word) for word in references]
+    if len(parts) < 2:
+        raise UserError("Name two or more to compare: hpo compare digits/17 digits/23.")
+    if len({number is None for _, number in parts}) > 1:
+        raise UserError("A study is compared with studies, a trial (STUDY/17) with trials: name one kind.")
+    with open_store(storage, profile) as store:
+        columns = [_study(store, study) if n is None else _trial(store, study, n) for study, n in parts]
+    if as_json:
+        text.print_json([{"reference": word, **column} for word, column in zip(references, columns, strict=True)])
+        return
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    rows = [[name, *(_cell(column, name) for column in columns)] for name in names]
+    if changed:
+        rows = [row for row in rows if len(set(row[1:])) > 1]
+    click.echo(text.table(["", *references], rows))
+
+
+def _cell(column: Mapping[str, Any], name: str) -> str:
+    from hpo.ranking import wording
+
+    return wording.param(column[name]) if column.get(name) is not None else wording.NONE
+
+
+def _study(store: Store, name: str) -> dict[str, Any]:
+    from hpo.cli import facts
+    from hpo.ranking import Ranking
+
+    row = store.get_study(name)
+    trials = store.get_trials(row.id, points=False)
+    ranking = Ranking(row, trials)
+    best = ranking.best
+    found = {
+        "goal": facts.goal(row),
+        "status": row.status,
+        "trials": facts.tried(row),
+        "states": facts.state_line(row.counts),
+        "core-seconds": sum(trial.cost for trial in trials),
+        "best trial": None if best is None else best.number,
+    }
+    if best is not None:
+        found |= {f"best {name}": value for name, value in facts.named_values(best, row.metric_names).items()}
+        found |= {f"params.{name}": value for name, value in best.params.items()}
+    return found
+
+
+def _trial(store: Store, study: str, number: int) -> dict[str, Any]:
+    from hpo.cli import facts, reference
+
+    row = store.get_study(study)
+    trial = reference.find_trial(store, row, number)
+    return {
+        "state": trial.state.name,
+        **facts.named_values(trial, row.metric_names),
+        "steps": len(trial.intermediate_values),
+        "seconds": trial.duration.total_seconds() if trial.duration else None,
+        "core-seconds": trial.cost,
+        **{f"params.{name}": value for name, value in trial.params.items()},
+        **{f"metrics.{name}": value for name, value in trial.metrics.items() if name not in row.metric_names},
+        **{f"attrs.{name}": value for name, value in trial.user_attrs.items()},
+        "error": trial.error,
+    }

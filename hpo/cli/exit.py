@@ -1,0 +1,81 @@
+"""How a command ends: 0 done, 1 the work failed, 2 the call or the input was wrong, 130 interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+from hpo.errors import ClusterError, HpoError, UserError
+
+DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+
+def run_command(command: click.Command, args: list[str] | None = None) -> int:
+    """Run *command* with *args* (default: those of the process) and return its exit code.
+
+    An error is one sentence on stderr; ``--debug``, anywhere among the options, shows its traceback too.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    end = words.index("--") if "--" in words else len(words)
+    debug = "--debug" in words[:end]
+    words = [word for word in words[:end] if word != "--debug"] + words[end:]
+    return guarded(lambda: command.main(words, prog_name="hpo", standalone_mode=False), debug=debug)
+
+
+def guarded(call: Callable[[], object], *, debug: bool = False) -> int:
+    """Call *call* and turn what it returns or raises into an exit code."""
+    try:
+        code = call()
+    except (KeyboardInterrupt, click.Abort):
+        _say("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe went away (`hpo list | head`): nothing is wrong, and nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as exc:  # noqa: BLE001 - the outermost edge: what gets here becomes a sentence and a code
+        if debug and not isinstance(exc, click.ClickException):
+            import traceback
+
+            traceback.print_exception(exc)
+        code, sentence = verdict(exc)
+        _say(sentence)
+        return code
+    sys.stdout.flush()
+    return code if isinstance(code, int) else DONE
+
+
+def verdict(exc: Exception) -> tuple[int, str]:
+    """Return the exit code and the sentence for what a command raised."""
+    from trackers.errors import DigestError, FencedError, TrackersError
+
+    if isinstance(exc, click.ClickException):
+        return WRONG, _one_line(exc.format_message())
+    if isinstance(exc, UserError | ClusterError):
+        return WRONG, str(exc)
+    if isinstance(exc, FencedError | DigestError):
+        return FAILED, str(exc)
+    if isinstance(exc, TrackersError):
+        return WRONG, str(exc)
+    if isinstance(exc, HpoError):
+        return FAILED, str(exc)
+    if isinstance(exc, OSError) and exc.filename is not None:
+        return WRONG, f"{exc.filename}: {exc.strerror}."
+    return FAILED, f"{type(exc).__name__}: {exc} (this should not happen; --debug shows where)"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _say(sentence: str) -> None:
+    sentence = sentence[:1].upper() + sentence[1:]
+    if not sentence.endswith((".", "?", "!", ")", "^")):
+        sentence += "."
+    try:
+        click.echo(click.style("Error: ", fg="red") + sentence if sentence != "Interrupted." else sentence, err=True)
+    except BrokenPipeError:
+        pass  # nobody listens on stderr either

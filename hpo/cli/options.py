@@ -1,0 +1,112 @@
+"""Options and arguments that several commands share, and the store they lead to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hpo.profile import read_profile
+from hpo.settings import SETTINGS, Setting, Settings
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def settings_options(*, without: tuple[str, ...] = ()) -> Callable[[Decorated], Decorated]:
+    """Add an option for every setting but those named; values reach the command as text, None where not given."""
+
+    def decorate(command: Decorated) -> Decorated:
+        for setting in reversed(tuple(SETTINGS.values())):
+            if setting.name not in without:
+                command = _option(setting)(command)
+        return command
+
+    return decorate
+
+
+def _option(setting: Setting) -> Callable[[Decorated], Decorated]:
+    default = f"  [default: {setting.default}]" if setting.default else ""
+    return click.option(
+        setting.option,
+        setting.name,
+        metavar=setting.metavar,
+        multiple=setting.many,
+        default=None,
+        help=setting.help + default,
+    )
+
+
+def storage_options(command: Decorated) -> Decorated:
+    """Add ``--storage`` and ``--profile``."""
+    return _option(SETTINGS["storage"])(profile_option(command))
+
+
+profile_option = click.option(
+    "--profile", envvar="HPO_PROFILE", metavar="NAME", help="Take settings from [profiles.NAME] of hpo.toml."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (NaN and infinity become null).")
+
+
+def complete_study(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the studies of the store whose names begin with *incomplete*, for the shell's completion."""
+    try:
+        with open_store(ctx.params.get("storage"), ctx.params.get("profile")) as store:
+            return [row.name for row in store.list_studies() if row.name.startswith(incomplete)]
+    except Exception:  # noqa: BLE001 - a shell that completes has no place for an error
+        return []
+
+
+study_argument = click.argument("study", metavar="STUDY", shell_complete=complete_study)
+
+
+def given_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings among *options* that were given, by name."""
+    return {name: value for name, value in options.items() if name in SETTINGS and value not in (None, ())}
+
+
+def read_settings(
+    options: dict[str, Any], profile: str | None, *, decorator: Settings | None = None, recorded: Settings | None = None
+) -> Settings:
+    """Join the options with the environment, ``hpo.toml``, what the study *recorded* and the *decorator*.
+
+    What a study recorded wins over all but the options: it goes on as it was started.
+    """
+    environment, file = dict(os.environ), read_profile(".", profile)
+    if recorded is None:
+        return Settings.from_sources(cli=options, env=environment, file=file, decorator=decorator)
+    base = Settings.from_sources(env=environment, file=file, decorator=decorator).merge(recorded)
+    return Settings.from_sources(cli=options, decorator=base)
+
+
+def stored_url(storage: str | None, profile: str | None = None) -> Any:
+    """Return the store's URL: *storage*, else HPO_STORAGE, else hpo.toml's, else ``sqlite:///hpo.db``."""
+    return read_settings(given_options({"storage": storage}), profile).storage
+
+
+def open_store(storage: str | None, profile: str | None = None) -> Store:
+    """Open the store, which must be there. Raises: UserError that names the place."""
+    return connect(stored_url(storage, profile))
+
+
+def connect(url: Any) -> Store:
+    """Open the store at *url*, which must be there. Raises: UserError that names the place."""
+    import trackers
+    from hpo.errors import UserError
+    from trackers.errors import NotFoundError
+
+    try:
+        return trackers.connect(url, create=False)
+    except NotFoundError:
+        place = str(url).removeprefix("sqlite:///")
+        raise UserError(f"There is no store at {place}: run `hpo run FILE` first, or give --storage.") from None
+
+
+def without_password(url: str) -> str:
+    """Return *url* with ``***`` for its password."""
+    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)

@@ -1,0 +1,61 @@
+"""``hpo best`` and ``hpo rank``: who won."""
+
+from __future__ import annotations
+
+import click
+
+from hpo.cli.command import Command
+from hpo.cli.options import json_option, open_store, storage_options, study_argument
+from hpo.errors import UserError
+
+
+@click.command(cls=Command, example="hpo rank digits --limit 10\nhpo rank digits --json")
+@study_argument
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many trials to show.")
+@click.option("--all", "everything", is_flag=True, help="Show every trial.")
+@storage_options
+@json_option
+def rank(study: str, limit: int, everything: bool, storage: str | None, profile: str | None, as_json: bool) -> None:
+    """Rank the trials of a study, best first; pruned and failed ones come last, with the reason."""
+    from hpo.cli import text
+    from hpo.ranking import Ranking
+
+    with open_store(storage, profile) as store:
+        row = store.get_study(study)
+        trials = store.get_trials(row.id)
+        models = store.list_logged_models([trial.run_id for trial in trials])
+    ranking = Ranking(row, trials, models)
+    if as_json:
+        text.print_json(ranking.to_rows(None if everything else limit))
+    else:
+        click.echo(ranking.to_text(None if everything else limit, text.width()))
+
+
+@click.command(cls=Command, example="hpo best digits\nhpo best digits --json | jq .params")
+@study_argument
+@storage_options
+@json_option
+def best(study: str, storage: str | None, profile: str | None, as_json: bool) -> None:
+    """Show the best trial and its params; with several objectives, the Pareto front."""
+    from hpo.cli import facts, text
+    from hpo.ranking import Ranking, wording
+
+    with open_store(storage, profile) as store:
+        row = store.get_study(study)
+        trials = store.get_trials(row.id, points=False)
+    ranking = Ranking(row, trials)
+    first = ranking.best
+    if first is None:
+        raise UserError(f"{row.name} has no best trial yet: {facts.state_line(row.counts)}.")
+    several = len(row.directions) > 1
+    if as_json:
+        shown = [facts.trial_facts(trial, row.metric_names) for trial in (ranking.front if several else [first])]
+        text.print_json(shown if several else shown[0])
+    elif several:
+        heads = ["trial", *row.metric_names, "params"]
+        body = [[str(t.number), *map(wording.number, t.values or ()), wording.params(t.params)] for t in ranking.front]
+        click.echo(f"{row.name}: the Pareto front, most balanced first")
+        click.echo(text.table(heads, body, right=["trial", *row.metric_names]))
+    else:
+        click.echo(f"{first.path}: {facts.result(ranking[0], row.metric_names)}")
+        click.echo(text.fields([(f"  {wording.plain(name)}", wording.param(v)) for name, v in first.params.items()]))

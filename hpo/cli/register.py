@@ -1,0 +1,66 @@
+"""``hpo register`` and ``hpo refit``: from a study to a model that is used."""
+
+from __future__ import annotations
+
+import click
+
+from hpo.cli.command import Command
+from hpo.cli.options import open_store, storage_options, study_argument
+
+trial_option = click.option(
+    "--trial", type=click.IntRange(0), metavar="N", help="The number of the trial.  [default: the best]"
+)
+
+
+@click.command(
+    cls=Command,
+    example='hpo register digits digits-model\nhpo register digits digits-model --trial 17 --description "small"',
+)
+@study_argument
+@click.argument("name", metavar="NAME")
+@trial_option
+@click.option("--description", default="", metavar="TEXT", help="What to know of this version.")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for the registry's history.")
+@storage_options
+def register(
+    study: str, name: str, trial: int | None, description: str, reason: str, storage: str | None, profile: str | None
+) -> None:
+    """Register the model of a study's best trial as the next version of NAME, with where it came from."""
+    from hpo.cli import reference
+
+    with open_store(storage, profile) as store:
+        from hpo.study import Study
+
+        row = store.get_study(study)
+        if trial is not None:
+            reference.find_trial(store, row, trial)
+        version = Study(store, row).register(name, trial=trial, description=description, reason=reason)
+    click.echo(f"Registered {version.name} version {version.version}, from {version.source}.")
+    click.echo(f"Promote:  hpo promote {version.name} {version.version} --to production")
+    click.echo(f'Load:     trackers.load_model("models:/{version.name}/{version.version}")')
+
+
+@click.command(cls=Command, example="hpo refit digits study.py:train\nhpo refit digits study.py:train --trial 17")
+@study_argument
+@click.argument("function", metavar="FILE:NAME")
+@trial_option
+@storage_options
+def refit(study: str, function: str, trial: int | None, storage: str | None, profile: str | None) -> None:
+    """Train once more with the best params: call NAME in FILE with a trial that has them, as a run of its own.
+
+    The model it logs with trial.log_model is kept, and can be registered.
+    """
+    from hpo.cli import reference
+    from hpo.objective_file import load_objective
+
+    with open_store(storage, profile) as store:
+        row = store.get_study(study)
+        if trial is not None:
+            reference.find_trial(store, row, trial)
+        loaded = load_objective(function)
+        from hpo.study import Study
+
+        run = Study(store, row).refit(loaded.function, trial=trial)
+        model = store.get_logged_model(store.get_run(run))
+    click.echo(f"Trained {row.name} again with {loaded.name}: run {run}.")
+    click.echo(f'Load: trackers.load_model("runs:/{run}")' if model else "It logged no model.")

@@ -1,0 +1,35 @@
+"""``hpo report``: one HTML file that opens offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hpo.cli.command import Command
+from hpo.cli.options import open_store, storage_options, study_argument
+from hpo.errors import UserError
+
+
+@click.command(cls=Command, example="hpo report digits\nhpo report digits -o digits.html")
+@study_argument
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="Where to write it.",
+)
+@storage_options
+def report(study: str, output: Path, storage: str | None, profile: str | None) -> None:
+    """Write a report of a study: what was tried, what won and by how much, figures, failures, code, cost."""
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"There is no folder {output.parent}: create it, or write elsewhere with -o.")
+    with open_store(storage, profile) as store:
+        from hpo.study import Study
+
+        row = store.get_study(study)
+        written = Study(store, row).report(output)
+    click.echo(f"Wrote {written} ({Path(written).stat().st_size / 1e6:.1f} MB).")

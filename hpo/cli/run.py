@@ -1,0 +1,171 @@
+"""``hpo run`` and ``hpo resume``: bring a study to its number of trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo.cli.command import Command
+from hpo.cli.exit import DONE, FAILED, INTERRUPTED
+from hpo.cli.options import (
+    connect,
+    given_options,
+    profile_option,
+    read_settings,
+    settings_options,
+    stored_url,
+    study_argument,
+    without_password,
+)
+from hpo.errors import UserError
+
+if TYPE_CHECKING:
+    from hpo.objective_file import LoadedObjective
+    from hpo.runner import Mode, RunResult
+    from hpo.settings import Settings
+
+SHOWN = 5
+"""Trials of the ranking that are shown at the end."""
+
+detach_option = click.option(
+    "--detach", is_flag=True, help="Leave the study running on the cluster of --address and return."
+)
+continue_option = click.option("--continue", "go_on", is_flag=True, help="Go on although code or space changed.")
+
+
+@click.command(
+    cls=Command,
+    example="""
+    hpo run study.py --trials 200 --workers 8
+    hpo run train.py:objective --direction maximize --timeout 3600
+    hpo run study.py --address auto --storage postgresql+psycopg://me@db/hpo""",
+)
+@click.argument("objective", metavar="FILE[:NAME]")
+@settings_options()
+@profile_option
+@click.option("--new", "fresh", is_flag=True, help="Start a new study (NAME-2) where the name is taken.")
+@continue_option
+@detach_option
+def run(objective: str, profile: str | None, fresh: bool, go_on: bool, detach: bool, **options: Any) -> int:
+    """Run the objective in FILE until its study has --trials trials.
+
+    The study is named after the objective; running the same command again goes on where it stopped. Every option below
+    may also be given as a variable (HPO_TRIALS), in hpo.toml, or in @hpo.objective(...), in this order.
+    """
+    from hpo.objective_file import load_objective
+
+    if fresh and go_on:
+        raise UserError("--new and --continue exclude each other: give one of them.")
+    given = given_options(options)
+    read_settings(given, profile)  # a wrong option is told before a file is imported
+    loaded = load_objective(objective)
+    settings = read_settings(given, profile, decorator=loaded.spec.settings)
+    return _drive(settings, loaded, "new" if fresh else "continue" if go_on else "auto", detach)
+
+
+@click.command(cls=Command, example="hpo resume digits\nhpo resume digits moved/study.py:digits --workers 4")
+@study_argument
+@click.argument("objective", metavar="[FILE[:NAME]]", required=False)
+@settings_options(without=("study_name", "directions", "metrics", "seed", "artifacts"))
+@profile_option
+@continue_option
+@detach_option
+def resume(study: str, objective: str | None, profile: str | None, go_on: bool, detach: bool, **options: Any) -> int:
+    """Go on with a study that was interrupted or stopped, with the settings it had.
+
+    Its objective is imported from the file it came from, or from FILE. Options change a setting from here on.
+    """
+    from hpo.objective_file import load_objective
+    from hpo.runner import recorded_objective
+    from hpo.settings import Settings
+
+    given = given_options(options)
+    with connect(stored_url(given.get("storage"), profile)) as store:
+        row = store.get_study(study)
+    loaded = load_objective(objective) if objective else recorded_objective(row)
+    recorded = Settings.from_json(row.settings).merge(Settings.of({"study_name": row.name}))
+    if "total_trials" not in recorded.given and row.total_trials:
+        recorded = recorded.merge(Settings.of({"total_trials": row.total_trials}))
+    settings = read_settings(given, profile, decorator=loaded.spec.settings, recorded=recorded)
+    return _drive(settings, loaded, "continue" if go_on else "resume", detach)
+
+
+def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool) -> int:
+    from hpo.cli.progress import view
+    from hpo.runner import run
+
+    told = _Told()
+    try:
+        with view() as shown:
+            result = run(settings, loaded, on_progress=shown.update, on_study=told.begins, mode=mode, detach=detach)
+    except KeyboardInterrupt:
+        if told.study:
+            _say_resume(told.study, settings)
+        return INTERRUPTED
+    return _conclude(result, settings)
+
+
+class _Told:
+    """Remembers the study's name from when it begins, for a line that must be printed however it ends."""
+
+    study = ""
+
+    def begins(self, name: str) -> None:
+        self.study = name
+        click.echo(f"Study {name}", err=True)
+
+
+def _conclude(result: RunResult, settings: Settings) -> int:
+    """Print how it ended, the top of the ranking and what to do next; return the exit code."""
+    name = result.study.name
+    if result.status == "running":
+        click.echo(result.reason)
+        return DONE
+    ranking = result.study.ranking()
+    if not result.ran:
+        done = f"{len(ranking):,} trials, {result.reason or 'as many as asked for'}"
+        click.echo(f"{name} is complete and unchanged ({done}): --trials raises the number, --new starts a new study.")
+    elif result.status != "complete":
+        click.echo(f"{name} {_ended(result.status)}{f': {result.reason}' if result.reason else ''}.")
+    elif result.reason:
+        click.echo(f"{name} is complete: {result.reason}.")
+    from hpo.cli import text
+
+    if len(ranking):
+        click.echo(ranking.to_text(SHOWN, text.width()))
+    if result.status == "interrupted":
+        _say_resume(name, settings)
+        return INTERRUPTED
+    _say_next(result, settings)
+    return FAILED if result.status == "failed" or (len(ranking) and not ranking.ranked) else DONE
+
+
+def _ended(status: str) -> str:
+    return {"stopped": "stopped", "failed": "was given up", "interrupted": "was interrupted"}.get(status, status)
+
+
+def _say_resume(name: str, settings: Settings) -> None:
+    click.echo(f"Everything that finished is kept; go on with: hpo resume {name}{_where(settings)}", err=True)
+
+
+def _say_next(result: RunResult, settings: Settings) -> None:
+    name, where = result.study.name, _where(settings)
+    if result.status == "stopped":
+        click.echo(f"Go on:     hpo resume {name}{where}")
+    ranked = result.study.ranking().ranked
+    if not ranked:
+        if result.study.row.counts:
+            click.echo(f"See why:   hpo show {name}/0{where}")
+        return
+    click.echo(f"Report:    hpo report {name}{where}")
+    if any(trial.model for trial in ranked):
+        click.echo(f"Register:  hpo register {name} MODEL-NAME{where}")
+
+
+def _where(settings: Settings) -> str:
+    """Return the option that leads to the same store, where it is not what a bare command would take."""
+    url = str(settings.storage)
+    if url == str(stored_url(None)):
+        return ""
+    return f" --storage {without_password(url)}"

@@ -1,0 +1,154 @@
+"""``hpo show``: everything about one study, or one trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo.cli.command import Command
+from hpo.cli.options import complete_study, json_option, open_store, storage_options
+from hpo.errors import UserError
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+    from trackers.values import StudyRow, Trial
+
+
+@click.command(cls=Command, example="hpo show digits\nhpo show digits/17 --log")
+@click.argument("reference", metavar="STUDY[/TRIAL]", shell_complete=complete_study)
+@click.option("--log", "with_log", is_flag=True, help="Show what the trial printed and logged.")
+@storage_options
+@json_option
+def show(reference: str, with_log: bool, storage: str | None, profile: str | None, as_json: bool) -> None:
+    """Show a study, or one of its trials: params, results, attempts, errors, files, log."""
+    from hpo.cli import reference as references
+
+    study, number = references.split(reference)
+    with open_store(storage, profile) as store:
+        row = store.get_study(study)
+        if number is None:
+            if with_log:
+                raise UserError(f"A study has no log of its own: name a trial, {row.name}/0.")
+            _show_study(row, as_json)
+        else:
+            _show_trial(store, row, references.find_trial(store, row, number), with_log, as_json)
+
+
+def _show_study(row: StudyRow, as_json: bool) -> None:
+    from hpo.cli import facts, text
+    from hpo.cli.life import life_of
+    from hpo.ranking import wording
+
+    objective = objective_of(row)
+    if as_json:
+        text.print_json(
+            {
+                **facts.study_facts(row),
+                "space": row.space,
+                "settings": dict(row.settings),
+                "seed": row.seed,
+                "objective": {key: objective.get(key) for key in ("file", "name", "digest")} if objective else None,
+                "code": {key: _git(row).get(key) for key in ("commit", "branch", "dirty")},
+                "user_attrs": dict(row.user_attrs),
+            }
+        )
+        return
+    life = life_of(row)
+    commit = _git(row).get("commit")
+    code = f"{str(commit)[:8]}{' with changes' if _git(row).get('dirty') else ''}" if commit else ""
+    settings = {k: v for k, v in row.settings.items() if k not in ("metrics", "directions", "objective")}
+    pairs = [
+        ("study", row.name),
+        ("about", row.description),
+        ("status", life.words),
+        ("goal", facts.goal(row)),
+        ("trials", f"{facts.tried(row)}: {facts.state_line(row.counts)}"),
+        ("params", ", ".join(row.distributions) or "found as the objective asks"),
+        ("settings", wording.params(settings)),
+        ("objective", f"{objective['file']}:{objective.get('name', '')}" if objective.get("file") else ""),
+        ("code", code),
+        ("seed", str(row.seed)),
+        ("tags", wording.params(row.tags)),
+        ("created", text.when(row.created_at)),
+        ("ended", text.when(row.ended_at) if row.ended_at else ""),
+        ("next", life.advice),
+    ]
+    click.echo(text.fields(pairs))
+
+
+def objective_of(row: StudyRow) -> dict[str, str]:
+    """Return where the study's objective came from: file, name, digest, source; empty where it had no file."""
+    code = row.code or {}
+    return {key: str(code[key]) for key in ("file", "name", "digest", "source") if code.get(key)}
+
+
+def _git(row: StudyRow) -> Mapping[str, Any]:
+    return (row.code or {}).get("git") or {}
+
+
+def _show_trial(store: Store, row: StudyRow, trial: Trial, with_log: bool, as_json: bool) -> None:
+    from hpo.cli import facts, text
+
+    log = store.trial_log(trial.run_id) if with_log else ""
+    if as_json:
+        shown = facts.trial_facts(trial, row.metric_names)
+        text.print_json({**shown, "log": log} if with_log else shown)
+    elif with_log:
+        click.echo(log or f"{trial.path} printed nothing.", nl=not log.endswith("\n"))
+    else:
+        click.echo(text.fields(_pairs(store, row, trial)))
+        _show_attempts(trial)
+        if trial.traceback:
+            click.echo(f"\n{trial.traceback.rstrip()}")
+
+
+def _pairs(store: Store, row: StudyRow, trial: Trial) -> list[tuple[str, str]]:
+    from hpo.cli import facts, text
+    from hpo.ranking import wording
+
+    files = store.list_artifacts(store.get_run(trial.run_id))
+    values = facts.named_values(trial, row.metric_names)
+    reports = trial.intermediate_values
+    last = f"{len(reports)}, last {wording.number(list(reports.values())[-1])} at {trial.last_step}" if reports else ""
+    model = trial.model or (f"no model: {trial.model_error}" if trial.model_error else "")
+    return [
+        ("trial", trial.path),
+        ("state", trial.state.name),
+        ("error", trial.error or ""),
+        ("result", ", ".join(f"{name} {wording.number(value)}" for name, value in values.items())),
+        ("params", wording.params(trial.params)),
+        ("reports", last),
+        ("metrics", ", ".join(f"{wording.plain(k)} {wording.number(v)}" for k, v in trial.metrics.items())),
+        ("constraints", wording.params(trial.constraints)),
+        ("attributes", wording.params(trial.user_attrs)),
+        ("tags", wording.params(trial.tags)),
+        ("started", text.when(trial.started_at) if trial.started_at else ""),
+        ("took", wording.seconds(trial.duration.total_seconds()) if trial.duration else ""),
+        ("cost", f"{wording.number(trial.cost, 4)} core-seconds" if trial.attempts else ""),
+        ("model", model),
+        ("files", ", ".join(file.name for file in files)),
+        ("run", trial.uid),
+    ]
+
+
+def _show_attempts(trial: Trial) -> None:
+    from hpo.cli import text
+    from hpo.ranking import wording
+
+    if len(trial.attempts) < 2 and not any(attempt.reason for attempt in trial.attempts):
+        return
+    heads = ["attempt", "where", "started", "took", "outcome", "why"]
+    body = [
+        [
+            str(a.number),
+            f"{a.host}, process {a.pid}" if a.host else a.worker,
+            text.when(a.started_at),
+            wording.seconds(a.seconds),
+            a.outcome or "running",
+            a.reason,
+        ]
+        for a in trial.attempts
+    ]
+    click.echo("\n" + text.table(heads, body, right=["attempt", "took"]))
