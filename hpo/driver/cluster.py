@@ -36,21 +36,9 @@ class RayFactory:
         )
 
 
-@dataclass(frozen=True)
-class ObjectArg:
-    """An argument that lies in Ray's object store."""
-
-    reference: Any
-
-    def fetch(self) -> Any:
-        """Return it; arrays are read in place, not copied."""
-        import ray
-
-        return ray.get(self.reference)
-
-
 def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | None = None) -> RunSummary:
     """Run the study on a Ray cluster: *args* go to the object store once."""
+    from hpo.execution.ray.args import hold
     from hpo.execution.ray.session import Need, check_address, check_capacity, session
 
     need = order.need or Need()
@@ -61,10 +49,7 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
     with session(order.address, order.workers * order.slots, need):
         check_capacity(need, order.slots)
         if args:
-            import ray
-
-            held = {name: ObjectArg(ray.put(value)) for name, value in args.items()}
-            order = replace(order, load=with_args(order.load, held))
+            order = replace(order, load=with_args(order.load, hold(args)))
         return _drive(order, on_progress)
 
 

@@ -36,7 +36,7 @@ from hpo.manager.pulse import Pulse
 from hpo.manager.scribe import Scribe
 from hpo.progress import Progress
 from hpo.trial import Assignment, StudyFacts, Verdict
-from trackers.changes import StudyChanged
+from trackers.changes import DistributionsSeen, StudyChanged
 from trackers.states import RunState
 
 if TYPE_CHECKING:
@@ -199,6 +199,8 @@ class Manager:
     def begin(self) -> None:
         """Write that the study runs, bring up workers, keep the lease alive."""
         self._scribe.write(self.plan.changes)
+        if self.plan.facts.distributions:
+            self._scribe.write(DistributionsSeen(self.plan.facts.distributions))
         self._scribe.event("begin", epoch=self._lease.epoch, executor=self.executor.name, workers=self.plan.workers)
         self._scribe.flush()
         self._pulse.start()
