@@ -21,9 +21,9 @@ from optuna.pruners import (
 )
 
 from hpo.sampling.optuna_pruner import OptunaPruner
+from hpo.sampling.patient import PatientPruner as OurPatientPruner
 from hpo.sampling.pruner import CurvePruner, NeverPruner, Pruner
 from hpo.sampling.pruners import make_pruner
-from hpo.sampling.patient import PatientPruner as OurPatientPruner
 from tests.properties.trace import Trace
 from trackers.states import RunState
 
@@ -136,7 +136,9 @@ def test_an_adapted_optuna_pruner_decides_as_in_optunas_own_study(name: str, dir
             follow(pruner, OptunaStudy(PRUNERS[name](), direction), seed)
 
 
-@pytest.mark.parametrize("spec", ["median", "percentile(25.0)", "successive_halving", "hyperband", "patient(median, patience=1)"])
+@pytest.mark.parametrize(
+    "spec", ["median", "percentile(25.0)", "successive_halving", "hyperband", "patient(median, patience=1)"]
+)
 def test_a_name_means_optunas_defaults(spec: str) -> None:
     makes: dict[str, Any] = {
         "median": MedianPruner,
