@@ -11,12 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trackers.store import Store, connect
+    from trackers.store import Store, connect, upgrade_store
 
-_HOMES = {"connect": "trackers.store", "Store": "trackers.store"}
+_HOMES = {"connect": "trackers.store", "Store": "trackers.store", "upgrade_store": "trackers.store"}
 """Public names and the module of each, which is imported when the name is first used."""
 
-__all__ = ["Store", "connect"]
+__all__ = ["Store", "connect", "upgrade_store"]
 
 
 def __getattr__(name: str) -> Any:

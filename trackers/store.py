@@ -10,21 +10,23 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from trackers.errors import StoreError
+from trackers.errors import ArtifactError, NotFoundError, StoreError
 from trackers.processes import host_name, user_name
-from trackers.sql import commands, events, leases, studies, trials
+from trackers.registry import Registry
+from trackers.sql import blobs, commands, events, leases, logged_models, studies, trials
 from trackers.sql.address import read_address
 from trackers.sql.apply import SqlApplier
 from trackers.sql.engine import Database
 from trackers.sql.ids import Ids, new_uid, take_block
 from trackers.sql.leases import StudyLease
-from trackers.sql.schema import open_database
+from trackers.sql.schema import open_database, read_revision
 from trackers.sql.writer import Writer
 from trackers.states import RunState
-from trackers.values import Command, Event, Owner, StudyRow, Trial
+from trackers.values import Command, Event, LoggedModel, Owner, StudyRow, Trial
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
+    from trackers.models import LoadedModel
 
 LEASE_SECONDS = 10.0
 
@@ -45,6 +47,25 @@ def connect(url: str | os.PathLike[str] | Store, *, artifacts: str | None = None
     return Store(url, artifacts=artifacts, create=create)
 
 
+def upgrade_store(url: str | os.PathLike[str]) -> tuple[str | None, str]:
+    """Bring the schema of a store up to date; return the revision that was there and the one that is.
+
+    A copy of a SQLite file is kept beside it. Raises SchemaError while others use the store, or when it is newer.
+    """
+    from trackers.sql.migrations.upgrade import upgrade
+
+    address = read_address(url)
+    if address.path is not None and not address.path.exists():
+        raise NotFoundError(f"there is no store at {address.path}: name another with --storage or HPO_STORAGE")
+    database = Database(address)
+    try:
+        if read_revision(database) is None:
+            raise NotFoundError(f"there is no store in {address.safe} yet: the first run makes it")
+        return upgrade(database)
+    finally:
+        database.close()
+
+
 class Store:
     """A store, connected: thread-safe, a context manager, and picklable (the copy connects again).
 
@@ -57,6 +78,7 @@ class Store:
         self.writer = Writer(self.database, SqlApplier(self.database.dialect))
         self.ids = Ids(partial(_take_ids, self.writer))
         self._artifacts: ArtifactStore | None = None
+        self._claims = create
         self._lock = threading.Lock()
         self._closing = weakref.finalize(self, _close, self.writer, self.database)
 
@@ -80,10 +102,20 @@ class Store:
         """The files of this store."""
         with self._lock:
             if self._artifacts is None:
-                from trackers.artifacts import ArtifactStore
-
-                self._artifacts = ArtifactStore(self.artifact_root)
+                self._artifacts = self._open_artifacts()
             return self._artifacts
+
+    def _open_artifacts(self) -> ArtifactStore:
+        from trackers.artifacts import ArtifactStore
+
+        artifacts = ArtifactStore(self.artifact_root, uid=self.identity.uid)
+        if self._claims:
+            # Workers look for this note to tell whether they see the same root. Who only reads writes nothing.
+            try:
+                artifacts.claim(self.identity.uid, self.safe_url)
+            except ArtifactError:
+                pass  # a root that cannot be written is told to whoever stores a file
+        return artifacts
 
     def close(self) -> None:
         """Write everything that was submitted and close every connection. A second call changes nothing."""
@@ -264,6 +296,62 @@ class Store:
         """Return a command, with its answer once there is one; raises NotFoundError."""
         with self.database.reading() as connection:
             return commands.read(connection, command_id)
+
+    # --- models and their files --------------------------------------------------------------------------------
+
+    @property
+    def registry(self) -> Registry:
+        """The model registry of this store."""
+        return Registry(self.database, self.writer)
+
+    def get_logged_model(self, run: Any, name: str = "model", *, dropped: bool = False) -> LoggedModel | None:
+        """Return the model that a run (a value, an id, a uid or ``STUDY/17``) keeps under *name*, None without one.
+
+        With *dropped* also one that was beaten: its files are gone, its ``deleted_why`` says why.
+        """
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            return next(iter(logged_models.list_models(connection, [run_id], name=name, dropped=dropped)), None)
+
+    def list_logged_models(self, run_ids: Sequence[int], *, dropped: bool = False) -> list[LoggedModel]:
+        """Return the models that these runs keep, by run and name."""
+        with self.database.reading() as connection:
+            return logged_models.list_models(connection, run_ids, dropped=dropped)
+
+    def find_logged_model(self, uid: str) -> LoggedModel | None:
+        """Return the model with this uid, also one that was replaced or dropped."""
+        with self.database.reading() as connection:
+            return logged_models.find_model(connection, uid)
+
+    def load_model(self, ref: str, *, trust: bool | str | Sequence[str] = False) -> LoadedModel:
+        """Load a model by name, alias or run; see ``trackers.load_model``."""
+        from trackers.models import load_model
+
+        return load_model(ref, store=self, trust=trust)
+
+    def drop_unreferenced(self, digests: Collection[str], *, grace: float | None = None) -> set[str]:
+        """Delete those of *digests* that nothing in the store refers to any more, and return what was deleted.
+
+        For files that were referred to until now: call it once, after the commit that dropped the last reference. A
+        file that somebody stored again stays for *grace* seconds (default: an hour) after that, since its reference
+        may be on its way. Where another store keeps its files in the same root, nothing is deleted.
+        """
+        from trackers.artifacts.store import GRACE_SECONDS
+
+        artifacts = self.artifacts
+        if not digests or artifacts.owners().keys() - {self.identity.uid}:
+            return set()
+        with self.database.reading() as connection:
+            free = blobs.unreferenced(connection, digests)
+        wait = GRACE_SECONDS if grace is None else grace
+        return {digest for digest in sorted(free) if artifacts.delete(digest, grace=wait)}
+
+    def _run_id(self, run: Any) -> int:
+        if isinstance(run, str):
+            run = self.get_run(run)
+        if isinstance(run, int):
+            return run
+        return int(run.run_id if isinstance(run, Trial) else run.id)
 
 
 def _close(writer: Writer, database: Database) -> None:

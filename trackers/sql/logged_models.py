@@ -1,0 +1,72 @@
+"""Models that runs saved, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, or_, select
+
+from trackers.sql.columns import join_number
+from trackers.sql.tables import model_files, model_versions, models
+from trackers.values import LoggedModel, to_datetime
+
+_BATCH = 500
+
+
+def find_model(connection: Connection, uid: str) -> LoggedModel | None:
+    """Return the model with this uid, also one that was replaced or dropped."""
+    rows = connection.execute(select(models).where(models.c.uid == uid, models.c.manifest.is_not(None))).all()
+    return next(iter(_with_files(connection, rows)), None)
+
+
+def list_models(
+    connection: Connection, run_ids: Sequence[int], *, name: str | None = None, dropped: bool = False
+) -> list[LoggedModel]:
+    """Return the current models of these runs, by run and name; a constant number of statements for 500 runs.
+
+    A model that was dropped is left out unless *dropped*, or unless a registered version keeps its files.
+    """
+    found: list[LoggedModel] = []
+    for start in range(0, len(run_ids), _BATCH):
+        batch = list(run_ids[start : start + _BATCH])
+        query = select(models).where(
+            models.c.run_id.in_(batch), models.c.replaced_at.is_(None), models.c.manifest.is_not(None)
+        )
+        if name is not None:
+            query = query.where(models.c.name == name)
+        if not dropped:
+            registered = select(model_versions.c.model_uid).where(model_versions.c.model_uid == models.c.uid).exists()
+            query = query.where(or_(models.c.deleted_at.is_(None), registered))
+        found += _with_files(connection, connection.execute(query).all())
+    return sorted(found, key=lambda model: (model.run_id, model.name))
+
+
+def _with_files(connection: Connection, rows: Sequence[Any]) -> list[LoggedModel]:
+    files: dict[str, dict[str, str]] = {row.uid: {} for row in rows}
+    for start in range(0, len(rows), _BATCH):
+        batch = [row.uid for row in rows[start : start + _BATCH]]
+        query = select(model_files).where(model_files.c.model_uid.in_(batch)).order_by(model_files.c.name)
+        for entry in connection.execute(query):
+            files[entry.model_uid][entry.name] = entry.digest
+    return [_to_value(row, files[row.uid]) for row in rows]
+
+
+def _to_value(row: Any, files: dict[str, str]) -> LoggedModel:
+    created_at = to_datetime(row.created_at)
+    assert created_at is not None
+    has_value = row.value is not None or row.value_kind != 0
+    return LoggedModel(
+        uid=row.uid,
+        run_id=row.run_id,
+        name=row.name,
+        flavor=row.flavor,
+        manifest=row.manifest,
+        files=files,
+        size=row.size,
+        created_at=created_at,
+        step=row.step,
+        value=join_number(row.value, row.value_kind) if has_value else None,
+        deleted_at=to_datetime(row.deleted_at),
+        deleted_why=row.deleted_why,
+    )
