@@ -36,11 +36,18 @@ def compare(
     if as_json:
         text.print_json([{"reference": word, **column} for word, column in zip(references, columns, strict=True)])
         return
-    names = list(dict.fromkeys(name for column in columns for name in column))
+    names = sorted(dict.fromkeys(name for column in columns for name in column), key=_group)
     rows = [[name, *(_cell(column, name) for column in columns)] for name in names]
     if changed:
         rows = [row for row in rows if len(set(row[1:])) > 1]
     click.echo(text.table(["", *references], rows))
+
+
+def _group(name: str) -> int:
+    """Tell where a line stands: facts first, then params, metrics, attributes, errors; each as they came."""
+    groups = ["params", "metrics", "attrs", "error"]
+    prefix = name.partition(".")[0]
+    return 1 + groups.index(prefix) if prefix in groups else 0
 
 
 def _cell(column: Mapping[str, Any], name: str) -> str:

@@ -72,7 +72,6 @@ def _one_line(text: str) -> str:
 
 
 def _say(sentence: str) -> None:
-    sentence = sentence[:1].upper() + sentence[1:]
     if not sentence.endswith((".", "?", "!", ")", "^")):
         sentence += "."
     try:
