@@ -16,10 +16,9 @@ from trackers.errors import AlreadyExistsError, NotFoundError
 from trackers.states import RunState
 
 if TYPE_CHECKING:
-    from trackers.store import Store
-
     from hpo.progress import Progress
     from hpo.study import Study
+    from trackers.store import Store
     from trackers.values import StudyRow
 
 Mode = Literal["auto", "new", "continue", "resume"]
@@ -113,23 +112,20 @@ def changes(row: StudyRow, objective: LoadedObjective, settings: Settings) -> li
     return found
 
 
-def recorded_objective(row: StudyRow) -> LoadedObjective:
-    """Load the objective from the file that the study ran last.
+def recorded_objective(row: StudyRow, instead: str) -> LoadedObjective:
+    """Load the objective from the file that the study ran last; *instead* is the call that names one.
 
     Raises: ObjectiveError where it came from a notebook or its file is gone.
     """
     code: Mapping[str, Any] = row.code or {}
     if not code.get("file"):
         raise ObjectiveError(
-            f"The objective of {row.name} has no file (it came from a notebook or a script): resume it from there with "
-            f"hpo.load_study(study_name={row.name!r}).optimize(objective), or name one, "
-            f"hpo resume {row.name} FILE:NAME."
+            f"The objective of {row.name} has no file (it came from a notebook or a script): go on there with "
+            f"hpo.load_study(study_name={row.name!r}).optimize(objective), or name its file, hpo {instead}."
         )
     file = Path(str(code["file"]))
     if not file.is_file():
-        raise ObjectiveError(
-            f"The file of {row.name}, {file}, is gone: say where it is now, hpo resume {row.name} FILE:{code['name']}."
-        )
+        raise ObjectiveError(f"The file of {row.name}, {file}, is gone: name where it is now, hpo {instead}.")
     return load_objective(f"{file}:{code['name']}")
 
 

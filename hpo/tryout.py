@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo.distribution import Spec
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Tryout:
     """What one unrecorded trial came to. *error* is a sentence, *traceback* the objective's own; *seconds* its time.
 
-    *unused* are given params that it never asked for.
+    *state* None means that somebody interrupted it; *unused* are given params that it never asked for.
     """
 
     state: RunState | None
@@ -43,7 +43,7 @@ class _Channel:
     given: Mapping[str, Any]
     on_report: Callable[[int, float], None]
     number: int
-    stopped: bool = field(default=False)
+    wrong: SpaceError | None = None
 
     def reported(self, trial: Trial) -> Verdict:
         step, value, _ = trial.reports[-1]
@@ -57,7 +57,7 @@ class _Channel:
         return Verdict.CONTINUE
 
     def stop_study(self) -> None:
-        self.stopped = True
+        pass  # there is no study
 
     def suggest(self, trial: Trial, name: str, spec: Spec) -> Any:
         if name in self.given:
@@ -65,7 +65,8 @@ class _Channel:
             try:
                 return param.cast(self.given[name], name)
             except SpaceError:
-                raise SpaceError(f"param {name} cannot be {self.given[name]!r}: it is {param}.") from None
+                self.wrong = SpaceError(f"param {name} cannot be {self.given[name]!r}: it is {param}.")
+                raise self.wrong from None
         return self.sampler.suggest(self.number, name, spec)
 
 
@@ -98,9 +99,12 @@ def try_once(
         settings.seed,
         {} if space is None else space.distributions(),
     )
-    trial = Trial(Assignment(number, 0, -1, known), facts, _Channel(sampler, given, on_report, number))
+    channel = _Channel(sampler, given, on_report, number)
+    trial = Trial(Assignment(number, 0, -1, known), facts, channel)
     on_params(known or given)
     outcome = run_attempt(trial, objective.function, {}, lambda _: News(number, 0))
+    if channel.wrong is not None:
+        raise channel.wrong
     return Tryout(
         state=outcome.state,
         params=dict(trial.params),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo.cli.command import Command
-from hpo.cli.exit import DONE, FAILED
+from hpo.cli.exit import DONE, FAILED, INTERRUPTED
 from hpo.cli.options import connect, given_options, profile_option, read_settings, settings_options, stored_url
 from hpo.settings import SETTINGS
 
@@ -64,7 +64,7 @@ def _stored(
         row = store.get_study(study)
         trial = reference.find_trial(store, row, number)
     goal = {"study_name": row.name, "directions": row.directions, "metrics": row.metric_names, "seed": row.seed}
-    return number, (recorded_objective(row), dict(trial.params), Settings.of(goal))
+    return number, (recorded_objective(row, "try FILE:NAME"), dict(trial.params), Settings.of(goal))
 
 
 def _show_params(params: Mapping[str, Any]) -> None:
@@ -93,10 +93,13 @@ def _conclude(tried: Tryout, settings: Settings) -> int:
         click.echo("result  " + ", ".join(f"{name} {wording.number(value)}" for name, value in pairs))
         click.echo(f"Took {took}; nothing was recorded.")
         return DONE
+    if tried.state is None:
+        click.echo(f"Interrupted after {took}; nothing was recorded.", err=True)
+        return INTERRUPTED
     if tried.state is RunState.PRUNED:
         click.echo(f"The objective pruned itself after {took}; nothing was recorded.")
         return DONE
     if tried.traceback:
         click.echo(tried.traceback.rstrip(), err=True)
-    click.echo(f"The trial failed after {took}: {tried.error or 'it was stopped'}", err=True)
+    click.echo(f"The trial failed after {took}: {tried.error}", err=True)
     return FAILED

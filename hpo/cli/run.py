@@ -83,7 +83,7 @@ def resume(study: str, objective: str | None, profile: str | None, go_on: bool, 
     given = given_options(options)
     with connect(stored_url(given.get("storage"), profile)) as store:
         row = store.get_study(study)
-    loaded = load_objective(objective) if objective else recorded_objective(row)
+    loaded = load_objective(objective) if objective else recorded_objective(row, f"resume {row.name} FILE:NAME")
     recorded = Settings.from_json(row.settings).merge(Settings.of({"study_name": row.name}))
     if "total_trials" not in recorded.given and row.total_trials:
         recorded = recorded.merge(Settings.of({"total_trials": row.total_trials}))

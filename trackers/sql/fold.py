@@ -272,7 +272,7 @@ class Fold:
             value = getattr(change, name)
             if value is not None:
                 study.columns[name] = escape(value) if isinstance(value, str) else value
-        for name in ("settings", "code", "environment", "workers"):
+        for name in ("settings", "code", "environment", "workers", "space"):
             value = getattr(change, name)
             if value is not None:
                 study.documents[name] = [study_id, name, to_json(value)]
