@@ -56,6 +56,7 @@ class MirrorStorage(BaseStorage):
     def __init__(self, directions: Sequence[str]) -> None:
         self._directions = [StudyDirection[d.upper()] for d in directions]
         self.records: list[FrozenTrial] = []
+        self.finished: list[int] = []  # the numbers of finished trials in the order in which they got here
         self._by_states: dict[tuple[TrialState, ...], list[FrozenTrial]] = {}
         self._study_attrs: dict[str, Any] = {}
         self._user_attrs: dict[str, Any] = {}
@@ -73,6 +74,8 @@ class MirrorStorage(BaseStorage):
         self._unlist(self.records[number])
         self.records[number] = record
         self._list(record)
+        if record.state.is_finished():
+            self.finished.append(number)
         if any(key.startswith(NEWEST_ONLY) for key in record.system_attrs) and number not in self._holders:
             insort(self._holders, number)
 
@@ -100,6 +103,7 @@ class MirrorStorage(BaseStorage):
         for key in [key for key in record.system_attrs if key.startswith(VOLATILE)]:
             del record.system_attrs[key]
         self._list(record)
+        self.finished.append(number)
         if state is TrialState.COMPLETE and number in self._holders:
             self._drop_older(number)
 

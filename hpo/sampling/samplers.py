@@ -123,7 +123,12 @@ def _qmc(order: Order) -> Sampler:
 
 
 def _tpe(order: Order) -> Sampler:
-    return _optuna("tpe", order, lambda optuna: optuna.samplers.TPESampler(seed=0))
+    def make(optuna: Any) -> BaseSampler:
+        from hpo.sampling.tpe import ColumnTPESampler
+
+        return ColumnTPESampler(seed=0)
+
+    return _optuna("tpe", order, make)
 
 
 def _nsga2(order: Order) -> Sampler:

@@ -7,7 +7,8 @@ from typing import Any
 
 from hpo.errors import SpaceError
 from hpo.sampling.sampler import Spec
-from hpo.space.choice import key
+from hpo.space import from_distribution
+from hpo.space.choice import key, plain
 
 
 class SeenSpace:
@@ -25,10 +26,13 @@ class SeenSpace:
     def check(self, name: str, spec: Spec) -> None:
         """Remember *spec* as a distribution of *name*.
 
-        Raises: SpaceError if the study has *name* with another class, another scale or other choices.
+        Raises: SpaceError if the study has *name* with another class, another scale or other choices, or if *spec*
+        is no distribution.
         """
-        first = self._first.setdefault(name, spec)
-        if first is spec:
+        first = self._first.get(name)
+        if first is None:
+            _check_spec(name, spec)
+            self._first[name] = spec
             return
         if first["name"] != spec["name"]:
             raise SpaceError(
@@ -52,6 +56,15 @@ class SeenSpace:
             self._common = dict(sorted(specs.items()))  # the same whichever finished first
         elif any(specs.get(name) != spec for name, spec in self._common.items()):
             self._common = {name: spec for name, spec in self._common.items() if specs.get(name) == spec}
+
+
+def _check_spec(name: str, spec: Spec) -> None:
+    choices = spec.get("attributes", {}).get("choices")
+    if choices is None:
+        from_distribution(spec)
+    else:  # the same choice twice is refused in a declared space; an objective written for Optuna may have it
+        for choice in choices:
+            plain(choice, name)
 
 
 def _kind(spec: Mapping[str, Any]) -> str:

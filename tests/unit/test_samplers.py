@@ -402,8 +402,11 @@ def test_true_and_1_stay_two_choices_through_optuna():
     assert sum(p["flag"] is True for p in points[20:]) > 25
 
 
-def test_a_distribution_that_is_none_is_refused():
-    sampler = make_sampler("random")
+@pytest.mark.parametrize("name", ["random", "tpe"])
+def test_a_distribution_that_is_none_is_refused(name):
+    sampler = make_sampler(name)
     sampler.ask(0)
-    with pytest.raises(SpaceError):
+    with pytest.raises(SpaceError, match="'Normal' is not a distribution"):
         sampler.suggest(0, "x", {"name": "Normal", "attributes": {}})
+    with pytest.raises(SpaceError, match=r"x: \[1, 2\] is a list"):
+        sampler.suggest(0, "x", {"name": "CategoricalDistribution", "attributes": {"choices": [[1, 2]]}})
