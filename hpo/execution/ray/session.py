@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hpo.errors import ClusterError
@@ -60,6 +61,8 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address not in (None, "local") and _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # a client that does not say so is refused by a cluster that asks
     import ray
 
     if ray.is_initialized():
@@ -81,6 +84,12 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
         yield start_here
     finally:
         ray.shutdown()
+
+
+def _has_token() -> bool:
+    """Tell whether Ray finds a token where it looks for one; a cluster that asks for none does not mind it."""
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _own_resources(need: Need, slots: int) -> dict[str, float]:

@@ -1,0 +1,16 @@
+"""One Ray for the whole suite: starting workers is what costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hpo.execution.ray.session import Need, session
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """Be connected to a Ray of four logical CPUs; studies with workers find it and leave it running."""
+    with session(None, 4, Need()):
+        yield
