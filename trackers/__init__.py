@@ -11,12 +11,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trackers.active import ActiveRun, active_run
+    from trackers.default import start_run
     from trackers.store import Store, connect, upgrade_store
 
-_HOMES = {"connect": "trackers.store", "Store": "trackers.store", "upgrade_store": "trackers.store"}
+_HOMES = {
+    "ActiveRun": "trackers.active",
+    "Store": "trackers.store",
+    "active_run": "trackers.active",
+    "connect": "trackers.store",
+    "start_run": "trackers.default",
+    "upgrade_store": "trackers.store",
+}
 """Public names and the module of each, which is imported when the name is first used."""
 
-__all__ = ["Store", "connect", "upgrade_store"]
+__all__ = ["ActiveRun", "Store", "active_run", "connect", "start_run", "upgrade_store"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ from trackers.sql.leases import StudyLease
 from trackers.sql.schema import open_database, read_revision
 from trackers.sql.writer import Writer
 from trackers.states import RunState
+from trackers.tracking import Tracking
 from trackers.values import Command, Event, LoggedModel, Owner, StudyRow, Trial
 
 if TYPE_CHECKING:
@@ -66,13 +67,14 @@ def upgrade_store(url: str | os.PathLike[str]) -> tuple[str | None, str]:
         database.close()
 
 
-class Store:
+class Store(Tracking):
     """A store, connected: thread-safe, a context manager, and picklable (the copy connects again).
 
     Reading sees what is committed; every write goes through one writer thread. ``close`` flushes.
     """
 
     def __init__(self, url: str | os.PathLike[str], *, artifacts: str | None = None, create: bool = True) -> None:
+        super().__init__()
         address = read_address(url)
         self.database, self.identity = open_database(address, artifacts=artifacts, create=create)
         self.writer = Writer(self.database, SqlApplier(self.database.dialect))
@@ -120,6 +122,11 @@ class Store:
     def close(self) -> None:
         """Write everything that was submitted and close every connection. A second call changes nothing."""
         self._closing()
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return not self._closing.alive
 
     def flush(self) -> None:
         """Wait until everything submitted so far is committed or has failed."""
@@ -345,13 +352,6 @@ class Store:
             free = blobs.unreferenced(connection, digests)
         wait = GRACE_SECONDS if grace is None else grace
         return {digest for digest in sorted(free) if artifacts.delete(digest, grace=wait)}
-
-    def _run_id(self, run: Any) -> int:
-        if isinstance(run, str):
-            run = self.get_run(run)
-        if isinstance(run, int):
-            return run
-        return int(run.run_id if isinstance(run, Trial) else run.id)
 
 
 def _close(writer: Writer, database: Database) -> None:

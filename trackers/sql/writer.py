@@ -102,6 +102,12 @@ class Writer:
         result: T = commit.result()
         return result
 
+    def defer(self, task: Callable[[Connection], Any]) -> Commit:
+        """Queue *task* to be run likewise and return at once; ``result()`` of the commit is what it returns."""
+        commit = Commit()
+        self._put(Work(commit, task=task), urgent=False)
+        return commit
+
     def flush(self) -> None:
         """Wait until everything submitted so far is committed or has failed."""
         if self._thread is not None and not self._closing:

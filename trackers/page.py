@@ -1,0 +1,86 @@
+"""A page of runs, as a search returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from trackers.values import Run
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class RunPage(Sequence[Run]):
+    """The runs of one page; *next_token* asks for the page after it (None: this is the last)."""
+
+    def __init__(self, runs: Sequence[Run], next_token: str | None = None) -> None:
+        self._runs = tuple(runs)
+        self.next_token = next_token
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Run]: ...
+
+    def __getitem__(self, index: int | slice) -> Run | Sequence[Run]:
+        return self._runs[index]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    def __repr__(self) -> str:
+        more = ", more follow" if self.next_token else ""
+        return f"<RunPage of {len(self)} runs{more}>"
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return a flat dict a run: its attributes, then ``params.NAME``, ``metrics.NAME``, ``tags.NAME``.
+
+        A run without a param, metric or tag that another one has holds None there.
+        """
+        columns = {
+            f"{kind}.{name}": None
+            for kind in ("params", "metrics", "tags")
+            for run in self._runs
+            for name in getattr(run, kind)
+        }
+        return [_row(run, columns) for run in self._runs]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the same rows as a DataFrame (needs pandas)."""
+        import pandas
+
+        rows = self.to_rows()
+        return pandas.DataFrame(rows) if rows else pandas.DataFrame(columns=list(_ATTRIBUTES))
+
+
+_ATTRIBUTES = (
+    *("run_id", "experiment", "number", "name", "state", "value"),
+    *("created", "started", "ended", "duration", "user", "host"),
+)
+
+
+def _row(run: Run, columns: dict[str, Any]) -> dict[str, Any]:
+    ended, started = run.ended_at, run.started_at
+    row: dict[str, Any] = {
+        "run_id": run.uid,
+        "experiment": run.experiment,
+        "number": run.number,
+        "name": run.name,
+        "state": run.state.name,
+        "value": run.values[0] if run.values else None,
+        "created": run.created_at,
+        "started": started,
+        "ended": ended,
+        "duration": (ended - started).total_seconds() if ended is not None and started is not None else None,
+        "user": run.user,
+        "host": run.host,
+        **columns,
+    }
+    for kind in ("params", "metrics", "tags"):
+        row.update((f"{kind}.{name}", value) for name, value in getattr(run, kind).items())
+    return row

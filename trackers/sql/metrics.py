@@ -1,0 +1,89 @@
+"""Metric series of a run, and its files, as they are read."""
+
+from __future__ import annotations
+
+import math
+
+from sqlalchemy import Connection, select
+
+from trackers.errors import NotFoundError
+from trackers.sql import tables as t
+from trackers.sql.columns import join_number
+from trackers.sql.sources import LARGEST
+from trackers.sql.studies import did_you_mean
+from trackers.values import ArtifactRow, MetricPoint, MetricSummary, to_datetime
+
+
+def read_summaries(connection: Connection, run_id: int) -> list[MetricSummary]:
+    """Read what is kept of each series of a run, by key and context."""
+    c = t.series.c
+    columns = (c.key, c.context, c["count"], c["last"], c.last_kind, c.last_step, c.min, c.max)
+    rows = connection.execute(select(*columns).where(c.run_id == run_id).order_by(c.key, c.context))
+    return [
+        MetricSummary(key, context, count, join_number(last, kind), step, _extreme(low), _extreme(high))
+        for key, context, count, last, kind, step, low, high in rows
+    ]
+
+
+def _extreme(number: float | None) -> float:
+    """Return an extreme as it was: the largest double stands for an infinity, NULL for nothing but NaN."""
+    if number is None:
+        return math.nan
+    return math.copysign(math.inf, number) if abs(number) >= LARGEST else number
+
+
+def read_history(connection: Connection, run_id: int, key: str, context: str) -> list[MetricPoint]:
+    """Read the points of a series by step; raises NotFoundError, which names close keys.
+
+    Where a later attempt began again at a step, what older attempts logged from that step on is left away.
+    """
+    s, p = t.series.c, t.points.c
+    series_id = connection.execute(select(s.id).where(s.run_id == run_id, s.key == key, s.context == context)).scalar()
+    if series_id is None:
+        rows = connection.execute(select(s.key, s.context).where(s.run_id == run_id))
+        known = [f"{name}{{{other}}}" if other else name for name, other in rows]
+        shown = f"{key}{{{context}}}" if context else key
+        raise NotFoundError(f"run {run_id} has no metric {shown!r}{did_you_mean(shown, known)}")
+    query = select(p.step, p.value, p.kind, p.time, p.attempt).where(p.series_id == series_id)
+    points = []
+    for step, value, kind, time, attempt in connection.execute(query.order_by(p.step, p.ordinal)):
+        moment = to_datetime(time)
+        assert moment is not None  # the column is never NULL
+        points.append(MetricPoint(step, join_number(value, kind), moment, attempt))
+    return _newest(points)
+
+
+def _newest(points: list[MetricPoint]) -> list[MetricPoint]:
+    firsts: dict[int, int] = {}
+    for point in points:
+        firsts.setdefault(point.attempt, point.step)  # points come by step: the first one is the smallest
+    if len(firsts) < 2:
+        return points
+    ends: dict[int, float] = {}
+    end = math.inf
+    for attempt in sorted(firsts, reverse=True):
+        ends[attempt] = end
+        end = min(end, firsts[attempt])
+    return [point for point in points if point.step < ends[point.attempt]]
+
+
+def read_artifacts(connection: Connection, run_id: int) -> list[ArtifactRow]:
+    """Read the names and digests of a run's files, by name."""
+    a, b = t.artifacts.c, t.blobs.c
+    query = select(a.name, a.digest, b.size, a.created_at).join(t.blobs, b.digest == a.digest)
+    found = []
+    for name, digest, size, created_at in connection.execute(query.where(a.run_id == run_id).order_by(a.name)):
+        moment = to_datetime(created_at)
+        assert moment is not None  # the column is never NULL
+        found.append(ArtifactRow(run_id, name, digest, size, moment))
+    return found
+
+
+def find_artifact(connection: Connection, run_id: int, name: str) -> str:
+    """Return the digest of a run's file; raises NotFoundError, which names the close matches."""
+    c = t.artifacts.c
+    digest: str | None = connection.execute(select(c.digest).where(c.run_id == run_id, c.name == name)).scalar()
+    if digest is None:
+        names = connection.execute(select(c.name).where(c.run_id == run_id)).scalars().all()
+        raise NotFoundError(f"run {run_id} has no artifact {name!r}{did_you_mean(name, names)}")
+    return digest

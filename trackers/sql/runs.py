@@ -1,0 +1,267 @@
+"""Runs: started, resumed, found, read by the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select, update
+
+from trackers.clock import now_us
+from trackers.errors import InvalidValueError, NotFoundError, StateError
+from trackers.sql import statements
+from trackers.sql import tables as t
+from trackers.sql.columns import join_number, join_param, split_param
+from trackers.sql.experiments import make_experiment
+from trackers.sql.studies import find_study
+from trackers.states import RunState
+from trackers.values import ParamValue, Run, to_datetime
+
+_UID = re.compile(r"[0-9a-f]{32}")
+_CHUNK = 500
+_PARAMS = statements.insert(t.params, conflict="ON CONFLICT (run_id, name) DO NOTHING")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A run that is about to exist; names are clean. *experiment* None: that of the parent."""
+
+    run_id: int
+    uid: str
+    experiment: str | None
+    name: str
+    params: Mapping[str, ParamValue]
+    tags: Mapping[str, str]
+    parent_id: int | None
+    user: str
+    host: str
+    pid: int
+
+
+def insert_run(connection: Connection, start: Start) -> None:
+    """Write a run that starts now, with its experiment where that is new; raises NotFoundError for the parent."""
+    now = now_us()
+    parent = None
+    if start.parent_id is not None:
+        c = t.runs.c
+        parent = connection.execute(select(c.experiment_id).where(c.id == start.parent_id)).scalar()
+        if parent is None:
+            raise NotFoundError(f"there is no run {start.parent_id} to be the parent in this store")
+    if start.experiment is None and parent is not None:
+        experiment_id = parent
+    else:
+        experiment_id, _ = make_experiment(connection, start.experiment or "default")
+    connection.execute(
+        insert(t.runs).values(
+            id=start.run_id,
+            uid=start.uid,
+            experiment_id=experiment_id,
+            parent_id=start.parent_id,
+            name=start.name,
+            state=int(RunState.RUNNING),
+            user=start.user,
+            host=start.host,
+            created_at=now,
+            started_at=now,
+        )
+    )
+    _insert_attempt(connection, start.run_id, 0, now, start.host, start.pid)
+    if start.params:
+        set_params(connection, start.run_id, start.params)
+    if start.tags:
+        rows = [{"run_id": start.run_id, "name": name, "value": value} for name, value in start.tags.items()]
+        connection.execute(insert(t.tags), rows)
+
+
+def _insert_attempt(connection: Connection, run_id: int, number: int, now: int, host: str, pid: int) -> None:
+    connection.execute(
+        insert(t.attempts).values(
+            run_id=run_id,
+            number=number,
+            worker="",
+            host=host,
+            pid=pid,
+            started_at=now,
+            reason="",
+            counts=True,
+            cpus=1.0,
+            gpus=0.0,
+        )
+    )
+
+
+def resume_run(connection: Connection, run_id: int, host: str, pid: int) -> int:
+    """Start another attempt of a run that never ended and return its number.
+
+    Raises StateError for a run that has ended, and for a trial, which only its study's manager starts again.
+    """
+    a, r = t.attempts.c, t.runs.c
+    row = connection.execute(select(r.state, r.number).where(r.id == run_id)).one()
+    if row.number is not None:
+        raise StateError(f"run {run_id} is a trial: hpo resume STUDY starts it again")
+    guarded = update(t.runs).where(r.id == run_id, r.state.in_((int(RunState.RUNNING), int(RunState.WAITING))))
+    now = now_us()
+    if connection.execute(guarded.values(state=int(RunState.RUNNING))).rowcount != 1:
+        raise StateError(f"run {run_id} has ended ({RunState(row.state).name}): start a new one, with it as the parent")
+    connection.execute(update(t.runs).where(r.id == run_id, r.started_at.is_(None)).values(started_at=now))
+    lost = update(t.attempts).where(a.run_id == run_id, a.ended_at.is_(None))
+    connection.execute(lost.values(ended_at=now, outcome="lost", reason="the run was resumed"))
+    last = connection.execute(select(func.max(a.number)).where(a.run_id == run_id)).scalar()
+    number = 0 if last is None else last + 1
+    _insert_attempt(connection, run_id, number, now, host, pid)
+    return number
+
+
+def set_params(connection: Connection, run_id: int, params: Mapping[str, ParamValue]) -> None:
+    """Write params of a run once: the same value again changes nothing.
+
+    Raises InvalidValueError, which names both values, where another one is there already.
+    """
+    start = now_us()
+    columns = {name: split_param(value) for name, value in params.items()}
+    rows = [(run_id, name, start + index, *found) for index, (name, found) in enumerate(columns.items())]
+    cursor = connection.connection.cursor()
+    try:
+        _PARAMS.run(connection.dialect.name, cursor, rows)
+    finally:
+        cursor.close()
+    for name, value in read_params(connection, run_id, params).items():
+        check_param(name, value, params[name])
+
+
+def read_params(connection: Connection, run_id: int, names: Iterable[str] | None = None) -> dict[str, ParamValue]:
+    """Read the params of one run (all, or those in *names*), in the order in which they became known."""
+    c = t.params.c
+    query = select(c.name, c.kind, c.number, c.number_kind, c.text).where(c.run_id == run_id).order_by(c.position)
+    wanted = None if names is None else set(names)
+    found = connection.execute(query).all()
+    return {name: join_param(*columns) for name, *columns in found if wanted is None or name in wanted}
+
+
+def check_param(name: str, old: ParamValue, new: ParamValue) -> None:
+    """Raise InvalidValueError, which names both, unless *new* is stored as *old* is."""
+    if split_param(old) != split_param(new):
+        raise InvalidValueError(
+            f"param {name!r} is {_shown(old)} and cannot become {_shown(new)}: a param is written once; "
+            "log what changes as a metric or a tag"
+        )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:80] + "..."
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def find_run(connection: Connection, ref: int | str) -> int:
+    """Return the id of the run *ref*: its id, its 32 hex digits, or ``STUDY/17``.
+
+    Raises NotFoundError, and InvalidValueError for what is none of them.
+    """
+    c = t.runs.c
+    if isinstance(ref, bool) or not isinstance(ref, int | str):
+        raise InvalidValueError(f"a run is named by its id or STUDY/NUMBER, not by {type(ref).__name__}")
+    if isinstance(ref, int):
+        found = connection.execute(select(c.id).where(c.id == ref)).scalar() if abs(ref) < 2**63 else None
+    elif _UID.fullmatch(ref.lower()):
+        found = connection.execute(select(c.id).where(c.uid == ref.lower())).scalar()
+    else:
+        found = _find_trial(connection, ref)
+    if found is None:
+        raise NotFoundError(f"there is no run {str(ref)[:100]!r} in this store: list them with `trackers runs`")
+    return int(found)
+
+
+def _find_trial(connection: Connection, ref: str) -> int | None:
+    study, slash, number = ref.rpartition("/")
+    if not slash or not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise NotFoundError(
+            f"there is no run {ref[:100]!r} in this store: a run is named by its 32 hex digits, a trial by STUDY/NUMBER"
+        )
+    study_id = find_study(connection, study)
+    c = t.runs.c
+    query = select(c.id).where(c.experiment_id == study_id, c.number == int(number))
+    found: int | None = connection.execute(query).scalar()
+    if found is None:
+        total = connection.execute(select(func.count(c.number)).where(c.experiment_id == study_id)).scalar_one()
+        there = f"it has {total}, numbered from 0" if total else "it has none yet"
+        raise NotFoundError(f"there is no trial {number} in study {study!r}: {there}")
+    return found
+
+
+def read_runs(connection: Connection, run_ids: Sequence[int]) -> list[Run]:
+    """Read runs in the order of their ids' list, by a constant number of statements for each 500."""
+    found: dict[int, Run] = {}
+    for start in range(0, len(run_ids), _CHUNK):
+        found.update(_read_chunk(connection, list(run_ids[start : start + _CHUNK])))
+    return [found[run_id] for run_id in run_ids if run_id in found]
+
+
+def _read_chunk(connection: Connection, run_ids: list[int]) -> dict[int, Run]:
+    r, e, p, s, g, v, x = (
+        table.c for table in (t.runs, t.experiments, t.params, t.series, t.tags, t.results, t.errors)
+    )
+
+    def gather(query: Select[Any], column: Any, *order: Any) -> dict[int, list[Any]]:
+        grouped: dict[int, list[Any]] = {}
+        for run_id, *values in connection.execute(query.where(column.in_(run_ids)).order_by(*order)):
+            grouped.setdefault(run_id, []).append(values)
+        return grouped
+
+    params = gather(select(p.run_id, p.name, p.kind, p.number, p.number_kind, p.text), p.run_id, p.run_id, p.position)
+    metrics = gather(select(s.run_id, s.key, s.context, s["last"], s.last_kind), s.run_id, s.run_id, s.key, s.context)
+    tags = gather(select(g.run_id, g.name, g.value), g.run_id, g.run_id, g.name)
+    values = gather(select(v.run_id, v.value, v.kind), v.run_id, v.run_id, v.objective)
+    errors = gather(select(x.run_id, x.message), x.run_id)
+    query = select(t.runs, e.name.label("experiment")).join(t.experiments, e.id == r.experiment_id)
+    return {
+        row.id: _run(
+            row,
+            {name: join_param(*columns) for name, *columns in params.get(row.id, ())},
+            {
+                f"{key}{{{context}}}" if context else key: join_number(*columns)
+                for key, context, *columns in metrics.get(row.id, ())
+            },
+            dict(tags.get(row.id, ())),
+            tuple(join_number(*columns) for columns in values[row.id]) if row.id in values else None,
+            errors[row.id][0][0] if row.id in errors else None,
+        )
+        for row in connection.execute(query.where(r.id.in_(run_ids)))
+    }
+
+
+def _run(
+    row: Any,
+    params: Mapping[str, ParamValue],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    values: tuple[float, ...] | None,
+    error: str | None,
+) -> Run:
+    created_at = to_datetime(row.created_at)
+    assert created_at is not None  # the column is never NULL
+    return Run(
+        id=row.id,
+        uid=row.uid,
+        experiment_id=row.experiment_id,
+        experiment=row.experiment,
+        number=row.number,
+        name=row.name,
+        state=RunState(row.state),
+        created_at=created_at,
+        started_at=to_datetime(row.started_at),
+        ended_at=to_datetime(row.ended_at),
+        parent_id=row.parent_id,
+        user=row.user,
+        host=row.host,
+        params=params,
+        metrics=metrics,
+        tags=tags,
+        values=values,
+        error=error,
+        archived=row.archived_at is not None,
+    )

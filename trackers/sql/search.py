@@ -1,0 +1,119 @@
+"""Search: a filter and an order in, a page of runs out; the order drives, the filter's EXISTS probe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, select, true
+
+from trackers.errors import FilterError, InvalidValueError
+from trackers.page import RunPage
+from trackers.query import And, Between, Comparison, Field, In, IsNull, Like, Node, Not, Or, OrderKey
+from trackers.sql import tables as t
+from trackers.sql.experiments import find_experiments
+from trackers.sql.filters import FilterCompiler
+from trackers.sql.ordering import Order, Phase, read_token, search_mark, write_token
+from trackers.sql.runs import read_runs
+from trackers.sql.sources import Best, Condition
+
+LARGEST_PAGE = 100_000
+_NEWEST_FIRST = OrderKey(Field("attribute", "created"), descending=True)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is looked for: a filter's tree (None: every run), the names of experiments (None: all), an order."""
+
+    filter: Node | None
+    experiments: tuple[str | int, ...] | None
+    order: tuple[OrderKey, ...]
+
+    @property
+    def mark(self) -> str:
+        return search_mark(str(self.filter), self.experiments, tuple(map(str, self.order)))
+
+
+def search_runs(connection: Connection, search: Search, limit: int, token: str | None) -> RunPage:
+    """Return one page: at most *limit* runs, from where *token* says on.
+
+    Archived runs and those of deleted experiments are left away. Raises NotFoundError for an unknown experiment,
+    FilterError for a ``best(...)`` that no study defines, InvalidValueError for a token of another search.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
+        raise InvalidValueError(f"limit must be a number from 1 to {LARGEST_PAGE:,}, not {limit!r}")
+    scope = None if search.experiments is None else find_experiments(connection, search.experiments)
+    keys = search.order or (_NEWEST_FIRST,)
+    best = _find_best(connection, _best_keys(search.filter, keys), scope)
+    order = Order(keys, best)
+    wanted = [*_living(scope)]
+    if search.filter is not None:
+        wanted.append(FilterCompiler(connection.dialect.name, best).condition(search.filter))
+    phase, values = (0, None) if token is None else read_token(token, search.mark, order.phases)
+    found: list[tuple[int, Any]] = []
+    for index in range(phase, len(order.phases)):
+        query = _phase_query(order, order.phases[index], wanted, values if index == phase else None)
+        found += [(index, row) for row in connection.execute(query.limit(limit + 1 - len(found)))]
+        if len(found) > limit:
+            break
+    runs = read_runs(connection, [row[0] for _, row in found[:limit]])
+    if len(found) <= limit:
+        return RunPage(runs)
+    index, row = found[limit - 1]
+    return RunPage(runs, write_token(search.mark, index, row[1:]))
+
+
+def _living(scope: list[int] | None) -> list[Condition]:
+    deleted = select(t.experiments.c.id).where(t.experiments.c.deleted_at.is_not(None))
+    chosen: list[Condition] = [t.runs.c.archived_at.is_(None), t.runs.c.experiment_id.not_in(deleted)]
+    return chosen if scope is None else [*chosen, t.runs.c.experiment_id.in_(scope)]
+
+
+def _phase_query(order: Order, phase: Phase, wanted: Sequence[Condition], values: Sequence[Any] | None) -> Select[Any]:
+    source: Any = t.runs
+    for table, match in order.joins:
+        source = source.outerjoin(table, match)
+    columns = [column.column.label(f"sort_{index}") for index, column in enumerate(phase.columns)]
+    after = true() if values is None else phase.after(values)
+    query: Select[Any] = select(t.runs.c.id, *columns).select_from(source).where(phase.where, *wanted, after)
+    return query.order_by(*(column.sorted for column in phase.columns))
+
+
+# --- best(...) --------------------------------------------------------------------------------------------------
+
+
+def _best_keys(node: Node | None, order: Sequence[OrderKey]) -> set[str]:
+    fields = [key.field for key in order]
+    nodes = [node] if node is not None else []
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, And | Or):
+            nodes += node.nodes
+        elif isinstance(node, Not):
+            nodes.append(node.node)
+        elif isinstance(node, Comparison | Between | In | Like | IsNull):
+            fields.append(node.field)
+    return {field.key for field in fields if field.aggregate == "best"}
+
+
+def _find_best(connection: Connection, keys: set[str], scope: list[int] | None) -> dict[str, Best]:
+    """Return, for each key, the studies that maximize and that minimize it."""
+    if not keys:
+        return {}
+    s = t.studies.c
+    query = select(s.id, s.metric_names, s.directions)
+    if scope is not None:
+        query = query.where(s.id.in_(scope))
+    goals: dict[str, dict[str, list[int]]] = {key: {"maximize": [], "minimize": []} for key in keys}
+    for study_id, names, directions in connection.execute(query):
+        for name, direction in zip(names, directions, strict=True):
+            if name in goals:
+                goals[name][direction].append(study_id)
+    for key, found in goals.items():
+        if not any(found.values()):
+            raise FilterError(
+                f"no study here has {key!r} as its objective, so nobody knows what the best is: "
+                f"write min(metrics.{key}) or max(metrics.{key})"
+            )
+    return {key: Best(tuple(found["maximize"]), tuple(found["minimize"])) for key, found in goals.items()}

@@ -1,0 +1,234 @@
+"""What a store does with experiments and runs: the half of the front door that a tracker has."""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trackers.active import ActiveRun, active_run, clean_params, clean_tags, context_label
+from trackers.artifacts.names import check_name
+from trackers.names import LONGEST, clean_name
+from trackers.processes import host_name, user_name
+from trackers.query import parse, parse_order
+from trackers.sql import experiments, metrics, runs, search
+from trackers.sql.ids import new_uid
+from trackers.values import ArtifactRow, Experiment, MetricPoint, MetricSummary, ParamValue, Run, Trial
+
+if TYPE_CHECKING:
+    from trackers.artifacts import ArtifactStore
+    from trackers.changes import Change
+    from trackers.page import RunPage
+    from trackers.sql.commit import Commit
+    from trackers.sql.engine import Database
+    from trackers.sql.writer import Writer
+
+RunRef = Run | Trial | ActiveRun | int | str
+"""A run, or what names one: its id, its 32 hex digits, or ``STUDY/17``."""
+
+
+class Tracking(ABC):
+    """Experiments and runs of a store. Thread-safe; reading sees everything that this store was given to log."""
+
+    database: Database
+    writer: Writer
+
+    def __init__(self) -> None:
+        self._log_lock = threading.Lock()
+        self._latest: Commit | None = None
+
+    @property
+    @abstractmethod
+    def artifacts(self) -> ArtifactStore:
+        """The files of this store."""
+
+    @abstractmethod
+    def allocate_ids(self, n: int) -> range:
+        """Return *n* ids that nobody else gets, rising and without a gap."""
+
+    @abstractmethod
+    def new_uid(self) -> str:
+        """Return 32 hex digits that nobody else has (a UUIDv7)."""
+
+    # --- experiments -------------------------------------------------------------------------------------------
+
+    def create_experiment(
+        self, name: str, *, description: str = "", tags: Mapping[str, str] | None = None
+    ) -> Experiment:
+        """Create an experiment and return it; raises AlreadyExistsError when the name is taken."""
+        name = experiments.check_experiment(name)
+        make = partial(experiments.create_experiment, name=name, description=description, tags=tags or {})
+        return self.get_experiment(self.writer.call(make))
+
+    def get_experiment(self, ref: str | int) -> Experiment:
+        """Return the experiment or study with this name or id; raises NotFoundError, which names the close matches."""
+        with self.database.reading() as connection:
+            found = experiments.find_experiments(connection, [ref])[0]
+            return experiments.read_experiments(connection, found)[0]
+
+    def list_experiments(self) -> list[Experiment]:
+        """Return every experiment and study, newest first."""
+        with self.database.reading() as connection:
+            return experiments.read_experiments(connection)
+
+    # --- runs --------------------------------------------------------------------------------------------------
+
+    def start_run(
+        self,
+        experiment: str | None = None,
+        *,
+        name: str = "",
+        params: Mapping[str, ParamValue] | None = None,
+        tags: Mapping[str, str] | None = None,
+        parent: RunRef | None = None,
+        nested: bool = False,
+    ) -> ActiveRun:
+        """Start a run; use it in a ``with`` block, or call its ``end``.
+
+        *experiment* is made where it is new; the default is that of the parent, else ``"default"``. *parent* is the
+        run that this one belongs to; with *nested* it is the active one. Raises NotFoundError for an unknown parent.
+        """
+        if parent is None and nested:
+            active = active_run()
+            parent = active if active is None or isinstance(active, ActiveRun | Run) else active.run_id
+        start = runs.Start(
+            run_id=self.allocate_ids(1)[0],
+            uid=new_uid(),
+            experiment=None if experiment is None else experiments.check_experiment(experiment),
+            name=clean_name(name, "run") if name else "",
+            params=clean_params(params or {}),
+            tags=clean_tags(tags or {}),
+            parent_id=None if parent is None else self._run_id(parent),
+            user=user_name()[:LONGEST],
+            host=host_name()[:LONGEST],
+            pid=os.getpid(),
+        )
+        self.writer.call(partial(runs.insert_run, start=start))
+        run = ActiveRun(self, start.run_id, start.uid)
+        run.known(start.params)
+        return run
+
+    def resume_run(self, ref: RunRef) -> ActiveRun:
+        """Go on with a run that never ended, after a crash: what is logged now belongs to its next attempt.
+
+        Where this attempt logs a step again, the points of older attempts from that step on are hidden. Raises
+        NotFoundError, and StateError for a run that has ended.
+        """
+        run_id = self._run_id(ref)
+        resume = partial(runs.resume_run, run_id=run_id, host=host_name()[:LONGEST], pid=os.getpid())
+        attempt = self.writer.call(resume)
+        with self.database.reading() as connection:
+            found = runs.read_runs(connection, [run_id])[0]
+            summaries = metrics.read_summaries(connection, run_id)
+        run = ActiveRun(self, run_id, found.uid, attempt)
+        run.known(found.params, {(one.key, one.context): one.last_step for one in summaries})
+        return run
+
+    def get_run(self, ref: RunRef) -> Run:
+        """Return a run by its id, its 32 hex digits or ``STUDY/17``; raises NotFoundError."""
+        run_id = self._run_id(ref)
+        with self.database.reading() as connection:
+            return runs.read_runs(connection, [run_id])[0]
+
+    def search_runs(
+        self,
+        filter: str = "",
+        *,
+        experiments: Sequence[str] | str | None = None,
+        order_by: str | Sequence[str] | None = None,
+        limit: int = 100,
+        page_token: str | None = None,
+    ) -> RunPage:
+        """Return the runs that match *filter*, at most *limit*; the next page by its ``next_token``.
+
+        The language is that of ``trackers.query``. *experiments* are names, None means all; the order is newest
+        first unless *order_by* says otherwise, such as ``"metrics.auc desc, attributes.started"``: runs with NaN come
+        after the others and runs without the field last, whatever the direction.
+
+        Raises FilterError, NotFoundError for an unknown experiment, InvalidValueError for a limit or a token that
+        does not serve.
+        """
+        names = (experiments,) if isinstance(experiments, str) else experiments
+        wanted = search.Search(parse(filter), None if names is None else tuple(names), parse_order(order_by))
+        self._settle()
+        with self.database.reading() as connection:
+            return search.search_runs(connection, wanted, limit, page_token)
+
+    # --- what a run holds --------------------------------------------------------------------------------------
+
+    def metrics(self, run: RunRef) -> list[MetricSummary]:
+        """Return what is kept of each metric series of a run: its count, last value, extremes."""
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            return metrics.read_summaries(connection, run_id)
+
+    def metric_history(
+        self, run: RunRef, key: str, context: Mapping[str, object] | str | None = ""
+    ) -> list[MetricPoint]:
+        """Return the points of a series by step; raises NotFoundError, which names close keys."""
+        key, label = clean_name(key, "metric"), context_label(context)
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            return metrics.read_history(connection, run_id, key, label)
+
+    def list_artifacts(self, run: RunRef) -> list[ArtifactRow]:
+        """Return the files of a run, by name."""
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            return metrics.read_artifacts(connection, run_id)
+
+    def read_artifact(self, run: RunRef, name: str) -> bytes:
+        """Return the bytes of a run's file; raises NotFoundError, and DigestError for one that is damaged."""
+        return self.artifacts.read(self._digest(run, name))
+
+    def download_artifact(self, run: RunRef, name: str, to: str | os.PathLike[str]) -> Path:
+        """Copy a run's file to the path *to*, or into it where that is a folder, and return where it lies."""
+        digest = self._digest(run, name)
+        target = Path(to)
+        return self.artifacts.get(digest, target / name.rpartition("/")[2] if target.is_dir() else target)
+
+    def _digest(self, run: RunRef, name: str) -> str:
+        name = check_name(name)
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            return metrics.find_artifact(connection, run_id, name)
+
+    # --- for the handle of a run -------------------------------------------------------------------------------
+
+    def submit_log(self, changes: Sequence[Change]) -> Commit:
+        """Hand what a run logs to the writer."""
+        with self._log_lock:  # so that the latest commit is the last one in the queue
+            self._latest = self.writer.submit(changes)
+            return self._latest
+
+    def submit_params(self, run_id: int, params: Mapping[str, ParamValue]) -> Commit:
+        """Hand params of a run to the writer, which checks that they are written once."""
+        with self._log_lock:
+            self._latest = self.writer.defer(partial(runs.set_params, run_id=run_id, params=dict(params)))
+            return self._latest
+
+    def check_param(self, name: str, old: Any, new: Any) -> None:
+        """Raise InvalidValueError unless both are the same param."""
+        runs.check_param(name, old, new)
+
+    def _settle(self) -> None:
+        """Wait until what was logged so far is committed; a failure reaches the handle of its run."""
+        latest = self._latest
+        if latest is not None and not latest.done():
+            try:
+                latest.wait()
+            except Exception:  # noqa: BLE001 - the run it belongs to reports it
+                pass
+
+    def _run_id(self, ref: RunRef) -> int:
+        self._settle()
+        if isinstance(ref, Run | ActiveRun):
+            return ref.id
+        if isinstance(ref, Trial):
+            return ref.run_id
+        with self.database.reading() as connection:
+            return runs.find_run(connection, ref)
