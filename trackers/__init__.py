@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trackers.active import ActiveRun, active_run
     from trackers.default import start_run
+    from trackers.models import load_model
     from trackers.store import Store, connect, upgrade_store
 
 _HOMES = {
@@ -20,12 +21,13 @@ _HOMES = {
     "Store": "trackers.store",
     "active_run": "trackers.active",
     "connect": "trackers.store",
+    "load_model": "trackers.models",
     "start_run": "trackers.default",
     "upgrade_store": "trackers.store",
 }
 """Public names and the module of each, which is imported when the name is first used."""
 
-__all__ = ["ActiveRun", "Store", "active_run", "connect", "start_run", "upgrade_store"]
+__all__ = ["ActiveRun", "Store", "active_run", "connect", "load_model", "start_run", "upgrade_store"]
 
 
 def __getattr__(name: str) -> Any:

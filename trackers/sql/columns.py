@@ -80,10 +80,9 @@ def split_param(value: Any) -> tuple[int, float | None, int, str | None]:
     if isinstance(value, int):
         if -_EXACT <= value <= _EXACT:
             return INT, float(value), FINITE, None
-        number, number_kind = (
-            split_number(value) if abs(value) < 10**308 else split_number(math.copysign(math.inf, value))
-        )
-        return INT, number, number_kind, str(value)
+        # What it orders by is as near as a double comes; the text is exact.
+        number = max(-_LARGEST, min(_LARGEST, value))
+        return INT, float(number), FINITE, str(value)
     if isinstance(value, float):
         number, number_kind = split_number(value)
         return FLOAT, number, number_kind, None

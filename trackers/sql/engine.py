@@ -96,7 +96,7 @@ def _sqlite_engine(address: Address, writes: bool) -> Engine:
 
 
 def _postgresql_engine(address: Address, writes: bool) -> Engine:
-    arguments = {
+    arguments: dict[str, Any] = {
         "connect_timeout": 10,
         "application_name": "trackers",
         "keepalives_idle": 15,
@@ -106,9 +106,8 @@ def _postgresql_engine(address: Address, writes: bool) -> Engine:
         "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c timezone=UTC -c client_min_messages=warning"
         " -c synchronous_commit=on",
     }
-    for key in set(arguments) & set(address.url.query):
-        if key != "options":
-            del arguments[key]
+    for key, value in address.url.query.items():
+        arguments[key] = f"{arguments[key]} {value}" if key == "options" else value
     engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=not writes, **_pool(writes))
 
     if not writes:

@@ -103,7 +103,9 @@ class StudyLease:
 def look(connection: Connection, study_id: int) -> Holding:
     """Read who holds a study; raises NotFoundError when it is not there."""
     s = t.studies.c
-    row = connection.execute(select(t.studies).where(s.id == study_id)).first()
+    # Named one by one: an upgrade looks at the leases of an older schema.
+    columns = (s.owner_user, s.owner_host, s.owner_pid, s.owner_started, s.owner_since, s.owner_ended)
+    row = connection.execute(select(s.epoch, s.renewals, *columns).where(s.id == study_id)).first()
     if row is None:
         raise NotFoundError(f"there is no study with the id {study_id} in this store")
     workers = select(t.study_documents.c.content).where(

@@ -67,10 +67,11 @@ def open_database(address: Address, *, artifacts: str | None, create: bool) -> t
 def read_revision(database: Database) -> str | None:
     """Return the revision of the schema, None where there is none."""
     with database.reading() as connection:
-        return _revision(connection)
+        return revision_of(connection)
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the schema that *connection* sees, None where there is none."""
     if connection.dialect.name == "sqlite":
         there = text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name")
     else:
@@ -100,7 +101,7 @@ def schema_lock(database: Database) -> Iterator[None]:
 def _create(database: Database, artifacts: str | None) -> None:
     root = first_root(database.address, artifacts)
     with schema_lock(database), database.writing() as connection:
-        if _revision(connection) is not None:
+        if revision_of(connection) is not None:
             return  # another process made it while this one waited for the lock
         create_schema(connection)
         connection.execute(insert(store).values(id=1, uid=new_uid(), created_at=now_us(), artifact_root=root))
@@ -110,6 +111,11 @@ def _create(database: Database, artifacts: str | None) -> None:
 def create_schema(connection: Connection) -> None:
     """Make every table and trigger, and note the revision."""
     metadata.create_all(connection, checkfirst=False)
+    stamp(connection)
+
+
+def stamp(connection: Connection) -> None:
+    """Note the newest revision in a database that has none noted."""
     connection.exec_driver_sql(
         f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
         f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"

@@ -1,0 +1,120 @@
+"""What every suite shares: a store of its own on each database, gone after the test."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import trackers
+from trackers.store import Store
+
+SERVER = os.environ.get("HPO_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/test")
+"""The server on which tests create and drop databases of their own."""
+
+
+def _answers() -> bool:
+    import psycopg
+
+    try:
+        psycopg.connect(SERVER, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> str:
+    """Return the URL of a PostgreSQL server, or skip (never in CI, where it must answer)."""
+    if not _answers():
+        reason = f"no PostgreSQL server answers at {SERVER}: set HPO_TEST_POSTGRESQL"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return SERVER
+
+
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_server: str) -> Iterator[str]:
+    """Return the URL of a database of this session's own."""
+    import psycopg
+
+    name = f"hpo_test_{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(postgresql_server, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            yield f"{postgresql_server.rpartition('/')[0]}/{name}"
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def _schema(database: str) -> Iterator[str]:
+    """Make an empty place in a database, and yield the URL of a store there."""
+    import psycopg
+
+    name = f"t{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(f"CREATE SCHEMA {name}")
+        yield f"postgresql+psycopg://{database.partition('://')[2]}?options=-csearch_path%3D{name}"
+        admin.execute("SET client_min_messages = warning")
+        admin.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+@pytest.fixture
+def postgresql_url(postgresql_database: str) -> Iterator[str]:
+    """Return the URL of an empty place, for tests that make the schema themselves (which takes a second)."""
+    with _schema(postgresql_database) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _postgresql_store(postgresql_database: str) -> Iterator[str]:
+    with _schema(postgresql_database) as url:
+        trackers.connect(url, artifacts="/nowhere").close()
+        yield url
+
+
+@pytest.fixture
+def postgresql_store_url(_postgresql_store: str, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a store that holds nothing; its files lie in ``tmp_path / "artifacts"``."""
+    import psycopg
+
+    with psycopg.connect(_postgresql_store.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute("UPDATE trackers_store SET artifact_root = %s", [str(tmp_path / "artifacts")])
+        yield _postgresql_store
+        admin.execute("SET session_replication_role = replica")  # neither foreign keys nor triggers are in the way
+        names = admin.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+        kept = {"trackers_store", "trackers_counters", "trackers_alembic_version"}
+        for (table,) in names:
+            if table not in kept:
+                admin.execute(f"DELETE FROM {table}")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Return the URL of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'hpo.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a store that holds nothing, on each kind of database in turn."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgresql_store_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
+def store(store_url: str, tmp_path: Path) -> Iterator[Store]:
+    """Return a store on an empty database; its writer must have ended when the test is over."""
+    before = {thread.ident for thread in threading.enumerate()}
+    with trackers.connect(store_url, artifacts=str(tmp_path / "artifacts")) as connected:
+        yield connected
+    left = [t.name for t in threading.enumerate() if t.name == "trackers-writer" and t.ident not in before]
+    assert not left, "a store that was opened in the test was not closed"
