@@ -188,11 +188,11 @@ def test_a_random_suggestion_costs_microseconds():
     sampler = make_sampler("random", space=Space(space))
     best = math.inf
     for start in range(0, 3000, 300):
-        began = time.perf_counter()
+        began = time.process_time()
         for number in range(start, start + 300):
             sampler.ask(number)
             sampler.tell(number, DONE, (1.0,), {})
-        best = min(best, (time.perf_counter() - began) / 300)
+        best = min(best, (time.process_time() - began) / 300)
     assert best < 100e-6
 
 
@@ -290,9 +290,9 @@ def test_a_trial_that_hangs_makes_no_suggestion_slower():
             sampler.inner._mirror.start(0)
         best = math.inf
         for _ in range(50):
-            began = time.perf_counter()
+            began = time.process_time()
             assert list(space.calculate(sampler.inner._study)) == ["x", "y"]
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.process_time() - began)
         costs.append(best)
     assert costs[1] < 50e-6
 
