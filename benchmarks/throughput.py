@@ -131,7 +131,8 @@ def main(
                 run.ray(sampler, theirs["as shipped"], reuse=False)
     show("throughput", run.figures, page)
     run.ratios()
-    page.print(f"written to {write('throughput', run.figures)}", highlight=False)
+    part = "-part" if systems or samplers or databases else ""
+    page.print(f"written to {write(f'throughput{part}', run.figures)}", highlight=False)
     for failure in run.failed:
         page.print(f"not measured: {failure}", style="red", highlight=False, markup=False)
     raise SystemExit(1 if run.failed else 0)

@@ -81,7 +81,8 @@ def main(
             mode = "reuse_actors" if reuse else "as shipped"
             run.take("ray", "benchmarks.peers.ray_tune", peer_work, {"reuse": reuse}, database="files", mode=mode)
     show("utilisation", run.figures, page)
-    page.print(f"written to {write('utilisation', run.figures)}", highlight=False)
+    part = "-part" if systems else ""
+    page.print(f"written to {write(f'utilisation{part}', run.figures)}", highlight=False)
     for failure in run.failed:
         page.print(f"not measured: {failure}", style="red", highlight=False, markup=False)
     raise SystemExit(1 if run.failed else 0)

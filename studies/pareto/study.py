@@ -73,6 +73,7 @@ def microseconds(model: Any, images: np.ndarray) -> float:
     directions=["maximize", "minimize", "minimize"],
     metrics=["accuracy", "microseconds", "kilobytes"],
     total_trials=80,
+    keep_models=20,
     workers=2,
 )
 def pareto(trial: hpo.Trial) -> tuple[float, float, float]:

@@ -1,0 +1,35 @@
+"""A Ray cluster in a process of its own, for tests that call our commands: started once, used by all of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+HOST = """
+import sys
+import ray
+context = ray.init(address="local", num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False)
+print("address", context.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+ray.shutdown()
+"""
+
+
+@contextmanager
+def cluster(cpus: int = 2) -> Iterator[str]:
+    """Give the address of a cluster with *cpus* logical CPUs; it ends with the block, or with this process."""
+    command = [sys.executable, "-c", HOST, str(cpus)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as host:
+        assert host.stdin is not None
+        assert host.stdout is not None
+        try:
+            line = next((line for line in host.stdout if line.startswith("address ")), "")
+            assert line, "Ray did not start"
+            yield line.split()[1]
+        finally:
+            host.stdin.close()
+            host.wait(timeout=60)
