@@ -24,7 +24,8 @@ class AshaPruner(CurvePruner):
     """Stop a trial at a rung unless its value is in the top ``1 / reduction_factor`` of that rung so far.
 
     Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, section 3.2 (algorithm 2), in
-    stopping form: who is not promoted is stopped at once instead of paused, as nobody waits for company at a rung.
+    stopping form: who is not promoted is stopped at once instead of paused, as nobody waits for company at a rung. The default
+    *reduction_factor* is the paper's (its section 4).
 
     Rung k is at step ``min_resource * reduction_factor**k``. A report counts for the highest rung that it newly
     reaches, so that objectives which report every tenth step are compared at equal steps. The first
@@ -34,7 +35,7 @@ class AshaPruner(CurvePruner):
 
     With ``"auto"``, *min_resource* comes from R, the last step of the first trial that completes (or *max_resource*):
     ``ceil(R / reduction_factor**3)``, and only rungs in the first half of the longest completed trial stop anybody: a
-    stop later on saves little. So R = 100 gives rungs at 4, 12 and 36. Until then nobody is stopped, but what was
+    stop later on saves little. So R = 100 gives rungs at 2, 8 and 32. Until then nobody is stopped, but what was
     reported is ranked as soon as the rungs are known. With a number, rungs below the end of the longest completed
     trial stop. A report costs constant time between rungs and O(log n) at one.
     """
@@ -44,7 +45,7 @@ class AshaPruner(CurvePruner):
     def __init__(
         self,
         min_resource: int | str = "auto",
-        reduction_factor: int = 3,
+        reduction_factor: int = 4,
         n_startup_trials: int = 4,
         max_resource: int | None = None,
         *,

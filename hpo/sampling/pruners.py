@@ -259,7 +259,7 @@ def _wilcoxon(order: Order, p_threshold: float = 0.1, n_startup_steps: int = 2) 
 def _asha(
     order: Order,
     min_resource: int | str = "auto",
-    reduction_factor: int = 3,
+    reduction_factor: int = 4,
     n_startup_trials: int = 4,
     max_resource: int | None = None,
 ) -> Pruner:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hpo.sampling.curve import Curve
@@ -19,23 +19,26 @@ class Rule(ABC):
 
     version: int = 0
 
-    def curve(self) -> Curve:
-        """Return an empty curve for one attempt; a worker that keeps it decides in constant time."""
-        return Curve()
+    def curve(self, reports: Iterable[tuple[int, float]] = ()) -> Curve:
+        """Return the curve of one attempt, which went on after each of *reports*; keep it, and add what comes."""
+        curve = Curve()
+        for step, value in reports:
+            curve.add(step, value)
+            self.follow(curve)
+        return curve
 
     def decide(self, reports: Sequence[tuple[int, float]]) -> bool:
         """Tell whether the attempt with these *reports* should stop.
 
-        Call once after each report, with all reports of the attempt so far. *reports* is a plain sequence in the order
-        of the calls, or the attempt's ``Curve``, to which the newest report was added. A plain sequence is folded anew
-        each time, and taken for an attempt that every earlier decision let go on.
+        *reports* is the attempt's ``Curve``, with all its reports added so far: constant time, whatever rule the
+        attempt began with, and also when not every report was followed by a decision. Or it is a plain sequence in the
+        order of the calls: folded anew each time, and taken for an attempt that went on after every report before the
+        last.
         """
         if isinstance(reports, Curve):
             return self.judge(reports)
-        curve = self.curve()
-        for at, (step, value) in enumerate(reports):
-            if at:
-                self.follow(curve)
+        curve = self.curve(reports[:-1])
+        for step, value in reports[-1:]:
             curve.add(step, value)
         return self.judge(curve)
 
@@ -151,7 +154,7 @@ class AshaRule(Rule):
 
     maximize: bool = False
     first: int | None = None
-    factor: int = 3
+    factor: int = 4
     cuts: Sequence[float | None] = ()
 
     def judge(self, curve: Curve) -> bool:

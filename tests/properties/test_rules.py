@@ -200,3 +200,29 @@ def test_a_worker_that_uses_a_rule_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], input=pickle.dumps(pruner.rule()), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("spec", ["asha(min_resource=1, n_startup_trials=2)", "successive_halving(min_resource=1)"])
+def test_an_objective_that_asks_at_every_fifth_step_is_judged_at_the_rungs_it_passed(spec: str) -> None:
+    pruner = make_pruner(spec)
+    for number in range(8):
+        for step in range(10):
+            pruner.observe(number, step, float(number))
+        pruner.finish(number, RunState.COMPLETE, float(number))
+    rule = pruner.rule()
+    assert rule is not None
+    good, bad = rule.curve(), rule.curve()
+    for step in range(6):
+        good.add(step, -1.0)
+        bad.add(step, 100.0)
+    assert rule.decide(bad)
+    assert not rule.decide(good)
+
+
+def test_a_curve_goes_on_from_reports_that_the_manager_decided() -> None:
+    rule = make_pruner("asha(min_resource=1, n_startup_trials=0)").rule()
+    assert rule is not None
+    curve = rule.curve([(0, 5.0), (1, 5.0), (2, 5.0)])
+    assert curve.rung == 1
+    assert not rule.decide(curve)
+    assert not rule.decide([])

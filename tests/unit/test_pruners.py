@@ -228,16 +228,16 @@ def test_asha_learns_its_rungs_from_the_first_trial_that_completes() -> None:
     for step in range(60):
         assert not pruner.report(1, step, 1.0)  # nothing is known yet
     complete(pruner, 0, [0.0] * 101)
-    assert pruner.drain() == ({}, {"pruner:asha:min_resource": 4})
-    assert not pruner.report(2, 3, 2.0)
-    assert pruner.report(2, 4, 2.0)  # 4, 12 and 36: what was reported before counts
-    assert not pruner.report(3, 4, -1.0)
-    assert pruner.report(3, 12, 2.0)
-    assert not pruner.report(4, 4, -1.0)
-    assert not pruner.report(4, 12, -1.0)
-    assert pruner.report(4, 36, 2.0)
-    assert not pruner.report(5, 4, -2.0)
-    assert not pruner.report(5, 108, 9.0)  # beyond the first half nobody is stopped
+    assert pruner.drain() == ({}, {"pruner:asha:min_resource": 2})
+    assert not pruner.report(2, 1, 2.0)
+    assert pruner.report(2, 2, 2.0)  # 2, 8 and 32: what was reported before counts
+    assert not pruner.report(3, 2, -1.0)
+    assert pruner.report(3, 8, 2.0)
+    assert not pruner.report(4, 2, -1.0)
+    assert not pruner.report(4, 8, -1.0)
+    assert pruner.report(4, 32, 2.0)
+    assert not pruner.report(5, 2, -2.0)
+    assert not pruner.report(5, 128, 9.0)  # beyond the first half nobody is stopped
 
 
 def test_asha_judges_a_trial_that_was_on_its_way_when_the_rungs_came_up() -> None:
