@@ -106,7 +106,7 @@ def fetch(store: Store, model: LoggedModel, trust: bool | str | Sequence[str] = 
 
     The folder lives as long as the loaded model, which may read from it later.
     """
-    if model.deleted_at is not None and not model.files:
+    if model.deleted_at is not None and not all(store.artifacts.exists(digest) for digest in model.files.values()):
         raise ModelError(f"The files of this model are gone: {model.deleted_why or 'it was deleted'}.")
     temporary = tempfile.TemporaryDirectory(prefix="trackers-model-", ignore_cleanup_errors=True)
     try:

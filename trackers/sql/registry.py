@@ -184,7 +184,9 @@ def _insert_model(connection: Connection, name: str, description: str, actor: Ac
 
 def _insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return connection.execute(dialect.insert(table).values(**row).on_conflict_do_nothing()).rowcount > 0
+    statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
+    # Without the option SQLAlchemy does not ask PostgreSQL how many rows an INSERT made.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
 
 
 def _next_id(connection: Connection) -> int:

@@ -1,0 +1,366 @@
+"""The registry, over every database."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+import trackers
+from trackers import changes as c
+from trackers.clock import now_us
+from trackers.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    DigestError,
+    InvalidValueError,
+    ModelError,
+    NotFoundError,
+    TrackersError,
+    UntrustedError,
+)
+from trackers.models import pack
+from trackers.states import RunState
+from trackers.store import Store
+from trackers.values import LoggedModel
+
+pytest.importorskip("skops")
+
+from sklearn.linear_model import LogisticRegression
+
+X = np.array([[0.0], [1.0], [2.0], [3.0]])
+MODEL = LogisticRegression().fit(X, [0, 0, 1, 1])
+
+
+class Sweep:
+    """A managed study whose trials have models."""
+
+    def __init__(self, store: Store, name: str = "sweep") -> None:
+        self.store = store
+        row = store.create_study(name, directions=["maximize"], metric_names=["accuracy"])
+        self.name, self.lease, self.number = name, store.acquire_study(row.id), 0
+
+    def trial(self, *changes: Any) -> int:
+        run_id = self.store.allocate_ids(1)[0]
+        created = c.TrialCreated(run_id, self.store.new_uid(), self.number, RunState.RUNNING, now_us())
+        self.number += 1
+        self.lease.submit([created, *changes]).wait(30)
+        return run_id
+
+    def model(self, estimator: Any = MODEL, value: float = 0.5) -> LoggedModel:
+        run_id = self.trial()
+        self.log(run_id, estimator, value)
+        logged = self.store.get_logged_model(run_id)
+        assert logged is not None
+        return logged
+
+    def log(self, run_id: int, estimator: Any = MODEL, value: float = 0.5) -> None:
+        manifest, files = pack(estimator, self.store.artifacts, input_example=X)
+        logged = c.ModelLogged(
+            run_id, now_us(), self.store.new_uid(), manifest=manifest, files=files, step=3, value=value
+        )
+        point = c.PointsLogged(run_id, "accuracy", ((3, 0, now_us(), value),))
+        self.lease.submit([point, logged]).wait(30)
+
+    def drop(self, model: LoggedModel) -> set[str]:
+        self.lease.submit([c.ModelDropped(model.run_id, now_us(), "beaten by trial 9")]).wait(30)
+        return self.store.drop_unreferenced(model.files.values(), grace=0)
+
+
+@pytest.fixture
+def sweep(store: Store) -> Iterator[Sweep]:
+    made = Sweep(store)
+    yield made
+    made.lease.release("stopped", "the test is over")
+
+
+def test_a_model_is_registered_with_what_it_came_from(store: Store, sweep: Sweep) -> None:
+    model = sweep.model(value=0.75)
+    version = store.registry.register(
+        "fraud", model, lineage={"commit": "abc"}, source="sweep/0", description="first", tags={"by": "ann"}
+    )
+    assert (version.name, version.version, version.model_uid, version.run_id) == ("fraud", 1, model.uid, model.run_id)
+    assert version.metrics == {"accuracy": 0.75}
+    assert version.lineage["commit"] == "abc"
+    assert len(version.lineage["manifest"]) == 64
+    assert (version.source, version.description, version.tags) == ("sweep/0", "first", {"by": "ann"})
+    assert store.registry.get("fraud").latest == 1
+    assert store.registry.model_of(version) == model
+    assert [move.action for move in store.registry.history("fraud")] == ["create", "register"]
+
+
+def test_the_same_model_again_is_the_same_version(store: Store, sweep: Sweep) -> None:
+    first, second = sweep.model(), sweep.model()
+    assert [store.registry.register("m", model).version for model in (first, first, second, first)] == [1, 1, 2, 1]
+    assert [version.version for version in store.registry.versions("m")] == [2, 1]
+    assert len(store.registry.history("m")) == 3
+
+
+def test_an_alias_is_moved_and_the_move_recorded_with_who_and_why(store: Store, sweep: Sweep) -> None:
+    for _ in range(2):
+        store.registry.register("m", sweep.model())
+    store.registry.promote("m", 1, to="production", reason="first")
+    move = store.registry.promote("m", 2, to="production", reason="better", expect=1)
+    assert (move.alias, move.old_version, move.new_version, move.reason) == ("production", 1, 2, "better")
+    assert move.actor
+    assert move.host
+    assert store.registry.version("m", "production").version == 2
+    assert store.registry.version("m", "production").aliases == ("production",)
+    assert store.registry.get("m").aliases == {"production": 2}
+    assert store.registry.history("m")[-1] == move
+    removed = store.registry.unset_alias("m", "production", expect=2)
+    assert (removed.action, removed.old_version, removed.new_version) == ("unset", 2, None)
+    assert store.registry.get("m").aliases == {}
+
+
+def test_a_move_that_expected_something_else_changes_nothing(store: Store, sweep: Sweep) -> None:
+    for _ in range(2):
+        store.registry.register("m", sweep.model())
+    store.registry.promote("m", 1, to="production", expect=None)
+    before = store.registry.history("m")
+    for expect in (None, 2):
+        with pytest.raises(ConflictError, match=r"m@production points at version 1 \(.* moved it on .*\), not at"):
+            store.registry.promote("m", 2, to="production", expect=expect)
+    assert store.registry.get("m").aliases == {"production": 1}
+    assert store.registry.history("m") == before
+
+
+def test_what_is_not_there_is_named_with_what_is(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    with pytest.raises(NotFoundError, match=r"no registered model named 'x': the registry is empty\."):
+        registry.get("x")
+    registry.create("fraud", "who steals")
+    with pytest.raises(NotFoundError, match="'fraud' has no version yet"):
+        store.load_model("models:/fraud")
+    registry.register("fraud", sweep.model())
+    registry.promote("fraud", 1, to="production")
+    with pytest.raises(NotFoundError, match=r"'frud': did you mean 'fraud'\?$"):
+        registry.versions("frud")
+    with pytest.raises(NotFoundError, match=r"no alias 'prodution': did you mean 'production'\?$"):
+        registry.version("fraud", "prodution")
+    with pytest.raises(NotFoundError, match=r"no version 7: its versions are 1 to 1\.$"):
+        registry.promote("fraud", 7, to="production")
+    with pytest.raises(NotFoundError, match="no alias 'old'"):
+        registry.unset_alias("fraud", "old")
+    with pytest.raises(NotFoundError, match="there is 'fraud'"):
+        registry.promote("zzz", 1, to="production")
+    with pytest.raises(AlreadyExistsError, match="'fraud' already"):
+        registry.create("fraud")
+
+
+def test_a_name_that_cannot_be_part_of_a_reference_is_refused(store: Store) -> None:
+    for name in ["", "a/b", "a@b", "a:b", "a\0b", " a", "a" * 251, "../x"]:
+        with pytest.raises(InvalidValueError):
+            store.registry.create(name)
+        with pytest.raises(InvalidValueError):
+            store.registry.promote("m", 1, to=name)
+    with pytest.raises(InvalidValueError, match="not a number"):
+        store.registry.promote("m", 1, to="12")
+
+
+def test_a_version_is_a_positive_number(store: Store) -> None:
+    for version in (0, -1, True, "1", 1.0, 2**40):
+        with pytest.raises(InvalidValueError, match="A version is a number"):
+            store.registry.promote("m", version, to="production")  # type: ignore[arg-type]
+
+
+def test_descriptions_and_tags_are_kept_and_recorded(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    registry.register("m", sweep.model())
+    registry.describe("m", "what it is")
+    registry.describe("m", "the first", version=1)
+    registry.set_tag("m", "team", "risk")
+    registry.set_tag("m", "reviewed", "yes", version=1)
+    registry.set_tag("m", "reviewed", "by ann", version=1)
+    assert (registry.get("m").description, registry.get("m").tags) == ("what it is", {"team": "risk"})
+    assert (registry.version("m", 1).description, registry.version("m", 1).tags) == (
+        "the first",
+        {"reviewed": "by ann"},
+    )
+    registry.set_tag("m", "team", None)
+    assert registry.get("m").tags == {}
+    assert len(registry.history("m")) == 8
+    assert [model.name for model in registry.list()] == ["m"]
+
+
+def test_the_history_cannot_be_changed_even_by_hand(store: Store, sweep: Sweep) -> None:
+    store.registry.register("m", sweep.model(), reason="because")
+    before = store.registry.history("m")
+    for statement in ("UPDATE trackers_registry_history SET reason = 'x'", "DELETE FROM trackers_registry_history"):
+        with pytest.raises(TrackersError, match="append-only"), store.database.writing() as connection:
+            connection.execute(text(statement))
+    assert store.registry.history("m") == before
+
+
+RACER = """
+import sys, trackers
+from trackers.errors import ConflictError
+url, version = sys.argv[1], int(sys.argv[2])
+with trackers.connect(url) as store:
+    store.registry.get("m")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for round_number in range(5):
+        try:
+            store.registry.promote("m", version, to=f"alias-{round_number}", expect=None)
+            print("moved", flush=True)
+        except ConflictError:
+            print("conflict", flush=True)
+        sys.stdin.readline()
+"""
+
+
+def test_of_two_processes_that_move_one_alias_exactly_one_is_told_of_a_conflict(store: Store, sweep: Sweep) -> None:
+    for _ in range(2):
+        store.registry.register("m", sweep.model())
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, store.url, version], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for version in ("1", "2")
+    ]
+    try:
+        for racer in racers:
+            assert racer.stdout is not None
+            assert racer.stdout.readline() == "ready\n"
+        for _ in range(5):
+            for racer in racers:
+                assert racer.stdin is not None
+                racer.stdin.write("go\n")
+                racer.stdin.flush()
+            assert sorted(racer.stdout.readline() for racer in racers) == ["conflict\n", "moved\n"]  # type: ignore[union-attr]
+    finally:
+        for racer in racers:
+            racer.communicate("go\n")
+    moves = [move for move in store.registry.history("m") if move.action == "promote"]
+    assert [move.alias for move in moves] == [f"alias-{n}" for n in range(5)]
+    assert store.registry.get("m").aliases == {move.alias: move.new_version for move in moves}
+
+
+def test_many_who_register_at_once_get_dense_versions(store: Store, store_url: str, sweep: Sweep) -> None:
+    models = [sweep.model() for _ in range(6)]
+    with trackers.connect(store_url) as other, ThreadPoolExecutor(6) as pool:
+        stores = [store, other, store, other, store, other]
+        made = list(
+            pool.map(lambda pair: pair[0].registry.register("new", pair[1]).version, zip(stores, models, strict=True))
+        )
+    assert sorted(made) == [1, 2, 3, 4, 5, 6]
+    moves = store.registry.history("new")
+    assert [move.action for move in moves].count("create") == 1
+    assert [move.new_version for move in moves if move.action == "register"] == [1, 2, 3, 4, 5, 6]
+
+
+def test_every_reference_loads_the_model_in_a_process_that_never_saw_it(store: Store, sweep: Sweep) -> None:
+    model = sweep.model()
+    store.registry.register("digits", model)
+    store.registry.promote("digits", 1, to="production")
+    uid = store.get_trial(sweep.lease.study.id, 0).uid
+    code = (
+        "import sys, numpy as np, trackers\n"
+        "for ref in sys.argv[1:]: print(trackers.load_model(ref).predict([[0.0], [3.0]]).tolist())\n"
+        "assert not {'hpo', 'ray', 'optuna'} & set(sys.modules)\n"
+    )
+    refs = ["models:/digits@production", "models:/digits/1", "models:/digits", model.uid]
+    if hasattr(store, "get_run"):
+        refs += ["runs:/sweep/0", f"runs:/{uid}", uid]
+    environment = {**os.environ, "HPO_STORAGE": store.url}
+    done = subprocess.run([sys.executable, "-c", code, *refs], env=environment, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["[0, 1]"] * len(refs)
+
+
+def test_a_reference_that_names_no_model_says_which_forms_there_are(store: Store) -> None:
+    for ref in ["digits", "models:/", "models:/@x", "models:/a@", "runs:/", "file:///etc/passwd", "", "a" * 999]:
+        with pytest.raises(InvalidValueError, match="names no model: use models:/NAME@ALIAS"):
+            store.load_model(ref)
+
+
+def test_a_damaged_file_of_a_registered_model_is_refused(store: Store, sweep: Sweep) -> None:
+    model = sweep.model()
+    store.registry.register("m", model)
+    digest = model.files["model.skops"]
+    path = Path(store.artifact_root, digest[:2], digest)
+    path.chmod(0o644)
+    path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(DigestError, match="damaged"):
+        store.load_model("models:/m")
+
+
+def test_trust_comes_from_the_caller_through_every_door(store: Store, sweep: Sweep) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    model = lightgbm.LGBMClassifier(n_estimators=2, min_child_samples=1, verbose=-1).fit(X, [0, 0, 1, 1])
+    store.registry.register("m", sweep.model(model))
+    with pytest.raises(UntrustedError, match=r"lightgbm\.basic\.Booster"):
+        store.load_model("models:/m")
+    assert len(store.load_model("models:/m", trust=True).predict(X)) == 4
+
+
+def test_a_model_that_was_beaten_loses_its_files_but_for_what_others_need(store: Store, sweep: Sweep) -> None:
+    beaten, kept = sweep.model(), sweep.model()
+    shared = set(beaten.files.values()) & set(kept.files.values())
+    gone = sweep.drop(beaten)
+    assert gone == set(beaten.files.values()) - shared
+    assert shared, "the two have equal requirements"
+    assert store.get_logged_model(beaten.run_id) is None
+    dropped = store.get_logged_model(beaten.run_id, dropped=True)
+    assert dropped is not None
+    assert dropped.deleted_why == "beaten by trial 9"
+    assert store.list_logged_models([beaten.run_id, kept.run_id]) == [kept]
+    with pytest.raises(ModelError, match=r"not kept \(beaten by trial 9\)"):
+        store.registry.register("m", beaten)
+    assert store.registry.list() == [], "a registration that failed leaves no name behind"
+    with pytest.raises(ModelError, match="beaten by trial 9"):
+        store.load_model(beaten.uid)
+    assert store.load_model(kept.uid).predict(X).tolist() == [0, 0, 1, 1]
+
+
+def test_a_registered_model_keeps_its_files_whatever_becomes_of_its_trial(store: Store, sweep: Sweep) -> None:
+    model = sweep.model()
+    store.registry.register("m", model)
+    assert sweep.drop(model) == set()
+    assert store.load_model("models:/m").predict(X).tolist() == [0, 0, 1, 1]
+    sweep.log(model.run_id)  # a better model of the same trial replaces it
+    assert store.drop_unreferenced(model.files.values(), grace=0) == set()
+    assert store.load_model("models:/m/1").predict(X).tolist() == [0, 0, 1, 1]
+
+
+def test_a_file_that_somebody_stored_a_moment_ago_is_not_dropped(store: Store, sweep: Sweep) -> None:
+    model = sweep.model()
+    folder = store.artifacts.get_files(model.files, Path(store.artifact_root).parent / "copy")
+    store.artifacts.put_folder(folder)  # another worker, whose commit is still on its way
+    sweep.lease.submit([c.ModelDropped(model.run_id, now_us(), "beaten")]).wait(30)
+    assert store.drop_unreferenced(model.files.values()) == set()
+    assert store.artifacts.exists(model.files["model.skops"])
+
+
+def test_files_that_artifacts_and_checkpoints_refer_to_are_not_dropped(store: Store, sweep: Sweep) -> None:
+    artifact, checkpoint, orphan = (store.artifacts.put_bytes(data) for data in (b"a", b"c", b"o"))
+    run_id = sweep.trial()
+    logged = c.ArtifactsLogged(run_id, now_us(), {"a.txt": artifact})
+    saved = c.CheckpointSaved(run_id, now_us(), *checkpoint)
+    sweep.lease.submit([logged, saved]).wait(30)
+    digests = [artifact[0], checkpoint[0], orphan[0]]
+    assert store.drop_unreferenced(digests, grace=0) == {orphan[0]}
+    assert store.drop_unreferenced([], grace=0) == set()
+
+
+def test_nothing_is_dropped_where_another_store_keeps_its_files_too(store: Store, tmp_path: Path) -> None:
+    with trackers.connect(f"sqlite:///{tmp_path}/second.db", artifacts=store.artifact_root) as second:
+        digest, _ = second.artifacts.put_bytes(b"shared")
+        assert store.drop_unreferenced([digest], grace=0) == set()
+        assert second.artifacts.exists(digest)
+
+
+def test_who_only_reads_leaves_no_trace_in_the_artifacts(store: Store, store_url: str) -> None:
+    with trackers.connect(store_url, create=False) as reader:
+        assert not reader.artifacts.reachable()
+        assert not Path(store.artifact_root).exists()
+    assert store.artifacts.reachable()
+    with trackers.connect(store_url, create=False) as reader:
+        assert reader.artifacts.reachable()
