@@ -75,6 +75,12 @@ class Tracking(ABC):
         with self.database.reading() as connection:
             return experiments.read_experiments(connection)
 
+    def count_runs(self) -> dict[int, int]:
+        """Return the number of runs of each experiment that has any, by its id; archived ones are not counted."""
+        self._settle()
+        with self.database.reading() as connection:
+            return runs.count_runs(connection)
+
     # --- runs --------------------------------------------------------------------------------------------------
 
     def start_run(

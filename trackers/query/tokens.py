@@ -15,12 +15,12 @@ KEYWORDS = frozenset({"and", "or", "not", "in", "between", "like", "ilike", "is"
 _SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _SIGNED_WORD = re.compile(r"[+-](?:inf|infinity|nan)\b", re.IGNORECASE)
-_WORD = re.compile(r"[^\W\d][\w.\-/:@]*")
+_WORD = re.compile(r"[^\W\d](?:[\w.\-/:@]|[^\x00-\x7f\s“”‘’])*")  # marks that combine with letters included
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`")
 _CONTEXT = re.compile(r"\{[^{}]*\}")
 _SIGN = re.compile(r"==|!=|<>|<=|>=|[=<>(),]")
 _TAIL = re.compile(r"[\w.]+")
-_INSTEAD = {"&": "and", "|": "or", "!": "not", "~": "not", "[": "(", "]": ")"}
+_INSTEAD = {"&": "and", "|": "or", "!": "not", "~": "not", "[": "(", "]": ")", **dict.fromkeys("“”‘’", "'")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,13 @@ def _find_trial(connection: Connection, ref: str) -> int | None:
     return found
 
 
+def count_runs(connection: Connection) -> dict[int, int]:
+    """Return the number of runs that are not archived, by experiment."""
+    c = t.runs.c
+    query = select(c.experiment_id, func.count()).where(c.archived_at.is_(None)).group_by(c.experiment_id)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def read_runs(connection: Connection, run_ids: Sequence[int]) -> list[Run]:
     """Read runs in the order of their ids' list, by a constant number of statements for each 500."""
     found: dict[int, Run] = {}

@@ -1,0 +1,53 @@
+"""How a command ends: 0 done, 1 the work failed, 2 the call or the input was wrong, 130 interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+
+def run_command(args: list[str] | None = None) -> int:
+    """Run ``trackers`` with *args* (default: those of the process) and return its exit code.
+
+    An error is one sentence on stderr; ``--debug``, anywhere before a ``--``, shows its traceback too.
+    """
+    from trackers.cli.app import trackers
+
+    words = list(sys.argv[1:] if args is None else args)
+    end = words.index("--") if "--" in words else len(words)
+    debug = "--debug" in words[:end]
+    words = [word for word in words[:end] if word != "--debug"] + words[end:]
+    try:
+        code = trackers.main(words, prog_name="trackers", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader of a pipe went away (`trackers runs | head`): nothing is wrong, and nothing more can be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as exc:  # noqa: BLE001 - the outermost edge: what gets here becomes a sentence and a code
+        if debug and not isinstance(exc, click.ClickException):
+            import traceback
+
+            traceback.print_exception(exc)
+        code, sentence = _verdict(exc)
+        click.echo(click.style("Error: ", fg="red") + sentence, err=True)
+    return code if isinstance(code, int) else DONE
+
+
+def _verdict(exc: Exception) -> tuple[int, str]:
+    from trackers.errors import DigestError, TrackersError
+
+    if isinstance(exc, click.ClickException):
+        return WRONG, " ".join(exc.format_message().split())
+    if isinstance(exc, TrackersError):
+        return (FAILED if isinstance(exc, DigestError) else WRONG), str(exc)
+    if isinstance(exc, OSError) and exc.filename is not None:
+        return WRONG, f"{exc.filename}: {exc.strerror}"
+    return FAILED, f"{type(exc).__name__}: {exc} (this should not happen; --debug shows where)"

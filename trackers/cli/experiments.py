@@ -1,0 +1,39 @@
+"""``experiments``: what the runs belong to."""
+
+from __future__ import annotations
+
+import click
+
+from trackers.cli.storage import open_store, reading_options
+
+
+@click.command(epilog="\b\nExample:\n  trackers experiments --json")
+@reading_options
+def experiments(storage: str | None, as_json: bool) -> None:
+    """List experiments and studies, newest first, with their number of runs."""
+    from trackers.cli import text
+
+    with open_store(storage) as store:
+        found = store.list_experiments()
+        counts = store.count_runs()
+    if as_json:
+        text.print_json(
+            [
+                {
+                    "name": one.name,
+                    "kind": one.kind,
+                    "id": one.id,
+                    "uid": one.uid,
+                    "runs": counts.get(one.id, 0),
+                    "created_at": one.created_at,
+                    "description": one.description,
+                    "tags": one.tags,
+                }
+                for one in found
+            ]
+        )
+    elif not found:
+        click.echo("There are no experiments yet.")
+    else:
+        rows = [[one.name, one.kind, counts.get(one.id, 0), one.created_at, one.description or None] for one in found]
+        text.print_table(["experiment", "kind", "runs", "created", "about"], rows)
