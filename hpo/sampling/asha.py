@@ -13,7 +13,6 @@ from hpo.sampling.pruner import CurvePruner, TrialAttrs
 from hpo.sampling.rules import AshaRule, Rule
 from hpo.sampling.rung import Rungs
 from trackers.states import RunState
-from trackers.values import Trial
 
 MIN_RESOURCE_ATTR = "pruner:asha:min_resource"
 AUTO_RUNGS = 3
@@ -24,8 +23,8 @@ class AshaPruner(CurvePruner):
     """Stop a trial at a rung unless its value is in the top ``1 / reduction_factor`` of that rung so far.
 
     Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, section 3.2 (algorithm 2), in
-    stopping form: who is not promoted is stopped at once instead of paused, as nobody waits for company at a rung. The default
-    *reduction_factor* is the paper's (its section 4).
+    stopping form: who is not promoted is stopped at once instead of paused, as nobody waits for company at a rung.
+    The default *reduction_factor* is that of the paper's experiments.
 
     Rung k is at step ``min_resource * reduction_factor**k``. A report counts for the highest rung that it newly
     reaches, so that objectives which report every tenth step are compared at equal steps. The first
@@ -105,8 +104,11 @@ class AshaPruner(CurvePruner):
             self._enter(number, [(rung, self._live.entry(rung, curve))])
 
     def _learn(self, number: int, state: RunState, curve: Curve) -> None:
-        self._rungs.settle(number)
-        if self._live.first is None and curve.steps:
+        if self._live.first is not None:
+            # by what is stored: with the steps of attempts before a checkpoint, and in the order of the steps
+            self._recut(self._rungs.replace(number, self._live.entries(curve)))
+            self._rungs.settle(number)
+        elif curve.steps:
             self._unplaced[number] = curve
         if state != RunState.COMPLETE or not curve.steps:
             return
@@ -119,9 +121,6 @@ class AshaPruner(CurvePruner):
 
     def _withdraw(self, number: int) -> None:
         self._recut(self._rungs.withdraw(number))
-
-    def _restore(self, trial: Trial, curve: Curve) -> None:
-        self._enter(trial.number, self._live.entries(curve))
 
     def _aim(self, last_step: int) -> int:
         """Return the step of the first rung for trials that go on to *last_step*."""

@@ -68,10 +68,9 @@ class Curve(Sequence[tuple[int, float]]):
             return float("nan")
         return max(numbers) if maximize else min(numbers)
 
-    def value_from(self, step: int) -> float:
-        """Return the value at *step*, or at the next step after it; NaN if there is none."""
-        at = bisect_left(self.steps, step)
-        return self.values[at] if at < len(self.values) else float("nan")
+    def place_from(self, step: int) -> int:
+        """Return the place of the first report at *step* or after it."""
+        return bisect_left(self.steps, step)
 
     def opens_interval(self, warmup: int, interval: int) -> bool:
         """Tell whether the last step is past *warmup* and the first reported in its interval of *interval* steps."""

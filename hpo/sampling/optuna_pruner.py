@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.errors import SettingsError
 from hpo.sampling.mirror import MirrorStorage, new_record
 from hpo.sampling.optuna_sampler import MirrorStudy
-from hpo.sampling.pruner import Pruner, TrialAttrs
+from hpo.sampling.pruner import Pruner, TrialAttrs, gone_on_from
 from trackers.states import RunState
 from trackers.values import Trial
 
@@ -64,6 +64,7 @@ class OptunaPruner(Pruner):
     ) -> None:
         self.name, self.note = name or type(pruner).__name__, note
         self._pruner = pruner
+        self._earlier: dict[int, dict[int, float]] = {}  # reports of attempts that went back to the queue
         self._mirror = PrunerStorage(directions, study_name)
         self._study = MirrorStudy(study_name, self._mirror, RandomSampler(seed=0), pruner)
 
@@ -83,17 +84,21 @@ class OptunaPruner(Pruner):
         self._running(number).intermediate_values.setdefault(step, value)
 
     def finish(self, number: int, state: RunState, value: float | None) -> None:
-        self._running(number)
+        reports = self._running(number).intermediate_values
+        reports.update(gone_on_from(reports, self._earlier.pop(number, {})))
         values = [value] if state == RunState.COMPLETE and value is not None else None
         self._mirror.finish(number, TrialState(int(state)), values)
 
     def forget(self, number: int) -> None:
-        written = list(self._running(number).system_attrs)
+        record = self._running(number)
+        self._keep_earlier(number, dict(record.intermediate_values))
+        written = list(record.system_attrs)
         self._mirror.withdraw(number)
         self._mirror.forget_attrs(number, written)
 
     def add(self, trial: Trial) -> None:
         if not trial.state.is_finished():
+            self._keep_earlier(trial.number, dict(trial.intermediate_values))
             rungs = [key for key, value in trial.system_attrs.items() if _is_rung(key) and value is not None]
             self._mirror.forget_attrs(trial.number, rungs)
             return
@@ -109,6 +114,9 @@ class OptunaPruner(Pruner):
 
     def load_study_attrs(self, attrs: Mapping[str, Any]) -> None:
         self._mirror.load_study_attrs(attrs)
+
+    def _keep_earlier(self, number: int, reports: dict[int, float]) -> None:
+        self._earlier[number] = {**gone_on_from(reports, self._earlier.get(number, {})), **reports}
 
     def _running(self, number: int) -> FrozenTrial:
         if number >= len(self._mirror.records) or self._mirror.records[number].state == TrialState.WAITING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hpo.sampling.curve import Curve
@@ -93,7 +93,7 @@ class CurvePruner(Pruner):
     """Keep a curve for each running trial; what is special to a pruner comes in by the methods with an underscore.
 
     A trial that started again from a checkpoint is judged by the reports of its new attempt alone, as a worker sees
-    them. Once it completes, the steps before the first of that attempt count as reported by the attempts before it.
+    them. Once it is finished, the steps before the first of that attempt count as reported by the attempts before it.
     """
 
     def __init__(self, *, maximize: bool) -> None:
@@ -122,12 +122,8 @@ class CurvePruner(Pruner):
 
     def finish(self, number: int, state: RunState, value: float | None) -> None:
         curve = self._curves.pop(number, None) or Curve()
-        earlier = self._earlier.pop(number, None)
-        if earlier and state == RunState.COMPLETE:
-            first = curve.steps[0] if curve.steps else float("inf")
-            for step, old in earlier.items():
-                if step < first:
-                    curve.add(step, old)
+        for step, old in gone_on_from(curve.steps, self._earlier.pop(number, {})).items():
+            curve.add(step, old)
         self._learn(number, state, curve)
 
     def forget(self, number: int) -> None:
@@ -163,7 +159,7 @@ class CurvePruner(Pruner):
 
     def _keep_earlier(self, number: int, reports: dict[int, float]) -> None:
         if reports:
-            self._earlier[number] = {**self._earlier.get(number, {}), **reports}
+            self._earlier[number] = {**gone_on_from(reports, self._earlier.get(number, {})), **reports}
 
     def _changed(self) -> None:
         """Say that the thresholds are others now."""
@@ -192,3 +188,9 @@ class CurvePruner(Pruner):
     @abstractmethod
     def _freeze(self) -> Rule | None:
         """Make the snapshot for workers."""
+
+
+def gone_on_from(steps: Iterable[int], reports: dict[int, float]) -> dict[int, float]:
+    """Return those *reports* of earlier attempts that the attempt with *steps* went on from, as the store does."""
+    first = min(steps, default=None)
+    return reports if first is None else {step: value for step, value in reports.items() if step < first}

@@ -181,13 +181,18 @@ class AshaRule(Rule):
 
     def entry(self, rung: int, curve: Curve) -> float:
         """Return the value with which *curve* got to *rung*."""
-        return float("nan") if self.first is None else curve.value_from(self.first * self.factor**rung)
+        return float("nan") if self.first is None else curve.values[curve.place_from(self.first * self.factor**rung)]
 
     def entries(self, curve: Curve) -> list[tuple[int, float]]:
-        """List the (rung, value) for which the reports of *curve* count: each for the highest rung it newly reached."""
-        rungs = [self.highest(step) for step in curve.steps]
-        steps = zip(rungs, [-1, *rungs], curve.values, strict=False)
-        return [(rung, value) for rung, before, value in steps if rung > before]
+        """List the (rung, value) for which *curve* counts: the first report past a rung, unless past the next too."""
+        if self.first is None:
+            return []
+        entries = []
+        for rung in range(self.highest(curve.last_step) + 1):
+            at = curve.place_from(self.first * self.factor**rung)
+            if self.highest(curve.steps[at]) == rung:
+                entries.append((rung, curve.values[at]))
+        return entries
 
 
 @dataclass(frozen=True)

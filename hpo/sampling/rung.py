@@ -30,7 +30,7 @@ class Rungs:
 
     def enter(self, number: int, rung: int, value: float) -> None:
         """Record that trial *number* reached *rung* with *value*, instead of what it brought there before."""
-        key = float("inf") if value != value else -value if self._maximize else value
+        key = self._key(value)
         while len(self._ranked) <= rung:
             self._ranked.append(Ranked())
         mine = self._entries.setdefault(number, {})
@@ -39,6 +39,15 @@ class Rungs:
         mine[rung] = key
         self._ranked[rung].add(key)
 
+    def replace(self, number: int, entries: list[tuple[int, float]]) -> list[int]:
+        """Give a trial these entries, (rung, value), instead of what it has; return the rungs that changed."""
+        if {rung: self._key(value) for rung, value in entries} == self._entries.get(number, {}):
+            return []
+        gone = self.withdraw(number)
+        for rung, value in entries:
+            self.enter(number, rung, value)
+        return sorted({*gone, *(rung for rung, _ in entries)})
+
     def withdraw(self, number: int, *, above: int = -1) -> list[int]:
         """Take out what a trial brought to the rungs higher than *above*, and return these rungs."""
         mine = self._entries.get(number, {})
@@ -46,6 +55,11 @@ class Rungs:
         for rung in gone:
             self._ranked[rung].remove(mine.pop(rung))
         return gone
+
+    def _key(self, value: float) -> float:
+        if value != value:
+            return float("inf")
+        return -value if self._maximize else value
 
     def settle(self, number: int) -> None:
         """Keep the entries of a finished trial for good."""

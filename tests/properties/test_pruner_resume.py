@@ -47,7 +47,7 @@ class Shelf:
         elif event[0] == "finish":
             row["state"], row["value"] = event[2:]
         else:
-            row["earlier"], row["now"] = {**row["earlier"], **row["now"]}, {}
+            row["earlier"], row["now"] = self._merged(row), {}
         trial_attrs, study_attrs = pruner.drain()
         for number, attrs in trial_attrs.items():
             stored = self.trials[number]["attrs"]
@@ -57,14 +57,18 @@ class Shelf:
     def rows(self) -> list[Trial]:
         return [self._row(number, row) for number, row in sorted(self.trials.items())]
 
+    @staticmethod
+    def _merged(row: dict[str, Any]) -> dict[int, float]:
+        """As the store does: what older attempts reported from a newer one's first step on is left away."""
+        first = min(row["now"], default=float("inf"))
+        return {**{step: value for step, value in row["earlier"].items() if step < first}, **row["now"]}
+
     def _row(self, number: int, row: dict[str, Any]) -> Trial:
-        first = min(row["now"], default=0) if row["state"].is_finished() else float("inf")
-        merged = {**{s: v for s, v in row["earlier"].items() if s < first or not row["now"]}, **row["now"]}
         return Trial(
             number=number,
             state=row["state"],
             values=(row["value"],) if row["value"] is not None else None,
-            intermediate_values=dict(sorted(merged.items())),
+            intermediate_values=dict(sorted(self._merged(row).items())),
             system_attrs=row["attrs"],
         )
 
