@@ -28,11 +28,9 @@ class Commands:
     ) -> None:
         self._scribe = scribe
         self._enqueue, self._stop, self._budget = enqueue, stop, budget
-        self._first = True
 
-    def carry(self, commands: Sequence[Command]) -> None:
-        """Carry out *commands* in their order."""
-        stale, self._first = self._first, False
+    def carry(self, commands: Sequence[Command], stale: bool) -> None:
+        """Carry out *commands* in their order; *stale* ones were sent before this manager began."""
         for command in sorted(commands, key=lambda c: c.id):
             answer = self._one(command, stale)
             self._scribe.event("command", command=command.kind, author=command.author, answer=answer)

@@ -140,6 +140,7 @@ class Manager:
         self._next_tick = 0.0
         self._seen_failure = ""
         self._stillborn = 0
+        self._refused: list[tuple[eng.Start, str]] = []
         self._watchers: list[Callable[[], None]] = []
         self._restore(trials, models)
 
@@ -396,6 +397,11 @@ class Manager:
         self._deliver()
         if dry is not None:
             self._step(eng.Exhausted(dry))
+        while self._refused:
+            start, reason = self._refused.pop()
+            self._step(eng.Finished(start.worker, start.number, start.attempt, RunState.FAIL, False, reason))
+            if start.worker in self._parked:
+                self._step(eng.Pulled(start.worker, 1))
 
     def _start(self, command: eng.Start) -> int | None:
         """Prepare an attempt for its worker; return its number where there was nothing to suggest."""
@@ -405,6 +411,9 @@ class Manager:
             assignment = self._ledger.start(command, command.worker, host, pid)
         except SpaceExhausted:
             return command.number
+        except UserError as exc:  # enqueued params that the space does not hold any more
+            self._refused.append((command, str(exc)))
+            return None
         self._hand.setdefault(command.worker, []).append(assignment)
         return None
 
@@ -466,8 +475,8 @@ class Manager:
 
     # ---- orders from elsewhere
 
-    def _on_commands(self, commands: Sequence[Command]) -> None:
-        self._inbox.put(lambda: self._commands.carry(commands))
+    def _on_commands(self, commands: Sequence[Command], stale: bool) -> None:
+        self._inbox.put(lambda: self._commands.carry(commands, stale))
 
     def _on_fenced(self, failure: BaseException) -> None:
         self._inbox.put(lambda: self._give_up(failure))

@@ -20,6 +20,8 @@ BEAT = 1.0
 class Pulse:
     """Renews *lease* until it is stopped. The callbacks run on its thread.
 
+    *on_commands* gets the commands and whether they were sent before this manager's first beat.
+
     A renewal that fails because the store is away is tried again at the next beat: only a newer epoch means that the
     study is somebody else's.
     """
@@ -27,7 +29,7 @@ class Pulse:
     def __init__(
         self,
         lease: StudyLease,
-        on_commands: Callable[[Sequence[Command]], None],
+        on_commands: Callable[[Sequence[Command], bool], None],
         on_fenced: Callable[[BaseException], None],
     ) -> None:
         self._lease, self._on_commands, self._on_fenced = lease, on_commands, on_fenced
@@ -46,16 +48,18 @@ class Pulse:
 
     def _beat(self) -> None:
         seen: set[int] = set()
+        first = True
         while True:
             try:
                 fresh = [c for c in self._lease.renew() if c.id not in seen]
+                seen.update(c.id for c in fresh)
+                if fresh:
+                    self._on_commands(fresh, first)
+                first = False
             except FencedError as exc:
                 self._on_fenced(exc)
                 return
             except TrackersError:
-                fresh = []
-            if fresh:
-                seen.update(c.id for c in fresh)
-                self._on_commands(fresh)
+                pass  # the store is away: what the manager writes will tell, if it stays so
             if self._stop.wait(BEAT):
                 return
