@@ -1,54 +1,57 @@
-"""The table of commands of ``trackers``, and how one ends: 0 done, 1 the work failed, 2 the call was wrong."""
+"""The table of commands of ``trackers``."""
 
 from __future__ import annotations
 
 import importlib
 import os
-import sys
+from difflib import get_close_matches
 
 import click
 
-from trackers.errors import DigestError, FencedError, TrackersError
-
 TABLE = {
+    "experiments": "trackers.cli.experiments:experiments",
+    "runs": "trackers.cli.search:runs",
+    "search": "trackers.cli.search:search",
+    "show": "trackers.cli.show:show",
     "models": "trackers.cli.models:models",
     "promote": "trackers.cli.models:promote",
-    "search": "trackers.cli.search:search",
 }
+"""Commands in the order of the help, and where each lives."""
 
 
-class _Table(click.Group):
-    """Imports the module of a command when the command is called, or listed by the help."""
+class Table(click.Group):
+    """A group that imports a command's module when the command is called, or listed by the help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
         return list(TABLE)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command called *cmd_name*, or return None."""
         if cmd_name not in TABLE:
             return None
         module, _, attribute = TABLE[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        found = getattr(importlib.import_module(module), attribute)
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with the nearest name."""
+        name = os.fspath(args[0])
+        if name not in TABLE and not name.startswith("-"):
+            close = get_close_matches(name, TABLE, n=1)
+            hint = f": did you mean {close[0]}?" if close else "; see trackers --help."
+            raise click.UsageError(f"There is no command {name}{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Table, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Table, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def trackers() -> None:
-    """Look into a store of tracked runs and its model registry."""
+    """Look into a store of tracked runs, their models and the registry.
 
-
-def run(args: list[str] | None = None) -> int:
-    """Run a command with *args* (default: those of the process) and return its exit code; errors are one sentence."""
-    try:
-        code = trackers.main(args, prog_name="trackers", standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort):
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except click.ClickException as exc:
-        click.echo(f"Error: {exc.format_message()}", err=True)
-        return 2
-    except TrackersError as exc:
-        click.echo(f"Error: {exc}", err=True)
-        return 1 if isinstance(exc, FencedError | DigestError) else 2
-    return code if isinstance(code, int) else 0
+    The store is --storage: the option, HPO_STORAGE, or sqlite:///hpo.db in the current folder. Exit codes: 0 done, 1
+    the work failed, 2 the call or input was wrong.
+    """
