@@ -32,6 +32,15 @@ _PG = {
     "42501": "the user may not do that in this database: grant it the rights on the schema ({store})",
     "55P03": "another process holds a lock in the store for too long: wait until it is done, or end it ({store})",
 }
+_PG_WORDS = (
+    ("password", "28P01"),
+    ("role ", "28000"),
+    ("pg_hba", "28000"),
+    ("too many", "53300"),
+    ("remaining connection slots", "53300"),
+)
+"""A connection that is refused has no code, only words."""
+
 _RETRY = frozenset({"40001", "40P01"})
 
 
@@ -72,7 +81,14 @@ def is_integrity(exc: BaseException) -> bool:
 
 def _state(cause: BaseException) -> str | None:
     state = getattr(cause, "sqlstate", None)
-    return state if isinstance(state, str) else None
+    if isinstance(state, str):
+        return state
+    text = str(cause)
+    if "FATAL:" not in text:
+        return None
+    if 'database "' in text and "does not exist" in text:
+        return "3D000"
+    return next((code for word, code in _PG_WORDS if word in text), None)
 
 
 def translate(exc: BaseException, address: Address) -> TrackersError:

@@ -6,6 +6,7 @@ Only the first revision is such a text, frozen at its release; a later one says 
 from __future__ import annotations
 
 import sys
+from itertools import groupby
 
 from sqlalchemy import create_mock_engine
 from sqlalchemy.schema import ExecutableDDLElement
@@ -26,7 +27,13 @@ def draft(dialect: str) -> str:
     driver = "postgresql+psycopg" if dialect == "postgresql" else dialect
     engine = create_mock_engine(f"{driver}://", take)
     metadata.create_all(engine, checkfirst=False)
-    return SEPARATOR.join(texts) + SEPARATOR.rstrip() + "\n"
+    # A table's indexes come in no order of their own.
+    ordered = [
+        text
+        for indexes, group in groupby(texts, key=lambda text: text.startswith("CREATE INDEX"))
+        for text in (sorted(group) if indexes else group)
+    ]
+    return SEPARATOR.join(ordered) + SEPARATOR.rstrip() + "\n"
 
 
 if __name__ == "__main__":

@@ -94,10 +94,10 @@ def _alone(database: Database) -> Iterator[Connection]:
             ) from exc
         # The locks stay held between the transactions, so the copy is what the upgrade starts from.
         _copy(raw, path)
-        raw.execute("BEGIN EXCLUSIVE")
         engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
-        connection = engine.connect()
+        connection = engine.connect()  # its first act is a ROLLBACK, so the transaction begins after it
         try:
+            raw.execute("BEGIN EXCLUSIVE")
             yield connection
             raw.execute("COMMIT")
         finally:

@@ -1,0 +1,245 @@
+"""The writer's promises when something goes wrong inside it: everyone who waits is told, and only culprits fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+import trackers
+from tests.conformance.managed import manage
+from trackers.changes import TagsSet, TrialFinished
+from trackers.clock import now_us
+from trackers.errors import NotFoundError, StoreError
+from trackers.sql import writer as writer_module
+from trackers.sql.apply import SqlApplier
+from trackers.sql.commit import Commit
+from trackers.sql.writer import Work, Writer
+from trackers.states import RunState
+from trackers.store import Store
+
+
+class Gate(SqlApplier):
+    """Holds the writer's thread until it is let through, so that a test can fill one group."""
+
+    def __init__(self, dialect: str) -> None:
+        super().__init__(dialect)
+        self.open, self.entered = threading.Event(), threading.Event()
+        self.groups: list[int] = []
+
+    def apply(self, connection: Connection, group: Sequence[Work]) -> None:
+        self.groups.append(len(group))
+        self.entered.set()
+        assert self.open.wait(20)
+        super().apply(connection, group)
+
+
+class Dying(SqlApplier):
+    """Ends the writer's thread in a way that it does not expect."""
+
+    class Death(BaseException):
+        pass
+
+    def apply(self, connection: Connection, group: Sequence[Work]) -> None:
+        time.sleep(0.05)  # time for the rest of the test's submissions to arrive
+        raise Dying.Death("out of the blue")
+
+
+def gated(store: Store) -> Gate:
+    """Put a gate before the store's writer; the first submission after it fills a group of its own."""
+    gate = Gate(store.database.dialect)
+    store.writer._applier = gate
+    return gate
+
+
+def test_what_arrives_together_is_one_transaction_and_only_the_culprit_fails(store: Store) -> None:
+    manager = manage(store)
+    gate = gated(store)
+    first = manager.lease.submit(manager.whole())
+    assert gate.entered.wait(10)
+    good = [manager.lease.submit(manager.whole()) for _ in range(3)]
+    bad = manager.lease.submit([TagsSet(2**40, {"a": "b"})])
+    more = [manager.lease.submit(manager.whole()) for _ in range(3)]
+    gate.open.set()
+    for commit in [first, *good, *more]:
+        commit.wait(10)
+    with pytest.raises(NotFoundError):
+        bad.wait(10)
+    assert gate.groups[:2] == [1, 7]
+    assert gate.groups[2:] == [1] * 7
+    assert len(store.get_trials(manager.lease.study.id)) == 7
+
+
+def test_a_submission_is_kept_whole_or_not_at_all(store: Store) -> None:
+    manager = manage(store)
+    trial = manager.created()
+    bad = [trial, TrialFinished(trial.run_id, now_us(), RunState.COMPLETE, (1.0,)), TagsSet(2**40, {"a": "b"})]
+    with pytest.raises(NotFoundError):
+        manager.lease.submit(bad).wait(10)
+    assert store.get_trials(manager.lease.study.id) == []
+
+
+def test_a_full_disk_reaches_everyone_who_waited_and_passes_when_there_is_room(sqlite_url: str) -> None:
+    with trackers.connect(sqlite_url) as store:
+        manager = manage(store)
+        pages = store.writer.call(lambda connection: connection.execute(text("PRAGMA page_count")).scalar())
+        store.writer.call(lambda connection: connection.execute(text(f"PRAGMA max_page_count = {pages + 2}")).scalar())
+        gate = gated(store)
+        ahead = manager.lease.submit([manager.event("one")])
+        assert gate.entered.wait(10)
+        commits = [manager.lease.submit(manager.whole(points=3000)) for _ in range(5)]
+        gate.open.set()
+        ahead.wait(10)
+        for commit in commits:
+            with pytest.raises(StoreError, match="is full: free some space"):
+                commit.wait(10)
+        assert store.get_trials(manager.lease.study.id) == []
+        store.writer.call(lambda connection: connection.execute(text("PRAGMA max_page_count = 1000000")).scalar())
+        manager.number, manager.seq = 0, 2
+        manager.lease.submit(manager.whole(points=3000)).wait(10)
+        assert len(store.get_trial(manager.lease.study.id, 0).intermediate_values) == 3000
+
+
+def _end_connection(connection: Connection) -> None:
+    """Let another connection end this one's session on the server, as a restart would."""
+    import psycopg
+
+    raw: Any = connection.connection.dbapi_connection
+    with psycopg.connect(raw.info.dsn, password=raw.info.password, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [raw.info.backend_pid])
+
+
+def test_a_connection_that_was_lost_before_a_commit_is_opened_again(postgresql_store_url: str) -> None:
+    with trackers.connect(postgresql_store_url) as store:
+        manager = manage(store)
+        assert store.writer._connection is not None
+        _end_connection(store.writer._connection)
+        manager.lease.submit(manager.whole()).wait(10)
+        tries = []
+
+        def lost_once(connection: Connection) -> None:
+            tries.append(1)
+            if len(tries) == 1:
+                _end_connection(connection)
+            connection.execute(text("SELECT 1"))
+
+        store.writer.call(lost_once)
+        assert len(tries) == 2
+        assert len(store.get_trials(manager.lease.study.id)) == 1
+
+
+def test_a_server_that_stays_away_reaches_everyone_who_waited(postgresql_store_url: str) -> None:
+    with trackers.connect(postgresql_store_url) as store:
+        manager = manage(store)
+        gate = gated(store)
+        store.database.open_writer = lambda: (_ for _ in ()).throw(StoreError("the server is away"))  # type: ignore[method-assign]
+        first = manager.lease.submit(manager.whole())
+        commits = [manager.lease.submit(manager.whole()) for _ in range(3)]
+        assert store.writer._connection is not None
+        _end_connection(store.writer._connection)
+        gate.open.set()
+        for commit in [first, *commits]:
+            with pytest.raises(StoreError):
+                commit.wait(10)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_dead_writer_leaves_nobody_waiting(sqlite_url: str) -> None:
+    with trackers.connect(sqlite_url) as store:
+        writer = Writer(store.database, Dying("sqlite"))
+        commits = []
+        for _ in range(50):
+            try:
+                commits.append(writer.submit([TagsSet(1, {"a": "b"})]))
+            except StoreError:
+                break
+        for commit in commits:
+            with pytest.raises(StoreError, match="out of the blue"):
+                commit.wait(10)
+        with pytest.raises(StoreError, match="connect again"):
+            writer.submit([TagsSet(1, {"a": "b"})])
+        with pytest.raises(StoreError, match="connect again"):
+            writer.call(lambda connection: None)
+        writer.close()
+
+
+def test_a_full_queue_makes_submitters_wait_for_room(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "LARGEST_QUEUE", 20)
+    with trackers.connect(sqlite_url) as store:
+        manager = manage(store)
+        gate = gated(store)
+        batches = [manager.whole() for _ in range(12)]
+        commits: list[Commit] = []
+
+        def submit_all() -> None:
+            for batch in batches:
+                commits.append(manager.lease.submit(batch))  # noqa: PERF401 - the test looks at it in between
+
+        thread = threading.Thread(target=submit_all)
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        assert 2 <= len(commits) < 12
+        gate.open.set()
+        thread.join(10)
+        assert not thread.is_alive()
+        for commit in commits:
+            commit.wait(10)
+        assert len(store.get_trials(manager.lease.study.id)) == 12
+
+
+def test_callbacks_run_once_on_the_writers_thread_and_may_fail_or_submit(sqlite_url: str) -> None:
+    with trackers.connect(sqlite_url) as store:
+        manager = manage(store)
+        seen: list[str] = []
+        later: list[Commit] = []
+        done = threading.Event()
+
+        def fail(commit: Commit) -> None:
+            seen.append(threading.current_thread().name)
+            raise RuntimeError("a saboteur")
+
+        def submit(commit: Commit) -> None:
+            later.append(manager.lease.submit([manager.event("later")]))
+            with pytest.raises(StoreError, match="not wait"):
+                store.create_study("x", directions=["minimize"], metric_names=["a"])
+            done.set()
+
+        commit = manager.lease.submit(manager.whole())
+        commit.add_done_callback(fail)
+        commit.add_done_callback(submit)
+        assert done.wait(10)
+        later[0].wait(10)
+        commit.add_done_callback(lambda c: seen.append("at once"))
+        assert seen[-1] == "at once"
+        assert len(seen) == 2
+        assert store.get_study("s").last_seq == 3
+
+
+def test_a_wait_with_a_limit_ends_at_it(sqlite_url: str) -> None:
+    with trackers.connect(sqlite_url) as store:
+        manager = manage(store)
+        gate = gated(store)
+        commit = manager.lease.submit(manager.whole())
+        with pytest.raises(TimeoutError):
+            commit.wait(0.05)
+        assert not commit.done()
+        assert commit.exception() is None
+        gate.open.set()
+        commit.wait(10)
+        assert commit.done()
+
+
+def test_a_closed_store_refuses_to_write_and_says_so(sqlite_url: str) -> None:
+    store = trackers.connect(sqlite_url)
+    manager = manage(store)
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="connect again"):
+        manager.lease.submit(manager.whole())
+    with pytest.raises(StoreError, match="connect again"):
+        manager.lease.renew()

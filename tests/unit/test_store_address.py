@@ -1,0 +1,160 @@
+"""Every way in which a store cannot be used is one sentence that says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trackers
+from tests.conformance.managed import manage
+from trackers.errors import InvalidValueError, NotFoundError, StoreError
+from trackers.sql import address as address_module
+from trackers.sql.address import file_system, read_address
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "word"),
+    [
+        ("hpo.db", InvalidValueError, "sqlite:///hpo.db"),
+        ("", InvalidValueError, "sqlite:///hpo.db"),
+        ("sqlite://", InvalidValueError, "name a file"),
+        ("sqlite:///:memory:", InvalidValueError, "name a file"),
+        ("sqlite:///a.db?mode=ro", InvalidValueError, "no \\?options"),
+        ("oracle://host/db", StoreError, "oracle"),
+        ("postgresql+asyncpg://host/db", InvalidValueError, r"postgresql\+psycopg"),
+        ("postgresql://user:p@ss:word@host:port/db", InvalidValueError, "percent-encoded"),
+    ],
+)
+def test_a_url_that_makes_no_store_is_refused(url: str, kind: type[Exception], word: str) -> None:
+    with pytest.raises(kind, match=word):
+        trackers.connect(url)
+
+
+def test_a_password_is_hidden_wherever_the_url_carries_it() -> None:
+    address = read_address("postgresql://me:s3cret@host/db?sslpassword=other&sslmode=require")
+    assert "s3cret" not in address.safe
+    assert "other" not in address.safe
+    assert "s3cret" in address.full
+    assert address.full.startswith("postgresql+psycopg://")
+
+
+def test_a_server_that_does_not_answer_is_named() -> None:
+    with pytest.raises(StoreError, match="cannot be reached"):
+        trackers.connect("postgresql://me:s3cret@127.0.0.1:1/db")
+
+
+def test_a_database_that_is_not_there_is_named(postgresql_server: str) -> None:
+    with pytest.raises(StoreError, match="no such database"):
+        trackers.connect(postgresql_server.rpartition("/")[0] + "/no_such_database_here")
+
+
+def test_a_missing_driver_is_named_with_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "import trackers\n"
+        "try: trackers.connect('postgresql://host/db')\n"
+        "except trackers.errors.StoreError as exc: print(exc)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "hpo[postgres]" in said.stdout
+
+
+def test_reading_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no store at"):
+        trackers.connect(tmp_path / "hpo.db", create=False)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(NotFoundError, match="no store in"):
+        trackers.connect(tmp_path / "empty.db", create=False)
+    with pytest.raises(StoreError, match="does not exist: create it"):
+        trackers.connect(tmp_path / "nowhere" / "hpo.db")
+    with pytest.raises(StoreError, match="is a folder"):
+        trackers.connect(tmp_path)
+
+
+def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database at all, but long enough to look like one to a careless reader\n" * 100)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="is not a database"):
+        trackers.connect(path)
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_keeps_its_tables(tmp_path: Path) -> None:
+    path = tmp_path / "mine.db"
+    raw = sqlite3.connect(path)
+    raw.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    raw.execute("INSERT INTO alembic_version VALUES ('v2.4.0.a')")
+    raw.commit()
+    raw.close()
+    trackers.connect(path).close()
+    raw = sqlite3.connect(path)
+    assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [("v2.4.0.a",)]
+    raw.close()
+
+
+def test_a_database_that_may_not_be_written_says_so(tmp_path: Path) -> None:
+    with trackers.connect(tmp_path / "hpo.db") as store:
+        store.writer.call(lambda connection: connection.exec_driver_sql("PRAGMA query_only=ON"))
+        with pytest.raises(StoreError, match="read-only: make the file"):
+            manage(store)
+
+
+def test_a_store_is_its_owners_alone(tmp_path: Path) -> None:
+    with trackers.connect(tmp_path / "hpo.db") as store:
+        manager = manage(store)
+        manager.lease.submit(manager.whole()).wait(10)
+        for path in tmp_path.glob("hpo.db*"):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_a_write_waits_for_the_disk(tmp_path: Path) -> None:
+    with trackers.connect(tmp_path / "hpo.db") as store:
+
+        def pragma(name: str) -> object:
+            return store.writer.call(lambda connection: connection.exec_driver_sql(f"PRAGMA {name}").scalar())
+
+        assert [pragma(name) for name in ("journal_mode", "synchronous", "foreign_keys")] == ["wal", 2, 1]
+        with store.database.reading() as connection:
+            assert connection.exec_driver_sql("PRAGMA query_only").scalar() == 1
+
+
+def test_a_network_file_system_is_refused_with_the_alternative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert file_system(tmp_path) not in {"", "nfs"}
+    monkeypatch.setattr(address_module, "file_system", lambda folder: "nfs4")
+    with pytest.raises(StoreError, match=r"nfs4.*PostgreSQL"):
+        trackers.connect(tmp_path / "hpo.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_place_of_the_files_is_recorded_once_and_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with trackers.connect(tmp_path / "hpo.db") as store:
+        assert store.artifact_root == str(tmp_path / "hpo-artifacts")
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (tmp_path / "hpo.db").rename(moved / "hpo.db")
+    with trackers.connect(moved / "hpo.db") as store:
+        assert store.artifact_root == str(moved / "hpo-artifacts")
+    with pytest.raises(InvalidValueError, match="leave artifacts= away"):
+        trackers.connect(moved / "hpo.db", artifacts="/elsewhere")
+    monkeypatch.setenv("HPO_ARTIFACTS", "s3://bucket/folder")
+    with trackers.connect(tmp_path / "second.db") as store:
+        assert store.artifact_root == "s3://bucket/folder"
+    with trackers.connect(tmp_path / "third.db", artifacts=str(tmp_path / "x")) as store:
+        assert store.artifact_root == str(tmp_path / "x")
+
+
+def test_a_new_store_on_another_host_needs_a_place_that_all_see() -> None:
+    from trackers.sql.schema import first_root
+
+    with pytest.raises(InvalidValueError, match="--artifacts"):
+        first_root(read_address("postgresql://db.example.org/hpo"), None)
+    assert first_root(read_address("postgresql://localhost/hpo"), None) == os.path.abspath("hpo-artifacts")
+    assert first_root(read_address("postgresql://db.example.org/hpo"), "s3://b/f") == "s3://b/f"
