@@ -136,10 +136,14 @@ class Ranking(Sequence[Standing]):
     def __repr__(self) -> str:
         return self.to_text()
 
-    def _repr_html_(self) -> str:
+    def to_html(self, limit: int | None = 20) -> str:
+        """Return the first *limit* lines as an HTML table with inline styles only."""
         from hpo.ranking.table import html
 
-        return html(self, 20)
+        return html(self, limit)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
     def _standing(self, trial: Trial, group: Group, rank: int | None) -> Standing:
         model, reason = self._model(trial)
