@@ -297,6 +297,12 @@ class ActiveRun:
             self._check_open()
             self._submit([record])
 
+    def write(self, records: Iterable[c.Change]) -> None:
+        """Log records that were made for this run elsewhere (by the trial that a refit calls its function with)."""
+        with self._lock:
+            self._check_open()
+            self._submit(records)
+
     def _submit(self, records: Iterable[c.Change]) -> None:
         self._sent(self._store.submit_log(list(records)))
 

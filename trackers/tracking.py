@@ -17,7 +17,7 @@ from trackers.processes import host_name, user_name
 from trackers.query import parse, parse_order
 from trackers.sql import experiments, metrics, runs, search
 from trackers.sql.ids import new_uid
-from trackers.values import ArtifactRow, Experiment, MetricPoint, MetricSummary, ParamValue, Run, Trial
+from trackers.values import ArtifactRow, Experiment, MetricPoint, MetricSummary, ParamValue, Run, RunInput, Trial
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -180,6 +180,12 @@ class Tracking(ABC):
         run_id = self._run_id(run)
         with self.database.reading() as connection:
             return metrics.read_history(connection, run_id, key, label)
+
+    def inputs(self, run: RunRef) -> list[RunInput]:
+        """Return the data sets that a run read, by role and name."""
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            return metrics.read_inputs(connection, run_id)
 
     def list_artifacts(self, run: RunRef) -> list[ArtifactRow]:
         """Return the files of a run, by name."""

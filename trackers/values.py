@@ -318,6 +318,18 @@ class ArtifactRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RunInput:
+    """A data set that a run read: its name, the digest of its content, and what it was for (``"train"``, ...)."""
+
+    name: str
+    digest: str
+    role: str
+    rows: int | None = None
+    schema: Mapping[str, Any] | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedModel:
     """A model that a run saved. *manifest* is the content of its ``model.json``; *files* maps names to digests."""
 

@@ -11,7 +11,7 @@ from trackers.sql import tables as t
 from trackers.sql.columns import join_number
 from trackers.sql.sources import LARGEST
 from trackers.sql.studies import did_you_mean
-from trackers.values import ArtifactRow, MetricPoint, MetricSummary, to_datetime
+from trackers.values import ArtifactRow, MetricPoint, MetricSummary, RunInput, to_datetime
 
 
 def read_summaries(connection: Connection, run_id: int) -> list[MetricSummary]:
@@ -77,6 +77,14 @@ def read_artifacts(connection: Connection, run_id: int) -> list[ArtifactRow]:
         assert moment is not None  # the column is never NULL
         found.append(ArtifactRow(run_id, name, digest, size, moment))
     return found
+
+
+def read_inputs(connection: Connection, run_id: int) -> list[RunInput]:
+    """Read the data sets of a run, by role and name."""
+    i, d = t.inputs.c, t.datasets.c
+    query = select(d.name, d.digest, i.role, d.rows, d.schema, d.source).join(t.datasets, d.id == i.dataset_id)
+    rows = connection.execute(query.where(i.run_id == run_id).order_by(i.role, d.name, d.id))
+    return [RunInput(*row) for row in rows]
 
 
 def find_artifact(connection: Connection, run_id: int, name: str) -> str:
