@@ -34,16 +34,27 @@ class Curve(Sequence[tuple[int, float]]):
             at = bisect_left(self.steps, step)
             if self.steps[at] == step:
                 return False
-        self.steps.insert(at, step)
-        self.values.insert(at, value)
-        del self._lows[at:], self._highs[at:]
+        if at == len(self.steps):
+            self.steps.append(step)
+            self.values.append(value)
+        else:
+            self.steps.insert(at, step)
+            self.values.insert(at, value)
+            del self._lows[at:], self._highs[at:]
+        self._fold()
+        return True
+
+    def _fold(self) -> None:
+        """Bring the best values up to the last step."""
+        at = len(self._lows)
         low, high = (self._lows[-1], self._highs[-1]) if at else (float("nan"), float("nan"))
-        for later in self.values[at:]:
-            low = later if low != low or later < low else low
-            high = later if high != high or later > high else high
+        while at < len(self.values):
+            value = self.values[at]
+            low = value if low != low or value < low else low
+            high = value if high != high or value > high else high
             self._lows.append(low)
             self._highs.append(high)
-        return True
+            at += 1
 
     @property
     def last_step(self) -> int:
