@@ -136,6 +136,12 @@ def test_what_looks_like_a_secret_is_hidden(text: str, hidden: str) -> None:
     assert hidden not in redact(text)
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["a", "a://", "eyJaaaaaaaaaaaa", "token='", "-", "secret", "sk-", "@", "://a"])
+def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
+    redact(piece * (300_000 // len(piece)))
+
+
 @pytest.mark.parametrize("text", ["token = tokenizer(text)", "n_tokens = 5", "x: int = 3", "mail ann@example.org", ""])
 def test_ordinary_code_stays_as_it_is(text: str) -> None:
     assert redact(text) == text

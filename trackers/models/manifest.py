@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,14 @@ def versions(distributions: Sequence[str]) -> dict[str, str]:
     found = {}
     for name in distributions:
         try:
-            found[name] = version(name)
+            found[name] = _version(name)
         except PackageNotFoundError:
             pass
     return found
+
+
+# Reading one takes a millisecond; that a package is missing is not remembered.
+_version = lru_cache(maxsize=1000)(version)
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ import importlib.util
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
@@ -119,6 +120,12 @@ def _source_to_bring(kind: type) -> Path | None:
     return path
 
 
+@lru_cache(maxsize=1)
+def _distributions() -> dict[str, list[str]]:
+    """Return the packages that bring each importable name; looked up once, since it reads every package's files."""
+    return dict(packages_distributions())
+
+
 def _imported_packages(text: bytes) -> list[str]:
     """Return the installed packages that the source imports at any place."""
     names = set()
@@ -127,7 +134,7 @@ def _imported_packages(text: bytes) -> list[str]:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
-    known = packages_distributions()
+    known = _distributions()
     return sorted({package for name in names for package in known.get(name, ())})
 
 
