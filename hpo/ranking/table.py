@@ -69,7 +69,7 @@ def text(ranking: Ranking, limit: int | None, width: int) -> str:
     shown = ranking[:limit]
     body = [heads, *(cells(standing, len(ranking.metric_names)) for standing in shown)]
     widths = [max(len(line[column]) for line in body) for column in range(len(heads))]
-    lines = [headline(ranking)]
+    lines = [wording.short(headline(ranking), width)]
     for line in body if shown else []:
         padded = [
             cell.ljust(wide) if head in LEFT else cell.rjust(wide)
