@@ -381,6 +381,23 @@ def test_the_file_of_a_study_travels_with_the_model_and_runs_only_when_trusted(a
     sys.modules.pop("mystudy", None)
 
 
+def test_a_class_that_came_by_value_brings_the_file_that_it_was_written_in(tmp_path: Path) -> None:
+    (tmp_path / "byvalue.py").write_text(SCRIPT)
+    send = (
+        "import cloudpickle, sys, runpy\n"
+        "names = runpy.run_path('byvalue.py'); kind = names['Scale']; kind.__module__ = '__main__'\n"
+        "sys.stdout.buffer.write(cloudpickle.dumps(kind(3.0)))\n"
+    )
+    receive = "import pickle, sys, trackers.models as m; m.save(pickle.load(sys.stdin.buffer), 'model')"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    sent = subprocess.run([sys.executable, "-c", send], check=True, cwd=tmp_path, env=environment, capture_output=True)
+    other = tmp_path / "worker.py"
+    other.write_text(receive)
+    subprocess.run([sys.executable, str(other)], input=sent.stdout, check=True, cwd=tmp_path, env=environment)
+    assert (tmp_path / "model" / "code" / "byvalue.py").is_file()
+    assert load(tmp_path / "model", trust=True).predict([[2.0]]).tolist() == [[6.0]]
+
+
 def test_a_class_inside_a_function_and_a_class_in_no_file_say_why_they_cannot_be_saved(tmp_path: Path) -> None:
     class Inner(Threshold):
         pass

@@ -101,16 +101,31 @@ def _is_bound_to_class(kind: type, name: str) -> bool:
     return False
 
 
+def _defining_file(kind: type, module: ModuleType | None) -> Path | None:
+    """Return the file of *module* if it is there that *kind* comes from, else the one that its code names.
+
+    A class that came to this process by value (cloudpickle) says ``__main__``, which is another program's file here.
+    """
+    found: Any = module
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    file = getattr(module, "__file__", None) if found is kind else None
+    if file is None:
+        method = getattr(vars(kind).get("save"), "__code__", None)
+        file = getattr(method, "co_filename", None)
+    return Path(file) if file is not None and Path(file).is_file() else None
+
+
 def _source_to_bring(kind: type) -> Path | None:
     """Return the file that defines *kind*, or None when it belongs to something that is installed."""
     module = sys.modules.get(kind.__module__)
-    file = getattr(module, "__file__", None)
-    if file is None or not Path(file).is_file():
+    file = _defining_file(kind, module)
+    if file is None:
         raise ModelError(
             f"{full_name(kind)} is defined in no file (a notebook, an interactive session): move it into one, since "
             "loading the model needs its code."
         )
-    path = Path(file).resolve()
+    path = file.resolve()
     paths = sysconfig.get_paths()
     installed = any(path.is_relative_to(Path(paths[key]).resolve()) for key in ("purelib", "platlib", "stdlib"))
     # One file of a package cannot run alone: the package has to be there.
