@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from trackers.errors import ArtifactError, NotFoundError, StoreError
 from trackers.processes import host_name, user_name
-from trackers.registry import Registry
 from trackers.sql import blobs, commands, events, leases, logged_models, studies, trials
 from trackers.sql.address import read_address
-from trackers.sql.apply import SqlApplier
 from trackers.sql.engine import Database
 from trackers.sql.ids import Ids, new_uid, take_block
-from trackers.sql.leases import StudyLease
+from trackers.sql.leases import StudyLease as StudyLease  # what acquire_study returns: part of the front door
 from trackers.sql.schema import open_database, read_revision
 from trackers.sql.writer import Writer
 from trackers.states import RunState
@@ -28,6 +26,8 @@ from trackers.values import Command, Event, LoggedModel, Owner, StudyRow, Trial
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
     from trackers.models import LoadedModel
+    from trackers.registry import Registry
+    from trackers.sql.apply import SqlApplier
 
 LEASE_SECONDS = 10.0
 
@@ -77,7 +77,7 @@ class Store(Tracking):
         super().__init__()
         address = read_address(url)
         self.database, self.identity = open_database(address, artifacts=artifacts, create=create)
-        self.writer = Writer(self.database, SqlApplier(self.database.dialect))
+        self.writer = Writer(self.database, partial(_make_applier, self.database.dialect))
         self.ids = Ids(partial(_take_ids, self.writer))
         self._artifacts: ArtifactStore | None = None
         self._claims = create
@@ -309,6 +309,8 @@ class Store(Tracking):
     @property
     def registry(self) -> Registry:
         """The model registry of this store."""
+        from trackers.registry import Registry
+
         return Registry(self.database, self.writer)
 
     def get_logged_model(self, run: Any, name: str = "model", *, dropped: bool = False) -> LoggedModel | None:
@@ -357,6 +359,12 @@ class Store(Tracking):
 def _close(writer: Writer, database: Database) -> None:
     writer.close()
     database.close()
+
+
+def _make_applier(dialect: str) -> SqlApplier:
+    from trackers.sql.apply import SqlApplier  # who only reads does without it
+
+    return SqlApplier(dialect)
 
 
 def _take_ids(writer: Writer, n: int) -> range:

@@ -20,7 +20,6 @@ from trackers.changes import StudyChanged
 
 if TYPE_CHECKING:
     from trackers.store import Store
-
     from trackers.values import StudyRow
 
 

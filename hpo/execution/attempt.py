@@ -9,12 +9,11 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trackers.active import reset_active, set_active
-
 from hpo.errors import TrialPruned, TrialStopped
 from hpo.execution.capture import recording
 from hpo.execution.messages import News, Outcome
 from hpo.trial import Trial
+from trackers.active import reset_active, set_active
 from trackers.states import RunState
 
 Objective = Callable[..., Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,8 +22,14 @@ class Rule(Protocol):
     def version(self) -> int:
         """Rises with every change of the thresholds."""
 
-    def decide(self, reports: Sequence[tuple[int, float]]) -> bool:
-        """Tell whether the trial with these reports so far is hopeless."""
+    def curve(self) -> Any:
+        """Return an empty curve for one attempt; it has ``add(step, value)``."""
+
+    def follow(self, curve: Any) -> None:
+        """Note that the attempt went on after the curve's newest report."""
+
+    def decide(self, reports: Any) -> bool:
+        """Tell whether the attempt with this curve so far is hopeless."""
 
 
 @dataclass(frozen=True, slots=True)

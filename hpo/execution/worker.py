@@ -61,10 +61,13 @@ class WorkerChannel:
         self._sent = 0
         self._rules: list[int] = []
         self._verdict: tuple[int, Verdict] | None = None
+        self._curve: Any = None
+        self._curved = 0
 
     def begin(self) -> None:
         """Forget the last trial."""
         self._sent, self._rules, self._verdict = 0, [], None
+        self._curve, self._curved = None, 0
 
     # ---- the trial's side (hpo.trial.Channel)
 
@@ -83,10 +86,22 @@ class WorkerChannel:
             return self._verdict[1]
         if self.rule is None:
             return self._ask(trial)
-        hopeless = self.rule.decide([(step, value) for step, value, _ in trial.reports])
+        hopeless = self._decide(self.rule, trial)
         self._rules[-1] = self.rule.version
         self._verdict = (last, Verdict.PRUNE if hopeless else Verdict.CONTINUE)
         return self._verdict[1]
+
+    def _decide(self, rule: Rule, trial: Trial) -> bool:
+        """Judge by *rule*, in constant time: the curve keeps what earlier reports came to."""
+        if self._curve is None:
+            self._curve = rule.curve()
+        for position in range(self._curved, len(trial.reports)):
+            if position > 0:
+                rule.follow(self._curve)  # it went on after the one before, whoever decided that
+            step, value, _ = trial.reports[position]
+            self._curve.add(step, value)
+        self._curved = len(trial.reports)
+        return rule.decide(self._curve)
 
     def suggest(self, trial: Trial, name: str, spec: Spec) -> Any:
         """Ask the manager for the value of a param."""
@@ -116,7 +131,7 @@ class WorkerChannel:
     def _send(self, trial: Trial, ask: bool) -> Verdict:
         answer: Answered = self._link.send(Report(self.name, self.news(trial), ask))
         self.heard = time.monotonic()
-        self.rule = answer.rule if answer.rule is not None else self.rule
+        self.rule = answer.rule
         return answer.verdict
 
     def news(self, trial: Trial) -> News:
@@ -148,7 +163,7 @@ class Slot:
                 work: Work = self._link.send(Pull(self.name, self._want(), tuple(outcomes)))
                 since = self._channel.heard = time.monotonic()
                 outcomes = []
-                self._channel.rule = work.rule if work.rule is not None else self._channel.rule
+                self._channel.rule = work.rule
                 self._queue.extend(work.trials)
                 if work.exit and not self._queue:
                     return

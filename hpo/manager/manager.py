@@ -37,12 +37,12 @@ from hpo.manager.scribe import Scribe
 from hpo.progress import Progress
 from hpo.trial import Assignment, StudyFacts, Verdict
 from trackers.changes import DistributionsSeen, StudyChanged
+from trackers.errors import FencedError, TrackersError
 from trackers.states import RunState
 
 if TYPE_CHECKING:
-    from trackers.store import StudyLease
-
     from hpo.sampling import Pruner, Sampler
+    from trackers.store import StudyLease
     from trackers.values import Command, LoggedModel, Trial
 
 Done = Callable[[int], None]
@@ -116,7 +116,7 @@ class Manager:
         models: Sequence[LoggedModel] = (),
         *,
         new_id: Callable[[], tuple[int, str]],
-        sweep: Callable[[set[str]], None] = lambda digests: None,
+        sweep: Callable[[set[str]], object] = lambda digests: None,
     ) -> None:
         self.plan, self.sampler, self.pruner, self.executor = plan, sampler, pruner, executor
         self.engine = eng.Engine(plan.limits)
@@ -222,11 +222,10 @@ class Manager:
         if self.failure is not None:
             raise self.failure
         try:
-            self._inbox.get(timeout=timeout)()
-            for _ in range(1000):
-                self._inbox.get_nowait()()
-        except queue.Empty:
-            pass
+            self._take(timeout)
+        except Exception as exc:
+            self._give_up(exc)  # a person's sampler or pruner, or a fault of ours: nothing goes on by half
+            raise
         now = time.monotonic()
         if now >= self._next_tick:
             self._next_tick = now + 0.1
@@ -234,6 +233,14 @@ class Manager:
         self._flush()
         if self._ending is not None and self._scribe.flying == 0 and self.summary is None:
             self._finish(self._ending)
+
+    def _take(self, timeout: float) -> None:
+        try:
+            self._inbox.get(timeout=timeout)()
+            for _ in range(1000):
+                self._inbox.get_nowait()()
+        except queue.Empty:
+            pass
 
     def _flush(self) -> None:
         garbage = self._ledger.models.take_garbage()
@@ -247,9 +254,16 @@ class Manager:
         self._lease.release(end.status, end.reason)
 
     def close(self) -> None:
-        """End what is left: workers, the lease's pulse. Idempotent."""
+        """End what is left: workers, the lease's pulse, the lease itself where it is still ours. Idempotent."""
         self._pulse.stop()
         self.executor.close()
+        if self.summary is None and self.failure is not None and not isinstance(self.failure, FencedError):
+            failure = self.failure
+            self.summary = Summary("failed", f"{type(failure).__name__}: {failure}", self.notes())
+            try:
+                self._lease.release(self.summary.status, self.summary.reason)
+            except TrackersError:
+                pass  # the store is what failed: the next manager finds this process gone
 
     # ---- what was there before
 

@@ -10,7 +10,6 @@ from trackers.errors import FencedError, TrackersError
 
 if TYPE_CHECKING:
     from trackers.store import StudyLease
-
     from trackers.values import Command
 
 BEAT = 1.0

@@ -62,7 +62,9 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
     os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address not in (None, "local") and _has_token():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # a client that does not say so is refused by a cluster that asks
+        os.environ.setdefault(
+            "RAY_AUTH_MODE", "token"
+        )  # a client that does not say so is refused by a cluster that asks
     import ray
 
     if ray.is_initialized():
