@@ -172,6 +172,51 @@ def test_a_type_that_is_not_known_is_refused_by_name_unless_the_caller_trusts_it
     assert load(tmp_path / "model", trust=True).unwrap().secret_.text == "hidden"
 
 
+STUDY = """
+from sklearn.base import BaseEstimator, TransformerMixin
+
+def negated(rows):
+    return -rows
+
+class Doubler(TransformerMixin, BaseEstimator):
+    def fit(self, rows, target=None):
+        self.n_features_in_ = rows.shape[1]
+        return self
+    def transform(self, rows):
+        return rows * 2
+"""
+
+
+def test_an_estimator_of_a_study_file_brings_the_file_along(tmp_path: Path) -> None:
+    (tmp_path / "doubling.py").write_text(STUDY)
+    make = (
+        "import doubling, numpy as np, trackers.models as m\n"
+        "from sklearn.pipeline import make_pipeline\n"
+        "from sklearn.linear_model import LinearRegression\n"
+        "from sklearn.preprocessing import FunctionTransformer\n"
+        "X = np.arange(6.0).reshape(-1, 1)\n"
+        "m.save(make_pipeline(FunctionTransformer(doubling.negated), doubling.Doubler(), LinearRegression()).fit(X, X[:, 0]), 'model')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    subprocess.run([sys.executable, "-c", make], check=True, cwd=tmp_path, env=environment)
+    (tmp_path / "doubling.py").unlink()
+    with pytest.raises(UntrustedError, match=r"doubling\.Doubler, doubling\.negated"):
+        load(tmp_path / "model")
+    with pytest.raises(ModelError, match=r"No module named 'doubling'"):
+        load(tmp_path / "model", trust=["doubling.Doubler", "doubling.negated"])
+    assert load(tmp_path / "model", trust=True).predict([[3.0]]).round(6).tolist() == [3.0]
+    sys.modules.pop("doubling", None)
+
+
+def test_an_estimator_of_a_script_says_where_it_has_to_go(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        STUDY + "import trackers.models as m, numpy as np\nm.save(Doubler().fit(np.zeros((2, 1))), 'model')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "__main__.Doubler is defined in the script itself" in done.stderr
+
+
 def test_saving_may_be_strict_about_types(tmp_path: Path) -> None:
     with pytest.raises(UntrustedError, match="Secret"):
         save(WithSecret().fit(X, y), tmp_path / "strict", trusted=[])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Protocol
 
 from trackers.errors import ModelError
@@ -71,6 +72,6 @@ def find_flavor(name: str) -> Flavor:
     return known[name]
 
 
-def full_name(kind: type) -> str:
+def full_name(kind: type | FunctionType) -> str:
     """Return ``module.Class``."""
     return f"{kind.__module__}.{kind.__qualname__}"

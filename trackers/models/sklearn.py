@@ -6,11 +6,13 @@ import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import full_name
 from trackers.models.sklearn_types import KNOWN_TYPES
+from trackers.models.source import bring, run_source, source_of
 from trackers.models.trust import Trust
 
 FILE = "model.skops"
@@ -35,9 +37,10 @@ class SklearnFlavor:
                 f"The model holds types that a loader will not trust: {', '.join(refused)}; "
                 f"if you do, add them: trusted={sorted({*trusted, *refused})}."
             )
-        packages = sorted({name.partition(".")[0] for name in unknown} - {"__main__", "builtins"})
+        sources = {module: bring(file, folder) for module, file in _own_modules(unknown).items()}
+        packages = sorted({name.partition(".")[0] for name in unknown} - {"__main__", "builtins", *sources})
         # For people to read; a loader never takes it for permission.
-        return {"file": FILE, "unknown_types": unknown, "packages": packages}
+        return {"file": FILE, "unknown_types": unknown, "packages": packages, "sources": sources}
 
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
         from skops import io
@@ -50,6 +53,9 @@ class SklearnFlavor:
                 f"The model holds types that are not trusted: {', '.join(refused)}; if you trust them, load it with "
                 f"trust={sorted({*refused, *trust.names})}."
             )
+        if trust.everything:
+            for module, source in details.get("sources", {}).items():
+                run_source(folder, source, module)
         model = io.load(path, trusted=asked)
         if not trust.everything:
             from trackers.models.sklearn_trees import check_trees
@@ -63,6 +69,26 @@ class SklearnFlavor:
             return {"kind": "frame", "columns": [{"name": str(name), "dtype": None} for name in names]}
         count = _attribute(model, "n_features_in_")
         return None if count is None else {"kind": "array", "shape": [None, int(count)], "dtype": None}
+
+
+def _own_modules(names: Sequence[str]) -> dict[str, Path]:
+    """Return the files of a study among the modules of these types: modules of one file that are not installed.
+
+    Raises ModelError for a type of a script: by its name, ``__main__``, nobody could find it again.
+    """
+    found = {}
+    for name in names:
+        module_name, _, kind_name = name.rpartition(".")
+        kind = getattr(sys.modules.get(module_name), kind_name, None)
+        if module_name == "__main__":
+            raise ModelError(
+                f"{name} is defined in the script itself or in a notebook, where no loader finds it: move it into a "
+                "file of its own and import it."
+            )
+        source = source_of(kind) if isinstance(kind, type | FunctionType) else None
+        if source is not None:
+            found[module_name] = source
+    return found
 
 
 def _attribute(model: Any, name: str) -> Any:
