@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpo.errors import ObjectiveError, UserError
+from hpo.errors import ClusterError, ObjectiveError, UserError
 from hpo.objective_file import LoadedObjective, load_objective
 from hpo.settings import Settings
 from hpo.wording import counted
@@ -62,7 +62,9 @@ def run(
     row = _existing(store, wanted)
     if row is None and mode == "resume":
         store.get_study(wanted)  # raises, and names the nearest
+    created = row is None or mode == "new"
     if row is None or mode == "new":
+        _check_methods(settings, objective)
         row = _created(store, wanted, settings, objective)
     else:
         differences = changes(row, objective, settings)
@@ -75,7 +77,13 @@ def run(
     if on_study is not None:
         on_study(row.name)
     study = _study(store, row, settings)
-    summary = study.optimize(objective, on_progress=on_progress, detach=detach, **_plan(settings, row))
+    try:
+        summary = study.optimize(objective, on_progress=on_progress, detach=detach, **_plan(settings, row))
+    except (UserError, ClusterError):
+        # It could not begin: a study without a trial, made a moment ago, would only stand in the way of the next call.
+        if created and not any(study.row.counts.values()):
+            store.delete_study(row.name)
+        raise
     return RunResult(study, summary.status, summary.reason, notes=summary.notes)
 
 
@@ -134,6 +142,18 @@ def _existing(store: Store, name: str) -> StudyRow | None:
         return store.get_study(name)
     except NotFoundError:
         return None
+
+
+def _check_methods(settings: Settings, objective: LoadedObjective) -> None:
+    """Make the sampler and the pruner that were named, before anything is written. Raises: SettingsError."""
+    from hpo.sampling import make_pruner, make_sampler
+
+    directions, total = settings.directions, settings.trials
+    if settings.sampler != "auto":
+        space, workers = objective.spec.space, settings.workers or 1
+        make_sampler(settings.sampler, space=space, directions=directions, total_trials=total, workers=workers)
+    if settings.pruner != "auto":
+        make_pruner(settings.pruner, directions=directions, total_trials=total)
 
 
 def _created(store: Store, wanted: str, settings: Settings, objective: LoadedObjective) -> StudyRow:

@@ -23,5 +23,6 @@ def upgrade(storage: str | None, profile: str | None) -> None:
     import trackers
 
     url = stored_url(storage, profile)
-    outcome = trackers.upgrade(url)
-    click.echo(f"{without_password(str(url))}: {outcome}.")
+    old, new = trackers.upgrade_store(url)
+    done = f"is at schema {new} already" if old == new else f"was brought from schema {old} to {new}"
+    click.echo(f"The store {without_password(str(url))} {done}.")
