@@ -30,7 +30,7 @@ def main() -> None:
     step("Search: 64 trials over two Ray workers; hopeless ones are stopped early.")
     hpo("run", "studies/digits/study.py", "--workers", "2", "--trials", "64")
     step("Rank: what the trials found.")
-    hpo("rank", "digits")
+    hpo("rank", "digits", "--limit", "8")
     step("Register the best trial's model, and promote it.")
     hpo("register", "digits", "digits")
     hpo("promote", "digits", "1", "--to", "production")
