@@ -12,9 +12,9 @@ from sqlalchemy import Connection, text
 
 import trackers
 from tests.conformance.managed import manage
-from trackers.changes import TagsSet, TrialFinished
+from trackers.changes import PointsLogged, TagsSet, TrialFinished
 from trackers.clock import now_us
-from trackers.errors import NotFoundError, StoreError
+from trackers.errors import InvalidValueError, NotFoundError, StoreError
 from trackers.sql import writer as writer_module
 from trackers.sql.apply import SqlApplier
 from trackers.sql.commit import Commit
@@ -150,7 +150,7 @@ def test_a_server_that_stays_away_reaches_everyone_who_waited(postgresql_store_u
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_dead_writer_leaves_nobody_waiting(sqlite_url: str) -> None:
     with trackers.connect(sqlite_url) as store:
-        writer = Writer(store.database, Dying("sqlite"))
+        writer = Writer(store.database, lambda: Dying("sqlite"))
         commits = []
         for _ in range(50):
             try:
@@ -243,3 +243,38 @@ def test_a_closed_store_refuses_to_write_and_says_so(sqlite_url: str) -> None:
         manager.lease.submit(manager.whole())
     with pytest.raises(StoreError, match="connect again"):
         manager.lease.renew()
+
+
+def test_a_commit_whose_answer_is_lost_is_never_tried_again(postgresql_store_url: str) -> None:
+    class Losing(Gate):
+        lose = False
+
+        def apply(self, connection: Connection, group: Sequence[Work]) -> None:
+            super().apply(connection, group)
+            if self.lose:
+                _end_connection(connection)
+
+    with trackers.connect(postgresql_store_url) as store:
+        manager = manage(store)
+        losing = store.writer._applier = Losing("postgresql")
+        losing.open.set()
+        losing.lose = True
+        commits = [manager.lease.submit([manager.created()]) for _ in range(3)]
+        for commit in commits:
+            with pytest.raises(StoreError, match="lost during a commit: connect again and look"):
+                commit.wait(10)
+        assert sum(losing.groups) == 3
+        losing.lose = False
+        assert store.get_trials(manager.lease.study.id) == []
+        manager.number, manager.seq = 0, 1
+        manager.lease.submit(manager.whole()).wait(10)
+
+
+@pytest.mark.parametrize("step", [2**63, -(2**70)])
+def test_a_value_that_fits_no_column_fails_alone_with_a_sentence(store: Store, step: int) -> None:
+    manager = manage(store)
+    trial = manager.created()
+    bad = PointsLogged(trial.run_id, "accuracy", ((step, 0, now_us(), 1.0),))
+    with pytest.raises(InvalidValueError, match="does not fit"):
+        manager.lease.submit([trial, bad]).wait(10)
+    assert store.get_trials(manager.lease.study.id) == []

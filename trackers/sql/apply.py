@@ -16,7 +16,8 @@ from trackers.sql import manifests
 from trackers.sql import tables as t
 from trackers.sql.columns import split_number
 from trackers.sql.failures import is_integrity
-from trackers.sql.fold import Fold, Guard, StudyFold, summary
+from trackers.sql.fold import Fold, StudyFold, summary
+from trackers.sql.guard import Guard
 from trackers.sql.ids import BLOCK, take_block
 from trackers.sql.statements import Statement, insert, update, upsert
 from trackers.sql.writer import Work

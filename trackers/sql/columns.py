@@ -81,8 +81,8 @@ def split_param(value: Any) -> tuple[int, float | None, int, str | None]:
         if -_EXACT <= value <= _EXACT:
             return INT, float(value), FINITE, None
         # What it orders by is as near as a double comes; the text is exact.
-        number = max(-_LARGEST, min(_LARGEST, value))
-        return INT, float(number), FINITE, str(value)
+        near = float(max(-_LARGEST, min(_LARGEST, value)))
+        return INT, near, FINITE, str(value)
     if isinstance(value, float):
         number, number_kind = split_number(value)
         return FLOAT, number, number_kind, None

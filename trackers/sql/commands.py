@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from trackers.clock import now_us
-from trackers.errors import ConflictError, NotFoundError
+from trackers.errors import ConflictError, InvalidValueError, NotFoundError
+from trackers.names import clean_name
 from trackers.sql import tables as t
 from trackers.values import Command, to_datetime
 
@@ -20,6 +21,9 @@ def send(
 
     Raises NotFoundError when there is no such study and ConflictError when the token was another command's.
     """
+    for what, text, longest in (("kind", kind, 32), ("token", token, 64)):
+        if not 0 < len(clean_name(text, f"command's {what}")) <= longest:
+            raise InvalidValueError(f"the {what} of a command may have {longest} characters, not {len(text)}")
     c = t.commands.c
     known = connection.execute(select(t.commands).where(c.token == token)).first()
     if known is not None:

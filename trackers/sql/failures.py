@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from trackers.errors import StoreError, TrackersError
+from trackers.errors import InvalidValueError, StoreError, TrackersError
 from trackers.sql.address import Address
 
 _LITE = (
@@ -58,6 +58,8 @@ def is_driver_error(exc: BaseException) -> bool:
 
 def is_everyones(exc: BaseException) -> bool:
     """Tell whether *exc* is about the database itself (gone, full, locked), not about what was written."""
+    if isinstance(exc, StoreError):
+        return True
     cause = cause_of(exc)
     if isinstance(cause, sqlite3.Error):
         text = str(cause).lower()
@@ -66,6 +68,12 @@ def is_everyones(exc: BaseException) -> bool:
     if state is not None:
         return state[:2] in {"08", "53", "57", "58", "XX"} or state in {"25006", "55P03"}
     return is_driver_error(cause) and type(cause).__name__ in {"OperationalError", "InterfaceError", "AdminShutdown"}
+
+
+def is_value_error(exc: BaseException) -> bool:
+    """Tell whether a value is too large or too long for its column, or not what the column holds."""
+    cause = cause_of(exc)
+    return isinstance(cause, (OverflowError, UnicodeError)) or (_state(cause) or "").startswith("22")
 
 
 def may_retry(exc: BaseException) -> bool:
@@ -95,6 +103,8 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
     """Return *exc* as an error of ours: one sentence, no SQL, no password."""
     if isinstance(exc, TrackersError):
         return exc
+    if is_value_error(exc):
+        return InvalidValueError(f"a value does not fit in the store: {_first_line(cause_of(exc), address)}")
     cause = cause_of(exc)
     if isinstance(cause, sqlite3.Error):
         text = str(cause).lower()

@@ -12,26 +12,18 @@ from itertools import count
 from typing import Any
 
 from trackers import changes as c
+from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, StateError
 from trackers.names import clean_name
 from trackers.sql.columns import FINITE, escape, split_number, split_param, to_json
+from trackers.sql.guard import Guard
 from trackers.states import LEGAL_MOVES, RunState, may_move
 
 _SOURCES = {new: tuple(int(old) for old in LEGAL_MOVES if new in LEGAL_MOVES[old]) for new in RunState}
 _positions = count(now_us())
 
 Rows = dict[Any, list[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """A manager's right to write a study: its epoch is checked in the transaction of each of its writes."""
-
-    study_id: int
-    epoch: int
-    user: str
-    host: str
 
 
 @dataclass(slots=True)
@@ -236,7 +228,8 @@ class Fold:
         self.blobs.setdefault(digest, [digest, size, time])
 
     def _artifacts(self, change: c.ArtifactsLogged) -> None:
-        for name, (digest, size) in change.files.items():
+        for given, (digest, size) in change.files.items():
+            name = check_name(given)
             self._file(digest, size, change.time)
             self.artifacts[change.run_id, name] = [change.run_id, name, digest, change.time]
 

@@ -11,11 +11,10 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from trackers.changes import Change
 from trackers.clock import now_us
 from trackers.errors import FencedError, NotFoundError, StudyBusyError
 from trackers.processes import host_name, is_alive, start_time, user_name
@@ -23,10 +22,13 @@ from trackers.sql import tables as t
 from trackers.sql.commands import unanswered
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
-from trackers.sql.fold import Guard
+from trackers.sql.guard import Guard
 from trackers.sql.studies import owner_of, read_studies
 from trackers.sql.writer import Writer
 from trackers.values import Command, Owner, StudyRow
+
+if TYPE_CHECKING:
+    from trackers.changes import Change
 
 _LOOKS = 40
 _SLOWEST_LOOK = 0.25

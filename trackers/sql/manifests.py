@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trackers import changes as c
+from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.sql import tables as t
 from trackers.sql.columns import escape, to_json
@@ -79,7 +80,7 @@ def _write_models(dialect: str, cursor: Any, models: dict[tuple[int, str], c.Mod
                 "",
             )
         )
-        files += [(uid, name, digest) for name, (digest, _) in model.files.items()]
+        files += [(uid, check_name(name), digest) for name, (digest, _) in model.files.items()]
     _REPLACED.run(dialect, cursor, [(now_us(), *key) for key in models])
     for key in models:
         cursor.execute(_FORGET.format(mark), key)

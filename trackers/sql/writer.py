@@ -14,15 +14,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from trackers.changes import Change
 from trackers.errors import StoreError
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
-from trackers.sql.failures import is_driver_error, is_everyones, may_retry, translate
+from trackers.sql.failures import is_driver_error, is_everyones, is_value_error, may_retry, translate
+
+if TYPE_CHECKING:
+    from trackers.changes import Change
 
 LINGER_SECONDS = 0.004
 """How long a group waits for more, when the last one was of several submissions."""
@@ -62,11 +64,15 @@ class Applier(Protocol):
 
 
 class Writer:
-    """The writer of a store. ``submit`` and ``call`` are thread-safe; the thread starts with the first of them."""
+    """The writer of a store. ``submit`` and ``call`` are thread-safe; the thread starts with the first of them.
 
-    def __init__(self, database: Database, applier: Applier) -> None:
+    *make_applier* is called on the thread, before its first group.
+    """
+
+    def __init__(self, database: Database, make_applier: Callable[[], Applier]) -> None:
         self._database = database
-        self._applier = applier
+        self._make_applier = make_applier
+        self._applier: Applier | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -214,7 +220,7 @@ class Writer:
             for work in group:
                 self._write([work])
             return
-        if is_driver_error(exc) or isinstance(exc, ImportError):
+        if is_driver_error(exc) or is_value_error(exc) or isinstance(exc, ImportError):
             failure: Exception = translate(exc, self._database.address)
             failure.__cause__ = exc
         else:
@@ -223,6 +229,8 @@ class Writer:
             work.commit.resolve(failure=failure)
 
     def _commit(self, group: list[Work]) -> None:
+        if self._applier is None:
+            self._applier = self._make_applier()
         for left in reversed(range(_TRIES)):
             committing = False
             try:
