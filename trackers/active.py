@@ -7,6 +7,7 @@ import operator
 import os
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
@@ -58,7 +59,7 @@ class ActiveRun:
         self._lock = threading.Lock()
         self._params: dict[str, ParamValue] = {}
         self._steps: dict[tuple[str, str], int] = {}
-        self._last: Commit | None = None
+        self._pending: deque[Commit] = deque()
         self._failure: BaseException | None = None
         self._ended = False
         self._token: Token[Any] | None = None
@@ -229,15 +230,15 @@ class ActiveRun:
     def flush(self) -> None:
         """Wait until everything logged so far is committed; raises the first failure since the last call."""
         with self._lock:
-            last = self._last
-        if last is not None:
+            waiting = list(self._pending)
+        for commit in waiting:
             try:
-                last.wait()
-            except BaseException as exc:
-                if not last.done():
+                commit.wait()
+            except BaseException:
+                if not commit.done():
                     raise  # interrupted while waiting: what is queued is still written
-                self._failed(exc)
         with self._lock:
+            self._collect()
             failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -307,17 +308,15 @@ class ActiveRun:
         self._sent(self._store.submit_log(list(records)))
 
     def _sent(self, commit: Commit) -> None:
-        self._last = commit
-        commit.add_done_callback(self._done)
+        self._collect()
+        self._pending.append(commit)
 
-    def _done(self, commit: Commit) -> None:
-        failure = commit.exception()
-        if failure is not None:
-            self._failed(failure)
-
-    def _failed(self, failure: BaseException) -> None:
-        if self._failure is None:
-            self._failure = failure
+    def _collect(self) -> None:
+        """Forget what is committed and keep the first failure; commits are done in their order."""
+        while self._pending and self._pending[0].done():
+            failure = self._pending.popleft().exception()
+            if self._failure is None:
+                self._failure = failure
 
 
 class Logging:
@@ -372,7 +371,7 @@ def _check_number(key: str, value: object) -> float:
             return float(value)  # type: ignore[arg-type]  # whatever has a __float__: NumPy's and PyTorch's scalars
         except (TypeError, ValueError, OverflowError):
             pass
-    raise InvalidValueError(f"the metric {key!r} must be a number, not {type(value).__name__} {str(value)[:60]!r}")
+    raise InvalidValueError(f"the metric {key!r} must be a number, not {type(value).__name__} {repr(value)[:60]}")
 
 
 def _check_step(step: object) -> int:

@@ -26,8 +26,8 @@ _WORDS: dict[str, Literal] = {
     "inf": float("inf"),
     "infinity": float("inf"),
 }
-_FINEST_INT = 18
-"""Digits of an integer that is kept as one; a longer one is compared as a double, as params are stored."""
+_MOST_DIGITS = 19
+"""Of an integer of 64 bits; a longer one is compared as a double, as params are stored."""
 
 
 def read_literal(token: Token, text: str) -> Literal:
@@ -36,7 +36,7 @@ def read_literal(token: Token, text: str) -> Literal:
         return unquote(token.text)
     if token.kind == "number":
         digits = token.text.lstrip("+-")
-        if digits.isdigit() and len(digits) <= _FINEST_INT:
+        if digits.isdigit() and len(digits) <= _MOST_DIGITS and int(digits) < 2**63:
             return int(token.text)
         return _float(token.text)
     if token.lower in _WORDS and token.quoted is None:

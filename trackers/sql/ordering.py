@@ -16,13 +16,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Numeric, String, and_, case, func, not_, or_, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    FromClause,
+    SmallInteger,
+    String,
+    and_,
+    case,
+    func,
+    not_,
+    or_,
+    true,
+)
 
 from trackers.errors import InvalidValueError
 from trackers.query import OrderKey
 from trackers.sql import tables as t
 from trackers.sql.columns import STR, Content
-from trackers.sql.sources import Best, Condition, Source, find_source
+from trackers.sql.sources import LARGEST, Best, Condition, Source, find_source
 
 
 @dataclass(frozen=True)
@@ -153,8 +166,13 @@ def read_token(token: str, mark: str, phases: Sequence[Phase]) -> tuple[int, lis
 
 
 def _fits(column: SortColumn, value: Any) -> bool:
+    """Tell whether *value* can be bound beside *column*: a token may have been changed by anybody."""
+    kind = column.column.type
     if column.is_text:
-        return isinstance(value, str) and len(value) < 10**7
+        return isinstance(value, str)
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return False
-    return isinstance(column.column.type, Numeric) or (isinstance(value, int) and abs(value) < 2**63)
+    if isinstance(kind, Float):
+        return abs(value) <= LARGEST
+    bits = 15 if isinstance(kind, SmallInteger) else 63 if isinstance(kind, BigInteger) else 31
+    return isinstance(value, int) and abs(value) < 2**bits

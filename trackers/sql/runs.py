@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, Text, func, insert, select, type_coerce, update
 
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, StateError
@@ -21,6 +21,8 @@ from trackers.values import ParamValue, Run, to_datetime
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _CHUNK = 500
+_RAW = type_coerce(t.params.c.text, Text)
+"""Text as it is stored: ``join_param`` turns it back."""
 _PARAMS = statements.insert(t.params, conflict="ON CONFLICT (run_id, name) DO NOTHING")
 
 
@@ -134,7 +136,7 @@ def set_params(connection: Connection, run_id: int, params: Mapping[str, ParamVa
 def read_params(connection: Connection, run_id: int, names: Iterable[str] | None = None) -> dict[str, ParamValue]:
     """Read the params of one run (all, or those in *names*), in the order in which they became known."""
     c = t.params.c
-    query = select(c.name, c.kind, c.number, c.number_kind, c.text).where(c.run_id == run_id).order_by(c.position)
+    query = select(c.name, c.kind, c.number, c.number_kind, _RAW).where(c.run_id == run_id).order_by(c.position)
     wanted = None if names is None else set(names)
     found = connection.execute(query).all()
     return {name: join_param(*columns) for name, *columns in found if wanted is None or name in wanted}
@@ -219,7 +221,7 @@ def _read_chunk(connection: Connection, run_ids: list[int]) -> dict[int, Run]:
             grouped.setdefault(run_id, []).append(values)
         return grouped
 
-    params = gather(select(p.run_id, p.name, p.kind, p.number, p.number_kind, p.text), p.run_id, p.run_id, p.position)
+    params = gather(select(p.run_id, p.name, p.kind, p.number, p.number_kind, _RAW), p.run_id, p.run_id, p.position)
     metrics = gather(select(s.run_id, s.key, s.context, s["last"], s.last_kind), s.run_id, s.run_id, s.key, s.context)
     tags = gather(select(g.run_id, g.name, g.value), g.run_id, g.run_id, g.name)
     values = gather(select(v.run_id, v.value, v.kind), v.run_id, v.run_id, v.objective)

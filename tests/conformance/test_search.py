@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+
+from tests.conformance.reference_search import Known, in_order, matches, random_filter, random_order
+from trackers.changes import ParamsSet, PointsLogged, TagsSet, TrialCreated, TrialFinished
+from trackers.clock import now_us
+from trackers.errors import FilterError, InvalidValueError, NotFoundError
+from trackers.page import RunPage
+from trackers.query import OrderKey, parse, parse_order
+from trackers.states import RunState
+from trackers.store import Store
+
+SPECIAL = [math.nan, math.inf, -math.inf, 0.0, 1.0, 0.5, 0.25, 1e300, -1.0]
+MIXED: list[Any] = [
+    1,
+    1.0,
+    0.5,
+    True,
+    False,
+    None,
+    "1",
+    "rbf",
+    "a\x00b",
+    "b_c%",
+    [1, 2],
+    {"a": 1},
+    math.nan,
+    2**60,
+    "é",
+]
+
+
+def fill(store: Store, dice: random.Random, count: int) -> None:
+    """Log *count* runs in two experiments, and as many trials in a study, with little of everything."""
+    parent = None
+    for index in range(count):
+        params = {
+            "lr": dice.choice([0.5, 1e-3, 1, math.inf, math.nan]),
+            "kernel": dice.choice(["rbf", "RBF", "linear"]),
+        }
+        params["mixed"] = dice.choice(MIXED)
+        kept = {key: value for key, value in params.items() if dice.random() < 0.8}
+        tags = {"team": dice.choice(["rbf", "digits", "", "b_c%"]), "a tag": dice.choice(["é", "a*b", "[x", "r?f"])}
+        run = store.start_run(
+            dice.choice(["fraud", "audio"]),
+            name=dice.choice(["", "rbf", "linear", "é"]),
+            params=kept,
+            tags={key: value for key, value in tags.items() if dice.random() < 0.7},
+            parent=parent if dice.random() < 0.3 else None,
+        )
+        for key, context in (("loss", None), ("loss", {"split": "val"}), ("acc", None)):
+            for _ in range(dice.randrange(4)):
+                run.log_metrics({key: dice.choice(SPECIAL)}, context=context)
+        parent = run
+        if index % 5:
+            run.end(dice.choice([RunState.COMPLETE, RunState.FAIL, RunState.PRUNED]))
+        else:
+            run.flush()
+    fill_study(store, dice, count)
+
+
+def fill_study(store: Store, dice: random.Random, count: int) -> None:
+    row = store.create_study("digits", directions=["maximize"], metric_names=["acc"])
+    lease = store.acquire_study(row.id)
+    for number, run_id in enumerate(store.allocate_ids(count)):
+        value = dice.choice([0.5, 0.25, 1.0, -math.inf])
+        lease.submit(
+            [
+                TrialCreated(run_id, store.new_uid(), number, RunState.RUNNING, now_us() + number),
+                ParamsSet(run_id, {"lr": dice.choice([0.5, 1e-3, 1]), "mixed": dice.choice(MIXED)}),
+                PointsLogged(run_id, "acc", ((0, 0, now_us(), dice.choice(SPECIAL)), (1, 0, now_us(), value))),
+                TagsSet(run_id, {"team": dice.choice(["a", "b"])}),
+                TrialFinished(run_id, now_us() + 10**6 * number, RunState.COMPLETE, (value,)),
+            ]
+        )
+    lease.release("stopped", "the data is there")
+
+
+def known_runs(store: Store) -> list[Known]:
+    found = pages(store, "", None, 1000)
+    uids = {run.id: run.uid for run in found}
+    directions = {"digits": {"acc": "max"}}
+    return [
+        Known(
+            run,
+            {(one.key, one.context): one for one in store.metrics(run)},
+            uids.get(run.parent_id) if run.parent_id is not None else None,
+            directions.get(run.experiment, {}),
+        )
+        for run in found
+    ]
+
+
+def pages(store: Store, filter: str, order: str | None, limit: int) -> list[Any]:
+    """Read all pages of a search."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = store.search_runs(filter, order_by=order, limit=limit, page_token=token)
+        assert len(page) == limit or page.next_token is None
+        found += page
+        token = page.next_token
+        if token is None:
+            return found
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    fill(store, random.Random(7), 40)
+    return store
+
+
+def test_every_page_of_every_search_equals_the_slow_reference(filled: Store) -> None:
+    dice = random.Random(11)
+    everything = known_runs(filled)
+    assert len(everything) == 80
+    sizes = []
+    for _ in range(90):
+        tree = random_filter(dice)
+        keys = random_order(dice)
+        text, order = str(tree), ", ".join(map(str, keys)) or None
+        assert repr(parse(text)) == repr(tree) or str(parse(text)) == text
+        expected = [known.run.uid for known in in_order([k for k in everything if matches(k, tree)], keys)]
+        found = [run.uid for run in pages(filled, text, order, dice.choice([9, 30, 80]))]
+        assert found == expected, (text, order)
+        sizes.append(len(found))
+    assert sum(0 < size < 80 for size in sizes) > 40, "the filters must tell runs apart"
+
+
+def test_nan_comes_last_and_runs_without_the_field_after_it_whatever_the_direction(store: Store) -> None:
+    for value in (1.0, math.nan, math.inf, None, -math.inf):
+        with store.start_run(name=str(value)) as run:
+            if value is not None:
+                run.log_metric("auc", value)
+    names = [run.name for run in store.search_runs(order_by="metrics.auc asc")]
+    assert names == ["-inf", "1.0", "inf", "nan", "None"]
+    names = [run.name for run in store.search_runs(order_by="metrics.auc desc")]
+    assert names == ["inf", "1.0", "-inf", "nan", "None"]
+
+
+def test_numbers_compare_as_numbers_and_text_as_text(store: Store) -> None:
+    values: list[Any] = [9, 10.0, True, "9", "10", None]
+    for value in values:
+        store.start_run(params={"n": value}, name=repr(value)).end()
+
+    def found(filter: str) -> list[str]:
+        return [run.name for run in store.search_runs(filter, order_by="attributes.created")]
+
+    assert found("params.n > 9") == ["10.0"]
+    assert found("params.n >= 1") == ["9", "10.0", "True"]
+    assert found("params.n < '9'") == ["'10'"]
+    assert found("params.n = true") == ["True"]
+    assert found("params.n = 1") == ["True"]
+    assert found("params.n is null") == ["None"]
+    assert found("params.n != 9") == ["10.0", "True", "'9'", "'10'"]
+
+
+def test_text_that_writes_a_number_finds_it_as_it_does_in_mlflow(store: Store) -> None:
+    for value in (0.1, "0.1", 1, False):
+        store.start_run(params={"n": value}).end()
+    assert [run.params["n"] for run in store.search_runs("params.n = '0.1'", order_by="created")] == [0.1, "0.1"]
+    assert [run.params["n"] for run in store.search_runs("params.n = 'False'")] == [False]
+    assert [run.params["n"] for run in store.search_runs("params.n in ('1', 'x')")] == [1]
+
+
+def test_trials_are_runs_and_best_follows_the_direction_of_their_study(filled: Store) -> None:
+    trials = filled.search_runs("attributes.study = 'digits' and best(metrics.acc) >= 1", limit=1000)
+    assert trials
+    assert all(run.number is not None for run in trials)
+    assert all(filled.metrics(run)[0].max >= 1 for run in trials)
+    with pytest.raises(FilterError, match=r"write min\(metrics.loss\) or max\(metrics.loss\)"):
+        filled.search_runs("best(metrics.loss) < 1")
+    with pytest.raises(FilterError, match="no study here"):
+        filled.search_runs(order_by="best(metrics.acc)", experiments=["fraud"])
+
+
+def test_a_search_keeps_to_its_experiments_and_names_close_ones(filled: Store) -> None:
+    runs = filled.search_runs(experiments=["fraud", "digits"], limit=1000)
+    assert {run.experiment for run in runs} == {"fraud", "digits"}
+    assert filled.search_runs(experiments="audio")[0].experiment == "audio"
+    assert len(filled.search_runs(experiments=[])) == 0
+    with pytest.raises(NotFoundError, match="there is no experiment 'fruad' in this store: did you mean 'fraud'"):
+        filled.search_runs(experiments=["fruad"])
+
+
+def test_runs_of_a_deleted_study_are_not_found(filled: Store) -> None:
+    filled.delete_study("digits")
+    assert {run.experiment for run in filled.search_runs(limit=1000)} == {"fraud", "audio"}
+
+
+def test_paging_goes_on_where_it_was_when_runs_are_added_meanwhile(store: Store) -> None:
+    for index in range(6):
+        store.start_run(name=str(index)).end()
+    first = store.search_runs(limit=3)
+    store.start_run(name="new").end()
+    second = store.search_runs(limit=3, page_token=first.next_token)
+    assert [run.name for run in [*first, *second]] == ["5", "4", "3", "2", "1", "0"]
+    assert second.next_token is None
+
+
+@pytest.mark.parametrize("token", ["", "x", "AAAA", "eyJhIjoxfQ", "W10", "é", "a" * 100_000, "WzEsMl0", "W1tbW1tb"])
+def test_a_token_that_cannot_be_read_is_refused_with_a_sentence(store: Store, token: str) -> None:
+    with pytest.raises(InvalidValueError, match="page token"):
+        store.search_runs(page_token=token)
+
+
+def test_a_token_of_another_search_is_refused(filled: Store) -> None:
+    token = filled.search_runs("metrics.loss > 0", limit=1).next_token
+    with pytest.raises(InvalidValueError, match="belongs to another search"):
+        filled.search_runs("metrics.loss > 1", limit=1, page_token=token)
+    with pytest.raises(InvalidValueError, match="belongs to another search"):
+        filled.search_runs("metrics.loss > 0", order_by="metrics.loss", limit=1, page_token=token)
+
+
+def test_a_token_with_changed_values_reaches_no_statement(filled: Store) -> None:
+    import base64
+    import json
+
+    token = filled.search_runs(limit=1).next_token
+    assert token is not None
+    mark, phase, *values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    for wrong in ([mark, phase, "x", values[1]], [mark, 99, *values], [mark, -1, *values], [mark, phase, 10**30, 1]):
+        text = base64.urlsafe_b64encode(json.dumps(wrong).encode()).decode()
+        with pytest.raises(InvalidValueError, match="cannot be read"):
+            filled.search_runs(limit=1, page_token=text)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10**9, True, 1.5])
+def test_a_limit_out_of_bounds_is_refused(store: Store, limit: Any) -> None:
+    with pytest.raises(InvalidValueError, match="limit must be a number from 1 to 100,000"):
+        store.search_runs(limit=limit)
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        "tags.a = 'x\0y' and attributes.name = 'x\0y' and params.\"k\0\" = 1 and metrics.\"k\0\" > 1",
+        "tags.a like '%\ud800%' or attributes.name ilike '\ud800' or attributes.experiment = '\ud800'",
+        "params.a in ('\0', '\ud800') and attributes.user != '\x1a'",
+        "attributes.number > 1e300 or attributes.number = 1.5 or attributes.number in (inf, -inf, nan, 3)",
+        "attributes.started > 1e300 or attributes.ended < -inf or attributes.created between 0 and 1e18",
+        "attributes.duration = nan or attributes.duration < inf",
+        "tags.a like '%\\' or tags.a like '\\%' or tags.a like '[[]*?'",
+        " or ".join(f"(metrics.m{i} > {i} and params.p{i} = 'x')" for i in range(40)),
+        f"params.a in ({', '.join(map(str, range(5000)))})",
+        "(" * 98 + "not metrics.a > 1" + ")" * 98,
+    ],
+)
+def test_a_strange_filter_reaches_the_database_unharmed(store: Store, filter: str) -> None:
+    store.start_run().end()
+    assert isinstance(store.search_runs(filter, order_by="params.a desc, tags.a, metrics.a"), RunPage)
+
+
+def test_a_page_is_a_sequence_with_rows_and_a_data_frame(filled: Store) -> None:
+    page = filled.search_runs("params.kernel = 'rbf'", order_by="metrics.loss")
+    assert page[0] == next(iter(page))
+    assert page[:2] == (page[0], page[1])
+    rows = page.to_rows()
+    assert rows[0]["params.kernel"] == "rbf"
+    assert {tuple(row) for row in rows} == {tuple(rows[0])}, "every row has the same columns"
+    frame = page.to_pandas()
+    assert list(frame["run_id"]) == [run.uid for run in page]
+    assert len(filled.search_runs("params.kernel = 'no'").to_pandas()) == 0
+
+
+def test_a_page_is_read_by_a_number_of_statements_that_does_not_grow(filled: Store) -> None:
+    from sqlalchemy import event
+
+    statements: list[str] = []
+    engine = filled.database._reader
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    counts = []
+    for limit in (5, 70):
+        statements.clear()
+        filled.search_runs("params.lr > 0 or params.lr is null", limit=limit, order_by="attributes.created")
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+def test_an_order_of_the_standard_kind_is_walked_by_its_index(store: Store) -> None:
+    for _ in range(3):
+        store.start_run(params={"a": 1}).end()
+    if store.database.dialect != "sqlite":
+        pytest.skip("PostgreSQL sorts three rows whatever the index")
+    statements: list[tuple[str, Any]] = []
+    from sqlalchemy import event
+
+    event.listen(store.database._reader, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
+    store.search_runs("params.a = 1 and tags.b is null")
+    query, values = next(one for one in statements if "ORDER BY" in one[0])
+    with store.database.reading() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + query, values)]
+    assert any("ix_trackers_runs_created_at_id" in line for line in plan), plan
+    assert not any("TEMP B-TREE" in line for line in plan), plan
+
+
+def test_an_order_key_said_twice_counts_once() -> None:
+    assert parse_order("metrics.a, metrics.a desc") == (OrderKey(parse_order("metrics.a")[0].field),)

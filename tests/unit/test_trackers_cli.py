@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trackers
+from trackers.cli.exit import run_command
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the URL of a store with three runs in two experiments."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('cli') / 'hpo.db'}"
+    with trackers.connect(url) as store:
+        for index, kernel in enumerate(["rbf", "linear", "rbf"]):
+            with store.start_run("fraud", params={"kernel": kernel, "c": index}) as run:
+                run.log_metrics({"auc": 0.5 + index / 10, "loss": math.nan}, step=1)
+                run.log_text("hello", "hello.txt")
+        store.start_run("audio", name="evil", params={"k": "\x1b]0;x\x07"}, tags={"t": "\x1b[31m\n"}).end()
+    return url
+
+
+@pytest.fixture
+def call(storage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what calls ``trackers`` on that store: arguments in, exit code and both outputs out."""
+    monkeypatch.setenv("HPO_STORAGE", storage)
+
+    def run(*args: str) -> tuple[int, str, str]:
+        code = run_command(list(args))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def test_search_shows_what_was_asked_about(call: Any) -> None:
+    code, out, err = call("search", "metrics.auc > 0.55 and params.kernel = 'rbf'", "--order", "metrics.auc desc")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].split() == ["run", "experiment", "state", "started", "metrics.auc", "params.kernel"]
+    assert lines[1].split()[-2:] == ["0.7", "rbf"]
+
+
+def test_search_pages_by_token_and_its_json_says_everything(call: Any) -> None:
+    code, out, _ = call("search", "--experiment", "fraud", "--limit", "2", "--json")
+    page = json.loads(out)
+    assert code == 0
+    assert [run["params"]["c"] for run in page["runs"]] == [2, 1]
+    assert page["runs"][0]["metrics"] == {"auc": 0.7, "loss": None}
+    assert page["runs"][0]["state"] == "COMPLETE"
+    assert page["runs"][0]["started_at"].endswith("+00:00")
+    code, out, _ = call("search", "-e", "fraud", "--limit", "2", "--page-token", page["next_token"], "--json")
+    last = json.loads(out)
+    assert [run["params"]["c"] for run in last["runs"]] == [0]
+    assert last["next_token"] is None
+    code, out, err = call("search", "-e", "fraud", "-n", "2")
+    assert err == f"More follow: --page-token {page['next_token']}\n"
+
+
+def test_a_search_that_finds_nothing_says_so(call: Any) -> None:
+    assert call("search", "metrics.auc > 5") == (0, "No run matches.\n", "")
+    assert json.loads(call("search", "metrics.auc > 5", "--json")[1]) == {"runs": [], "next_token": None}
+
+
+def test_runs_lists_those_of_experiments(call: Any) -> None:
+    code, out, _ = call("runs", "fraud", "--order", "params.c")
+    assert code == 0
+    assert [line.split()[-1] for line in out.splitlines()] == ["params.c", "0", "1", "2"]
+
+
+def test_show_tells_everything_about_a_run(call: Any) -> None:
+    uid = json.loads(call("search", "params.kernel = 'linear'", "--json")[1])["runs"][0]["uid"]
+    code, out, _ = call("show", uid)
+    assert code == 0
+    for word in ("params.kernel  'linear'", "COMPLETE", "hello.txt", "auc", "nan"):
+        assert word in out
+    facts = json.loads(call("show", uid, "--json")[1])
+    assert facts["artifacts"][0]["name"] == "hello.txt"
+    assert [one["key"] for one in facts["series"]] == ["auc", "loss"]
+    points = json.loads(call("show", str(facts["id"]), "--history", "auc", "--json")[1])["points"]
+    assert [(point["step"], point["value"]) for point in points] == [(1, 0.6)]
+    assert "0.6" in call("show", uid, "--history", "auc")[1]
+
+
+def test_experiments_are_listed_with_their_number_of_runs(call: Any) -> None:
+    code, out, _ = call("experiments")
+    assert code == 0
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [
+        ["audio", "experiment", "1"],
+        ["fraud", "experiment", "3"],
+    ]
+    assert [one["runs"] for one in json.loads(call("experiments", "--json")[1])] == [1, 3]
+
+
+def test_what_a_user_stored_does_not_steer_the_terminal(call: Any) -> None:
+    for args in (("runs",), ("show", "4"), ("search", "--json"), ("search", "params.k is not null")):
+        code, out, _ = call(*args)
+        assert code == 0
+        assert "\x1b" not in out
+        assert "\x07" not in out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ["search", "metricss.auc > 1"],
+            "Error: there is no 'metricss': did you mean metrics?\n  metricss.auc > 1\n  ^",
+        ),
+        (["search", "--order", "metrics.auc downwards"], "a field is followed by asc, desc or a comma"),
+        (["search", "-e", "frud"], "there is no experiment 'frud' in this store: did you mean 'fraud'?"),
+        (["search", "--limit", "0"], "0 is not in the range"),
+        (["search", "--page-token", "x"], "the page token cannot be read"),
+        (["search", "a", "b"], "unexpected extra argument"),
+        (["show", "f" * 32], "there is no run"),
+        (["show", "fraud/3"], "there is no study 'fraud'"),
+        (["show", "1", "--history", "aux"], "has no metric 'aux': did you mean 'auc'?"),
+        (["serch"], "there is no command 'serch': did you mean search?"),
+        (["runs", "--storage", "nonsense"], "is not the URL of a store"),
+        (["runs", "--storage", "sqlite:////nowhere/hpo.db"], "there is no store at"),
+        (["runs", "--storage", "postgresql://u:secret@127.0.0.1:1/x"], "***"),
+    ],
+)
+def test_wrong_input_gets_one_sentence_and_exit_code_2(call: Any, args: list[str], message: str) -> None:
+    code, out, err = call(*args)
+    assert (code, out) == (2, "")
+    assert message in err or ("postgresql" in args[-1] and "secret" not in err)
+    assert "Traceback" not in err
+    assert "secret" not in err
+
+
+def test_debug_shows_the_traceback(call: Any) -> None:
+    code, _, err = call("search", "metricss.auc > 1", "--debug")
+    assert code == 2
+    assert "Traceback" in err
+
+
+def test_a_command_that_reads_makes_no_file(tmp_path: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HPO_STORAGE")
+    code, _, err = call("runs")
+    assert code == 2
+    assert "hpo.db" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_has_help_with_an_example(call: Any) -> None:
+    from trackers.cli.app import TABLE
+
+    assert all(name in call("--help")[1] for name in TABLE)
+    for name in ("search", "runs", "show", "experiments"):
+        code, out, _ = call(name, "--help")
+        assert code == 0
+        assert f"trackers {name}" in out.partition("Example")[2]
+    assert call("--version")[1].startswith("trackers 0.")
+
+
+def test_a_reading_command_loads_nothing_heavy(storage: str) -> None:
+    code = (
+        "import sys\n"
+        "from trackers.cli.exit import run_command\n"
+        f"assert run_command(['search', '--storage', {storage!r}]) == 0\n"
+        "heavy = {'ray', 'optuna', 'matplotlib', 'numpy', 'pandas', 'alembic', 'sklearn', 'fsspec'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_importing_trackers_loads_no_database() -> None:
+    code = "import sys, trackers; trackers.active_run(); assert 'sqlalchemy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
