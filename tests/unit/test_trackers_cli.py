@@ -122,7 +122,7 @@ def test_what_a_user_stored_does_not_steer_the_terminal(call: Any) -> None:
         (["show", "f" * 32], "there is no run"),
         (["show", "fraud/3"], "there is no study 'fraud'"),
         (["show", "1", "--history", "aux"], "has no metric 'aux': did you mean 'auc'?"),
-        (["serch"], "there is no command 'serch': did you mean search?"),
+        (["serch"], "There is no command serch: did you mean search?"),
         (["runs", "--storage", "nonsense"], "is not the URL of a store"),
         (["runs", "--storage", "sqlite:////nowhere/hpo.db"], "there is no store at"),
         (["runs", "--storage", "postgresql://u:secret@127.0.0.1:1/x"], "***"),

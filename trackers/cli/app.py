@@ -47,11 +47,27 @@ class Table(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Table, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"trackers {version('hpo')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Table,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
-def trackers() -> None:
+@click.pass_context
+def trackers(ctx: click.Context) -> None:
     """Look into a store of tracked runs, their models and the registry.
 
     The store is --storage: the option, HPO_STORAGE, or sqlite:///hpo.db in the current folder. Exit codes: 0 done, 1
-    the work failed, 2 the call or input was wrong.
+    the work failed, 2 the call or input was wrong, 130 interrupted.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
