@@ -357,6 +357,8 @@ class Store(Tracking):
 
 
 def _close(writer: Writer, database: Database) -> None:
+    if os.getpid() != writer.pid:
+        return  # a forked child: the connections are its parent's
     writer.close()
     database.close()
 

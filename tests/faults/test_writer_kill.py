@@ -175,3 +175,33 @@ def test_a_newer_epoch_of_another_process_fences_this_one(store_url: str) -> Non
         with pytest.raises(FencedError):
             manager.lease.submit(manager.whole()).wait(10)
         finish(other)
+
+
+FORGET = """
+import os, sys, trackers
+from tests.conformance.managed import manage
+store = trackers.connect(sys.argv[1])
+manager = manage(store)
+if os.fork() == 0:
+    try:
+        store.list_studies()
+    except trackers.errors.StoreError as exc:
+        print(exc, flush=True)
+    try:
+        manager.lease.submit(manager.whole())
+    except trackers.errors.StoreError as exc:
+        print(exc, flush=True)
+    sys.exit()
+os.wait()
+for _ in range(50):
+    manager.lease.submit(manager.whole())
+"""
+
+
+def test_a_process_that_forgets_to_close_loses_nothing_and_its_forked_child_changes_nothing(store_url: str) -> None:
+    process = start(FORGET, store_url)
+    said = finish(process)
+    assert process.returncode == 0
+    assert said.count("connect again in the child") == 2
+    with trackers.connect(store_url) as store:
+        assert store.get_study("s").counts == {RunState.COMPLETE: 50}

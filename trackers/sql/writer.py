@@ -73,7 +73,7 @@ class Writer:
         self._database = database
         self._make_applier = make_applier
         self._applier: Applier | None = None
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
@@ -126,13 +126,13 @@ class Writer:
             self._arrived.notify_all()
             self._room.notify_all()
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread() and os.getpid() == self._pid:
+        if thread is not None and thread is not threading.current_thread() and os.getpid() == self.pid:
             thread.join()
 
     # --- the queue ---------------------------------------------------------------------------------------------
 
     def _put(self, work: Work, urgent: bool) -> None:
-        if os.getpid() != self._pid:
+        if os.getpid() != self.pid:
             raise StoreError("a store does not survive a fork: connect again in the child process")
         with self._lock:
             while self._queued >= LARGEST_QUEUE and threading.current_thread() is not self._thread:
