@@ -119,7 +119,11 @@ class LiveView:
         head.add_column(no_wrap=True, justify="right")
         total = progress.total
         bar = ProgressBar(
-            total=total or 1, completed=progress.finished if total else 0, pulse=total is None, complete_style="green"
+            total=total or 1,
+            completed=progress.finished if total else 0,
+            pulse=total is None,
+            complete_style="green",
+            finished_style="green",
         )
         head.add_row(Text(wording.plain(progress.study), style="bold"), bar, Text(share(progress)))
         lines = [_states(progress), Text(pace(progress))]

@@ -138,7 +138,8 @@ def _conclude(result: RunResult, settings: Settings) -> int:
         _say_resume(name, settings)
         return INTERRUPTED
     _say_next(result, settings)
-    return FAILED if result.status == "failed" or (len(ranking) and not ranking.ranked) else DONE
+    fruitless = result.status == "complete" and len(ranking) and not ranking.ranked
+    return FAILED if result.status == "failed" or fruitless else DONE
 
 
 def _ended(status: str) -> str:

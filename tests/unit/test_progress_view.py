@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -30,10 +29,10 @@ RUNNING = Progress(
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr(views.time, "monotonic", lambda: now[0])
-    yield now
+    return now
 
 
 def test_a_plain_line_says_all_there_is_to_know() -> None:
