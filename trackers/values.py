@@ -232,6 +232,12 @@ class Owner:
         when = f", since {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
         return f"{self.user} on {self.host}, process {self.pid}{when}"
 
+    def lives(self) -> bool | None:
+        """Tell whether its process is still there; None where it is on another host."""
+        from trackers.processes import host_name, is_alive
+
+        return is_alive(self.pid, self.started) if self.host == host_name() else None
+
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,24 +23,13 @@ def life_of(row: StudyRow) -> Life:
     if row.status != "running" or row.owner is None:
         reason = f": {row.reason}" if row.reason else ""
         return Life(False, f"{row.status}{reason}", _advice(row))
-    if row.owner.host != socket.gethostname():
-        return Life(None, f"running, by {row.owner}", f"hpo stop {row.name}")
-    if _exists(row.owner.pid):
-        return Life(True, f"running, by {row.owner}", f"hpo stop {row.name}")
-    return Life(False, f"interrupted: its process is gone ({row.owner})", f"hpo resume {row.name}")
+    lives = row.owner.lives()
+    if lives is False:
+        return Life(False, f"interrupted: its process is gone ({row.owner})", f"hpo resume {row.name}")
+    return Life(lives, f"running, by {row.owner}", f"hpo stop {row.name}")
 
 
 def _advice(row: StudyRow) -> str:
     if row.status == "complete":
         return f"hpo rank {row.name}"
     return f"hpo resume {row.name}" if row.status in ("stopped", "interrupted", "failed") else ""
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True

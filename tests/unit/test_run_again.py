@@ -16,6 +16,7 @@ import pytest
 import trackers
 from hpo.cli import main
 from trackers.errors import TrackersError
+from trackers.states import RunState
 from trackers.values import StudyRow
 
 STUDY = """
@@ -250,3 +251,18 @@ def test_stop_ends_a_run_from_another_process_and_resume_goes_on(hpo: Call, tmp_
     count = sum(row_of("slow").counts.values())
     resumed = hpo("resume", "slow", "--trials", str(count), "--timeout", "0.5")
     assert resumed[0] == 0, resumed
+
+
+def test_a_killed_run_is_seen_as_interrupted_and_goes_on_exactly(hpo: Call, tmp_path: Path) -> None:
+    (tmp_path / "slow_study.py").write_text(SLOW.replace("0.02", "0.002"))
+    process = _started(tmp_path, "run", "slow_study.py")
+    _await("slow", lambda row: row.counts.get(RunState.COMPLETE))
+    process.kill()
+    process.communicate()
+    count = sum(row_of("slow").counts.values())
+    out = hpo("status", "slow")[1]
+    assert "interrupted: its process is gone" in out
+    assert "hpo resume slow" in out
+    assert "not running" in hpo("stop", "slow")[1]
+    assert hpo("resume", "slow", "--trials", str(count + 1))[0] == 0
+    assert row_of("slow").counts == {RunState.COMPLETE: count + 1}
