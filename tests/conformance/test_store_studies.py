@@ -63,6 +63,9 @@ def test_a_name_is_taken_until_its_study_is_deleted(store: Store) -> None:
     assert [study.id for study in store.list_studies()] == [second.id]
     with pytest.raises(NotFoundError):
         store.get_study(first.id)
+    with pytest.raises(NotFoundError):
+        store.acquire_study(first.id)
+    assert store.get_study("s").epoch == 0
 
 
 def test_an_unknown_study_is_answered_with_the_close_names(store: Store) -> None:

@@ -103,11 +103,13 @@ class StudyLease:
 
 
 def look(connection: Connection, study_id: int) -> Holding:
-    """Read who holds a study; raises NotFoundError when it is not there."""
+    """Read who holds a study; raises NotFoundError when it is not there, or deleted."""
     s = t.studies.c
     # Named one by one: an upgrade looks at the leases of an older schema.
     columns = (s.owner_user, s.owner_host, s.owner_pid, s.owner_started, s.owner_since, s.owner_ended)
-    row = connection.execute(select(s.epoch, s.renewals, *columns).where(s.id == study_id)).first()
+    query = select(s.epoch, s.renewals, *columns).join(t.experiments, t.experiments.c.id == s.id)
+    query = query.where(s.id == study_id, t.experiments.c.deleted_at.is_(None))
+    row = connection.execute(query).first()
     if row is None:
         raise NotFoundError(f"there is no study with the id {study_id} in this store")
     workers = select(t.study_documents.c.content).where(
