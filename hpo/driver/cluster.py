@@ -42,6 +42,7 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
     from hpo.execution.ray.session import Need, check_address, check_capacity, session
 
     need = order.need or Need()
+    order = replace(order, workers=enough_workers(order))
     if order.address is not None:
         check_address(order.address, order.storage)
     if order.detach and order.address is None:
@@ -51,6 +52,15 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
         if args:
             order = replace(order, load=with_args(order.load, hold(args)))
         return _drive(order, on_progress)
+
+
+def enough_workers(order: Order) -> int:
+    """Return how many worker processes there is work for: a process costs half a second of a core to start."""
+    if order.total is None:
+        return order.workers
+    counts = trackers.connect(order.storage).count_trials(order.study_id)
+    left = order.total - sum(n for state, n in counts.items() if state.is_finished())
+    return max(1, min(order.workers, -(-left // order.slots)))
 
 
 def _drive(order: Order, on_progress: OnProgress | None) -> RunSummary:

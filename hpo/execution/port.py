@@ -27,6 +27,9 @@ class Executor(Protocol):
     def begin(self, post: Post, gone: Gone) -> None:
         """Bring up the workers. Returns at once; workers join when they are up."""
 
+    def joined(self, worker: str) -> None:
+        """Take note that a worker is up."""
+
     def kill(self, worker: str, reason: str) -> None:
         """End a worker's process, whatever it does. Idempotent; an unknown name is ignored."""
 
@@ -41,6 +44,9 @@ class InlineExecutor:
 
     def begin(self, post: Post, gone: Gone) -> None:
         """Do nothing: the caller is the worker."""
+
+    def joined(self, worker: str) -> None:
+        """Do nothing: it is the caller."""
 
     def kill(self, worker: str, reason: str) -> None:
         """Do nothing: the trial stops at its next report."""

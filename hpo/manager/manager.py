@@ -303,6 +303,7 @@ class Manager:
         self._processes[message.worker] = _Process(message.worker, message.host, message.pid, slots)
         self._scribe.event("join", worker=message.worker, host=message.host, pid=message.pid)
         self._note_workers()
+        self.executor.joined(message.worker)
         reply(self.plan.facts)
 
     def _note_workers(self) -> None:

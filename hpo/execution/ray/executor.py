@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,9 @@ from hpo.execution.worker import Job
 class RayExecutor:
     """Keeps *workers* actors of *slots* slots alive, until ``close``.
 
-    *manager* is the handle of the manager's own actor; *load* makes the job in the worker. Thread-safe.
+    *manager* is the handle of the manager's own actor; *load* makes the job in the worker. Processes are started a few
+    at a time: started all at once, each waits for the others' imports, and the first trial begins when the last does.
+    Thread-safe.
     """
 
     name = "ray"
@@ -26,6 +29,8 @@ class RayExecutor:
         self._lock = threading.Lock()
         self._alive: dict[str, tuple[Any, Any]] = {}
         self._reasons: dict[str, str] = {}
+        self._starting: set[str] = set()
+        self._at_once = 2
         self._made = 0
         self._closed = False
         self._gone: Gone | None = None
@@ -38,10 +43,20 @@ class RayExecutor:
 
         self._gone = gone
         self._load_ref = ray.put(self._load)
-        with self._lock:
-            for _ in range(self._workers):
-                self._make()
+        self._at_once = starting_at_once()
+        self._fill()
         self._watcher.start()
+
+    def joined(self, worker: str) -> None:
+        """Start the next one."""
+        with self._lock:
+            self._starting.discard(worker)
+        self._fill()
+
+    def _fill(self) -> None:
+        with self._lock:
+            while not self._closed and len(self._alive) < self._workers and len(self._starting) < self._at_once:
+                self._make()
 
     def _make(self) -> None:
         import ray
@@ -52,6 +67,7 @@ class RayExecutor:
         worker: Any = ray.remote(RayWorker)
         actor = worker.options(**options).remote(name, self._manager, self._slots)
         self._alive[name] = (actor, actor.run.remote(self._load_ref))
+        self._starting.add(name)
 
     def _watch(self) -> None:
         import ray
@@ -79,16 +95,14 @@ class RayExecutor:
         with self._lock:
             actor, _ = self._alive.pop(name, (None, None))
             known = self._reasons.pop(name, None)
-            closed = self._closed
+            self._starting.discard(name)
         if reason is None:
             if actor is not None:
                 ray.kill(actor)  # dismissed: its process has nothing left to do
             return
         if self._gone is not None:
             self._gone(name, known or reason)
-        if not closed:
-            with self._lock:
-                self._make()
+        self._fill()
 
     def kill(self, worker: str, reason: str) -> None:
         """End a worker's process."""
@@ -111,6 +125,22 @@ class RayExecutor:
         self._woken.set()
         for actor in actors:
             ray.kill(actor, no_restart=True)
+
+
+def starting_at_once() -> int:
+    """Return how many worker processes may start at the same time: about as many as the cluster has cores.
+
+    A node says how many logical CPUs it has, which may be more than its cores; of our own node we know the cores.
+    """
+    import ray
+
+    described: Any = ray.nodes  # untyped in Ray
+    here = ray.get_runtime_context().get_node_id()
+    cores = 0
+    for node in described():
+        if node["Alive"]:
+            cores += (os.cpu_count() or 1) if node["NodeID"] == here else int(node["Resources"].get("CPU", 1))
+    return cores + 1
 
 
 def _why(exc: BaseException) -> str:

@@ -61,6 +61,8 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray warns on the terminal about many worker processes on few cores; here they are wanted, and start a few at a time.
+    os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(max(slots + 8, os.cpu_count() or 1)))
     if address not in (None, "local") and _has_token():
         os.environ.setdefault(
             "RAY_AUTH_MODE", "token"
