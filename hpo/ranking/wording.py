@@ -75,6 +75,15 @@ def short(text: str, length: int) -> str:
     return clean if len(clean) <= length else clean[: max(1, length - 1)].rstrip() + "…"
 
 
+def squeezed(text: str, length: int) -> str:
+    """Cut *text* to *length* characters in its middle, since choices often differ at their end."""
+    clean = plain(text)
+    if len(clean) <= length:
+        return clean
+    tail = (length - 1) // 2
+    return f"{clean[: length - 1 - tail]}…{clean[len(clean) - tail :]}"
+
+
 def count(amount: int, noun: str, plural: str = "") -> str:
     """Write an amount with its noun: ``1 trial``, ``2,000 trials``."""
     return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"

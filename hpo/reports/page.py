@@ -32,6 +32,7 @@ class Picture:
 
 def render(view: StudyView) -> str:
     """Return the whole page; it refers to nothing outside itself."""
+    pictures = [_picture(kind, view) for kind in FIGURES.values() if _belongs(kind, view)]
     page = _template().render(
         view=view,
         name=wording.plain(view.row.name),
@@ -47,7 +48,8 @@ def render(view: StudyView) -> str:
         front=tables.front(view),
         space=tables.space(view),
         settings=tables.settings(view),
-        pictures=[_picture(kind, view) for kind in FIGURES.values() if _belongs(kind, view)],
+        pictures=pictures,
+        not_drawn=_not_drawn(pictures),
         ranking=tables.ranking(view),
         failures=facts.failures(view),
         unsaved=facts.unsaved_models(view),
@@ -103,6 +105,16 @@ def _picture(kind: FigureKind, view: StudyView) -> Picture:
     except Exception as error:  # noqa: BLE001  one figure that fails must not cost the whole report
         why = f"This figure could not be drawn ({type(error).__name__}: {wording.short(str(error), 200)})."
         return Picture(kind.name, kind.title, "", sentence=why)
+
+
+def _not_drawn(pictures: list[Picture]) -> list[tuple[str, list[str]]]:
+    """Return each sentence that stands for figures, once, with their titles."""
+    titles: dict[str, list[str]] = {}
+    for picture in pictures:
+        if picture.sentence:
+            title = picture.title if picture.sentence not in titles else picture.title[0].lower() + picture.title[1:]
+            titles.setdefault(picture.sentence, []).append(title)
+    return list(titles.items())
 
 
 def _belongs(kind: FigureKind, view: StudyView) -> bool:

@@ -24,10 +24,10 @@ class Limits:
         return self.low <= value <= self.high
 
 
-def limits(values: Sequence[float], direction: str) -> Limits:
+def limits(values: Sequence[float], direction: str, slack: float = 1.0) -> Limits:
     """Return limits that show the good end of finite *values* whole and cut hopeless outliers off.
 
-    The bad end is cut half a span behind the value that nine tenths are better than, where something lies beyond.
+    The bad end is cut *slack* spans behind the value that nine tenths are better than, where something lies beyond.
     Positive values over more than three decades get a logarithmic axis and nothing is cut.
     """
     ordered = sorted(values)
@@ -37,10 +37,10 @@ def limits(values: Sequence[float], direction: str) -> Limits:
     last = len(ordered) - 1
     if direction == "maximize":
         bad = ordered[last - math.floor(0.9 * last)]
-        low = max(low, bad - 0.5 * (high - bad))
+        low = max(low, bad - slack * (high - bad))
     else:
         bad = ordered[math.floor(0.9 * last)]
-        high = min(high, bad + 0.5 * (bad - low))
+        high = min(high, bad + slack * (bad - low))
     width = high - low
     pad = 0.06 * width if width > 0.0 else max(abs(high) * 0.05, 1e-12)
     if not math.isfinite(width):

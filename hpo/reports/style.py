@@ -183,9 +183,17 @@ def log_axis(axes: Axes, which: str, low: float, high: float) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     decades = high / low
     axis.set_major_locator(LogLocator(subs=(1.0,) if decades >= 100 else (1.0, 2.0, 5.0), numticks=6))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: wording.number(value, 3)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _compact(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
+
+
+def _compact(value: float) -> str:
+    """Write a mark of a logarithmic axis: long numbers as powers of ten."""
+    if abs(value) < 1e5:
+        return wording.number(value, 3)
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def whole_axis(axes: Axes, which: str) -> None:

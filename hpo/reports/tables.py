@@ -142,16 +142,14 @@ def ranking(view: StudyView) -> Table:
     codes = {standing.code for standing in view.ranking}
     values = [(wording.short(name, 30), "number") for name in view.metric_names]
     params = [(wording.short(name, 24), _kind(view, name)) for name in names] if wide else [("params", "text")]
-    timing = [("steps", "number"), ("time", "number"), ("core-s", "number"), ("state", "text"), ("model", "text")]
-    heads = [("rank", "number"), ("trial", "number"), *values, *params, *timing]
-    if len(codes) > 1:
-        heads.append(("code", "text"))
+    heads = [("rank", "number"), ("trial", "number"), *values, ("state", "text"), ("model", "text")]
+    heads += [("steps", "number"), ("time", "number"), ("core-s", "number")]
+    heads += [("code", "text")] if len(codes) > 1 else []
     rows = []
     for standing in view.ranking[:MOST_ROWS]:
-        shown = [*_place(view, standing), *_params(standing, heads[2 + len(values) :], names, wide), *_spent(standing)]
-        if len(codes) > 1:
-            shown.append(_text(standing.code, 12))
-        rows.append(tuple(shown))
+        version = [_text(standing.code, 12)] if len(codes) > 1 else []
+        rows.append((*_place(view, standing), *_spent(standing), *version, *_params(standing, params, names, wide)))
+    heads += params
     return Table(tuple(heads), tuple(rows), max(0, len(view.ranking) - MOST_ROWS))
 
 
@@ -190,11 +188,11 @@ def _params(standing: Standing, heads: list[tuple[str, str]], names: list[str], 
 def _spent(standing: Standing) -> list[Cell]:
     state = standing.trial.state.name + (f" ({standing.note})" if standing.note in ("infeasible", "NaN") else "")
     return [
+        Cell(state, state, kind="text"),
+        Cell("yes", "yes", kind="text") if standing.model else Cell("no", "no", standing.model_reason, kind="text"),
         Cell(str(standing.steps) if standing.steps else wording.NONE, str(standing.steps)),
         Cell(wording.seconds(standing.seconds), _key(standing.seconds)),
         Cell(wording.number(standing.cost, 4), _key(standing.cost)),
-        Cell(state, state, kind="text"),
-        Cell("yes", "yes", kind="text") if standing.model else Cell("no", "no", standing.model_reason, kind="text"),
     ]
 
 

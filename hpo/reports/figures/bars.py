@@ -22,9 +22,11 @@ def draw(view: StudyView) -> Figure:
     """Draw the most important params as bars."""
     shares = list(view.importances.items())
     done = len(view.completed)
+    if not shares and done < ENOUGH:
+        raise style.NothingToDraw(f"Importance needs at least {ENOUGH} completed trials with finite results.")
     if not shares:
         raise style.NothingToDraw(
-            f"Importance needs at least {ENOUGH} completed trials with finite results; there {_are(done)}."
+            f"Importance needs at least {ENOUGH} feasible trials with params whose ranges are known."
         )
     if shares[0][1] <= 0.0:
         raise style.NothingToDraw("No param sets the best trials apart from the rest so far.")
@@ -48,7 +50,3 @@ def draw(view: StudyView) -> Figure:
     more = f"The {MOST} most important of {len(shares)} params." if len(shares) > MOST else ""
     style.note(figure, " ".join(filter(None, [more, hint])))
     return figure
-
-
-def _are(amount: int) -> str:
-    return {0: "are none", 1: "is 1"}.get(amount, f"are {amount}")

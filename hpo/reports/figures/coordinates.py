@@ -23,7 +23,7 @@ CAPTION = (
     "a line that dips below an axis did not use that param."
 )
 MOST_AXES = 9
-MOST_LINES = 600
+MOST_LINES = 400
 UNSET = -0.13
 """Where a line passes an axis whose param it did not use."""
 
@@ -38,12 +38,14 @@ def draw(view: StudyView) -> Figure:
         param_axis(name, view.specs[name], [place.trial.params[name] for place in done if name in place.trial.params])
         for name in names
     ]
+    goals = [_objective_axis(view, objective) for objective in range(view.objectives)]
     lines = even(view.completed, MOST_LINES)
-    heights = np.array([[_height(axis, place) for axis in params] + _results(view, place) for place in lines])
+    heights = np.array([[_height(axis, place) for axis in params] + _results(goals, place) for place in lines])
     figure = style.new_figure(3.9)
     axes = figure.subplots()
     _lines(axes, heights)
-    _frame(axes, view, params)
+    _frame(axes, params, goals)
+    axes.set_ylim(UNSET - 0.05 if (heights == UNSET).any() else -0.05, 1.04)
     parts = [f"The {len(names)} most important of {len(view.params)} params." if len(names) < len(view.params) else ""]
     parts.append(
         f"{len(lines):,} of {len(done):,} trials drawn, evenly over the ranking." if len(lines) < len(done) else ""
@@ -59,13 +61,10 @@ def _height(axis: ParamAxis, place: Standing) -> float:
     return UNSET if np.isnan(height) else height
 
 
-def _results(view: StudyView, place: Standing) -> list[float]:
-    heights = []
-    for objective in range(view.objectives):
-        axis = _objective_axis(view, objective)
-        clipped = min(max(value(place, objective), axis.low), axis.high)
-        heights.append(axis.fraction(clipped))
-    return heights
+def _results(goals: Sequence[ParamAxis], place: Standing) -> list[float]:
+    return [
+        axis.fraction(min(max(value(place, objective), axis.low), axis.high)) for objective, axis in enumerate(goals)
+    ]
 
 
 def _objective_axis(view: StudyView, objective: int) -> ParamAxis:
@@ -86,16 +85,18 @@ def _lines(axes: Axes, heights: NDArray[np.float64]) -> None:
     axes.plot(np.arange(width), heights[0], color=style.GOLD, linewidth=2.2)
 
 
-def _frame(axes: Axes, view: StudyView, params: Sequence[ParamAxis]) -> None:
-    scales = [*params, *(_objective_axis(view, objective) for objective in range(view.objectives))]
-    axes.set_xlim(-0.35, len(scales) - 0.45)
-    axes.set_ylim(UNSET - 0.05, 1.04)
+def _frame(axes: Axes, params: Sequence[ParamAxis], goals: Sequence[ParamAxis]) -> None:
+    scales = [*params, *goals]
+    axes.set_xlim(-0.5, len(scales) - 0.45)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     axes.tick_params(axis="x", length=0, labelcolor=style.INK, pad=6)
     axes.xaxis.tick_top()
+    names = [wording.plain(scale.name) for scale in scales]
     room = max(9, 112 // len(scales))
-    axes.set_xticks(range(len(scales)), [wording.short(scale.name, room) for scale in scales])
+    if max(map(len, names)) > room:  # every other name moves up a line, so that each has the room of two
+        names = [wording.squeezed(name, 2 * room - 2) + ("\n" if x % 2 else "") for x, name in enumerate(names)]
+    axes.set_xticks(range(len(scales)), names)
     for label in axes.get_xticklabels()[len(params) :]:
         label.set_fontweight("bold")
     for x, scale in enumerate(scales):
@@ -103,7 +104,7 @@ def _frame(axes: Axes, view: StudyView, params: Sequence[ParamAxis]) -> None:
         for height, text in _ticks(scale):
             axes.plot([x - 0.03, x], [height, height], color=style.MUTED, linewidth=0.8, zorder=3)
             axes.annotate(
-                wording.short(text, 11),
+                wording.squeezed(text, 11 if len(scales) > 5 else 16),
                 (x, height),
                 xytext=(-5, 0),
                 textcoords="offset points",

@@ -20,7 +20,7 @@ from trackers.states import RunState
 from trackers.values import Trial
 
 CAPTION = "What each trial reported, step by step; pruned ones are faint and end in a dot, where they were stopped."
-MOST = 400
+MOST = 250
 
 
 def draw(view: StudyView) -> Figure:
@@ -36,11 +36,11 @@ def draw(view: StudyView) -> Figure:
     style.label(axes, _name(view), "step")
     style.whole_axis(axes, "x")
     values = [value for trial in reporting for value in trial.intermediate_values.values() if math.isfinite(value)]
-    frame = limits(values, view.row.directions[0])
+    frame = limits(values, view.row.directions[0], slack=3.0)
     if frame.log:
         style.log_axis(axes, "y", frame.low, frame.high)
     _lines(axes, shown[1], style.FAINT, 0.5, 0.7, "pruned")
-    _lines(axes, shown[0], style.BLUE, 0.35 if len(shown[0]) > 60 else 0.6, 0.8, "completed")
+    _lines(axes, shown[0], style.BLUE, 0.22 if len(shown[0]) > 60 else 0.6, 0.8, "completed")
     _ends(axes, [trial for trial in shown[1] if trial.state is RunState.PRUNED])
     if view.best is not None and view.best.trial in finished[:1]:
         _winner(axes, finished[0])

@@ -46,12 +46,16 @@ def _panel(axes: Axes, view: StudyView, objective: int) -> int:
     axes.plot([*ordered, edge], [*shares, 1.0], drawstyle="steps-post", color=style.BLUE, linewidth=1.6)
     median = statistics.median(ordered)
     axes.plot([median], [0.5], marker="o", markersize=5, color=style.INK)
+    far = (median - frame.low) > (frame.high - median) if not frame.log else median**2 > frame.low * frame.high
+    right = not far  # the curve falls where more is better and rises where less is: its free side is above or below
+    above = right is maximize
     axes.annotate(
         f"median {wording.number(median, 4)}",
         (median, 0.5),
-        xytext=(8 if maximize else -8, 5),
+        xytext=(8 if right else -8, 5 if above else -5),
         textcoords="offset points",
-        ha="left" if maximize else "right",
+        ha="left" if right else "right",
+        va="bottom" if above else "top",
         fontsize=8.5,
     )
     return frame.beyond

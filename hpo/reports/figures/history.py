@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from hpo.ranking import Standing
 from hpo.reports import style
-from hpo.reports.figures.results import beyond, completed, goal, value, value_limits
+from hpo.reports.figures.results import beyond, completed, goal, not_finite, value, value_limits
 from hpo.reports.view import StudyView
 from trackers.states import RunState
 from trackers.values import Trial
@@ -29,7 +29,7 @@ def draw(view: StudyView) -> Figure:
     panels[-1].set_xlabel("trial")
     style.whole_axis(panels[-1], "x")
     style.legend_above(panels[0])
-    style.note(figure, beyond(outside))
+    style.note(figure, " ".join(filter(None, [beyond(outside), not_finite(view)])))
     return figure
 
 
@@ -75,7 +75,7 @@ def _rug(axes: Axes, trials: list[Trial], name: str, color: str, marker: str, he
             [height] * len(trials),
             linestyle="",
             marker=marker,
-            markersize=4.5,
+            markersize=4.5 if len(trials) < 100 else 3.0,
             markeredgewidth=1.0 if len(trials) < 500 else 0.3,
             color=color,
             transform=axes.get_xaxis_transform(),

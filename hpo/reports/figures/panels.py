@@ -116,5 +116,10 @@ def _ticks(axes: Axes, axis: ParamAxis) -> None:
     words = list(enumerate(axis.choices))
     kept = words if len(words) <= 6 else even(words, 6)
     room = max(4, 26 // max(1, len(kept)))
-    axes.set_xticks([index for index, _ in kept], [wording.short(word, room) for _, word in kept])
+    long = any(len(word) > room for _, word in kept)
+    axes.set_xticks([index for index, _ in kept], [wording.squeezed(word, 12 if long else room) for _, word in kept])
+    if long:
+        axes.tick_params(axis="x", labelrotation=28)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(words) - 0.4)
