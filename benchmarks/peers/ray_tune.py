@@ -95,7 +95,8 @@ def _fit(
                 metric="value",
                 mode="max",
                 num_samples=trials,
-                scheduler=AsyncHyperBandScheduler(max_t=reports, grace_period=1, reduction_factor=4),
+                # One more than there are: the trial ends by itself, and is not stopped inside its last report.
+                scheduler=AsyncHyperBandScheduler(max_t=reports + 1, grace_period=1, reduction_factor=4),
                 search_alg=_search(sampler),
                 reuse_actors=reuse,
             ),

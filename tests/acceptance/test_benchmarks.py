@@ -1,0 +1,35 @@
+"""Our own side of the benchmarks does the work that its figures are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks import curve, sleeping
+from benchmarks.measure import measure
+
+
+def test_every_trial_of_the_throughput_benchmark_makes_its_reports(tmp_path: Path) -> None:
+    question = {
+        "measure": "throughput",
+        "url": f"sqlite:///{tmp_path / 'bench.db'}",
+        "trials": 60,
+        "workers": 2,
+        "sampler": "random",
+    }
+    answer = measure("benchmarks.ours", question, timeout=100)
+    assert answer["trials"] == 60
+    assert answer["reports"] == 60 * curve.REPORTS
+    assert answer["seconds"] > 0
+
+
+def test_every_trial_of_the_utilisation_benchmark_writes_its_diary(tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    question = {
+        "measure": "utilisation",
+        "url": f"sqlite:///{tmp_path / 'bench.db'}",
+        "trials": 4,
+        "slots": 2,
+        "diary": str(diary),
+    }
+    answer = measure("benchmarks.ours", question, timeout=100)
+    assert answer["trials"] == len(sleeping.read(str(diary))) == 4
