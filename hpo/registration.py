@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     from trackers.values import LoggedModel, ModelVersion, StudyRow, Trial
 
 
-def register(study: Study, name: str, *, trial: int | None, description: str, reason: str) -> ModelVersion:
-    """Register the model of the best trial that has one (or of *trial*) as the next version of *name*."""
+def register(
+    study: Study, name: str, *, trial: int | None, run: str | None = None, description: str, reason: str
+) -> ModelVersion:
+    """Register the model of the best trial that has one (or of *trial*) as the next version of *name*.
+
+    *run* is the id of a refit's run: then it is that run's model, with the lineage of the trial it was refitted from.
+    """
+    if run is not None:
+        return _register_refit(study, name, run, description, reason)
     chosen, model = _with_model(study, trial)
     row = study.row
     metrics = dict(chosen.metrics)
@@ -28,6 +35,28 @@ def register(study: Study, name: str, *, trial: int | None, description: str, re
         lineage=lineage(study, row, chosen),
         source=chosen.path,
         reason=reason or f"best of study {row.name}",
+    )
+
+
+def _register_refit(study: Study, name: str, uid: str, description: str, reason: str) -> ModelVersion:
+    store, row = study.store, study.row
+    run = store.get_run(uid)
+    parent = None if run.parent_id is None else store.get_run(run.parent_id)
+    if parent is None or parent.number is None or parent.experiment_id != row.id:
+        raise UserError(f"run {run.uid} is no refit of study {row.name!r}: give the id that refit returned")
+    model = store.get_logged_model(run)
+    if model is None or model.deleted_at is not None:
+        raise NotFoundError(f"run {run.uid} has no model: call trial.log_model(model) in the function that refits")
+    trial = store.get_trial(row.id, parent.number)
+    values = dict(zip(row.metric_names, trial.values or (), strict=False))
+    return store.registry.register(
+        name,
+        model,
+        description=description,
+        metrics={**values, **run.metrics},
+        lineage={**lineage(study, row, trial), "refit": run.uid},
+        source=f"{trial.path}, refitted",
+        reason=reason or f"best of study {row.name}, refitted",
     )
 
 

@@ -336,7 +336,9 @@ class Study:
 
         return view_of(self.store, self.row)
 
-    def refit(self, train: Callable[..., Any], *, trial: int | None = None, args: Mapping[str, Any] | None = None) -> str:
+    def refit(
+        self, train: Callable[..., Any], *, trial: int | None = None, args: Mapping[str, Any] | None = None
+    ) -> str:
         """Train once more with the best params (or those of *trial*), as a child run; return its 32-digit id.
 
         *train* is called with a trial whose ``params`` are set; what it logs lands on the child run, its model too.
@@ -345,11 +347,16 @@ class Study:
 
         return refit(self, train, trial=trial, args=args or {})
 
-    def register(self, name: str, *, trial: int | None = None, description: str = "", reason: str = "") -> ModelVersion:
-        """Register the best model (or that of *trial*) under *name*, with its lineage. Raises: NotFoundError: no model."""
+    def register(
+        self, name: str, *, trial: int | None = None, run: str | None = None, description: str = "", reason: str = ""
+    ) -> ModelVersion:
+        """Register the best model (or that of *trial*, or of a refit's *run*) under *name*, with its lineage.
+
+        Raises: NotFoundError: no model.
+        """
         from hpo.registration import register
 
-        return register(self, name, trial=trial, description=description, reason=reason)
+        return register(self, name, trial=trial, run=run, description=description, reason=reason)
 
 
 class _Callback:

@@ -26,8 +26,9 @@ KEPT = ("storage", "study_name", "directions", "metrics", "seed")
 @settings_options(without=tuple(name for name in SETTINGS if name not in KEPT))
 @profile_option
 def attempt(what: str, params: tuple[str, ...], profile: str | None, **options: Any) -> int:
-    """Run one trial in this process, unrecorded: a quick look, or a debugger's place.
+    """Run one trial here, recorded nowhere.
 
+    It runs in this process: a quick look, or a debugger's place.
     STUDY/17 repeats a trial with its params, from the file that the study ran.
     """
     from hpo.objective_file import load_objective

@@ -17,7 +17,10 @@ from hpo.wording import counted
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @storage_options
 def delete(study: str, yes: bool, storage: str | None, profile: str | None) -> None:
-    """Delete a study with its trials; its name is free again. A running study is refused; registered models stay."""
+    """Delete a study with its trials.
+
+    Its name is free again. A running study is refused; registered models stay.
+    """
     with open_store(storage, profile) as store:
         row = store.get_study(study)
         trials = counted(sum(row.counts.values()), "trial")

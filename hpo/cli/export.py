@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
 @storage_options
 def export(study: str, kind: str | None, output: Path | None, storage: str | None, profile: str | None) -> None:
-    """Write the trials of a study, by number: values, params, metrics, attributes, times, errors."""
+    """Write the trials of a study as csv or json.
+
+    One line or object a trial, by number: values, params, metrics, attributes, times, errors.
+    """
     kind = kind or ("json" if output is not None and output.suffix == ".json" else "csv")
     with open_store(storage, profile) as store:
         row = store.get_study(study)

@@ -16,7 +16,10 @@ from hpo.errors import UserError
 @storage_options
 @json_option
 def rank(study: str, limit: int, everything: bool, storage: str | None, profile: str | None, as_json: bool) -> None:
-    """Rank the trials of a study, best first; pruned and failed ones come last, with the reason."""
+    """Rank the trials of a study, best first.
+
+    Pruned and failed ones come last; a value in parentheses is a last report, not a result.
+    """
     from hpo.cli import text
     from hpo.ranking import Ranking
 
@@ -36,7 +39,10 @@ def rank(study: str, limit: int, everything: bool, storage: str | None, profile:
 @storage_options
 @json_option
 def best(study: str, storage: str | None, profile: str | None, as_json: bool) -> None:
-    """Show the best trial and its params; with several objectives, the Pareto front."""
+    """Show the best trial and its params.
+
+    With several objectives it is the Pareto front.
+    """
     from hpo.cli import facts, text
     from hpo.ranking import Ranking, wording
 

@@ -6,6 +6,7 @@ import click
 
 from hpo.cli.command import Command
 from hpo.cli.options import open_store, storage_options, study_argument
+from hpo.errors import UserError
 
 trial_option = click.option(
     "--trial", type=click.IntRange(0), metavar="N", help="The number of the trial.  [default: the best]"
@@ -19,22 +20,35 @@ trial_option = click.option(
 @study_argument
 @click.argument("name", metavar="NAME")
 @trial_option
+@click.option("--run", metavar="RUN", help="Register the model of a refit: the run that `hpo refit` printed.")
 @click.option("--description", default="", metavar="TEXT", help="What to know of this version.")
 @click.option("--reason", default="", metavar="TEXT", help="Why, for the registry's history.")
 @storage_options
 def register(
-    study: str, name: str, trial: int | None, description: str, reason: str, storage: str | None, profile: str | None
+    study: str,
+    name: str,
+    trial: int | None,
+    run: str | None,
+    description: str,
+    reason: str,
+    storage: str | None,
+    profile: str | None,
 ) -> None:
-    """Register the model of a study's best trial as the next version of NAME, with where it came from."""
+    """Register a study's best model as NAME.
+
+    It becomes the next version of NAME, with where it came from: study, trial, params, code, packages, data.
+    """
     from hpo.cli import reference
 
     with open_store(storage, profile) as store:
         from hpo.study import Study
 
         row = store.get_study(study)
+        if trial is not None and run is not None:
+            raise UserError("--trial and --run exclude each other: give one of them.")
         if trial is not None:
             reference.find_trial(store, row, trial)
-        version = Study(store, row).register(name, trial=trial, description=description, reason=reason)
+        version = Study(store, row).register(name, trial=trial, run=run, description=description, reason=reason)
     click.echo(f"Registered {version.name} version {version.version}, from {version.source}.")
     click.echo(f"Promote:  hpo promote {version.name} {version.version} --to production")
     click.echo(f'Load:     trackers.load_model("models:/{version.name}/{version.version}")')
@@ -46,9 +60,9 @@ def register(
 @trial_option
 @storage_options
 def refit(study: str, function: str, trial: int | None, storage: str | None, profile: str | None) -> None:
-    """Train once more with the best params: call NAME in FILE with a trial that has them, as a run of its own.
+    """Train once more with the best params.
 
-    The model it logs with trial.log_model is kept, and can be registered.
+    NAME in FILE is called with a trial that has them, as a run of its own. The model it logs with trial.log_model is kept, and can be registered.
     """
     from hpo.cli import reference
     from hpo.objective_file import load_objective
@@ -63,4 +77,8 @@ def refit(study: str, function: str, trial: int | None, storage: str | None, pro
         run = Study(store, row).refit(loaded.function, trial=trial)
         model = store.get_logged_model(store.get_run(run))
     click.echo(f"Trained {row.name} again with {loaded.name}: run {run}.")
-    click.echo(f'Load: trackers.load_model("runs:/{run}")' if model else "It logged no model.")
+    if model is None:
+        click.echo("It logged no model.")
+        return
+    click.echo(f"Register:  hpo register {row.name} MODEL-NAME --run {run}")
+    click.echo(f'Load:      trackers.load_model("runs:/{run}")')

@@ -24,7 +24,10 @@ from hpo.errors import UserError
 )
 @storage_options
 def report(study: str, output: Path, storage: str | None, profile: str | None) -> None:
-    """Write a report of a study: what was tried, what won and by how much, figures, failures, code, cost."""
+    """Write a report of a study, one HTML file.
+
+    What was tried, what won and by how much, figures, failures, code and cost; it opens offline.
+    """
     if not output.absolute().parent.is_dir():
         raise UserError(f"There is no folder {output.parent}: create it, or write elsewhere with -o.")
     with open_store(storage, profile) as store:

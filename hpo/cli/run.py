@@ -48,7 +48,7 @@ continue_option = click.option("--continue", "go_on", is_flag=True, help="Go on 
 @continue_option
 @detach_option
 def run(objective: str, profile: str | None, fresh: bool, go_on: bool, detach: bool, **options: Any) -> int:
-    """Run the objective in FILE until its study has --trials trials.
+    """Bring the study of an objective to its --trials.
 
     The study is named after the objective; running the same command again goes on where it stopped. Every option below
     may also be given as a variable (HPO_TRIALS), in hpo.toml, or in @hpo.objective(...), in this order.
@@ -72,9 +72,9 @@ def run(objective: str, profile: str | None, fresh: bool, go_on: bool, detach: b
 @continue_option
 @detach_option
 def resume(study: str, objective: str | None, profile: str | None, go_on: bool, detach: bool, **options: Any) -> int:
-    """Go on with a study that was interrupted or stopped, with the settings it had.
+    """Go on with an interrupted or stopped study.
 
-    Its objective is imported from the file it came from, or from FILE. Options change a setting from here on.
+    It has the settings it had, and its objective is imported from the file it came from, or from FILE. Options change a setting from here on.
     """
     from hpo.objective_file import load_objective
     from hpo.runner import recorded_objective

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @storage_options
 @json_option
 def show(reference: str, with_log: bool, storage: str | None, profile: str | None, as_json: bool) -> None:
-    """Show a study, or one of its trials: params, results, attempts, errors, files, log."""
+    """Show all of a study, or of one trial.
+
+    Of a trial: params, results, attempts, errors, files, and with --log what it printed.
+    """
     from hpo.cli import reference as references
 
     study, number = references.split(reference)

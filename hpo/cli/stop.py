@@ -33,7 +33,10 @@ GRACE = 10.0
 )
 @storage_options
 def stop(study: str, grace: float, storage: str | None, profile: str | None) -> int:
-    """Stop a running study: nothing new starts, running trials go back to the queue, everything else is kept."""
+    """Stop a running study, from anywhere.
+
+    Nothing new starts, running trials go back to the queue, everything else is kept.
+    """
     from hpo.cli.life import life_of
 
     with open_store(storage, profile) as store:

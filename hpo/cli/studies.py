@@ -32,7 +32,7 @@ def list_studies(storage: str | None, profile: str | None, as_json: bool) -> Non
 @storage_options
 @json_option
 def status(study: str, storage: str | None, profile: str | None, as_json: bool) -> None:
-    """Say how far a study is, who runs it, and what is best so far."""
+    """Say how far a study is and who runs it."""
     from hpo.cli import facts, text
     from hpo.cli.life import life_of
     from hpo.ranking import Ranking

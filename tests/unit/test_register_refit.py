@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import trackers
+from hpo.cli import main
+
+STUDY = """
+import hpo
+from sklearn.linear_model import LogisticRegression
+
+X, Y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+
+@hpo.objective(space={"C": hpo.Float(0.1, 10)}, direction="maximize", metric="accuracy", total_trials=2, workers=0)
+def refitted(trial):
+    return trial.params["C"]
+
+def train(trial):
+    model = LogisticRegression(C=trial.params["C"]).fit(X, Y)
+    trial.log_model(model)
+    return model.score(X, Y)
+
+def train_nothing(trial):
+    return 0.5
+"""
+
+
+def test_a_refitted_model_is_registered_with_the_lineage_of_its_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HPO_STORAGE", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "refitted_study.py").write_text(STUDY)
+    assert main(["run", "refitted_study.py"]) == 0
+    assert main(["register", "refitted", "toy"]) == 2
+    assert main(["refit", "refitted", "refitted_study.py:train"]) == 0
+    run = re.search(r"--run ([0-9a-f]{32})", capfd.readouterr().out)
+    assert run is not None
+    assert main(["register", "refitted", "toy", "--run", run[1]]) == 0
+    assert main(["promote", "toy", "1", "--to", "production"]) == 0
+    with trackers.connect("sqlite:///hpo.db") as store:
+        version = store.registry.version("toy", "production")
+        best = store.get_study("refitted")
+        assert version.lineage["study"] == best.name
+        assert version.lineage["refit"] == run[1]
+        assert version.metrics["refit"] == 1.0
+        assert "accuracy" in version.metrics
+        model = trackers.load_model("models:/toy@production", store=store)
+        assert list(model.predict([[0.0], [3.0]])) == [0, 1]
+
+    assert main(["refit", "refitted", "refitted_study.py:train_nothing"]) == 0
+    out = capfd.readouterr().out
+    assert "It logged no model." in out
+    run = re.search(r"run ([0-9a-f]{32})", out)
+    assert run is not None
+    assert main(["register", "refitted", "toy", "--run", run[1]]) == 2
+    assert "has no model" in capfd.readouterr().err
