@@ -231,13 +231,6 @@ _BY_WORD = {word: setting for setting in _TABLE for word in (setting.name, *sett
 _NOT_RECORDED = frozenset({"storage", "artifacts"})
 
 
-def find(word: str) -> Setting:
-    """Return the setting called *word* (its name or an alias). Raises: SettingsError with the nearest name."""
-    if word not in _BY_WORD:
-        raise SettingsError(f"There is no setting {word}{suggestion(word, _BY_WORD)}")
-    return _BY_WORD[word]
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a sweep, with their defaults; *given* names those that somebody chose.

@@ -127,7 +127,8 @@ def _conclude(result: RunResult, settings: Settings) -> int:
         done = f"{len(ranking):,} trials, {result.reason or 'as many as asked for'}"
         click.echo(f"{name} is complete and unchanged ({done}): --trials raises the number, --new starts a new study.")
     elif result.status != "complete":
-        click.echo(f"{name} {_ended(result.status)}{f': {result.reason}' if result.reason else ''}.")
+        why = f": {result.reason}" if result.reason not in ("", result.status) else ""
+        click.echo(f"{name} {_ended(result.status)}{why}.")
     elif result.reason:
         click.echo(f"{name} is complete: {result.reason}.")
     from hpo.cli import text
