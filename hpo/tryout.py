@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo.distribution import Spec
-from hpo.errors import SettingsError, SpaceError, UserError, UserError
+from hpo.errors import SettingsError, SpaceError, UserError
 from hpo.objective_file import LoadedObjective
 from hpo.settings import Settings
 from hpo.space import Categorical, Space, from_distribution
@@ -17,7 +17,6 @@ from trackers.states import RunState
 
 if TYPE_CHECKING:
     from hpo.sampling import Sampler
-    from trackers.artifacts import ArtifactStore
     from trackers.artifacts import ArtifactStore
 
 
@@ -60,9 +59,6 @@ class _Channel:
 
     def stop_study(self) -> None:
         pass  # there is no study
-
-    def artifacts(self) -> ArtifactStore:
-        raise UserError("this trial is not recorded: it has no artifact store")
 
     def artifacts(self) -> ArtifactStore:
         raise UserError("a trial that is not recorded keeps no files")
