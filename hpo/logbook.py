@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 
 
 class Logbook:
-    """The logging half of a trial. Not thread-safe: one objective, one thread."""
+    """The logging half of a trial. Not thread-safe: one objective, one thread.
 
-    def __init__(self, run_id: int, attempt: int, artifacts: str | None) -> None:
+    *open_artifacts* opens the artifact store when the first file comes; None: nothing is recorded.
+    """
+
+    def __init__(self, run_id: int, attempt: int, open_artifacts: Callable[[], ArtifactStore] | None) -> None:
         self.run_id = run_id
         self.records: list[Change] = []
         self._attempt = attempt
-        self._root = artifacts
+        self._open = open_artifacts
         self._store: ArtifactStore | None = None
         self._steps_of: dict[tuple[str, str], int] = {}
         self._constraints: dict[str, float] = {}
@@ -96,16 +99,14 @@ class Logbook:
     def artifacts(self) -> ArtifactStore:
         """The artifact store; UserError in a trial that is not recorded."""
         if self._store is None:
-            if self._root is None:
+            if self._open is None:
                 raise UserError("this trial is not recorded: it has no artifact store")
-            from trackers.artifacts import ArtifactStore
-
-            self._store = ArtifactStore(self._root)
+            self._store = self._open()
         return self._store
 
     def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         """Keep the file at *path* under *name* (default: the file's own)."""
-        if self._root is None:
+        if self._open is None:
             return
         file = Path(path)
         if not file.is_file():
@@ -123,7 +124,7 @@ class Logbook:
 
     def log_text(self, text: str, name: str) -> None:
         """Keep *text* as the file *name*."""
-        if self._root is not None:
+        if self._open is not None:
             self._file_logged(name, self.artifacts.put_bytes(text.encode()))
 
     def log_dict(self, value: Mapping[str, Any], name: str) -> None:
@@ -144,9 +145,11 @@ class Logbook:
 
     # ---- models and checkpoints
 
-    def pack_model(self, model: Any, name: str, last: tuple[int, float, int] | None, options: Mapping[str, Any]) -> bool:
+    def pack_model(
+        self, model: Any, name: str, last: tuple[int, float, int] | None, options: Mapping[str, Any]
+    ) -> bool:
         """Save a model's files and record it, or record why not."""
-        if self._root is None:
+        if self._open is None:
             return False
         from trackers.models import pack
 
@@ -165,7 +168,7 @@ class Logbook:
 
     def pack_checkpoint(self, state: Any, step: int | None) -> None:
         """Save a checkpoint's file and record it."""
-        if self._root is None:
+        if self._open is None:
             return
         import cloudpickle
 

@@ -32,7 +32,7 @@ def refit(study: Study, train: Callable[..., Any], *, trial: int | None, args: M
             row.seed,
             dict(chosen.distribution_specs) or {name: {} for name in chosen.params},
             store.artifact_root,
-            row.uid,
+            store.identity.uid,
         )
         stand_in = Trial(Assignment(chosen.number, 0, run.id, dict(chosen.params)), facts, None)
         result = train(stand_in, **args)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -16,6 +16,8 @@ from hpo.logbook import Logbook
 
 if TYPE_CHECKING:
     import optuna
+
+    from trackers.artifacts import ArtifactStore
 
 
 class Verdict(Enum):
@@ -31,7 +33,7 @@ class StudyFacts:
     """What a worker knows of its study: sent once, when the worker joins.
 
     *distributions* has Optuna's JSON form of each param of the declared space (empty: define-by-run). *artifacts* is
-    the root of the artifact store.
+    the root of the artifact store (None: the trial is not recorded), *store_uid* the store it belongs to.
     """
 
     name: str
@@ -40,8 +42,7 @@ class StudyFacts:
     seed: int = 0
     distributions: Mapping[str, Spec] = field(default_factory=dict)
     artifacts: str | None = None
-    uid: str = ""
-    keep_models: int | str = 3
+    store_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,9 @@ class Channel(Protocol):
 
     def stop_study(self) -> None:
         """Ask that no more trials start."""
+
+    def artifacts(self) -> ArtifactStore:
+        """Return the artifact store, as this process reaches it."""
 
 
 class Params(dict[str, Any]):
@@ -146,7 +150,7 @@ class Trial(Logbook):
     """
 
     def __init__(self, assignment: Assignment, facts: StudyFacts, channel: Channel | None) -> None:
-        super().__init__(assignment.run_id, assignment.attempt, facts.artifacts)
+        super().__init__(assignment.run_id, assignment.attempt, _opener(facts, channel))
         self.number = assignment.number
         self.attempt = assignment.attempt
         self.facts = facts
@@ -325,6 +329,17 @@ class Trial(Logbook):
     def restore(self) -> Any:
         """Return the newest checkpoint of an earlier attempt of this trial, None where there is none."""
         return None if self._checkpoint is None else self.unpack_checkpoint(self._checkpoint)
+
+
+def _opener(facts: StudyFacts, channel: Channel | None) -> Callable[[], ArtifactStore] | None:
+    root = facts.artifacts
+    if root is None:
+        return None
+    if channel is not None:
+        return channel.artifacts
+    from trackers.artifacts import ArtifactStore
+
+    return lambda: ArtifactStore(root, facts.store_uid)
 
 
 def _as_float(value: Any, what: str) -> float:

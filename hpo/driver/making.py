@@ -12,6 +12,7 @@ from hpo.driver.order import Order, TrialDone
 from hpo.driver.takeover import end_processes
 from hpo.execution.port import Executor
 from hpo.manager import Manager, Plan
+from hpo.manager.files import Files
 from hpo.ranking.kept import beaten
 from hpo.sampling import make_pruner, make_sampler
 from hpo.space import Space
@@ -71,6 +72,7 @@ def make_manager(order: Order, executor: Callable[[int], Executor]) -> Manager:
             trials,
             models,
             new_id=_ids(store),
+            files=Files(store.artifacts),
             sweep=store.drop_unreferenced,
         )
     except BaseException:
@@ -86,8 +88,7 @@ def _facts(row: StudyRow, space: Space | None, store: Store, order: Order) -> St
         row.seed,
         {} if space is None else space.distributions(),
         store.artifact_root,
-        row.uid,
-        order.keep_models,
+        store.identity.uid,
     )
 
 

@@ -111,7 +111,21 @@ class StopStudy:
     worker: str
 
 
-Message = Join | Pull | Report | Suggest | StopStudy
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Bytes for the artifact store, from a worker that does not see it. Answered by (digest, size) or the error."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A wish for bytes of the artifact store. Answered by them or the error."""
+
+    digest: str
+
+
+Message = Join | Pull | Report | Suggest | StopStudy | Put | Fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +176,7 @@ class ManagerGone(Exception):
 __all__ = [
     "Answered",
     "Assignment",
+    "Fetch",
     "Join",
     "Link",
     "ManagerGone",
@@ -169,6 +184,7 @@ __all__ = [
     "News",
     "Outcome",
     "Pull",
+    "Put",
     "Reply",
     "Report",
     "Reports",

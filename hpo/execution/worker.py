@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo.distribution import Spec
 from hpo.errors import UserError
@@ -30,6 +30,9 @@ from hpo.execution.messages import (
     Work,
 )
 from hpo.trial import Assignment, Trial, Verdict
+
+if TYPE_CHECKING:
+    from trackers.artifacts import ArtifactStore
 
 FRESH = 0.02
 """Seconds for which a worker decides with the thresholds it has; an objective with slower steps asks each time."""
@@ -53,8 +56,9 @@ class Job:
 class WorkerChannel:
     """One slot's way to the manager: decides itself while its thresholds are fresh, asks when they are not."""
 
-    def __init__(self, name: str, link: Link) -> None:
-        self.name, self._link = name, link
+    def __init__(self, name: str, link: Link, facts: StudyFacts) -> None:
+        self.name, self._link, self._facts = name, link, facts
+        self._artifacts: ArtifactStore | None = None
         self.rule: Rule | None = None
         self.heard = time.monotonic()
         self.finished: list[Outcome] = []
@@ -119,6 +123,14 @@ class WorkerChannel:
         """Ask that no more trials start."""
         self._link.send(StopStudy(self.name))
 
+    def artifacts(self) -> ArtifactStore:
+        """Return the artifact store, as this process reaches it."""
+        if self._artifacts is None:
+            from hpo.execution.relay import artifacts_of
+
+            self._artifacts = artifacts_of(self._facts, self._link)
+        return self._artifacts
+
     # ---- what goes over the link
 
     def _ask(self, trial: Trial) -> Verdict:
@@ -150,7 +162,7 @@ class Slot:
     def __init__(self, name: str, job: Job, link: Link, facts: StudyFacts) -> None:
         self.name, self.job, self.facts = name, job, facts
         self._link = link
-        self._channel = WorkerChannel(name, link)
+        self._channel = WorkerChannel(name, link, facts)
         self._queue: deque[Assignment] = deque()
         self._seconds = 1.0
 

@@ -17,10 +17,12 @@ from hpo import engine as eng
 from hpo.errors import SpaceExhausted, UserError
 from hpo.execution.messages import (
     Answered,
+    Fetch,
     Join,
     Message,
     Outcome,
     Pull,
+    Put,
     Reply,
     Report,
     StopStudy,
@@ -30,6 +32,7 @@ from hpo.execution.messages import (
 )
 from hpo.execution.port import Executor
 from hpo.manager.commands import Commands
+from hpo.manager.files import Files
 from hpo.manager.ledger import Ledger
 from hpo.manager.live import Tally
 from hpo.manager.pulse import Pulse
@@ -101,8 +104,8 @@ class _Process:
 class Manager:
     """Runs one managed study until it ends. ``post``, ``gone``, ``stop`` and ``progress`` may be called by any thread.
 
-    *trials* are the stored ones, in number order, *models* theirs; *new_id* hands out ``(run id, uid)``; *sweep* deletes files that
-    nothing refers to any more, by their digests.
+    *trials* are the stored ones, in number order, *models* theirs; *new_id* hands out ``(run id, uid)``; *files* serves workers that do
+    not see the artifact store; *sweep* deletes files that nothing refers to any more, by their digests.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class Manager:
         models: Sequence[LoggedModel] = (),
         *,
         new_id: Callable[[], tuple[int, str]],
+        files: Files,
         sweep: Callable[[set[str]], object] = lambda digests: None,
     ) -> None:
         self.plan, self.sampler, self.pruner, self.executor = plan, sampler, pruner, executor
@@ -129,7 +133,7 @@ class Manager:
         self._scribe = Scribe(lease, self._landed)
         self._ledger = Ledger(plan, self._scribe, sampler, pruner, new_id)
         self._commands = Commands(self._scribe, self._enqueue, self._ask_stop, self._budget)
-        self._sweep = sweep
+        self._sweep, self._files = sweep, files
         self._pulse = Pulse(lease, self._on_commands, self._on_fenced)
         self._processes: dict[str, _Process] = {}
         self._parked: dict[str, Reply] = {}
@@ -257,6 +261,7 @@ class Manager:
         """End what is left: workers, the lease's pulse, the lease itself where it is still ours. Idempotent."""
         self._pulse.stop()
         self.executor.close()
+        self._files.close()
         if self.summary is None and self.failure is not None and not isinstance(self.failure, FencedError):
             failure = self.failure
             self.summary = Summary("failed", f"{type(failure).__name__}: {failure}", self.notes())
@@ -294,6 +299,8 @@ class Manager:
             case StopStudy():
                 self._ask_stop("the objective called study.stop()", 10.0)
                 reply(None)
+            case Put() | Fetch():
+                self._files.serve(message, reply)
 
     def _join(self, message: Join, reply: Reply) -> None:
         if message.error is not None:

@@ -40,6 +40,13 @@ class ArtifactStore:
         self.uid = uid
         self._cached_place: Place | None = None
 
+    @classmethod
+    def over(cls, place: Place, root: str, uid: str = "") -> ArtifactStore:
+        """Return the store whose blobs are reached by way of *place*; it does not pickle."""
+        store = cls(root, uid)
+        store._cached_place = place
+        return store
+
     def __reduce__(self) -> tuple[Any, ...]:
         return ArtifactStore, (self.root, self.uid)
 
