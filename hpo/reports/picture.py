@@ -21,6 +21,7 @@ def data_uri(figure: Figure) -> str:
     """Return *figure* as SVG, or as PNG sharper than the screen where that is smaller."""
     vector = svg(figure)
     if len(vector) > SMALL:
+        figure.set_layout_engine("none")  # everything has its place by now
         pixels = _few_colours(png(figure, SHARP))
         if len(pixels) < len(vector):
             return _uri("image/png", pixels)

@@ -35,6 +35,7 @@ def limits(values: Sequence[float], direction: str, slack: float = 1.0) -> Limit
     if len(ordered) >= 4 and ordered[0] > 0.0 and high / max(low, 1e-300) > 1e3:
         return Limits(low / 1.3, high * 1.3 if high < 1e300 else high, log=True)
     last = len(ordered) - 1
+    slack = slack if last >= 10 else max(slack, 6.0)  # of a few values none is easily spared
     if direction == "maximize":
         bad = ordered[last - math.floor(0.9 * last)]
         low = max(low, bad - slack * (high - bad))

@@ -14,7 +14,7 @@ from hpo.reports.view import StudyView
 MOST_ROWS = 200
 """Trials that the ranking table lists."""
 
-MOST_PARAM_COLUMNS = 8
+MOST_PARAM_COLUMNS = 14
 """Params up to which each has a column of its own in the ranking table."""
 
 MOST_TEXT = 40_000
@@ -126,13 +126,17 @@ def settings(view: StudyView) -> Facts:
     shown = [("seed", str(row.seed))]
     if row.total_trials is not None:
         shown.insert(0, ("trials asked for", f"{row.total_trials:,}"))
-    skipped = {"seed", "total_trials"}
+    skipped = {"seed", "total_trials", "directions", "metrics", "metric_names"}
     for key, value in row.settings.items():
         if key not in skipped and value not in (None, "", [], {}):
-            shown.append((key.replace("_", " "), wording.short(wording.param(value), 120)))
+            shown.append((key.replace("_", " "), wording.short(_listing(value), 120)))
     if row.reason:
         shown.append(("outcome", row.reason))
     return shown
+
+
+def _listing(value: Any) -> str:
+    return ", ".join(map(wording.param, value)) if isinstance(value, list | tuple) else wording.param(value)
 
 
 def ranking(view: StudyView) -> Table:

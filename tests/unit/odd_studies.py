@@ -161,7 +161,6 @@ def odd_views() -> dict[str, StudyView]:
         ),
         "empty": view(0, space=None),
         "one_trial": view(1, pruned=0.0, failed=0.0),
-        "two_trials": view(2, pruned=0.0, failed=0.0),
         "none_complete": view(30, pruned=0.8, failed=0.2),
         "only_running": replace(ordinary, trials=tuple(none_complete)),
         "all_failed": view(12, pruned=0.0, failed=1.0),
@@ -175,11 +174,10 @@ def odd_views() -> dict[str, StudyView]:
             view(60, ("minimize",), pruned=0),
             lambda t: replace(t, values=(10.0 ** (t.number % 9),) if t.values else None),
         ),
-        "sixty_params": view(150, extra=54, pruned=0.2),
+        "sixty_params": view(60, extra=54, pruned=0.2),
         "no_params": changed(
             view(20), lambda t: replace(t, params={}, distribution_specs={}), space=None, distributions={}
         ),
-        "infeasible": changed(view(40), lambda t: replace(t, constraints={"memory": t.number - 30.0})),
         "all_infeasible": changed(view(10, pruned=0), lambda t: replace(t, constraints={"memory": 1.0})),
         "hostile": changed(
             view(40),
@@ -193,11 +191,10 @@ def odd_views() -> dict[str, StudyView]:
             code={"commit": HOSTILE, "dirty": True, "diff": f"</pre>{HOSTILE}", "source": {"text": HOSTILE}},
             environment={"python": HOSTILE, "packages": {HOSTILE: HOSTILE}},
         ),
-        "no_attempts": changed(view(30), lambda t: replace(t, attempts=())),
         "unknown_distributions": changed(
-            view(60), lambda t: replace(t, distribution_specs={}), space=None, distributions={}
+            view(60), lambda t: replace(t, distribution_specs={}, attempts=()), space=None, distributions={}
         ),
-        "many_workers": view(400, workers=90),
+        "many_workers": changed(view(300, workers=90), lambda t: replace(t, constraints={"memory": t.number - 200.0})),
         "long_choices": changed(
             view(60),
             lambda t: replace(
