@@ -13,6 +13,7 @@ from hpo.driver.takeover import end_processes
 from hpo.execution.port import Executor
 from hpo.manager import Manager, Plan
 from hpo.manager.files import Files
+from hpo.manager.pulse import Pulse
 from hpo.ranking.kept import beaten
 from hpo.sampling import make_pruner, make_sampler
 from hpo.space import Space
@@ -43,7 +44,10 @@ def make_manager(order: Order, executor: Callable[[int], Executor]) -> Manager:
     )
     pruner = make_pruner(order.pruner, directions=row.directions, total_trials=order.total, study_name=row.name)
     lease = store.acquire_study(row.id, lease_seconds=order.lease_seconds, on_previous=end_processes)
+    pulse = Pulse(lease)
     try:
+        stale = [command.id for command in lease.renew()]  # meant for a manager that is gone
+        pulse.start()
         trials = store.get_trials(row.id)
         sampler.load_study_attrs(row.system_attrs)
         pruner.load_study_attrs(row.system_attrs)
@@ -72,10 +76,13 @@ def make_manager(order: Order, executor: Callable[[int], Executor]) -> Manager:
             trials,
             models,
             new_id=_ids(store),
+            pulse=pulse,
             files=Files(store.artifacts),
+            stale=stale,
             sweep=store.drop_unreferenced,
         )
     except BaseException:
+        pulse.stop()
         lease.release("stopped", "it could not start")
         raise
 

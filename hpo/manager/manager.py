@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +119,9 @@ class Manager:
         models: Sequence[LoggedModel] = (),
         *,
         new_id: Callable[[], tuple[int, str]],
+        pulse: Pulse,
         files: Files,
+        stale: Collection[int] = (),
         sweep: Callable[[set[str]], object] = lambda digests: None,
     ) -> None:
         self.plan, self.sampler, self.pruner, self.executor = plan, sampler, pruner, executor
@@ -132,9 +134,9 @@ class Manager:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._scribe = Scribe(lease, self._landed)
         self._ledger = Ledger(plan, self._scribe, sampler, pruner, new_id)
-        self._commands = Commands(self._scribe, self._enqueue, self._ask_stop, self._budget)
+        self._commands = Commands(self._scribe, self._enqueue, self._ask_stop, self._budget, stale)
         self._sweep, self._files = sweep, files
-        self._pulse = Pulse(lease, self._on_commands, self._on_fenced)
+        self._pulse = pulse
         self._processes: dict[str, _Process] = {}
         self._parked: dict[str, Reply] = {}
         self._hand: dict[str, list[Assignment]] = {}
@@ -208,7 +210,7 @@ class Manager:
             self._scribe.write(DistributionsSeen(self.plan.facts.distributions))
         self._scribe.event("begin", epoch=self._lease.epoch, executor=self.executor.name, workers=self.plan.workers)
         self._scribe.flush()
-        self._pulse.start()
+        self._pulse.attach(self._on_commands, self._on_fenced)
         self.executor.begin(self.post, self.gone)
 
     def run(self) -> Summary:
@@ -497,8 +499,8 @@ class Manager:
 
     # ---- orders from elsewhere
 
-    def _on_commands(self, commands: Sequence[Command], stale: bool) -> None:
-        self._inbox.put(lambda: self._commands.carry(commands, stale))
+    def _on_commands(self, commands: Sequence[Command]) -> None:
+        self._inbox.put(lambda: self._commands.carry(commands))
 
     def _on_fenced(self, failure: BaseException) -> None:
         self._inbox.put(lambda: self._give_up(failure))
