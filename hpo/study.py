@@ -14,7 +14,7 @@ from hpo.jobs import FileJob, ValueJob, source_of, warn_of_size
 from hpo.objective_file import LoadedObjective
 from hpo.objectives import spec_of
 from hpo.space import Param, Space
-from trackers.errors import AlreadyExistsError, StudyBusyError
+from trackers.errors import AlreadyExistsError, NotFoundError, StudyBusyError
 from trackers.states import RunState
 from trackers.values import ModelVersion, StudyRow, Trial
 
@@ -64,6 +64,11 @@ def create_study(
     store = open_store(storage)
     name = study_name if study_name is not None else f"study-{store.new_uid()[:12]}"
     chosen = {"sampler": sampler, "pruner": pruner}
+    if load_if_exists and study_name is not None:
+        try:
+            return _existing(store, store.get_study(study_name), ways, sampler, pruner)
+        except NotFoundError:
+            pass
     try:
         row = store.create_study(
             name,
@@ -77,12 +82,16 @@ def create_study(
     except AlreadyExistsError:
         if not load_if_exists:
             raise
-        row = store.get_study(name)
-        if row.directions != ways:
-            raise SettingsError(
-                f"study {name!r} exists with the direction {', '.join(row.directions)}, not {', '.join(ways)}: "
-                "choose another name"
-            ) from None
+        return _existing(store, store.get_study(name), ways, sampler, pruner)
+    return Study(store, row, sampler=sampler, pruner=pruner)
+
+
+def _existing(store: Store, row: StudyRow, ways: tuple[str, ...], sampler: Any, pruner: Any) -> Study:
+    if row.directions != ways:
+        raise SettingsError(
+            f"study {row.name!r} exists with the direction {', '.join(row.directions)}, not {', '.join(ways)}: "
+            "choose another name"
+        )
     return Study(store, row, sampler=sampler, pruner=pruner)
 
 

@@ -269,8 +269,8 @@ class Store(Tracking):
         """Take the lease of a study: from now on only its holder writes the study's trials.
 
         A manager on this host whose process is gone is replaced at once; any other one is watched, *lease_seconds*
-        at most, and replaced when its renewal counter stood still so long. Then *on_previous* is called with its
-        record, after the epoch was raised: it ends what is left of its processes. *take_over* replaces a living one.
+        at most, and replaced when its renewal counter stood still so long. Before that *on_previous* is called with
+        its record: it ends what is left of its processes. *take_over* replaces a living one.
 
         Raises StudyBusyError, with the owner, when a living manager holds it, and NotFoundError.
         """

@@ -190,9 +190,9 @@ def acquire(
         connection.execute(delete(t.study_documents).where(d.study_id == study_id, d.name == "workers"))
         return found.epoch + 1
 
-    epoch: int = writer.call(raise_epoch)
     if found.owner is not None and on_previous is not None:
-        on_previous(found.owner)
+        on_previous(found.owner)  # first: a process frozen inside a transaction keeps SQLite locked for everybody
+    epoch: int = writer.call(raise_epoch)
     with database.reading() as connection:
         study = read_studies(connection, study_id)[0]
         last = connection.execute(select(func.max(t.runs.c.number)).where(t.runs.c.experiment_id == study_id)).scalar()
