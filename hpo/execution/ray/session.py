@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import ClusterError
 
 NAMESPACE = "hpo"
-CONNECT_SECONDS = 15.0
+CONNECT_SECONDS = 5.0
+_START = "start one with `ray start --head`, or leave --address out to have one started here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +35,45 @@ class Need:
 
 
 def check_address(address: str, storage: str) -> None:
-    """Refuse an address that cannot work; say what can."""
+    """Refuse an address that cannot work with this store; say what can."""
     if address.startswith("ray://") and storage.startswith("sqlite"):
         raise ClusterError(
             f"a Ray client ({address}) has no node of its own, so SQLite has no place: "
             "give --storage postgresql+psycopg://..., or run this on a node of the cluster with --address auto"
         )
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address in ("auto", "local") or not port.isdigit():
-        return
+
+
+def _resolved(address: str) -> str:
+    """Return the HOST:PORT that ``auto`` stands for: that of RAY_ADDRESS, or of the cluster on this machine."""
+    if address != "auto":
+        return address
+    services: Any = import_module("ray._private.services")
     try:
-        socket.create_connection((host, int(port)), timeout=5.0).close()
-    except OSError as exc:
+        found: str = services.canonicalize_bootstrap_address_or_die(address)
+    except (ConnectionError, ValueError) as exc:
         raise ClusterError(
-            f"no Ray cluster answers at {address} ({exc.strerror or exc}): start one with `ray start --head`, "
-            "or leave --address out to have one started here"
+            f"no Ray cluster runs on this machine, and RAY_ADDRESS names none ({address}): {_START}"
         ) from exc
+    return found
+
+
+def _knock(address: str) -> None:
+    """Find out quickly whether somebody answers at *address*: Ray itself waits for minutes, and prints meanwhile.
+
+    Ray speaks HTTP/2, where a server sends its settings (frame type 4) before anything else.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ClusterError(f"the Ray address {address!r} cannot be read: give --address auto, or HOST:PORT")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+            answer = connection.recv(9)
+    except (OSError, OverflowError) as exc:
+        why = (exc.strerror if isinstance(exc, OSError) else None) or exc
+        raise ClusterError(f"no Ray cluster answers at {address} ({why}): {_START}") from exc
+    if len(answer) < 9 or answer[3] != 4:
+        raise ClusterError(f"what answers at {address} is not Ray: give the port of its GCS (6379 by default)")
 
 
 @contextmanager
@@ -55,7 +81,8 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
     """Be connected to Ray inside the block; yield whether Ray was started here.
 
     A Ray that was connected before stays as it is and is not shut down. One that we start has as many logical CPUs
-    as *slots* need (at least those of the machine), no dashboard, and prints nothing; it ends with the block.
+    as *slots* need (at least those of the machine), no dashboard, and prints nothing; it ends with the block. Raises
+    ClusterError within seconds where nobody answers at *address*, or this machine has not what one trial needs.
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its FutureWarning is noise on a terminal
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
@@ -64,9 +91,8 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
     # Ray warns on the terminal about many worker processes on few cores; here they are wanted, and start a few at a time.
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(max(slots + 8, os.cpu_count() or 1)))
     if address not in (None, "local") and _has_token():
-        os.environ.setdefault(
-            "RAY_AUTH_MODE", "token"
-        )  # a client that does not say so is refused by a cluster that asks
+        # A client that does not say so is refused by a cluster that asks.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     if ray.is_initialized():
@@ -74,20 +100,58 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
         return
     start_here = address is None or address == "local"
     options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
-    if start_here:
-        cpus = max(os.cpu_count() or 1, int(-(-slots * need.cpus // 1)))
-        options |= {"num_cpus": cpus, "include_dashboard": False, "resources": _own_resources(need, slots)}
-    else:
-        options["address"] = address
     try:
-        ray.init(**options)
+        if address is None or address == "local":
+            check_machine(need)
+            cpus = max(os.cpu_count() or 1, int(-(-slots * need.cpus // 1)))
+            options |= {"num_cpus": cpus, "include_dashboard": False, "resources": _own_resources(need, slots)}
+            ray.init(address="local", **options)  # whatever RAY_ADDRESS says: --address auto is for that
+        else:
+            found = _resolved(address)
+            _knock(found)
+            with _quickly():
+                ray.init(**options, address=found)
     except (ConnectionError, RuntimeError, ValueError, OSError) as exc:
+        if isinstance(exc, ClusterError):
+            raise
         where = "start Ray here" if start_here else f"connect to Ray at {address}"
         raise ClusterError(f"could not {where}: {exc}".split("\n", 1)[0]) from exc
     try:
-        yield start_here
+        with _silence():
+            yield start_here
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _quickly() -> Iterator[None]:
+    """Have Ray give up soon on a cluster that does not let it in, and keep what its C++ side prints off the terminal."""
+    name = "RAY_gcs_server_port_wait_time_s"
+    given = os.environ.get(name)
+    os.environ[name] = given or str(int(CONNECT_SECONDS))
+    sys.stderr.flush()
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
+        if given is None:
+            del os.environ[name]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep off the terminal what Ray says of dead workers, whatever ``log_to_driver`` is: we say it ourselves."""
+    printing: Any = import_module("ray._private.worker")
+    before = printing._worker_logs_enabled
+    printing._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        printing._worker_logs_enabled = before
 
 
 def _has_token() -> bool:
@@ -101,6 +165,29 @@ def _own_resources(need: Need, slots: int) -> dict[str, float]:
     return {name: amount * max(slots, 1) for name, amount in (need.resources or {}).items()}
 
 
+def check_machine(need: Need) -> None:
+    """Refuse a trial that needs more than this machine has, before a Ray of our own is started on it.
+
+    Such a Ray has as many logical CPUs as the workers need together, but one trial cannot have more than there are.
+    """
+    most = {"CPU": float(os.cpu_count() or 1), "GPU": _gpus_here()}
+    for name, amount in {"CPU": need.cpus, "GPU": need.gpus}.items():
+        has = most[name]
+        if has is not None and amount > has:
+            raise ClusterError(
+                _too_much("a trial", name, amount, f"this machine has {has:g}" if has else "it has none")
+            )
+
+
+def _gpus_here() -> float | None:
+    """Return how many GPUs Ray would find on this machine, None where it does not say."""
+    try:
+        accelerators = import_module("ray._private.accelerators")
+        return float(accelerators.get_accelerator_manager_for_resource("GPU").get_current_node_num_accelerators())
+    except (ImportError, AttributeError):
+        return None
+
+
 def check_capacity(need: Need, slots: int) -> None:
     """Refuse a trial that no node of the cluster can ever hold: said at once, not waited for."""
     import ray
@@ -112,7 +199,12 @@ def check_capacity(need: Need, slots: int) -> None:
     for name, amount in wanted.items():
         most = max((n.get(name, 0.0) for n in nodes), default=0.0)
         if amount > most:
-            what = {"CPU": "CPUs (--cpus-per-trial)", "GPU": "GPUs (--gpus-per-trial)"}.get(name, f"of {name}")
             has = f"no node has more than {most:g}" if most else "the cluster has none"
-            per = "a trial" if slots == 1 else f"a worker of {slots} slots"
-            raise ClusterError(f"{per} needs {amount:g} {what}, and {has}: ask for less, or add a node")
+            who = "a trial" if slots == 1 else f"a worker of {slots} slots"
+            raise ClusterError(_too_much(who, name, amount, has, "add a node"))
+
+
+def _too_much(who: str, resource: str, amount: float, has: str, instead: str) -> str:
+    option = {"CPU": " (--cpus-per-trial)", "GPU": " (--gpus-per-trial)"}.get(resource)
+    what = f"of {resource}" if option is None else f"{resource}{'s' * (amount != 1)}{option}"
+    return f"{who} needs {amount:g} {what}, and {has}: ask for less, or {instead}"
