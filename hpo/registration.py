@@ -84,16 +84,19 @@ def _with_model(study: Study, number: int | None) -> tuple[Trial, LoggedModel]:
 
 def lineage(study: Study, row: StudyRow, trial: Trial) -> dict[str, Any]:
     """Return where a model came from: study, trial, params, code and whether its tree was clean, packages, data."""
-    code, environment = dict(row.code or {}), dict(row.environment or {})
-    git = dict(code.get("git") or {})
+    version = next((a.code for a in reversed(trial.attempts) if a.code), "")
+    # The study may have gone on with other code since: what counts is what this trial ran.
+    code = dict(study.store.study_code(row.id, version) or row.code or {})
+    environment = dict(row.environment or {})
     return {
         "study": row.name,
         "trial": trial.number,
         "run": trial.uid,
         "params": dict(trial.params),
         "code": {
-            "commit": git.get("commit"),
-            "dirty": git.get("dirty"),
+            "version": version,
+            "commit": code.get("commit"),
+            "dirty": code.get("dirty"),
             "file": code.get("file"),
             "objective": code.get("name"),
             "digest": code.get("digest"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -422,12 +423,19 @@ def _whole(name: str, value: Any, least: int) -> int:
 
 
 def _code(objective: Any) -> dict[str, Any]:
+    """Return what a study records of the code it runs: the objective, the repository, and a *version* of both."""
     from trackers import capture
 
     if isinstance(objective, LoadedObjective):
-        return {**objective.record(), "git": capture.code(Path(objective.file))}
-    name = getattr(objective, "__name__", type(objective).__name__)
-    return {"file": None, "name": name, "source": source_of(objective), "git": capture.code(None)}
+        record = {**capture.code(Path(objective.file)), **objective.record()}
+    else:
+        name = getattr(objective, "__name__", type(objective).__name__)
+        source = source_of(objective)
+        digest = hashlib.sha256(source.encode()).hexdigest()
+        record = {**capture.code(None), "file": None, "name": name, "source": source, "digest": digest}
+    commit, digest = str(record.get("commit") or "")[:8], str(record["digest"])[:8]
+    clean = commit and not record.get("dirty")
+    return {**record, "version": commit if clean else f"{commit}+{digest}" if commit else digest}
 
 
 def _environment() -> dict[str, Any]:

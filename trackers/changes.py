@@ -31,7 +31,10 @@ class TrialCreated:
 
 @dataclass(frozen=True, slots=True)
 class TrialStarted:
-    """Attempt *attempt* (0, 1, ...) of a trial started on a worker; moves the trial to RUNNING."""
+    """Attempt *attempt* (0, 1, ...) of a trial started on a worker; moves the trial to RUNNING.
+
+    *code* is the version of the code it runs, as the study's record of its code calls it.
+    """
 
     run_id: int
     attempt: int
@@ -41,6 +44,7 @@ class TrialStarted:
     pid: int
     cpus: float = 1.0
     gpus: float = 0.0
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

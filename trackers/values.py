@@ -100,7 +100,7 @@ class Attempt:
 
     *outcome* is None while it runs, then one of ``"complete"``, ``"pruned"``, ``"fail"``, ``"lost"`` (its worker
     died), ``"timeout"``, ``"released"`` (the service put it back: a stop, a drain). *counts* tells whether it counts
-    as a retry.
+    as a retry; *code* is the version of the code that it ran (see ``Store.study_code``).
     """
 
     number: int
@@ -114,6 +114,7 @@ class Attempt:
     counts: bool = True
     cpus: float = 1.0
     gpus: float = 0.0
+    code: str = ""
 
     @property
     def seconds(self) -> float:

@@ -88,7 +88,7 @@ def objective_of(row: StudyRow) -> dict[str, str]:
 
 
 def _git(row: StudyRow) -> Mapping[str, Any]:
-    return (row.code or {}).get("git") or {}
+    return row.code or {}
 
 
 def _show_trial(store: Store, row: StudyRow, trial: Trial, with_log: bool, as_json: bool) -> None:

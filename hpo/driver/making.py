@@ -60,6 +60,7 @@ def make_manager(order: Order, executor: Callable[[int], Executor]) -> Manager:
             gpus=order.need.gpus if order.need else 0.0,
             done=[_bound(callback, order) for callback in order.callbacks],
             keeper=lambda finished: beaten(finished, order.keep_models, row.directions),  # type: ignore[arg-type]
+            code=str((order.code or {}).get("version") or ""),
             changes=StudyChanged(
                 total_trials=order.total,
                 settings=order.settings,

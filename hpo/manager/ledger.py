@@ -64,7 +64,7 @@ class Ledger:
     ) -> None:
         self.live: dict[int, Live] = {}
         self.models = Models(plan.keeper, scribe)
-        self._facts, self._cpus, self._gpus = plan.facts, plan.cpus, plan.gpus
+        self._facts, self._cpus, self._gpus, self._code = plan.facts, plan.cpus, plan.gpus, plan.code
         self._metric = plan.facts.metric_names[0]
         self._scribe, self._sampler, self._pruner = scribe, sampler, pruner
         self._new_id = new_id
@@ -122,7 +122,7 @@ class Ledger:
                 self._scribe.write(ParamsSet(live.run_id, more))
         live.reports, live.used = [], set()
         self._scribe.write(
-            TrialStarted(live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus)
+            TrialStarted(live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus, self._code)
         )
         return Assignment(number, command.attempt, live.run_id, live.params, live.checkpoint, live.user_attrs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -12,9 +12,6 @@ from trackers.values import LoggedModel, StudyRow, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CODE_ATTR = "code_version"
-"""System attribute of a trial that names the code it ran, where a study ran more than one version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,6 @@ class Ranking(Sequence[Standing]):
         self.row = row
         self._places = order(trials, row.directions)
         self._models = {model.run_id: model for model in models}
-        self._code = code_version(row.code)
 
     @overload
     def __getitem__(self, index: int) -> Standing: ...
@@ -158,7 +154,7 @@ class Ranking(Sequence[Standing]):
             violation=violation(trial),
             model=model,
             model_reason=reason,
-            code=str(trial.system_attrs.get(CODE_ATTR) or self._code),
+            code=next((a.code for a in reversed(trial.attempts) if a.code), ""),
         )
 
     def _model(self, trial: Trial) -> tuple[bool, str]:
@@ -196,11 +192,3 @@ def run_seconds(trial: Trial) -> float | None:
     if trial.attempts:
         return sum(attempt.seconds for attempt in trial.attempts)
     return None if trial.duration is None else trial.duration.total_seconds()
-
-
-def code_version(code: Mapping[str, Any] | None) -> str:
-    """Return the first eight digits of the commit, with a ``+`` where the tree was not clean; empty if unknown."""
-    commit = (code or {}).get("commit")
-    if not commit:
-        return ""
-    return f"{str(commit)[:8]}{'+' if (code or {}).get('dirty') else ''}"

@@ -311,3 +311,23 @@ def test_a_hung_trial_is_ended_by_its_timeout(study: Study) -> None:
     trials = study.trials
     assert [t.state.name for t in trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
     assert "trial_timeout=2" in (trials[1].error or "")
+
+
+def test_each_trial_keeps_the_code_that_it_ran(study: Study) -> None:
+    study.optimize(square, n_trials=2)
+
+    def cube(trial: Any) -> float:
+        return float(trial.params["x"]) ** 3
+
+    study.optimize(cube, n_trials=1)
+    row = study.row
+    versions = [t.attempts[-1].code for t in study.trials]
+    assert versions[0] == versions[1] != versions[2]
+    assert row.code is not None
+    assert row.code["version"] == versions[2]
+    first, last = (study.store.study_code(row.id, v) for v in (versions[0], versions[2]))
+    assert first is not None
+    assert last is not None
+    assert "** 2" in first["source"]
+    assert "** 3" in last["source"]
+    assert [r["code"] for r in sorted(study.ranking().to_rows(), key=lambda r: r["number"])] == versions

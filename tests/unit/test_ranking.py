@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -117,24 +118,33 @@ def test_a_row_holds_time_cost_model_and_code():
         Attempt(1, "w2", started_at=START, ended_at=START + timedelta(seconds=10), outcome="complete", cpus=2.0),
     )
     trials = [
-        done(0, 0.5, attempts=attempts, model="m0", intermediate_values={0: 0.1, 1: 0.5}),
+        done(
+            0,
+            0.5,
+            attempts=(*attempts[:-1], replace(attempts[-1], code="abcdef01")),
+            model="m0",
+            intermediate_values={0: 0.1, 1: 0.5},
+        ),
         done(1, 0.4, model_error="cannot be pickled"),
         done(2, 0.3),
         Trial(3, PRUNED, started_at=START, ended_at=START + timedelta(seconds=3), run_id=3),
     ]
     gone = LoggedModel("u", 2, "model", "python", {}, {}, 1, START, deleted_at=START, deleted_why="beaten by trial 0")
-    ranking = Ranking(study("maximize", code={"commit": "abcdef0123456789", "dirty": True}), trials, [gone])
+    ranking = Ranking(study("maximize"), trials, [gone])
     first, second, third, last = ranking.to_rows()
     assert (first["seconds"], first["cost"], first["steps"], first["last_step"]) == (15.0, 30.0, 2, 1)
-    assert (first["model"], first["code"], first["values"]) == (True, "abcdef01+", {"accuracy": 0.5})
+    assert (first["model"], first["code"], first["values"]) == (True, "abcdef01", {"accuracy": 0.5})
     assert (second["model"], second["model_reason"]) == (False, "cannot be pickled")
     assert third["model_reason"] == "beaten by trial 0"
     assert (last["seconds"], last["cost"]) == (3.0, None)
 
 
 def test_a_trial_that_ran_other_code_says_so():
-    trials = [done(0, 0.5, system_attrs={"code_version": "12345678"}), done(1, 0.4)]
-    rows = Ranking(study("maximize", code={"commit": "f" * 40, "dirty": False}), trials).to_rows()
+    trials = [
+        done(0, 0.5, attempts=(Attempt(0, code="12345678"),)),
+        done(1, 0.4, attempts=(Attempt(0, code="ffffffff"),)),
+    ]
+    rows = Ranking(study("maximize"), trials).to_rows()
     assert [row["code"] for row in rows] == ["12345678", "ffffffff"]
 
 

@@ -90,6 +90,7 @@ def _insert_attempt(connection: Connection, run_id: int, number: int, now: int, 
             counts=True,
             cpus=1.0,
             gpus=0.0,
+            code="",
         )
     )
 

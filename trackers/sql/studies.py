@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StudyBusyError
@@ -164,7 +164,9 @@ def read_studies(connection: Connection, study_id: int | None = None) -> list[St
             found.setdefault(key, []).append(values)
         return found
 
-    light = None if study_id is not None else t.study_documents.c.name.not_in(("code", "environment"))
+    name = t.study_documents.c.name
+    current = name.not_like("code-%")
+    light = current if study_id is not None else and_(current, name.not_in(("code", "environment")))
     documents = gather(t.study_documents, t.study_documents.c.study_id, "name", "content", where=light)
     attrs = gather(t.study_attrs, t.study_attrs.c.study_id, "scope", "name", "value")
     distributions = gather(t.distributions, t.distributions.c.study_id, "name", "spec")
@@ -181,6 +183,14 @@ def read_studies(connection: Connection, study_id: int | None = None) -> list[St
         )
         for row in rows
     ]
+
+
+def read_code(connection: Connection, study_id: int, version: str) -> Mapping[str, Any] | None:
+    """Return the record of the code that trials of *version* ran."""
+    c = t.study_documents.c
+    query = select(c.content).where(c.study_id == study_id, c.name == t.code_document(version))
+    found: Mapping[str, Any] | None = connection.execute(query).scalar()
+    return found
 
 
 def count_runs(connection: Connection, study_id: int | None = None) -> dict[int, dict[RunState, int]]:

@@ -129,6 +129,13 @@ study_documents = _table(
     _key("name", name_type(32)),
     Column("content", Json, nullable=False),
 )
+
+
+def code_document(version: str) -> str:
+    """Return the name in ``study_documents`` of the code that trials of this *version* ran."""
+    return f"code-{version}"[:32]
+
+
 """The long texts of a study: ``space``, ``settings``, ``code``, ``environment``, ``workers``."""
 
 study_attrs = _table(
@@ -207,6 +214,7 @@ attempts = _table(
     Column("counts", Boolean, nullable=False),
     Column("cpus", Number, nullable=False),
     Column("gpus", Number, nullable=False),
+    _text("code"),
     clustered=True,
 )
 

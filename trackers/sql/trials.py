@@ -191,7 +191,7 @@ class _Reading:
         found: dict[int, tuple[Attempt, ...]] = {}
         names = ("number", "worker", "host", "pid", "started_at", "ended_at", "outcome", "reason", "counts")
         for run_id, number, worker, host, pid, start, end, *rest in self._of(
-            t.attempts, *names, "cpus", "gpus", order=("run_id", "number")
+            t.attempts, *names, "cpus", "gpus", "code", order=("run_id", "number")
         ):
             attempt = Attempt(number, worker, host, pid, to_datetime(start), to_datetime(end), *rest)
             found[run_id] = (*found.get(run_id, ()), attempt)

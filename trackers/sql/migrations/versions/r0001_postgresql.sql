@@ -228,6 +228,7 @@ CREATE TABLE trackers_attempts (
 	counts BOOLEAN NOT NULL,
 	cpus DOUBLE PRECISION NOT NULL,
 	gpus DOUBLE PRECISION NOT NULL,
+	code VARCHAR COLLATE "C" NOT NULL,
 	CONSTRAINT pk_trackers_attempts PRIMARY KEY (run_id, number),
 	CONSTRAINT fk_trackers_attempts_run_id FOREIGN KEY(run_id) REFERENCES trackers_runs (id) ON DELETE CASCADE
 )
