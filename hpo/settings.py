@@ -78,7 +78,7 @@ _TABLE = (
         "trial_timeout",
         kinds.amount(zero=False, unit=_SECONDS),
         "SEC",
-        "End a trial that runs longer than this.",
+        "End a trial that runs longer than this (with --workers 0 in the main thread, elsewhere at its next report).",
         "--trial-timeout",
     ),
     Setting(

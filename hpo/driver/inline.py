@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from hpo.driver.interruption import interruptions
 from hpo.driver.making import make_manager
 from hpo.driver.order import OnProgress, Order, RunSummary, summarize
+from hpo.execution.alarm import Alarm, WorkerEnded
 from hpo.execution.capture import capturing
 from hpo.execution.port import InlineExecutor
-from hpo.execution.worker import join, work
+from hpo.execution.worker import Job, join, work
 from hpo.manager import Manager
 
 if TYPE_CHECKING:
@@ -17,36 +20,47 @@ if TYPE_CHECKING:
 
 
 class InlineLink:
-    """A worker in the manager's own thread: sending a message is taking turns until it is answered."""
+    """A worker in the manager's own thread: sending a message is taking turns until it is answered.
 
-    def __init__(self, manager: Manager) -> None:
-        self._manager = manager
+    The manager may end the worker meanwhile; the trial's own code is under the *alarm*.
+    """
+
+    def __init__(self, name: str, manager: Manager, executor: InlineExecutor, alarm: Alarm) -> None:
+        self._name, self._manager, self._executor, self._alarm = name, manager, executor, alarm
 
     def send(self, message: Message) -> Any:
+        """Send *message* and return its answer. Raises WorkerEnded."""
         box: list[Any] = []
+        running = self._alarm.pause()
         self._manager.post(message, box.append)
         while not box:
             self._manager.turn(0.1)
+            if self._name in self._executor.ended:
+                raise WorkerEnded
+        if running:
+            self._alarm.resume()
         return box[0]
+
+    def end(self) -> None:
+        """Wait until the manager has ended this worker, too."""
+        while self._name not in self._executor.ended and not self._manager.over:
+            self._manager.turn(0.1)
 
 
 def run_inline(order: Order, on_progress: OnProgress | None = None) -> RunSummary:
     """Run the study in this thread."""
-    manager = make_manager(order, lambda epoch: InlineExecutor())
+    executor = InlineExecutor()
+    manager = make_manager(order, lambda epoch: executor)
     if on_progress is not None:
         manager.watch(lambda: on_progress(manager.progress()))
-    link = InlineLink(manager)
+    alarm = Alarm(order.trial_timeout, order.report_timeout)
     interrupted = False
     try:
         manager.begin()
         job = order.load()
-        facts = join("inline", link, 1)
+        job = replace(job, objective=alarm.over(job.objective))
         with interruptions(lambda grace: manager.stop("interrupted", grace)) as interruption, capturing(show=True):
-            try:
-                work("inline", job, link, facts)
-            except KeyboardInterrupt:
-                manager.gone("inline", "interrupted")
-                manager.stop("interrupted", 0.0)
+            _work(job, manager, executor, alarm)
         interrupted = interruption.count > 0
         while not manager.over:
             manager.turn(0.1)
@@ -54,3 +68,19 @@ def run_inline(order: Order, on_progress: OnProgress | None = None) -> RunSummar
         manager.close()
     assert manager.summary is not None
     return summarize(manager.summary, interrupted)
+
+
+def _work(job: Job, manager: Manager, executor: InlineExecutor, alarm: Alarm) -> None:
+    """Work as one worker after another: the next one takes over where the manager ended one with its trial."""
+    for name in chain(["inline"], (f"inline-{i}" for i in count(2))):
+        link = InlineLink(name, manager, executor, alarm)
+        try:
+            work(name, job, link, join(name, link, 1))
+        except WorkerEnded:
+            link.end()
+        except KeyboardInterrupt:
+            manager.gone(name, "interrupted")
+            manager.stop("interrupted", 0.0)
+            return
+        else:
+            return

@@ -38,18 +38,29 @@ class Executor(Protocol):
 
 
 class InlineExecutor:
-    """Runs trials in the caller's own thread: ``workers=0``. A debugger works in it; nothing can be killed."""
+    """Runs trials in the caller's own thread: ``workers=0``. A debugger works in it.
+
+    There is no process to kill: whoever runs the trials ends the worker that is named in ``ended``.
+    """
 
     name = "inline"
 
+    def __init__(self) -> None:
+        self.ended: set[str] = set()
+        self._gone: Gone | None = None
+
     def begin(self, post: Post, gone: Gone) -> None:
-        """Do nothing: the caller is the worker."""
+        """Bring up nothing: the caller is the worker."""
+        self._gone = gone
 
     def joined(self, worker: str) -> None:
         """Do nothing: it is the caller."""
 
     def kill(self, worker: str, reason: str) -> None:
-        """Do nothing: the trial stops at its next report."""
+        """Note that the worker is ended."""
+        if worker not in self.ended and self._gone is not None:
+            self.ended.add(worker)
+            self._gone(worker, reason)
 
     def close(self) -> None:
         """Do nothing."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hpo.execution.port import Gone, Post
+from hpo.execution.ray.death import Traces, killed_for_memory, why
 from hpo.execution.ray.session import Need
 from hpo.execution.ray.worker import RayWorker
 from hpo.execution.worker import Job
@@ -28,6 +29,7 @@ class RayExecutor:
         self._need, self._epoch = need, epoch
         self._lock = threading.Lock()
         self._alive: dict[str, tuple[Any, Any]] = {}
+        self._traces: dict[str, tuple[Any, int]] = {}
         self._reasons: dict[str, str] = {}
         self._starting: set[str] = set()
         self._at_once = 2
@@ -66,6 +68,7 @@ class RayExecutor:
         options = self._need.options(self._slots) | {"max_restarts": 0, "max_task_retries": 0}
         worker: Any = ray.remote(RayWorker)
         actor = worker.options(**options).remote(name, self._manager, self._slots)
+        self._traces[name] = (actor.traces.remote(), killed_for_memory())
         self._alive[name] = (actor, actor.run.remote(self._load_ref))
         self._starting.add(name)
 
@@ -91,10 +94,11 @@ class RayExecutor:
             ray.get(run)
             reason = None
         except Exception as exc:  # noqa: BLE001 - whatever Ray says: the worker is gone
-            reason = _why(exc)
+            reason = self._why(name, exc)
         with self._lock:
             actor, _ = self._alive.pop(name, (None, None))
             known = self._reasons.pop(name, None)
+            self._traces.pop(name, None)
             self._starting.discard(name)
         if reason is None:
             if actor is not None:
@@ -103,6 +107,16 @@ class RayExecutor:
         if self._gone is not None:
             self._gone(name, known or reason)
         self._fill()
+
+    def _why(self, name: str, exc: BaseException) -> str:
+        import ray
+
+        reference, killed_before = self._traces[name]
+        try:
+            traces = ray.get(reference, timeout=0.1)
+        except Exception:  # noqa: BLE001 - it died before it could say, or its node is gone: then nothing is known
+            traces = Traces()
+        return why(exc, traces, killed_before)
 
     def kill(self, worker: str, reason: str) -> None:
         """End a worker's process."""
@@ -141,20 +155,3 @@ def starting_at_once() -> int:
         if node["Alive"]:
             cores += (os.cpu_count() or 1) if node["NodeID"] == here else int(node["Resources"].get("CPU", 1))
     return cores + 1
-
-
-def _why(exc: BaseException) -> str:
-    """Say in one line why a worker died."""
-    text = str(exc)
-    for mark, sentence in (
-        ("OutOfMemory", "its node ran out of memory"),
-        ("out of memory", "its node ran out of memory"),
-        ("SIGSEGV", "it crashed (segmentation fault)"),
-        ("SIGKILL", "its process was killed"),
-        ("node died", "its node is gone"),
-        ("exit code", "its process exited"),
-        ("connection error", "its process was killed"),
-    ):
-        if mark in text:
-            return sentence
-    return f"its process ended ({type(exc).__name__})"

@@ -174,9 +174,8 @@ def check_machine(need: Need) -> None:
     for name, amount in {"CPU": need.cpus, "GPU": need.gpus}.items():
         has = most[name]
         if has is not None and amount > has:
-            raise ClusterError(
-                _too_much("a trial", name, amount, f"this machine has {has:g}" if has else "it has none")
-            )
+            here = f"this machine has {has:g}" if has else "this machine has none"
+            raise ClusterError(_too_much("a trial", name, amount, here, "give the --address of a cluster"))
 
 
 def _gpus_here() -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from hpo.execution.capture import capturing
 from hpo.execution.messages import ManagerGone, Message
+from hpo.execution.ray.death import Traces
 from hpo.execution.worker import Job, join, work
 
 PATIENCE = 60.0
@@ -45,8 +47,13 @@ class RayWorker:
     def __init__(self, name: str, manager: Any, slots: int) -> None:
         self._name, self._link, self._slots = name, RayLink(manager), slots
 
+    def traces(self) -> Traces:
+        """Return where to look when this process is gone."""
+        return Traces.of_this_process()
+
     def run(self, load: Callable[[], Job]) -> None:
         """Join, work until dismissed, return. Where the objective cannot be loaded, say so and return."""
+        signal.signal(signal.SIGTERM, _terminated)
         try:
             job = load()
         except Exception as exc:  # noqa: BLE001 - a person's file; the manager says what is wrong with it
@@ -65,3 +72,9 @@ class RayWorker:
             join(self._name, self._link, self._slots, error)
         except ManagerGone:
             sys.exit(0)
+
+
+def _terminated(number: int, frame: Any) -> None:
+    """End at once: a node that is taken away ends its processes so, and that is not the objective's failure."""
+    os.write(2, b"*** SIGTERM received\n")
+    os._exit(128 + number)
