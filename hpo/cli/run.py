@@ -93,11 +93,12 @@ def resume(study: str, objective: str | None, profile: str | None, go_on: bool, 
 
 def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool) -> int:
     from hpo.cli.progress import view
+    from hpo.execution.termination import terminable
     from hpo.runner import run
 
     told = _Told()
     try:
-        with view() as shown:
+        with terminable(), view() as shown:
             result = run(settings, loaded, on_progress=shown.update, on_study=told.begins, mode=mode, detach=detach)
     except KeyboardInterrupt:
         if told.study:
@@ -127,7 +128,7 @@ def _conclude(result: RunResult, settings: Settings) -> int:
         done = f"{len(ranking):,} trials, {result.reason or 'as many as asked for'}"
         click.echo(f"{name} is complete and unchanged ({done}): --trials raises the number, --new starts a new study.")
     elif result.status != "complete":
-        why = f": {result.reason}" if result.reason not in ("", result.status) else ""
+        why = f": {result.reason.rstrip('.')}" if result.reason not in ("", result.status) else ""
         click.echo(f"{name} {_ended(result.status)}{why}.")
     elif result.reason:
         click.echo(f"{name} is complete: {result.reason}.")

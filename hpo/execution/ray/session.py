@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import ClusterError
+from hpo.execution.termination import terminable
 
 NAMESPACE = "hpo"
 CONNECT_SECONDS = 5.0
@@ -98,7 +101,19 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
     if ray.is_initialized():
         yield False
         return
-    start_here = address is None or address == "local"
+    with terminable():
+        try:
+            with _uninterrupted():
+                _connect(address, slots, need)
+            with _silence():
+                yield address is None or address == "local"
+        finally:
+            ray.shutdown()
+
+
+def _connect(address: str | None, slots: int, need: Need) -> None:
+    import ray
+
     options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None or address == "local":
@@ -111,16 +126,40 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
             _knock(found)
             with _quickly():
                 ray.init(**options, address=found)
+    except ClusterError:
+        raise
     except (ConnectionError, RuntimeError, ValueError, OSError) as exc:
-        if isinstance(exc, ClusterError):
-            raise
-        where = "start Ray here" if start_here else f"connect to Ray at {address}"
+        where = "start Ray here" if address in (None, "local") else f"connect to Ray at {address}"
         raise ClusterError(f"could not {where}: {exc}".split("\n", 1)[0]) from exc
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put the first Ctrl-C or SIGTERM off to the end of the block: Ray, interrupted while it starts, crashes at exit.
+
+    Ray would set a handler of its own for SIGTERM meanwhile, and never take it back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    processes: Any = import_module("ray._private.utils")
+    setting, processes.set_sigterm_handler = processes.set_sigterm_handler, lambda handler: None
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _silence():
-            yield start_here
+        yield
     finally:
-        ray.shutdown()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        processes.set_sigterm_handler = setting
+    if came:
+        raise KeyboardInterrupt
 
 
 @contextmanager
