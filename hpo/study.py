@@ -435,7 +435,8 @@ def _code(objective: Any) -> dict[str, Any]:
         record = {**capture.code(None), "file": None, "name": name, "source": source, "digest": digest}
     commit, digest = str(record.get("commit") or "")[:8], str(record["digest"])[:8]
     clean = commit and not record.get("dirty")
-    return {**record, "version": commit if clean else f"{commit}+{digest}" if commit else digest}
+    version = f"{commit}{'.' if clean else '+'}{digest}" if commit else digest
+    return {**record, "version": version}
 
 
 def _environment() -> dict[str, Any]:

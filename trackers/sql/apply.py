@@ -44,7 +44,7 @@ _ATTEMPT_ENDS = update(
     *("ended_at", "outcome", "reason", "counts", "run_id", "number"),
 )
 _SIMPLE: tuple[tuple[str, Statement], ...] = (
-    ("params", upsert(t.params)),
+    ("params", upsert(t.params, keep=("position",))),  # a param keeps its place in the order in which they came
     ("results", insert(t.results)),
     ("errors", upsert(t.errors)),
     ("attrs", upsert(t.attrs)),

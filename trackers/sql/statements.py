@@ -42,12 +42,14 @@ def insert(table: Table, *names: str, conflict: str = "") -> Statement:
     )
 
 
-def upsert(table: Table, *names: str) -> Statement:
-    """Make an INSERT that overwrites the row with the same primary key."""
+def upsert(table: Table, *names: str, keep: Sequence[str] = ()) -> Statement:
+    """Make an INSERT that overwrites the row with the same primary key, but for the columns of *keep*."""
     columns = [table.c[name] for name in names] if names else list(table.c)
     keys = ", ".join(_quoted(column) for column in table.primary_key)
     changes = ", ".join(
-        f"{_quoted(column)} = excluded.{_quoted(column)}" for column in columns if not column.primary_key
+        f"{_quoted(column)} = excluded.{_quoted(column)}"
+        for column in columns
+        if not column.primary_key and column.name not in keep
     )
     return insert(table, *names, conflict=f"ON CONFLICT ({keys}) DO UPDATE SET {changes}")
 
