@@ -300,7 +300,7 @@ class Study:
             lease_seconds=lease_seconds,
             sampler=self._chosen(self._sampler, row, "sampler"),
             pruner=self._chosen(self._pruner, row, "pruner"),
-            callbacks=[_Callback(c) for c in callbacks or ()],
+            callbacks=[_Callback(c, self) for c in callbacks or ()],
             settings=settings,
             code=_code(objective),
             environment=_environment(),
@@ -370,21 +370,20 @@ class Study:
 
 
 class _Callback:
-    """Hands a callback its study and trial, in whatever process the manager runs."""
+    """Hands a callback its study and trial: the caller's own handle, in another process one on the manager's store."""
 
-    def __init__(self, function: Callable[[Study, Trial], None]) -> None:
+    def __init__(self, function: Callable[[Study, Trial], None], study: Study | None) -> None:
         self._function = function
-        self._study: Study | None = None
+        self._study = study
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_study": None}
 
-    def __call__(self, storage: str, study_id: int, number: int) -> None:
+    def __call__(self, store: Store, study_id: int, number: int) -> None:
         if self._study is None:
-            store = trackers.connect(storage)
             self._study = Study(store, store.get_study(study_id))
-        self._function(self._study, self._study.store.get_trial(study_id, number))
+        self._function(self._study, store.get_trial(study_id, number))
 
 
 def _job(objective: Any, args: Mapping[str, Any], retry_on: Sequence[Any]) -> FileJob | ValueJob:
@@ -410,10 +409,13 @@ def _total(row: StudyRow, n_trials: int | None, total: int | None, timeout: floa
     if timeout is not None and not timeout > 0:
         raise SettingsError(f"timeout is {timeout}: give a number of seconds above 0")
     if n_trials is not None:
-        # Those that wait were counted when they were created: they are part of what this call runs.
-        ended = sum(n for state, n in row.counts.items() if state.is_finished())
-        return max(ended + _whole("n_trials", n_trials, 1), sum(row.counts.values()))
+        # Those that wait were counted when they were created: this call runs them first, as many as it may.
+        return _finished(row) + _whole("n_trials", n_trials, 1)
     return None if total is None else _whole("total_trials", total, 1)
+
+
+def _finished(row: StudyRow) -> int:
+    return sum(n for state, n in row.counts.items() if state.is_finished())
 
 
 def _whole(name: str, value: Any, least: int) -> int:

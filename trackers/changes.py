@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trackers.names import clean_name as clean_name  # what every name in a record goes through
 from trackers.states import RunState
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import trackers
@@ -21,6 +22,7 @@ from hpo.trial import StudyFacts
 from trackers.changes import StudyChanged
 
 if TYPE_CHECKING:
+    from hpo.sampling import Pruner, Sampler
     from trackers.store import Store
     from trackers.values import StudyRow
 
@@ -30,47 +32,25 @@ def make_manager(order: Order, executor: Callable[[int], Executor]) -> Manager:
 
     *executor* is given the epoch. Raises StudyBusyError where a living manager owns the study.
     """
-    store = trackers.connect(order.storage)
-    row = store.get_study(order.study_id)
-    space = None if row.space is None else Space.from_json(row.space)
-    slots = order.workers * order.slots
-    sampler = make_sampler(
-        order.sampler,
-        space=space,
-        directions=row.directions,
-        seed=row.seed,
-        total_trials=order.total,
-        workers=max(1, slots),
-    )
-    pruner = make_pruner(order.pruner, directions=row.directions, total_trials=order.total, study_name=row.name)
-    lease = store.acquire_study(row.id, lease_seconds=order.lease_seconds, on_previous=end_processes)
-    pulse = Pulse(lease)
-    try:
+    with ExitStack() as undone:
+        store = undone.enter_context(trackers.connect(order.storage))
+        row = store.get_study(order.study_id)
+        space = None if row.space is None else Space.from_json(row.space)
+        sampler, pruner = _methods(order, row, space)
+        lease = store.acquire_study(row.id, lease_seconds=order.lease_seconds, on_previous=end_processes)
+        undone.callback(lease.release, "stopped", "it could not start")
+        row = lease.study  # as it is now that nobody else writes it
+        pulse = Pulse(lease)
+        undone.callback(pulse.stop)
         stale = [command.id for command in lease.renew()]  # meant for a manager that is gone
         pulse.start()
         trials = store.get_trials(row.id)
         sampler.load_study_attrs(row.system_attrs)
         pruner.load_study_attrs(row.system_attrs)
         models = store.list_logged_models([t.run_id for t in trials if t.model]) if trials else []
-        plan = Plan(
-            facts=_facts(row, space, store, order),
-            limits=_limits(order),
-            workers=slots,
-            cpus=order.need.cpus if order.need else 1.0,
-            gpus=order.need.gpus if order.need else 0.0,
-            done=[_bound(callback, order) for callback in order.callbacks],
-            keeper=lambda finished: beaten(finished, order.keep_models, row.directions),  # type: ignore[arg-type]
-            code=str((order.code or {}).get("version") or ""),
-            changes=StudyChanged(
-                total_trials=order.total,
-                settings=order.settings,
-                code=order.code,
-                environment=order.environment,
-            ),
-        )
-        return Manager(
+        manager = Manager(
             lease,
-            plan,
+            _plan(order, row, space, store, len(trials)),
             sampler,
             pruner,
             executor(lease.epoch),
@@ -81,11 +61,41 @@ def make_manager(order: Order, executor: Callable[[int], Executor]) -> Manager:
             files=Files(store.artifacts),
             stale=stale,
             sweep=store.drop_unreferenced,
+            closing=store.close,
         )
-    except BaseException:
-        pulse.stop()
-        lease.release("stopped", "it could not start")
-        raise
+        undone.pop_all()
+        return manager
+
+
+def _methods(order: Order, row: StudyRow, space: Space | None) -> tuple[Sampler, Pruner]:
+    sampler = make_sampler(
+        order.sampler,
+        space=space,
+        directions=row.directions,
+        seed=row.seed,
+        total_trials=order.total,
+        workers=max(1, order.workers * order.slots),
+    )
+    return sampler, make_pruner(order.pruner, directions=row.directions, total_trials=order.total, study_name=row.name)
+
+
+def _plan(order: Order, row: StudyRow, space: Space | None, store: Store, started: int) -> Plan:
+    return Plan(
+        facts=_facts(row, space, store, order),
+        limits=_limits(order),
+        workers=order.workers * order.slots,
+        cpus=order.need.cpus if order.need else 1.0,
+        gpus=order.need.gpus if order.need else 0.0,
+        done=[_bound(callback, store, order.study_id) for callback in order.callbacks],
+        keeper=lambda finished: beaten(finished, order.keep_models, row.directions),  # type: ignore[arg-type]
+        code=str((order.code or {}).get("version") or ""),
+        changes=StudyChanged(
+            total_trials=None if order.total is None else max(order.total, started),
+            settings=order.settings,
+            code=order.code,
+            environment=order.environment,
+        ),
+    )
 
 
 def _facts(row: StudyRow, space: Space | None, store: Store, order: Order) -> StudyFacts:
@@ -110,9 +120,9 @@ def _limits(order: Order) -> eng.Limits:
     )
 
 
-def _bound(callback: TrialDone, order: Order) -> Callable[[int], None]:
+def _bound(callback: TrialDone, store: Store, study_id: int) -> Callable[[int], None]:
     def done(number: int) -> None:
-        callback(order.storage, order.study_id, number)
+        callback(store, study_id, number)
 
     done.__name__ = getattr(callback, "__name__", type(callback).__name__)
     return done

@@ -12,9 +12,10 @@ from hpo.progress import Progress
 
 if TYPE_CHECKING:
     from hpo.execution.ray.session import Need
+    from trackers.store import Store
 
-TrialDone = Callable[[str, int, int], None]
-"""A callback: (storage URL, study id, trial number), in the manager's process, after the commit."""
+TrialDone = Callable[["Store", int, int], None]
+"""A callback: (the manager's store, study id, trial number), in the manager's process, after the commit."""
 
 OnProgress = Callable[[Progress], None]
 

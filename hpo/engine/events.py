@@ -51,11 +51,12 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A worker is gone. *counts* is False where the service caused it."""
+    """A worker is gone, and *mates* with it: the other slots of its process. *counts*: the service did not cause it."""
 
     worker: str
     reason: str
     counts: bool = True
+    mates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,10 @@ class Exhausted:
 
 @dataclass(frozen=True, slots=True)
 class StopAsked:
-    """Start nothing new; running trials have *grace* seconds to reach their next report."""
+    """Start nothing new; running trials have *grace* seconds to reach their next report (None: they run to their end)."""
 
     reason: str
-    grace: float = 10.0
+    grace: float | None = 10.0
     status: str = "stopped"
 
 

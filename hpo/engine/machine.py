@@ -96,7 +96,9 @@ class Engine:
         self.stop_at: float | None = None
         self.exhausted = False
         self.ended: End | None = None
+        self.aside: list[int] = []
         self._doomed: dict[int, str] = {}
+        self._suspects: set[int] = set()
         self._failures = 0
         self._any_good = False
         self._last_failure = ""
@@ -106,9 +108,11 @@ class Engine:
     def restore(self, trials: Iterable[tuple[int, RunState, int, int]]) -> list[Command]:
         """Take over stored trials: ``(number, state, attempts so far, retries that counted)``, in number order.
 
-        Returns the commands that put those back which a dead manager left running.
+        Returns the commands that put those back which a dead manager left running. Where the budget has no room for all
+        that wait, the last ones are set aside. Old failures do not end this run: the code may be another by now.
         """
         commands: list[Command] = []
+        waiting: list[int] = []
         for number, state, attempts, retries in trials:
             self.started = number + 1
             self.attempts[number], self.retries[number] = attempts, retries
@@ -117,9 +121,12 @@ class Engine:
                 state = RunState.WAITING
             self.states[number] = state
             if state is RunState.WAITING:
-                self.waiting.append(number)
+                waiting.append(number)
             else:
-                self._note(state, "")
+                self._any_good = self._any_good or state is not RunState.FAIL
+        room = len(waiting) if self.total is None else max(0, self.total - (self.started - len(waiting)))
+        self.waiting.extend(waiting[:room])
+        self.aside = waiting[room:]
         if self.total is not None:
             self.total = max(self.total, self.started)
         return commands
@@ -148,8 +155,7 @@ class Engine:
             case StopAsked():
                 commands = self._stop_asked(event, now)
             case BudgetSet():
-                self.total = None if event.total is None else max(event.total, self.started)
-                commands = []
+                commands = self._budget_set(event)
             case Ticked():
                 commands = self._ticked(now)
         return commands + self._feed(now) + self._end_if_done()
@@ -164,7 +170,7 @@ class Engine:
         if attempt is None:
             return [Answer(event.worker, event.number, Verdict.STOP)]
         attempt.heard = now
-        if self.stop is not None:
+        if self.stop is not None and self.stop_at is not None:
             return [Answer(event.worker, event.number, Verdict.STOP)]
         return [Answer(event.worker, event.number, Verdict.PRUNE if event.hopeless else Verdict.CONTINUE)]
 
@@ -184,21 +190,23 @@ class Engine:
         return self._requeue(event.number, event.attempt, "released", "stopped by the service", False)
 
     def _lost(self, event: Lost) -> list[Command]:
-        worker = self.workers.pop(event.worker, None)
-        if worker is None:
-            return []
+        workers = [w for name in (event.worker, *event.mates) if (w := self.workers.pop(name, None)) is not None]
+        killed = next((w.killed for w in workers if w.killed is not None), None)
+        held = [number for worker in workers for number in worker.assigned]
+        begun = {worker.assigned[0] for worker in workers if worker.assigned}
         commands: list[Command] = []
-        counts = event.counts and worker.killed is None
-        for position, number in enumerate(list(worker.assigned)):
+        for number in held:
             attempt = self.running.pop(number).attempt
             if number in self._doomed:
-                reason = self._doomed.pop(number)
-                commands += self._finish(number, attempt, RunState.FAIL, "timeout", reason)
-            elif position > 0 or not counts:
-                # Not its fault: it had not begun, or the service ended the process.
-                commands += self._requeue(number, attempt, "released", worker.killed or event.reason, False)
-            else:
+                commands += self._finish(number, attempt, RunState.FAIL, "timeout", self._doomed.pop(number))
+            elif killed is not None or not event.counts:
+                commands += self._requeue(number, attempt, "released", killed or event.reason, False)
+            elif number in begun and (len(held) == 1 or number in self._suspects):
                 commands += self._retry_or_fail(number, attempt, "lost", event.reason)
+            else:
+                # Which of several it died of is not known, so nobody is blamed: each runs once more, by itself.
+                self._suspects.add(number)
+                commands += self._requeue(number, attempt, "lost", event.reason, False)
         return commands
 
     def _enqueued(self) -> list[Command]:
@@ -208,6 +216,13 @@ class Engine:
         if self.total is not None:
             self.total = max(self.total, self.started)
         return [Enqueue(number)]
+
+    def _budget_set(self, event: BudgetSet) -> list[Command]:
+        if event.total is None or self.total is None or event.total > self.total:
+            self.waiting.extend(self.aside)
+            self.aside = []
+        self.total = None if event.total is None else max(event.total, self.started)
+        return []
 
     def _exhausted(self, event: Exhausted) -> list[Command]:
         self.exhausted = True
@@ -220,15 +235,16 @@ class Engine:
         return []
 
     def _stop_asked(self, event: StopAsked, now: float) -> list[Command]:
-        deadline = now + event.grace
         if self.stop is None:
             self.stop = event
-        self.stop_at = deadline if self.stop_at is None else min(self.stop_at, deadline)
+        if event.grace is not None:
+            deadline = now + event.grace
+            self.stop_at = deadline if self.stop_at is None else min(self.stop_at, deadline)
         return self._kill_late(now)
 
     def _ticked(self, now: float) -> list[Command]:
         commands: list[Command] = []
-        if self.stop is None and self.limits.deadline is not None and now >= self.limits.deadline:
+        if self.stop_at is None and self.limits.deadline is not None and now >= self.limits.deadline:
             commands += self._stop_asked(StopAsked("the study's timeout was reached", self.limits.timeout_grace), now)
         for worker in self.workers.values():
             if worker.assigned and worker.killed is None:
@@ -290,6 +306,7 @@ class Engine:
 
     def _finish(self, number: int, attempt: int, state: RunState, outcome: str, reason: str) -> list[Command]:
         self.states[number] = state
+        self._suspects.discard(number)
         self._note(state, reason)
         commands: list[Command] = [Finish(number, attempt, state, outcome, reason)]
         if self._failures >= FAIL_EARLY and not self._any_good and self.stop is None:
@@ -316,10 +333,8 @@ class Engine:
     def _feed(self, now: float) -> list[Command]:
         """Hand out trials to the workers that wait, oldest first: queued ones before fresh ones."""
         commands: list[Command] = []
-        if self.stop is not None:
-            return commands
         for worker in self.workers.values():
-            while worker.want > 0 and worker.killed is None and (self.waiting or self._may_start()):
+            while worker.want > 0 and worker.killed is None and self._has_for(worker):
                 fresh = not self.waiting
                 number = self._allot() if fresh else self.waiting.popleft()
                 attempt = self.attempts[number]
@@ -330,8 +345,16 @@ class Engine:
                 worker.want -= 1
                 commands.append(Start(worker.name, number, attempt, fresh))
             if worker.assigned:
-                worker.want = 0  # it got something: it is not waiting any more
+                worker.want = 0  # it has something to do: it is not waiting any more
         return commands
+
+    def _has_for(self, worker: Worker) -> bool:
+        """Tell whether there is a trial for *worker*; one that may have killed its worker runs by itself."""
+        if self.stop is not None or not (self.waiting or self._may_start()):
+            return False
+        if not worker.assigned or not self._suspects:
+            return True
+        return worker.assigned[-1] not in self._suspects and not (self.waiting and self.waiting[0] in self._suspects)
 
     def _may_start(self) -> bool:
         return not self.exhausted and (self.total is None or self.started < self.total)
@@ -346,18 +369,19 @@ class Engine:
         elif self.exhausted:
             self.ended = End("complete", f"the search space is exhausted: all {self.started} of its points were tried")
         else:
-            self.ended = End("complete", f"all {self.started} trials ended")
+            left = f", {len(self.aside)} more wait" if self.aside else ""
+            self.ended = End("complete", f"all {self.started - len(self.aside)} trials ended{left}")
         return [*(Dismiss(name) for name, worker in self.workers.items() if worker.want > 0), self.ended]
 
     # ---- invariants
 
     def check(self) -> None:
         """Raise IllegalEvent where the state contradicts itself; tests call it after each step."""
-        waiting = set(self.waiting)
+        waiting = set(self.waiting) | set(self.aside)
         held = [number for worker in self.workers.values() for number in worker.assigned]
         problems = [
             (sorted(self.states) != list(range(self.started)), "numbers are not dense"),
-            (len(waiting) != len(self.waiting), "a trial waits twice"),
+            (len(waiting) != len(self.waiting) + len(self.aside), "a trial waits twice"),
             (bool(waiting & set(self.running)), "a trial waits and runs"),
             (sorted(held) != sorted(self.running), "workers hold other trials than those that run"),
             (any(self.states[n] is not RunState.WAITING for n in waiting), "a trial waits in another state"),

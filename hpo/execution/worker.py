@@ -177,8 +177,11 @@ class Slot:
                 outcomes = []
                 self._channel.rule = work.rule
                 self._queue.extend(work.trials)
-                if work.exit and not self._queue:
-                    return
+                if work.exit:
+                    if not self._queue:
+                        return
+                    outcomes = [_given_back(assignment) for assignment in self._queue]
+                    self._queue.clear()
                 if not self._queue:
                     continue
             outcomes.append(self._run(self._queue.popleft()))
@@ -196,6 +199,12 @@ class Slot:
         if time.monotonic() - begun > 0.25:
             self._seconds = max(self._seconds, 0.25)
         return outcome
+
+
+def _given_back(assignment: Assignment) -> Outcome:
+    """Return a trial that was not begun."""
+    now = time.time_ns() // 1000
+    return Outcome(News(assignment.number, assignment.attempt), None, now, now)
 
 
 def join(worker: str, link: Link, slots: int, error: str | None = None) -> StudyFacts:

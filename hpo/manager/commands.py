@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import UserError
 from hpo.manager.scribe import Scribe, now_us
-from trackers.changes import CommandAnswered
+from trackers.changes import CommandAnswered, clean_name
+from trackers.errors import TrackersError
 
 if TYPE_CHECKING:
     from trackers.values import Command
@@ -40,18 +41,26 @@ class Commands:
             self._scribe.write(CommandAnswered(command.id, now_us(), answer))
 
     def _one(self, command: Command) -> Mapping[str, Any]:
-        if command.kind == "stop":
-            if command.id in self._stale:  # it was meant for a manager that is gone
-                return {"done": False, "reason": "it was sent before this run began"}
-            self._stop(f"stopped by {command.author}", float(command.args.get("grace", 10.0)))
-            return {"done": True}
-        if command.kind == "enqueue":
-            try:
-                number = self._enqueue(command.args.get("params", {}), command.args.get("user_attrs", {}))
-            except UserError as exc:
-                return {"done": False, "reason": str(exc)}
-            return {"done": True, "number": number}
-        if command.kind == "budget":
-            self._budget(command.args.get("total"))
-            return {"done": True}
-        return {"done": False, "reason": f"this release knows no command {command.kind!r}"}
+        if command.kind == "stop" and command.id in self._stale:  # it was meant for a manager that is gone
+            return {"done": False, "reason": "it was sent before this run began"}
+        try:
+            return {"done": True, **self._do(command)}
+        except (UserError, TrackersError) as exc:
+            return {"done": False, "reason": str(exc)}
+        except (TypeError, ValueError, AttributeError) as exc:
+            return {"done": False, "reason": f"a command {command.kind!r} cannot have {dict(command.args)} ({exc})"}
+
+    def _do(self, command: Command) -> Mapping[str, Any]:
+        kind, args = command.kind, command.args
+        if kind == "stop":
+            self._stop(f"stopped by {command.author}", float(args.get("grace", 10.0)))
+            return {}
+        if kind == "enqueue":
+            params = {clean_name(name, "param"): value for name, value in dict(args.get("params", {})).items()}
+            attrs = {clean_name(name, "attribute"): v for name, v in dict(args.get("user_attrs", {})).items()}
+            return {"number": self._enqueue(params, attrs)}
+        if kind == "budget":
+            total = args.get("total")
+            self._budget(None if total is None else int(total))
+            return {}
+        raise UserError(f"this release knows no command {kind!r}")

@@ -31,6 +31,8 @@ class Files:
                 reply(self._artifacts.read(message.digest))
         except ArtifactError as exc:
             reply(exc)
+        except Exception as exc:  # noqa: BLE001 - whatever it is: a worker waits for its answer
+            reply(ArtifactError(f"{type(exc).__name__}: {exc}"))
 
     def close(self) -> None:
         """End the thread. Idempotent."""

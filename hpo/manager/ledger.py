@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from hpo import engine as eng
 from hpo.distribution import Spec, same_kind
-from hpo.errors import UserError
+from hpo.errors import SpaceError, SpaceExhausted, UserError
 from hpo.execution.messages import News, Outcome
 from hpo.manager.live import Live
 from hpo.manager.models import Models
@@ -36,7 +37,7 @@ from trackers.changes import (
 from trackers.states import RunState
 
 if TYPE_CHECKING:
-    from hpo.manager.manager import Plan
+    from hpo.manager.plan import Plan
     from hpo.sampling import Pruner, Sampler
     from trackers.values import LoggedModel, Trial
 
@@ -46,7 +47,7 @@ FROM_WORKERS = (PointsLogged, AttrsSet, TagsSet, ArtifactsLogged, ModelLogged, C
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A trial whose final state is being committed."""
+    """A trial whose final state is being committed. *asked*: the sampler knows it."""
 
     number: int
     state: RunState
@@ -54,6 +55,7 @@ class Finished:
     constraints: Mapping[str, float] = field(default_factory=dict)
     last_value: float | None = None
     seq: int = 0
+    asked: bool = True
 
 
 class Ledger:
@@ -107,24 +109,34 @@ class Ledger:
         self._scribe.event("enqueue", number)
 
     def start(self, command: eng.Start, worker: str, host: str, pid: int) -> Assignment:
-        """Prepare an attempt. Raises SpaceExhausted where a fresh trial finds nothing to suggest."""
+        """Prepare an attempt.
+
+        Raises SpaceExhausted where a fresh trial finds nothing to suggest, UserError for an enqueued one that cannot run.
+        """
         number = command.number
         live = self.live.get(number)
         if live is None:
             params = self._sampler.ask(number)
             live = self._create(number, params)
         elif not live.asked:
-            given = live.params
-            live.params = dict(self._sampler.ask(number, given))
-            live.asked = True
-            more = {k: v for k, v in live.params.items() if k not in given}
-            if more and self._facts.distributions:
-                self._scribe.write(ParamsSet(live.run_id, more))
+            self._complete(live)
         live.reports, live.used = [], set()
         self._scribe.write(
             TrialStarted(live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus, self._code)
         )
         return Assignment(number, command.attempt, live.run_id, live.params, live.checkpoint, live.user_attrs)
+
+    def _complete(self, live: Live) -> None:
+        """Have the params sampled that an enqueued trial was not given."""
+        given = live.params
+        try:
+            live.params = dict(self._sampler.ask(live.number, given))
+        except SpaceExhausted as exc:
+            raise SpaceError(f"{exc}; an enqueued trial needs all of its params then") from exc
+        live.asked = True
+        more = {k: v for k, v in live.params.items() if k not in given}
+        if more and self._facts.distributions:
+            self._scribe.write(ParamsSet(live.run_id, more))
 
     def _create(self, number: int, params: Mapping[str, Any]) -> Live:
         run_id, uid = self._new_id()
@@ -158,8 +170,9 @@ class Ledger:
             self._sampler.discard(command.number, live.params.keys() - live.used)
         state, values = command.state, None if outcome is None else outcome.values
         last = live.reports[-1][1] if live.reports else None
-        if state is RunState.PRUNED and last is not None and last == last:
-            values = (last,)
+        if state is RunState.PRUNED and live.reports:
+            _, at_end = max(live.reports, key=itemgetter(0))  # as Optuna: of the last step, whenever it was reported
+            values = (at_end,) if at_end == at_end else None
         ended = outcome.ended if outcome is not None else now_us()
         error = (outcome.error if outcome is not None else None) or command.reason or None
         kind = (
@@ -187,9 +200,18 @@ class Ledger:
         self.models.finished(finished, live.run_id)
         return finished
 
+    def refuse(self, number: int, why: UserError) -> Finished:
+        """Fail an enqueued trial that cannot begin."""
+        live = self.live.pop(number)
+        self._finished_ids[number] = live.run_id
+        self._scribe.write(TrialFinished(live.run_id, now_us(), RunState.FAIL, None, type(why).__name__, str(why)))
+        seq = self._scribe.event("finish", number, state=RunState.FAIL.name)
+        return Finished(number, RunState.FAIL, None, seq=seq, asked=live.asked)
+
     def learn(self, finished: Finished) -> None:
         """Let sampler and pruner know a committed result, and drop the models that it beat."""
-        self._sampler.tell(finished.number, finished.state, finished.values, finished.constraints)
+        if finished.asked:
+            self._sampler.tell(finished.number, finished.state, finished.values, finished.constraints)
         value = finished.values[0] if finished.values else finished.last_value
         self._pruner.finish(finished.number, finished.state, value)
         self._learned = finished.seq

@@ -10,7 +10,8 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo import engine as eng
@@ -35,10 +36,11 @@ from hpo.manager.commands import Commands
 from hpo.manager.files import Files
 from hpo.manager.ledger import Ledger
 from hpo.manager.live import Tally
+from hpo.manager.plan import Plan, Summary
 from hpo.manager.pulse import Pulse
 from hpo.manager.scribe import Scribe
 from hpo.progress import Progress
-from hpo.trial import Assignment, StudyFacts, Verdict
+from hpo.trial import Assignment, Verdict
 from trackers.changes import DistributionsSeen, StudyChanged
 from trackers.errors import FencedError, TrackersError
 from trackers.states import RunState
@@ -48,40 +50,8 @@ if TYPE_CHECKING:
     from trackers.store import StudyLease
     from trackers.values import Command, LoggedModel, Trial
 
-Done = Callable[[int], None]
-"""Called with the number of a finished trial, on the manager's thread, after its commit."""
-
-
 STILLBORN = 3
 """Workers in a row that may die before they join: then something is wrong with all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a manager runs a study with.
-
-    *workers* is how many slots are wanted (0: inline). *done* are called after each commit of a finished trial;
-    *keeper* says which models to drop; *code* is the version of the code, *changes* are written to the study's row.
-    """
-
-    facts: StudyFacts
-    limits: eng.Limits
-    workers: int = 0
-    cpus: float = 1.0
-    gpus: float = 0.0
-    done: Sequence[Done] = ()
-    keeper: Any = None
-    code: str = ""
-    changes: StudyChanged = field(default_factory=StudyChanged)
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """How a run of a manager ended. *status* is ``"complete"``, ``"stopped"`` or ``"failed"``."""
-
-    status: str
-    reason: str
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +59,26 @@ class Garbage:
     """Files to delete once a batch is committed."""
 
     digests: set[str]
+
+
+FROM_SLOTS = (Pull, Report, Suggest, StopStudy)
+"""The messages of a worker that has joined."""
+
+
+def _farewell(message: Pull | Report | Suggest | StopStudy) -> Any:
+    """Return the answer to a worker that nobody counts on any more."""
+    match message:
+        case Pull():
+            return Work(exit=True)
+        case Report():
+            return Answered(Verdict.STOP)
+        case Suggest():
+            return Suggested(error="the trial was taken back")
+    return None
+
+
+def _named(failure: BaseException) -> str:
+    return f"{type(failure).__name__}: {failure}"
 
 
 @dataclass(slots=True)
@@ -99,14 +89,14 @@ class _Process:
     host: str
     pid: int
     slots: list[str]
-    joined: bool = True
 
 
 class Manager:
     """Runs one managed study until it ends. ``post``, ``gone``, ``stop`` and ``progress`` may be called by any thread.
 
-    *trials* are the stored ones, in number order, *models* theirs; *new_id* hands out ``(run id, uid)``; *files* serves workers that do
-    not see the artifact store; *sweep* deletes files that nothing refers to any more, by their digests.
+    *trials* are the stored ones, in number order, *models* theirs; *new_id* hands out ``(run id, uid)``; *files* serves
+    workers that do not see the artifact store; *sweep* deletes files that nothing refers to any more, by their digests;
+    *closing* is called at the very end.
     """
 
     def __init__(
@@ -124,6 +114,7 @@ class Manager:
         files: Files,
         stale: Collection[int] = (),
         sweep: Callable[[set[str]], object] = lambda digests: None,
+        closing: Callable[[], None] = lambda: None,
     ) -> None:
         self.plan, self.sampler, self.pruner, self.executor = plan, sampler, pruner, executor
         self.engine = eng.Engine(plan.limits)
@@ -136,9 +127,10 @@ class Manager:
         self._scribe = Scribe(lease, self._landed)
         self._ledger = Ledger(plan, self._scribe, sampler, pruner, new_id)
         self._commands = Commands(self._scribe, self._enqueue, self._ask_stop, self._budget, stale)
-        self._sweep, self._files = sweep, files
+        self._sweep, self._files, self._closing = sweep, files, closing
         self._pulse = pulse
         self._processes: dict[str, _Process] = {}
+        self._dead: set[str] = set()
         self._parked: dict[str, Reply] = {}
         self._hand: dict[str, list[Assignment]] = {}
         self._deferred: list[Pull] = []
@@ -147,7 +139,9 @@ class Manager:
         self._next_tick = 0.0
         self._seen_failure = ""
         self._stillborn = 0
-        self._refused: list[tuple[eng.Start, str]] = []
+        self._refused: list[tuple[eng.Start, UserError]] = []
+        self._refusals: dict[int, UserError] = {}
+        self._closed = False
         self._watchers: list[Callable[[], None]] = []
         self._restore(trials, models)
 
@@ -172,6 +166,7 @@ class Manager:
     def progress(self) -> Progress:
         """Return where the study is."""
         counts, tally, running = self.tally.counts, self.tally, len(self.engine.running)
+        processes = list(self._processes.values())  # in one go: the manager's thread may be changing them
         total, rate = self.engine.total, tally.rate()
         ended = counts[RunState.COMPLETE] + counts[RunState.PRUNED] + counts[RunState.FAIL]
         left = None if total is None or not rate else max(0.0, (total - ended) / rate)
@@ -182,12 +177,12 @@ class Manager:
             pruned=counts[RunState.PRUNED],
             failed=counts[RunState.FAIL],
             running=running,
-            waiting=len(self.engine.waiting),
+            waiting=len(self.engine.waiting) + len(self.engine.aside),
             best_value=tally.best_value,
             best_number=tally.best_number,
             rate=rate,
             seconds_left=left,
-            workers=sum(len(p.slots) for p in self._processes.values()),
+            workers=sum(len(p.slots) for p in processes),
             busy=sum(bool(w.assigned) for w in list(self.engine.workers.values())),
             notes=self.notes(),
             elapsed=time.monotonic() - tally.begun,
@@ -229,10 +224,15 @@ class Manager:
         if self.failure is not None:
             raise self.failure
         try:
-            self._take(timeout)
+            self._turn(timeout)
         except Exception as exc:
             self._give_up(exc)  # a person's sampler or pruner, or a fault of ours: nothing goes on by half
             raise
+
+    def _turn(self, timeout: float) -> None:
+        self._take(timeout)
+        if self.failure is not None:
+            raise self.failure  # what did not reach the store must not be followed by what would
         now = time.monotonic()
         if now >= self._next_tick:
             self._next_tick = now + 0.1
@@ -262,16 +262,24 @@ class Manager:
 
     def close(self) -> None:
         """End what is left: workers, the lease's pulse, the lease itself where it is still ours. Idempotent."""
-        self._pulse.stop()
-        self.executor.close()
-        self._files.close()
-        if self.summary is None and self.failure is not None and not isinstance(self.failure, FencedError):
-            failure = self.failure
-            self.summary = Summary("failed", f"{type(failure).__name__}: {failure}", self.notes())
-            try:
-                self._lease.release(self.summary.status, self.summary.reason)
-            except TrackersError:
-                pass  # the store is what failed: the next manager finds this process gone
+        if self._closed:
+            return
+        self._closed = True
+        with ExitStack() as last_first:
+            for part in (self._closing, self._release, self._files.close, self.executor.close, self._pulse.stop):
+                last_first.callback(part)
+
+    def _release(self) -> None:
+        """Let the study go where it did not end by itself."""
+        if self.summary is not None or isinstance(self.failure, FencedError):
+            return
+        failure = self.failure
+        status, reason = ("stopped", "interrupted") if failure is None else ("failed", _named(failure))
+        self.summary = Summary(status, reason, self.notes())
+        try:
+            self._lease.release(status, reason)
+        except TrackersError:
+            pass  # the store is what failed: the next manager finds this process gone
 
     # ---- what was there before
 
@@ -290,6 +298,9 @@ class Manager:
     # ---- messages
 
     def _handle(self, message: Message, reply: Reply) -> None:
+        if isinstance(message, FROM_SLOTS) and self._process_of(message.worker) not in self._processes:
+            reply(_farewell(message))  # it died, and this is what it had said before
+            return
         match message:
             case Join():
                 self._join(message, reply)
@@ -300,7 +311,7 @@ class Manager:
             case Suggest():
                 reply(self._suggest(message))
             case StopStudy():
-                self._ask_stop("the objective called study.stop()", 10.0)
+                self._ask_stop("the objective called study.stop()", None)
                 reply(None)
             case Put() | Fetch():
                 self._files.serve(message, reply)
@@ -308,12 +319,15 @@ class Manager:
     def _join(self, message: Join, reply: Reply) -> None:
         if message.error is not None:
             self._step(eng.StopAsked(message.error, 0.0, "failed"))
+        self.executor.joined(message.worker)
+        if message.worker in self._dead:
+            reply(self.plan.facts)
+            return
         self._stillborn = 0
         slots = [message.worker] if message.slots == 1 else [f"{message.worker}.{i}" for i in range(message.slots)]
         self._processes[message.worker] = _Process(message.worker, message.host, message.pid, slots)
         self._scribe.event("join", worker=message.worker, host=message.host, pid=message.pid)
         self._note_workers()
-        self.executor.joined(message.worker)
         reply(self.plan.facts)
 
     def _note_workers(self) -> None:
@@ -324,17 +338,20 @@ class Manager:
         for outcome in message.outcomes:
             self._outcome(message.worker, outcome)
         self._parked[message.worker] = reply
-        if self.sequential and (self._scribe.flying or message.outcomes):
+        if self.sequential and message.outcomes:
             self._flush()  # the same seed gives the same study: learn from each result before the next choice
+        if self.sequential and self._scribe.flying:
             self._deferred.append(message)
         else:
             self._feed(message)
 
     def _feed(self, message: Pull) -> None:
-        self._step(eng.Pulled(message.worker, message.want))
+        self._step(eng.Pulled(message.worker, min(1, message.want) if self.sequential else message.want))
         worker = self.engine.workers.get(message.worker)
-        if worker is not None and worker.want == 0 and message.worker in self._parked:
-            self._parked.pop(message.worker)(Work((), self.pruner.rule()))
+        if worker is not None and worker.want <= 0 and message.worker in self._parked:
+            # It holds trials still; where the study stops it gives back those that it has not begun.
+            stops = self.engine.stop is not None
+            self._parked.pop(message.worker)(Work((), self.pruner.rule(), exit=stops and bool(worker.assigned)))
 
     def _outcome(self, worker: str, outcome: Outcome) -> None:
         news = outcome.news
@@ -374,18 +391,17 @@ class Manager:
             return Suggested(error=str(exc))
 
     def _lost(self, name: str, reason: str) -> None:
+        self._dead.add(name)
         process = self._processes.pop(name, None)
         if process is None:
             self._stillborn += 1
             if self._stillborn >= STILLBORN:
                 self._step(eng.StopAsked(f"{self._stillborn} workers died before they joined: {reason}", 0.0, "failed"))
             return
-        mates = [self.engine.workers[s].killed for s in process.slots if s in self.engine.workers]
-        caused = any(mates)  # one slot was ended by the service: the others are not to blame
         for slot in process.slots:
             self._parked.pop(slot, None)
-            self._deferred = [p for p in self._deferred if p.worker != slot]
-            self._step(eng.Lost(slot, reason, counts=not caused))
+        self._deferred = [p for p in self._deferred if p.worker not in process.slots]
+        self._step(eng.Lost(process.slots[0], reason, mates=tuple(process.slots[1:])))
         self._scribe.event("lost", worker=name, reason=reason)
         self._note_workers()
 
@@ -423,8 +439,9 @@ class Manager:
         if dry is not None:
             self._step(eng.Exhausted(dry))
         while self._refused:
-            start, reason = self._refused.pop()
-            self._step(eng.Finished(start.worker, start.number, start.attempt, RunState.FAIL, False, reason))
+            start, why = self._refused.pop()
+            self._refusals[start.number] = why
+            self._step(eng.Finished(start.worker, start.number, start.attempt, RunState.FAIL, False, str(why)))
             if start.worker in self._parked:
                 self._step(eng.Pulled(start.worker, 1))
 
@@ -437,7 +454,7 @@ class Manager:
         except SpaceExhausted:
             return command.number
         except UserError as exc:  # enqueued params that the space does not hold any more
-            self._refused.append((command, str(exc)))
+            self._refused.append((command, exc))
             return None
         self._hand.setdefault(command.worker, []).append(assignment)
         return None
@@ -451,8 +468,11 @@ class Manager:
         return slot if slot in self._processes else slot.rpartition(".")[0]
 
     def _finished(self, command: eng.Finish) -> None:
-        outcome = self._results.pop(command.number, None)
-        self._scribe.mark(self._ledger.finish(command, outcome))
+        refusal = self._refusals.pop(command.number, None)
+        if refusal is not None:
+            self._scribe.mark(self._ledger.refuse(command.number, refusal))
+            return
+        self._scribe.mark(self._ledger.finish(command, self._results.pop(command.number, None)))
 
     # ---- after the commit
 
@@ -506,7 +526,7 @@ class Manager:
     def _on_fenced(self, failure: BaseException) -> None:
         self._inbox.put(lambda: self._give_up(failure))
 
-    def _ask_stop(self, reason: str, grace: float) -> None:
+    def _ask_stop(self, reason: str, grace: float | None) -> None:
         self._scribe.event("stop", reason=reason, grace=grace)
         self._step(eng.StopAsked(reason, grace))
 
@@ -516,7 +536,9 @@ class Manager:
 
     def _enqueue(self, params: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> int:
         commands = self.engine.step(eng.Enqueued(), time.monotonic())
-        number = next(c.number for c in commands if isinstance(c, eng.Enqueue))
+        number = next((c.number for c in commands if isinstance(c, eng.Enqueue)), None)
+        if number is None:
+            raise UserError("the run has just ended: enqueue the trial again")
         self._ledger.enqueue(number, params, user_attrs)
         self._carry(commands)
         return number

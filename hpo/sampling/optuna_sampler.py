@@ -106,15 +106,18 @@ class OptunaSampler(Sampler):
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def ask(self, number: int, fixed: Mapping[str, Any] | None = None, *, attempt: int = 0) -> dict[str, Any]:
-        self._check_not_exhausted()
+        if not fixed:  # an enqueued point needs no suggestion
+            self._check_not_exhausted()
         self._mirror.start(number, fixed)
         self._reseed(Stream(self._seed, number, attempt))
         try:
             trial = self._trials[number] = self._trial(number)
             return self._declared_point(trial) if self._space is not None else self._shared_params(trial)
-        except BaseException:
+        except BaseException as exc:
             self._trials.pop(number, None)
             self._mirror.withdraw(number)
+            if fixed and isinstance(exc, ValueError) and not isinstance(exc, SpaceError):
+                raise SpaceError(f"the enqueued params {dict(fixed)} cannot be taken: {exc}") from exc
             raise
 
     def _trial(self, number: int) -> optuna.Trial:

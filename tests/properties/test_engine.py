@@ -94,10 +94,13 @@ class World:
                 self.held[worker].pop(0)
                 self.step(eng.Released(worker, number, attempt))
         elif roll < 0.9 and self.held:
-            worker = self.random.choice(sorted(self.held))
-            del self.held[worker]
-            self.pulling.discard(worker)
-            self.step(eng.Lost(worker, "killed", self.random.random() < 0.8))
+            worker, *mates = self.random.sample(
+                sorted(self.held), min(len(self.held), self.random.choice([1, 1, 1, 2]))
+            )
+            for name in (worker, *mates):
+                del self.held[name]
+                self.pulling.discard(name)
+            self.step(eng.Lost(worker, "killed", self.random.random() < 0.8, tuple(mates)))
         elif roll < 0.93:
             self.step(eng.Enqueued())
         elif roll < 0.97:
@@ -160,12 +163,40 @@ def test_every_invariant_holds_after_every_event(
     assert all(engine.states[n] is s for n, s in world.final.items())
 
 
-def test_a_lost_worker_costs_one_retry_and_its_mates_in_the_batch_none() -> None:
+def test_a_lost_batch_blames_nobody_and_its_trials_run_again_one_by_one() -> None:
     engine = eng.Engine(eng.Limits(total=5, max_retries=1))
     engine.step(eng.Pulled("a", 3), 0.0)
     commands = engine.step(eng.Lost("a", "killed"), 1.0)
     requeued = [c for c in commands if isinstance(c, eng.Requeue)]
-    assert [(r.number, r.counts) for r in requeued] == [(0, True), (1, False), (2, False)]
+    assert [(r.number, r.counts) for r in requeued] == [(0, False), (1, False), (2, False)]
+    starts = [c for c in engine.step(eng.Pulled("b", 3), 2.0) if isinstance(c, eng.Start)]
+    assert [s.number for s in starts] == [0]
+    (again,) = [c for c in engine.step(eng.Lost("b", "killed"), 3.0) if isinstance(c, eng.Requeue)]
+    assert (again.number, again.counts) == (0, True), "now it is known"
+
+
+def test_a_stop_that_waits_lets_trials_report_to_their_end_until_a_timeout() -> None:
+    engine = eng.Engine(eng.Limits(total=10, deadline=100.0))
+    engine.step(eng.Pulled("a"), 0.0)
+    engine.step(eng.StopAsked("the objective said so", None), 1.0)
+    assert engine.step(eng.Reported("a", 0, 0), 50.0) == [eng.Answer("a", 0, Verdict.CONTINUE)]
+    engine.step(eng.Ticked(), 100.5)
+    assert engine.step(eng.Reported("a", 0, 0), 101.0) == [eng.Answer("a", 0, Verdict.STOP)]
+    engine.step(eng.Released("a", 0, 0), 101.1)
+    assert engine.ended == eng.End("stopped", "the objective said so")
+
+
+def test_a_budget_without_room_leaves_the_last_that_wait_for_later() -> None:
+    engine = eng.Engine(eng.Limits(total=2))
+    engine.restore([(0, RunState.COMPLETE, 1, 0), *((n, RunState.WAITING, 0, 0) for n in (1, 2, 3))])
+    engine.check()
+    starts = [c for c in engine.step(eng.Pulled("a", 3), 0.0) if isinstance(c, eng.Start)]
+    assert [s.number for s in starts] == [1]
+    engine.step(eng.BudgetSet(5), 1.0)
+    engine.step(eng.Finished("a", 1, 0, RunState.COMPLETE), 2.0)
+    starts = [c for c in engine.step(eng.Pulled("a", 5), 3.0) if isinstance(c, eng.Start)]
+    assert [s.number for s in starts] == [2, 3, 4]
+    engine.check()
 
 
 def test_a_trial_whose_worker_dies_too_often_fails_with_the_reason() -> None:

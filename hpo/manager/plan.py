@@ -1,0 +1,42 @@
+"""What a manager runs a study with, and how its run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo import engine as eng
+from hpo.trial import StudyFacts
+from trackers.changes import StudyChanged
+
+Done = Callable[[int], None]
+"""Called with the number of a finished trial, on the manager's thread, after its commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a manager runs a study with.
+
+    *workers* is how many slots are wanted (0: inline). *done* are called after each commit of a finished trial;
+    *keeper* says which models to drop; *code* is the version of the code, *changes* are written to the study's row.
+    """
+
+    facts: StudyFacts
+    limits: eng.Limits
+    workers: int = 0
+    cpus: float = 1.0
+    gpus: float = 0.0
+    done: Sequence[Done] = ()
+    keeper: Any = None
+    code: str = ""
+    changes: StudyChanged = field(default_factory=StudyChanged)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run of a manager ended. *status* is ``"complete"``, ``"stopped"`` or ``"failed"``."""
+
+    status: str
+    reason: str
+    notes: tuple[str, ...] = ()
