@@ -95,6 +95,7 @@ def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool
     from hpo.cli.progress import view
     from hpo.execution.termination import terminable
     from hpo.runner import run
+    from trackers.errors import StoreError
 
     told = _Told()
     try:
@@ -104,6 +105,10 @@ def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool
         if told.study:
             _say_resume(told.study, settings)
         return INTERRUPTED
+    except StoreError:
+        if told.study:
+            _say_resume(told.study, settings)
+        raise
     return _conclude(result, settings)
 
 

@@ -28,23 +28,23 @@ def deaf(trial):
     while True:
         time.sleep(1)
 """
+BECOME = "\nimport os, sys; os.execv(sys.argv[1], sys.argv[1:])"
 CALL = "from hpo.cli import main; raise SystemExit(main())"
 
 
 class Hpo(subprocess.Popen[str]):
-    """A call of ``hpo`` in *folder*, its output in one stream."""
+    """A call of ``hpo`` in *folder*, its output in one stream; *before* is code that its process runs first."""
 
-    def __init__(self, folder: Path, *args: str, env: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+    def __init__(self, folder: Path, *args: str, env: Mapping[str, str] | None = None, before: str = "") -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("HPO_", "RAY_"))}
         super().__init__(
-            [sys.executable, "-c", CALL, *args],
+            [sys.executable, "-c", before + BECOME, sys.executable, "-c", CALL, *args],
             cwd=folder,
             env={**clean, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            **kwargs,
         )
 
     def ended(self, seconds: float = 60.0) -> tuple[int, str]:
