@@ -65,8 +65,8 @@ def run(
     created = row is None or mode == "new"
     if row is None or mode == "new":
         _check_methods(settings, objective)
-        row = _created(store, wanted, settings, objective)
-    else:
+        row, created = _created(store, wanted, settings, objective, beside=mode == "new")
+    if not created:
         differences = changes(row, objective, settings)
         if differences and mode != "continue":
             raise UserError(_refusal(row, differences))
@@ -156,12 +156,18 @@ def _check_methods(settings: Settings, objective: LoadedObjective) -> None:
         make_pruner(settings.pruner, directions=directions, total_trials=total)
 
 
-def _created(store: Store, wanted: str, settings: Settings, objective: LoadedObjective) -> StudyRow:
-    """Create the study under the first free name of NAME, NAME-2, NAME-3, ..."""
+def _created(
+    store: Store, wanted: str, settings: Settings, objective: LoadedObjective, *, beside: bool
+) -> tuple[StudyRow, bool]:
+    """Create the study; return it and True.
+
+    Where its name is taken it is created *beside* that one, as NAME-2, NAME-3, ...; else another process was a moment
+    faster with the same study: return that one and False.
+    """
     name, count = wanted, 1
     while True:
         try:
-            return store.create_study(
+            made = store.create_study(
                 name,
                 directions=settings.directions,
                 metric_names=settings.metrics,
@@ -171,8 +177,12 @@ def _created(store: Store, wanted: str, settings: Settings, objective: LoadedObj
                 total_trials=settings.trials,
             )
         except AlreadyExistsError:
+            if not beside:
+                return store.get_study(wanted), False
             count += 1
             name = f"{wanted}-{count}"
+        else:
+            return made, True
 
 
 def _study(store: Store, row: StudyRow, settings: Settings) -> Study:
