@@ -175,6 +175,7 @@ def _created(
                 settings=settings.to_json(),
                 seed=settings.seed,
                 total_trials=settings.trials,
+                code=objective.record(),  # so that it can be resumed if it is interrupted before it begins
             )
         except AlreadyExistsError:
             if not beside:

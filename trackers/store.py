@@ -172,10 +172,12 @@ class Store(Tracking):
         description: str = "",
         tags: Mapping[str, str] | None = None,
         user_attrs: Mapping[str, Any] | None = None,
+        code: Mapping[str, Any] | None = None,
     ) -> StudyRow:
         """Create a study and return it.
 
-        *directions* are ``"minimize"`` or ``"maximize"`` and *metric_names* as many names, one per objective. Raises
+        *directions* are ``"minimize"`` or ``"maximize"`` and *metric_names* as many names, one per objective; *code* is
+        what is known of the objective before its first manager records it in full. Raises
         AlreadyExistsError when the name is taken, and InvalidValueError for what makes no study.
         """
         name = studies.check_study(name, directions, metric_names, seed, total_trials)
@@ -193,6 +195,7 @@ class Store(Tracking):
             description=description,
             tags=tags,
             user_attrs=user_attrs,
+            code=code,
         )
         self.writer.call(make)
         return self.get_study(study_id)

@@ -110,6 +110,8 @@ def test_a_signal_while_ray_starts_leaves_nothing_behind(folder: Path, number: s
         begun = time.monotonic()
         process.send_signal(number)
         check_interrupted(process, "sweep", begun)
+    code, output = called(folder, "resume", "sweep", "--workers", "0", "--trials", "1")
+    assert (code, "sweep is complete" in output) == (0, True), output
 
 
 def test_interrupting_a_notebooks_cell_keeps_what_finished(tmp_path: Path) -> None:

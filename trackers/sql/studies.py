@@ -56,6 +56,7 @@ def create_study(
     description: str,
     tags: Mapping[str, str] | None,
     user_attrs: Mapping[str, Any] | None,
+    code: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a new study; raises AlreadyExistsError when a living experiment or study has the name."""
     taken = connection.execute(select(t.experiments.c.kind).where(t.experiments.c.live_name == name)).scalar()
@@ -87,7 +88,7 @@ def create_study(
     )
     documents = [
         {"study_id": study_id, "name": key, "content": content}
-        for key, content in (("space", space), ("settings", settings))
+        for key, content in (("space", space), ("settings", settings), ("code", code))
         if content is not None
     ]
     if documents:
