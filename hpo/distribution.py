@@ -63,6 +63,6 @@ def contains(spec: Spec, value: Any) -> bool:
         return any(type(c) is type(value) and (c == value or c is value) for c in attributes["choices"])
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    if spec["name"] == "IntDistribution" and float(value) != int(value):
+    if spec["name"] == "IntDistribution" and not float(value).is_integer():
         return False
     return bool(attributes["low"] <= value <= attributes["high"])

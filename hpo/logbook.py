@@ -19,10 +19,22 @@ from trackers.changes import (
     ModelLogged,
     PointsLogged,
     TagsSet,
+    clean_name,
 )
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
+
+
+def as_step(step: Any) -> int:
+    """Return a step as an integer of 64 bits. Raises: ResultError."""
+    try:
+        at = int(step)
+    except (TypeError, ValueError, OverflowError):
+        raise ResultError(f"a step is an integer, not {step!r:.40}") from None
+    if not -(2**63) <= at < 2**63:
+        raise ResultError(f"a step is an integer of 64 bits, not {at}")
+    return at
 
 
 class Logbook:
@@ -58,14 +70,16 @@ class Logbook:
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None, context: str = "") -> None:
         """Log values of several metrics at one *step* (None continues each series); *context* such as ``"train"``."""
         now = self.now()
+        context = context and clean_name(context, "context")
         for key, value in metrics.items():
+            key = clean_name(key, "metric")
             try:
                 number = float(value)
             except (TypeError, ValueError):
                 raise ResultError(f"metric {key!r} takes a float, not {type(value).__name__}") from None
             if not context and self.metric_logged(key, number, step):
                 continue
-            at = self._steps_of.get((key, context), -1) + 1 if step is None else int(step)
+            at = self._steps_of.get((key, context), -1) + 1 if step is None else as_step(step)
             self._steps_of[key, context] = at
             self.records.append(PointsLogged(self.run_id, key, ((at, self._attempt, now, number),), context))
 
@@ -79,11 +93,12 @@ class Logbook:
 
     def set_attr(self, scope: str, key: str, value: Any) -> None:
         """Set an attribute; *value* must be JSON."""
+        key = clean_name(key, "attribute")
         try:
-            json.dumps(value)
+            as_it_is_now = json.loads(json.dumps(value))
         except (TypeError, ValueError) as exc:
             raise UserError(f"attribute {key!r} is not JSON ({exc}): use numbers, text, lists and mappings") from None
-        self.records.append(AttrsSet(self.run_id, scope, {key: value}))
+        self.records.append(AttrsSet(self.run_id, scope, {key: as_it_is_now}))
 
     def set_tag(self, key: str, value: Any) -> None:
         """Set a tag."""
@@ -91,7 +106,7 @@ class Logbook:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set several tags."""
-        self.records.append(TagsSet(self.run_id, {str(k): str(v) for k, v in tags.items()}))
+        self.records.append(TagsSet(self.run_id, {clean_name(str(k), "tag"): str(v) for k, v in tags.items()}))
 
     # ---- files
 
@@ -140,6 +155,7 @@ class Logbook:
         """Record which *data* (arrays, data frames, files, lists) the trial read, by its content's digest."""
         from trackers.capture import data_digest
 
+        name, role = clean_name(name, "data set"), clean_name(role, "role")
         digest, rows, schema = data_digest(data)
         self.records.append(InputLogged(self.run_id, name, digest, role, rows, schema, source))
 
@@ -154,15 +170,16 @@ class Logbook:
         from trackers.models import pack
 
         step, value = (None, None) if last is None else (last[0], last[1])
+        kept = "model"  # where the name is what is wrong
         try:
+            kept = clean_name(name, "model")
             manifest, files = pack(model, self.artifacts, **options)
         except Exception as exc:  # noqa: BLE001 - an hour's training is worth more than its model's file
             why = f"{type(exc).__name__}: {exc}"
-            self.records.append(ModelLogged(self.run_id, self.now(), name=name, step=step, value=value, why_not=why))
+            self.records.append(ModelLogged(self.run_id, self.now(), name=kept, step=step, value=value, why_not=why))
             return False
-        self.records = [r for r in self.records if not (isinstance(r, ModelLogged) and r.name == name)]
         self.records.append(
-            ModelLogged(self.run_id, self.now(), os.urandom(16).hex(), name, manifest, files, step, value)
+            ModelLogged(self.run_id, self.now(), os.urandom(16).hex(), kept, manifest, files, step, value)
         )
         return True
 
@@ -173,7 +190,6 @@ class Logbook:
         import cloudpickle
 
         digest, size = self.artifacts.put_bytes(cloudpickle.dumps(state))
-        self.records = [r for r in self.records if not isinstance(r, CheckpointSaved)]
         self.records.append(CheckpointSaved(self.run_id, self.now(), digest, size, step))
 
     def unpack_checkpoint(self, digest: str) -> Any:

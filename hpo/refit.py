@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ResultError, UserError
 from hpo.trial import Assignment, StudyFacts, Trial
-from trackers.changes import ModelLogged
+from trackers.changes import ModelLogged, PointsLogged
 
 if TYPE_CHECKING:
     from hpo.study import Study
@@ -40,6 +40,9 @@ def refit(study: Study, train: Callable[..., Any], *, trial: int | None, args: M
         failed = [r.why_not for r in records if isinstance(r, ModelLogged) and r.why_not]
         if failed:
             raise ResultError(f"the refitted model could not be saved: {failed[0]}")
+        if stand_in.reports:
+            points = tuple((step, 0, time, value) for step, value, time in stand_in.reports)
+            records.append(PointsLogged(run.id, row.metric_names[0], points))
         run.write(records)
         if isinstance(result, int | float) and not isinstance(result, bool):
             run.log_metric("refit", float(result))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hpo.distribution import Spec, categorical, contains, floating, integer, same_kind
 from hpo.errors import ResultError, TrialStopped, UnknownParamError, UserError
-from hpo.logbook import Logbook
+from hpo.logbook import Logbook, as_step
+from trackers.changes import clean_name
 
 if TYPE_CHECKING:
     import optuna
@@ -50,7 +51,8 @@ class Assignment:
     """One attempt of one trial, as handed to a worker.
 
     *params* are those that are known already (all of a declared space's active ones); *checkpoint* is the digest of the
-    newest checkpoint of an earlier attempt.
+    newest checkpoint of an earlier attempt, *models* has the value and the step of the best report for which an earlier
+    attempt saved a model, by the model's name.
     """
 
     number: int
@@ -59,6 +61,7 @@ class Assignment:
     params: Mapping[str, Any]
     checkpoint: str | None = None
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
 
 class Channel(Protocol):
@@ -155,7 +158,7 @@ class Trial(Logbook):
         self.attempt = assignment.attempt
         self.facts = facts
         self.params: Params = Params(assignment.params if facts.distributions else {})
-        self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params if n in facts.distributions}
+        self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params if facts.distributions.get(n)}
         self.new_params: dict[str, Any] = {}
         self.reports: list[tuple[int, float, int]] = []
         self.started = datetime.now(UTC)
@@ -165,7 +168,8 @@ class Trial(Logbook):
         self._checkpoint = assignment.checkpoint
         self._user_attrs: dict[str, Any] = dict(assignment.user_attrs)
         self._steps: set[int] = set()
-        self._best_model: tuple[float, int | None] | None = None
+        self._earlier_models = assignment.models
+        self._best_models: dict[str, float] = {}
 
     def __repr__(self) -> str:
         return f"Trial(number={self.number}, params={dict(self.params)})"
@@ -188,9 +192,9 @@ class Trial(Logbook):
 
     def _suggest(self, name: str, spec: Spec) -> Any:
         if name in self.params:
-            if not same_kind(self.specs.get(name, spec), spec):
-                raise UserError(f"param {name!r} was suggested before with another kind of distribution")
+            self._check_again(name, spec)
             return self.params[name]
+        name = clean_name(name, "param")
         if name in self._known and contains(spec, self._known[name]):
             value = self._known[name]
         elif self._channel is None:
@@ -201,6 +205,17 @@ class Trial(Logbook):
         self.specs[name] = spec
         self.new_params[name] = value
         return value
+
+    def _check_again(self, name: str, spec: Spec) -> None:
+        known = self.specs.setdefault(name, spec)
+        if not same_kind(known, spec):
+            raise UserError(f"param {name!r} was suggested before with another kind of distribution")
+        value = self.params[name]
+        if known != spec and name in self.facts.distributions and not contains(spec, value):
+            raise UserError(
+                f"param {name!r} is {value!r}, from the declared space, and that is outside the range it is suggested "
+                "with here: use the same range in both places"
+            )
 
     @property
     def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
@@ -224,10 +239,7 @@ class Trial(Logbook):
         if len(self.facts.directions) > 1:
             raise UserError("trial.report is for one objective: log several with trial.log_metrics")
         number = _as_float(value, "trial.report takes a float")
-        try:
-            at = int(step)
-        except (TypeError, ValueError):
-            raise ResultError(f"trial.report takes an integer step, not {type(step).__name__}") from None
+        at = as_step(step)
         if at < 0:
             raise ResultError(f"trial.report takes a step from 0 up, not {at}")
         if at in self._steps:
@@ -253,8 +265,10 @@ class Trial(Logbook):
 
     def metric_logged(self, key: str, value: float, step: int | None) -> bool:
         """Take a logged metric as a report where it is the objective's own series; tell whether it was."""
-        if key != self.facts.metric_names[0] or step is None or len(self.facts.directions) > 1:
+        if key != self.facts.metric_names[0] or len(self.facts.directions) > 1:
             return False
+        if step is None:
+            step = max(self._steps, default=-1) + 1
         if step not in self._steps:
             self.report(value, step)
         return True
@@ -303,12 +317,18 @@ class Trial(Logbook):
         model that cannot be saved does not fail the trial: the reason is kept and shown beside its value.
         """
         last = self.reports[-1] if self.reports else None
-        if last is not None and self._best_model is not None and not self._better(last[1], self._best_model[0]):
+        best = self._best_models.get(name, self._earlier_best(name))
+        if last is not None and best is not None and not self._better(last[1], best):
             return False
         saved = self.pack_model(model, name, last, options)
-        if saved:
-            self._best_model = (last[1], last[0]) if last is not None else None
+        if saved and last is not None:
+            self._best_models[name] = last[1]
         return saved
+
+    def _earlier_best(self, name: str) -> float | None:
+        """Return the value of an earlier attempt's model, where this attempt goes on after it."""
+        value, step = self._earlier_models.get(name, (None, 0))
+        return value if self.reports and self.reports[0][0] > step else None
 
     def _better(self, new: float, old: float) -> bool:
         if new != new:

@@ -74,10 +74,7 @@ class TrialRequeued:
 
 @dataclass(frozen=True, slots=True)
 class TrialFinished:
-    """A trial reached its final state. *values* has one float per objective (None: it has none).
-
-    Its checkpoint is not needed any more: the reference to it goes, and with it the file.
-    """
+    """A trial reached its final state. *values* has one float per objective (None: it has none)."""
 
     run_id: int
     time: int
@@ -182,6 +179,13 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointDropped:
+    """A trial needs its checkpoint no longer: the reference to it goes, and with it the file."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class InputLogged:
     """A data set that a run read."""
 
@@ -254,6 +258,7 @@ Change = (
     | ModelLogged
     | ModelDropped
     | CheckpointSaved
+    | CheckpointDropped
     | InputLogged
     | DistributionsSeen
     | StudyChanged

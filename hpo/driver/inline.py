@@ -10,7 +10,7 @@ from hpo.driver.interruption import interruptions
 from hpo.driver.making import make_manager
 from hpo.driver.order import OnProgress, Order, RunSummary, summarize
 from hpo.execution.alarm import Alarm, WorkerEnded
-from hpo.execution.capture import capturing
+from hpo.execution.capture import capturing, unrecorded
 from hpo.execution.port import InlineExecutor
 from hpo.execution.worker import Job, join, work
 from hpo.manager import Manager
@@ -33,10 +33,11 @@ class InlineLink:
         box: list[Any] = []
         running = self._alarm.pause()
         self._manager.post(message, box.append)
-        while not box:
-            self._manager.turn(0.1)
-            if self._name in self._executor.ended:
-                raise WorkerEnded
+        with unrecorded():
+            while not box:
+                self._manager.turn(0.1)
+                if self._name in self._executor.ended:
+                    raise WorkerEnded
         if running:
             self._alarm.resume()
         return box[0]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpo.errors import TrialPruned, TrialStopped
+from hpo.execution.alarm import WorkerEnded
 from hpo.execution.capture import recording
 from hpo.execution.messages import News, Outcome
 from hpo.trial import Trial
@@ -26,7 +27,7 @@ def run_attempt(
     news: Callable[[Trial], News],
     retry_on: tuple[str, ...] = (),
 ) -> Outcome:
-    """Run *objective* on *trial*; *news* collects what is unsent when it ends. Never raises an ``Exception``."""
+    """Run *objective* on *trial*; *news* collects what is unsent when it ends. Raises nothing but WorkerEnded."""
     started = time.time_ns() // 1000
     token = set_active(trial)
     try:
@@ -43,10 +44,10 @@ def _call(trial: Trial, objective: Objective, args: Mapping[str, Any], retry_on:
         result = objective(trial, **args)
     except (TrialStopped, KeyboardInterrupt):
         return {"state": None}
-    except Exception as exc:  # noqa: BLE001 - the objective's failure costs one trial
+    except WorkerEnded:
+        raise
+    except BaseException as exc:  # noqa: BLE001 - the objective's failure costs one trial, SystemExit and all
         return {"state": RunState.PRUNED} if is_pruned(exc) else _failure(exc, retry_on)
-    except SystemExit as exc:
-        return _failure(exc, retry_on)
     return check_result(result, trial.facts.metric_names)
 
 

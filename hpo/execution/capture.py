@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -84,26 +84,42 @@ class _LogHandler(logging.Handler):
 _current = threading.local()
 _lock = threading.Lock()
 _users = 0
+_undo: Callable[[], None] | None = None
 
 
 @contextmanager
 def capturing(show: bool) -> Iterator[None]:
-    """Stand in for the process's stdout and stderr while workers run in it; *show* passes on what trials print."""
-    global _users
-    handler = _LogHandler(logging.INFO)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    """Stand in for the process's stdout and stderr while workers run in it; *show* passes on what trials print.
+
+    Where several studies run in threads of one process, the first one's stand-in serves them all.
+    """
+    global _users, _undo
     with _lock:
         _users += 1
-        before: tuple[Any, Any] = (sys.stdout, sys.stderr)
-        sys.stdout, sys.stderr = _Tee(sys.stdout, show), _Tee(sys.stderr, show)
-        logging.getLogger().addHandler(handler)
+        if _users == 1:
+            _undo = _stand_in(show)
     try:
         yield
     finally:
         with _lock:
             _users -= 1
-            logging.getLogger().removeHandler(handler)
-            sys.stdout, sys.stderr = before
+            if _users == 0 and _undo is not None:
+                _undo()
+
+
+def _stand_in(show: bool) -> Callable[[], None]:
+    """Begin; return what ends it."""
+    handler = _LogHandler(logging.INFO)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    before: tuple[Any, Any] = (sys.stdout, sys.stderr)
+    sys.stdout, sys.stderr = _Tee(sys.stdout, show), _Tee(sys.stderr, show)
+    logging.getLogger().addHandler(handler)
+
+    def undo() -> None:
+        logging.getLogger().removeHandler(handler)
+        sys.stdout, sys.stderr = before
+
+    return undo
 
 
 @contextmanager
@@ -115,3 +131,14 @@ def recording() -> Iterator[Tail]:
         yield tail
     finally:
         _current.tail = None
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Keep nothing of what this thread prints in the block: it is not the trial's."""
+    tail = getattr(_current, "tail", None)
+    _current.tail = None
+    try:
+        yield
+    finally:
+        _current.tail = tail

@@ -20,6 +20,7 @@ from trackers.changes import (
     AttemptEnded,
     AttrsSet,
     Change,
+    CheckpointDropped,
     CheckpointSaved,
     DistributionsSeen,
     InputLogged,
@@ -77,6 +78,10 @@ class Ledger:
     def restore(self, trials: Sequence[Trial], models: Sequence[LoggedModel]) -> None:
         """Take over stored trials, in number order, and their models."""
         self.models.restore(trials, models)
+        saved: dict[int, dict[str, tuple[float, int]]] = {}
+        for model in models:
+            if model.value is not None and model.step is not None:
+                saved.setdefault(model.run_id, {})[model.name] = (model.value, model.step)
         for trial in trials:
             if trial.attempts or trial.state.is_finished():  # an enqueued one is asked for when it starts
                 self._sampler.add(trial)
@@ -95,6 +100,7 @@ class Ledger:
                     dict(trial.constraints),
                     asked,
                     trial.checkpoint,
+                    models=saved.get(trial.run_id, {}),
                 )
 
     # ---- what the engine says
@@ -124,7 +130,9 @@ class Ledger:
         self._scribe.write(
             TrialStarted(live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus, self._code)
         )
-        return Assignment(number, command.attempt, live.run_id, live.params, live.checkpoint, live.user_attrs)
+        return Assignment(
+            number, command.attempt, live.run_id, live.params, live.checkpoint, live.user_attrs, dict(live.models)
+        )
 
     def _complete(self, live: Live) -> None:
         """Have the params sampled that an enqueued trial was not given."""
@@ -195,6 +203,9 @@ class Ledger:
         )
         if outcome is not None and outcome.log:
             self._scribe.write(LogKept(live.run_id, command.attempt, outcome.log))
+        if live.checkpoint is not None:
+            self._scribe.write(CheckpointDropped(live.run_id))
+            self.models.replaced((live.checkpoint,))
         seq = self._scribe.event("finish", command.number, state=state.name)
         finished = Finished(command.number, state, values, live.constraints, last, seq)
         self.models.finished(finished, live.run_id)
@@ -247,6 +258,8 @@ class Ledger:
                 live.checkpoint = record.digest
             case ModelLogged():
                 self.models.logged(live.number, live.run_id, record)
+                if record.manifest is not None and record.value is not None and record.step is not None:
+                    live.models[record.name] = (record.value, record.step)
             case AttrsSet() if record.scope == "system":
                 prefix = "constraints:"
                 live.constraints.update({k[len(prefix) :]: v for k, v in record.attrs.items() if k.startswith(prefix)})

@@ -16,7 +16,8 @@ class Live:
     """An unfinished trial.
 
     *asked*: the sampler knows it; until then *params* are those it was enqueued with. *used* are the names that the
-    objective really asked for in this attempt (define-by-run).
+    objective really asked for in this attempt (define-by-run). *models* has value and step of the best report that a
+    model was saved for, by the model's name.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Live:
     checkpoint: str | None = None
     reports: list[tuple[int, float]] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
+    models: dict[str, tuple[float, int]] = field(default_factory=dict)
 
 
 class Tally:

@@ -70,7 +70,9 @@ class Fold:
         self.blobs: Rows = {}
         self.artifacts: Rows = {}
         self.checkpoints: Rows = {}
+        self.checkpoint_drops: list[tuple[int]] = []
         self.models: dict[tuple[int, str], c.ModelLogged] = {}
+        self.model_failures: dict[tuple[int, str], c.ModelLogged] = {}
         self.model_drops: dict[tuple[int, str], c.ModelDropped] = {}
         self.inputs: dict[tuple[int, str, str, str], c.InputLogged] = {}
         self._guard: Guard | None = None
@@ -239,11 +241,19 @@ class Fold:
         self._file(change.digest, change.size, change.time)
         self.checkpoints[change.run_id] = [change.run_id, change.digest, change.step, change.time]
 
+    def _checkpoint_dropped(self, change: c.CheckpointDropped) -> None:
+        self.checkpoints.pop(change.run_id, None)
+        self.checkpoint_drops.append((change.run_id,))
+
     def _model(self, change: c.ModelLogged) -> None:
         key = change.run_id, _name(change.name, "model")
         for digest, size in change.files.values():
             self._file(digest, size, change.time)
+        if change.manifest is None:
+            self.model_failures[key] = change  # the model that was saved before it stays
+            return
         self.models[key] = change
+        self.model_failures.pop(key, None)
         self.model_drops.pop(key, None)
 
     def _model_dropped(self, change: c.ModelDropped) -> None:
@@ -346,6 +356,7 @@ _FOLDERS: dict[type, Callable[[Fold, Any], None]] = {
     c.ModelLogged: Fold._model,
     c.ModelDropped: Fold._model_dropped,
     c.CheckpointSaved: Fold._checkpoint,
+    c.CheckpointDropped: Fold._checkpoint_dropped,
     c.InputLogged: Fold._input,
     c.DistributionsSeen: Fold._distributions,
     c.StudyChanged: Fold._study_changed,

@@ -29,6 +29,13 @@ _REPLACED = update(
     "trackers_models.run_id = {run_id} AND trackers_models.name = {name} AND trackers_models.replaced_at IS NULL",
     *("replaced_at", "run_id", "name"),
 )
+_FAILED_AGAIN = update(
+    t.models,
+    "replaced_at = {replaced_at}",
+    "trackers_models.run_id = {run_id} AND trackers_models.name = {name} AND trackers_models.replaced_at IS NULL "
+    "AND trackers_models.why_not IS NOT NULL",
+    *("replaced_at", "run_id", "name"),
+)
 _DROPPED = update(
     t.models,
     "deleted_at = {deleted_at}, deleted_why = {deleted_why}",
@@ -52,15 +59,20 @@ def write(dialect: str, cursor: Any, fold: Fold, take_ids: Callable[[int], Seque
     run(_BLOBS, [fold.blobs[digest] for digest in sorted(fold.blobs)])
     run(_ARTIFACTS, fold.artifacts.values())
     run(_CHECKPOINTS, fold.checkpoints.values())
+    if fold.checkpoint_drops:
+        mark = "?" if dialect == "sqlite" else "%s"
+        cursor.executemany(f"DELETE FROM trackers_checkpoints WHERE run_id = {mark}", fold.checkpoint_drops)
     if fold.models:
-        _write_models(dialect, cursor, fold.models)
+        _write_models(dialect, cursor, fold.models, _REPLACED)
+    if fold.model_failures:
+        _write_models(dialect, cursor, fold.model_failures, _FAILED_AGAIN)
     run(_DROPPED, [(d.time, escape(d.why), *key) for key, d in fold.model_drops.items()])
     if fold.inputs:
         _write_inputs(dialect, cursor, fold.inputs, take_ids)
 
 
-def _write_models(dialect: str, cursor: Any, models: dict[tuple[int, str], c.ModelLogged]) -> None:
-    """Write models; an older one of the same run and name goes, unless a registered version needs it."""
+def _write_models(dialect: str, cursor: Any, models: dict[tuple[int, str], c.ModelLogged], replace: Statement) -> None:
+    """Write models; what *replace* marks of the same run and name goes, unless a registered version needs it."""
     mark = "?" if dialect == "sqlite" else "%s"
     rows, files = [], []
     for key, model in models.items():
@@ -81,7 +93,7 @@ def _write_models(dialect: str, cursor: Any, models: dict[tuple[int, str], c.Mod
             )
         )
         files += [(uid, check_name(name), digest) for name, (digest, _) in model.files.items()]
-    _REPLACED.run(dialect, cursor, [(now_us(), *key) for key in models])
+    replace.run(dialect, cursor, [(now_us(), *key) for key in models])
     for key in models:
         cursor.execute(_FORGET.format(mark), key)
     _MODELS.run(dialect, cursor, rows)
