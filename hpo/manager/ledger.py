@@ -159,9 +159,9 @@ class Ledger:
     def requeue(self, command: eng.Requeue, outcome: Outcome | None) -> None:
         """Put a trial back: its next attempt starts from its newest checkpoint."""
         live = self.live[command.number]
-        ended = outcome.ended if outcome is not None else now_us()
+        started, ended = (None, now_us()) if outcome is None else (outcome.started, outcome.ended)
         self._scribe.write(
-            AttemptEnded(live.run_id, command.attempt, ended, command.outcome, command.reason, command.counts),
+            AttemptEnded(live.run_id, command.attempt, ended, command.outcome, command.reason, command.counts, started),
             TrialRequeued(live.run_id, ended),
         )
         if outcome is not None and outcome.log:

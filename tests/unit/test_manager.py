@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -335,3 +336,15 @@ def test_exactly_as_many_trials_as_asked_for_though_more_wait(tmp_path: Path) ->
             assert b.pull("b", ended(trial)).exit
             assert b.finish() == "complete"
         assert [t.state.name for t in store.get_trials(study_id)] == ["COMPLETE", "COMPLETE", "WAITING"]
+
+
+def test_an_attempt_begins_when_its_worker_begins_it(tmp_path: Path) -> None:
+    with bench(tmp_path, total=2) as b:
+        b.join("a")
+        first, second = b.pull("a", want=2).trials
+        b.settle()
+        outcome = replace(ended(second), started=now() + 5_000_000, ended=now() + 6_000_000)
+        b.post(Pull("a", 1, (ended(first), outcome)))
+        b.finish()
+        one, two = (t.attempts[0] for t in b.trials)
+        assert (two.started_at - one.started_at).total_seconds() > 4.0

@@ -38,10 +38,11 @@ _MOVES = update(
 _ATTEMPTS = insert(t.attempts)
 _ATTEMPT_ENDS = update(
     t.attempts,
-    "ended_at = {ended_at}, outcome = {outcome}, reason = {reason}, counts = {counts}",
+    "started_at = COALESCE({started_at}, trackers_attempts.started_at), ended_at = {ended_at}, outcome = {outcome}, "
+    "reason = {reason}, counts = {counts}",
     "trackers_attempts.run_id = {run_id} AND trackers_attempts.number = {number} "
     "AND trackers_attempts.ended_at IS NULL",
-    *("ended_at", "outcome", "reason", "counts", "run_id", "number"),
+    *("started_at", "ended_at", "outcome", "reason", "counts", "run_id", "number"),
 )
 _SIMPLE: tuple[tuple[str, Statement], ...] = (
     ("params", upsert(t.params, keep=("position",))),  # a param keeps its place in the order in which they came

@@ -167,9 +167,10 @@ class Fold:
         ending = [change.time, change.outcome, escape(change.reason), change.counts]
         row = self.attempts.get(key)
         if row is not None and row[6] is None:
+            row[5] = row[5] if change.started is None else change.started
             row[6:10] = ending
         elif row is None and key not in self.attempt_ends:
-            self.attempt_ends[key] = [*ending, *key]
+            self.attempt_ends[key] = [change.started, *ending, *key]
         else:
             raise StateError(f"attempt {change.attempt} of run {change.run_id} has ended already")
 
