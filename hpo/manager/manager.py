@@ -38,9 +38,10 @@ from hpo.manager.ledger import Ledger
 from hpo.manager.live import Tally
 from hpo.manager.plan import Plan, Summary
 from hpo.manager.pulse import Pulse
+from hpo.manager.roster import FROM_SLOTS, Roster, farewell
 from hpo.manager.scribe import Scribe
 from hpo.progress import Progress
-from hpo.trial import Assignment, Verdict
+from hpo.trial import Verdict
 from trackers.changes import DistributionsSeen, StudyChanged
 from trackers.errors import FencedError, TrackersError
 from trackers.states import RunState
@@ -61,34 +62,8 @@ class Garbage:
     digests: set[str]
 
 
-FROM_SLOTS = (Pull, Report, Suggest, StopStudy)
-"""The messages of a worker that has joined."""
-
-
-def _farewell(message: Pull | Report | Suggest | StopStudy) -> Any:
-    """Return the answer to a worker that nobody counts on any more."""
-    match message:
-        case Pull():
-            return Work(exit=True)
-        case Report():
-            return Answered(Verdict.STOP)
-        case Suggest():
-            return Suggested(error="the trial was taken back")
-    return None
-
-
 def _named(failure: BaseException) -> str:
     return f"{type(failure).__name__}: {failure}"
-
-
-@dataclass(slots=True)
-class _Process:
-    """A worker's process and its slots."""
-
-    name: str
-    host: str
-    pid: int
-    slots: list[str]
 
 
 class Manager:
@@ -129,16 +104,12 @@ class Manager:
         self._commands = Commands(self._scribe, self._enqueue, self._ask_stop, self._budget, stale)
         self._sweep, self._files, self._closing = sweep, files, closing
         self._pulse = pulse
-        self._processes: dict[str, _Process] = {}
-        self._dead: set[str] = set()
-        self._parked: dict[str, Reply] = {}
-        self._hand: dict[str, list[Assignment]] = {}
+        self._roster = Roster()
         self._deferred: list[Pull] = []
         self._results: dict[int, Outcome] = {}
         self._ending: eng.End | None = None
         self._next_tick = 0.0
         self._seen_failure = ""
-        self._stillborn = 0
         self._refused: list[tuple[eng.Start, UserError]] = []
         self._refusals: dict[int, UserError] = {}
         self._closed = False
@@ -166,7 +137,6 @@ class Manager:
     def progress(self) -> Progress:
         """Return where the study is."""
         counts, tally, running = self.tally.counts, self.tally, len(self.engine.running)
-        processes = list(self._processes.values())  # in one go: the manager's thread may be changing them
         total, rate = self.engine.total, tally.rate()
         ended = counts[RunState.COMPLETE] + counts[RunState.PRUNED] + counts[RunState.FAIL]
         left = None if total is None or not rate else max(0.0, (total - ended) / rate)
@@ -182,7 +152,7 @@ class Manager:
             best_number=tally.best_number,
             rate=rate,
             seconds_left=left,
-            workers=sum(len(p.slots) for p in processes),
+            workers=self._roster.slots(),
             busy=sum(bool(w.assigned) for w in list(self.engine.workers.values())),
             notes=self.notes(),
             elapsed=time.monotonic() - tally.begun,
@@ -298,8 +268,8 @@ class Manager:
     # ---- messages
 
     def _handle(self, message: Message, reply: Reply) -> None:
-        if isinstance(message, FROM_SLOTS) and self._process_of(message.worker) not in self._processes:
-            reply(_farewell(message))  # it died, and this is what it had said before
+        if isinstance(message, FROM_SLOTS) and self._roster.find(message.worker) is None:
+            reply(farewell(message))  # it died, and this is what it had said before
             return
         match message:
             case Join():
@@ -320,24 +290,15 @@ class Manager:
         if message.error is not None:
             self._step(eng.StopAsked(message.error, 0.0, "failed"))
         self.executor.joined(message.worker)
-        if message.worker in self._dead:
-            reply(self.plan.facts)
-            return
-        self._stillborn = 0
-        slots = [message.worker] if message.slots == 1 else [f"{message.worker}.{i}" for i in range(message.slots)]
-        self._processes[message.worker] = _Process(message.worker, message.host, message.pid, slots)
-        self._scribe.event("join", worker=message.worker, host=message.host, pid=message.pid)
-        self._note_workers()
+        if self._roster.join(message):
+            self._scribe.event("join", worker=message.worker, host=message.host, pid=message.pid)
+            self._scribe.write(StudyChanged(workers=self._roster.pids()))
         reply(self.plan.facts)
-
-    def _note_workers(self) -> None:
-        workers = tuple((p.host, p.pid) for p in self._processes.values())
-        self._scribe.write(StudyChanged(workers=workers))
 
     def _pull(self, message: Pull, reply: Reply) -> None:
         for outcome in message.outcomes:
             self._outcome(message.worker, outcome)
-        self._parked[message.worker] = reply
+        self._roster.park(message.worker, reply)
         if self.sequential and message.outcomes:
             self._flush()  # the same seed gives the same study: learn from each result before the next choice
         if self.sequential and self._scribe.flying:
@@ -348,10 +309,11 @@ class Manager:
     def _feed(self, message: Pull) -> None:
         self._step(eng.Pulled(message.worker, min(1, message.want) if self.sequential else message.want))
         worker = self.engine.workers.get(message.worker)
-        if worker is not None and worker.want <= 0 and message.worker in self._parked:
+        if worker is not None and worker.want <= 0:
             # It holds trials still; where the study stops it gives back those that it has not begun.
             stops = self.engine.stop is not None
-            self._parked.pop(message.worker)(Work((), self.pruner.rule(), exit=stops and bool(worker.assigned)))
+            work = Work((), self.pruner.rule(), exit=stops and bool(worker.assigned))
+            self._roster.answer(message.worker, work)
 
     def _outcome(self, worker: str, outcome: Outcome) -> None:
         news = outcome.news
@@ -391,19 +353,16 @@ class Manager:
             return Suggested(error=str(exc))
 
     def _lost(self, name: str, reason: str) -> None:
-        self._dead.add(name)
-        process = self._processes.pop(name, None)
+        process = self._roster.lose(name)
         if process is None:
-            self._stillborn += 1
-            if self._stillborn >= STILLBORN:
-                self._step(eng.StopAsked(f"{self._stillborn} workers died before they joined: {reason}", 0.0, "failed"))
+            dead = self._roster.stillborn
+            if dead >= STILLBORN:
+                self._step(eng.StopAsked(f"{dead} workers died before they joined: {reason}", 0.0, "failed"))
             return
-        for slot in process.slots:
-            self._parked.pop(slot, None)
         self._deferred = [p for p in self._deferred if p.worker not in process.slots]
-        self._step(eng.Lost(process.slots[0], reason, mates=tuple(process.slots[1:])))
+        self._step(eng.Lost(process.slots[0], reason, mates=process.slots[1:]))
         self._scribe.event("lost", worker=name, reason=reason)
-        self._note_workers()
+        self._scribe.write(StudyChanged(workers=self._roster.pids()))
 
     # ---- what the engine says
 
@@ -417,8 +376,10 @@ class Manager:
         for command in commands:
             match command:
                 case eng.Start():
-                    if dry is None or not command.fresh:
+                    if dry is None:
                         dry = self._start(command)
+                    elif not command.fresh:
+                        self._start(command)
                 case eng.Finish():
                     self._finished(command)
                 case eng.Requeue():
@@ -426,28 +387,27 @@ class Manager:
                 case eng.Enqueue():
                     pass  # whoever asked creates it, with its params
                 case eng.Kill():
-                    self.executor.kill(self._process_of(command.worker), command.reason)
+                    self.executor.kill(self._roster.process_of(command.worker), command.reason)
                 case eng.Dismiss():
-                    if command.worker in self._parked:
-                        self._parked.pop(command.worker)(Work(exit=True))
+                    self._roster.answer(command.worker, Work(exit=True))
                 case eng.End():
                     self._ending = command
                     self._scribe.event("end", status=command.status, reason=command.reason)
                 case eng.Answer():
                     pass  # the caller reads it
-        self._deliver()
+        self._roster.deliver(self.pruner.rule())
         if dry is not None:
             self._step(eng.Exhausted(dry))
         while self._refused:
             start, why = self._refused.pop()
             self._refusals[start.number] = why
             self._step(eng.Finished(start.worker, start.number, start.attempt, RunState.FAIL, False, str(why)))
-            if start.worker in self._parked:
+            if self._roster.is_parked(start.worker):
                 self._step(eng.Pulled(start.worker, 1))
 
     def _start(self, command: eng.Start) -> int | None:
         """Prepare an attempt for its worker; return its number where there was nothing to suggest."""
-        process = self._processes.get(self._process_of(command.worker))
+        process = self._roster.find(command.worker)
         host, pid = (process.host, process.pid) if process else ("", 0)
         try:
             assignment = self._ledger.start(command, command.worker, host, pid)
@@ -456,16 +416,8 @@ class Manager:
         except UserError as exc:  # enqueued params that the space does not hold any more
             self._refused.append((command, exc))
             return None
-        self._hand.setdefault(command.worker, []).append(assignment)
+        self._roster.hand(command.worker, assignment)
         return None
-
-    def _deliver(self) -> None:
-        """Answer the workers that got something."""
-        for worker in [w for w in self._hand if w in self._parked]:
-            self._parked.pop(worker)(Work(tuple(self._hand.pop(worker)), self.pruner.rule()))
-
-    def _process_of(self, slot: str) -> str:
-        return slot if slot in self._processes else slot.rpartition(".")[0]
 
     def _finished(self, command: eng.Finish) -> None:
         refusal = self._refusals.pop(command.number, None)
@@ -514,9 +466,7 @@ class Manager:
             self.failure = failure
         self._pulse.stop()
         self.executor.close()
-        for reply in self._parked.values():
-            reply(Work(exit=True))
-        self._parked.clear()
+        self._roster.dismiss()
 
     # ---- orders from elsewhere
 
