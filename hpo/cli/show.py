@@ -154,4 +154,4 @@ def _show_attempts(trial: Trial) -> None:
         ]
         for a in trial.attempts
     ]
-    click.echo("\n" + text.table(heads, body, right=["attempt", "took"]))
+    click.echo("\n" + text.table(heads, body, right=["attempt", "started", "took"]))

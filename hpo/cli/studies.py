@@ -24,7 +24,7 @@ def list_studies(storage: str | None, profile: str | None, as_json: bool) -> Non
     else:
         heads = ["study", "status", "trials", "goal", "created"]
         body = [[r.name, r.status, facts.tried(r), facts.goal(r), text.when(r.created_at)] for r in rows]
-        click.echo(text.table(heads, body, right=["trials"]))
+        click.echo(text.table(heads, body, right=["trials", "created"]))
 
 
 @click.command(cls=Command, example="hpo status digits")

@@ -17,6 +17,8 @@ from hpo.ranking import wording
 
 UNBOUNDED = 10_000
 """Columns of a line that goes into a file or a pipe, where nothing is cut."""
+NARROWEST = 10
+"""A column that is cut keeps so many characters."""
 
 
 def width() -> int:
@@ -25,23 +27,45 @@ def width() -> int:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> str:
-    """Return *rows* under *heads* as aligned columns; those named in *right* are flush right; lines fit the width."""
-    clean = [[wording.plain(cell) for cell in row] for row in rows]
-    wide = [max(len(line[i]) for line in [list(heads), *clean]) for i in range(len(heads))]
+    """Return *rows* under *heads* as aligned columns; those named in *right* are flush right and never cut.
+
+    On a terminal the widest of the others are cut until a line fits; in a file or a pipe nothing is.
+    """
+    clean = [[wording.plain(cell) for cell in line] for line in [heads, *rows]]
+    wide = _fitted([max(wording.cells(line[i]) for line in clean) for i in range(len(heads))], heads, right)
     lines = []
-    for line in [list(heads), *clean]:
+    for line in clean:
         cells = [
-            cell.rjust(w) if head in right else cell.ljust(w) for head, cell, w in zip(heads, line, wide, strict=True)
+            wording.padded(wording.short(cell, w), w, right=head in right)
+            for head, cell, w in zip(heads, line, wide, strict=True)
         ]
         lines.append(wording.short("  ".join(cells).rstrip(), width()))
     return "\n".join(lines)
 
 
+def _fitted(wide: list[int], heads: Sequence[str], right: Sequence[str]) -> list[int]:
+    """Narrow the widest column that may be cut, one by one, until all fit side by side or none is left to narrow."""
+    room = width() - 2 * (len(wide) - 1)
+    fitted = list(wide)
+    while (over := sum(fitted) - room) > 0:
+        able = [i for i, head in enumerate(heads) if head not in right and fitted[i] > NARROWEST]
+        if not able:
+            break
+        widest = max(able, key=lambda i: fitted[i])
+        next_widest = max((fitted[i] for i in able if fitted[i] < fitted[widest]), default=NARROWEST)
+        fitted[widest] = max(next_widest, fitted[widest] - over, NARROWEST)
+    return fitted
+
+
 def fields(pairs: Sequence[tuple[str, str]]) -> str:
-    """Return ``name  value`` lines, the values aligned; empty values are left out."""
+    """Return ``name  value`` lines, the values aligned; empty values are left out. Long ones go on in the next line."""
     shown = [(name, value) for name, value in pairs if value]
-    wide = max((len(name) for name, _ in shown), default=0)
-    return "\n".join(wording.short(f"{name.ljust(wide)}  {value}", width()) for name, value in shown)
+    wide = min(max((wording.cells(name) for name, _ in shown), default=0), max(NARROWEST, width() // 2))
+    lines = []
+    for name, value in shown:
+        for i, part in enumerate(wording.wrapped(value, max(NARROWEST, width() - wide - 2))):
+            lines.append(f"{wording.padded('' if i else wording.short(name, wide), wide)}  {part}")
+    return "\n".join(lines)
 
 
 def when(time: datetime | None) -> str:

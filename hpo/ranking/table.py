@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 GAP = "  "
 LEFT = {"state", "model", "params"}
+ROOM = 30
+"""Characters that the params should have before other columns do."""
 
 
 def headline(ranking: Ranking) -> str:
@@ -68,17 +70,25 @@ def text(ranking: Ranking, limit: int | None, width: int) -> str:
     heads = columns(ranking)
     shown = ranking[:limit]
     body = [heads, *(cells(standing, len(ranking.metric_names)) for standing in shown)]
-    widths = [max(len(line[column]) for line in body) for column in range(len(heads))]
+    widths = [max(wording.cells(line[column]) for line in body) for column in range(len(heads))]
+    kept = _kept(heads, widths, width)
     lines = [wording.short(headline(ranking), width)]
     for line in body if shown else []:
-        padded = [
-            cell.ljust(wide) if head in LEFT else cell.rjust(wide)
-            for head, cell, wide in zip(heads, line, widths, strict=True)
-        ]
+        padded = [wording.padded(line[i], widths[i], right=heads[i] not in LEFT) for i in kept]
         lines.append(wording.short(GAP.join(padded).rstrip(), width))
     if len(ranking) > len(shown):
         lines.append(f"… and {wording.count(len(ranking) - len(shown), 'more trial')}")
     return "\n".join(lines)
+
+
+def _kept(heads: list[str], widths: list[int], width: int) -> list[int]:
+    """Return the columns that are shown: on a narrow terminal the cost, then the time, make room for the params."""
+    kept = list(range(len(heads)))
+    for name in ("core-s", "time"):
+        others = sum(widths[i] + len(GAP) for i in kept[:-1])
+        if width - others < min(widths[-1], ROOM):
+            kept.remove(heads.index(name))
+    return kept
 
 
 def html(ranking: Ranking, limit: int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,10 +70,48 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "·" for c in text)
 
 
+def cells(text: str) -> int:
+    """Return how many columns of a terminal *text* takes: East Asian characters take two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def padded(text: str, length: int, *, right: bool = False) -> str:
+    """Fill *text* with spaces to *length* columns, those in front of it where it stands flush *right*."""
+    space = " " * (length - cells(text))
+    return space + text if right else text + space
+
+
 def short(text: str, length: int) -> str:
-    """Cut *text* to *length* characters, the last of them an ellipsis where something was cut."""
+    """Cut *text* to *length* columns, the last of them an ellipsis where something was cut."""
     clean = plain(text)
-    return clean if len(clean) <= length else clean[: max(1, length - 1)].rstrip() + "…"
+    if cells(clean) <= length:
+        return clean
+    kept = clean[: max(1, length - 1)]
+    while len(kept) > 1 and cells(kept) >= length:
+        kept = kept[:-1]
+    return kept.rstrip() + "…"
+
+
+def wrapped(text: str, length: int) -> list[str]:
+    """Break *text* into lines of *length* columns, at spaces where there are any."""
+    lines, line = [], ""
+    for word in plain(text).split(" "):
+        longer = f"{line} {word}" if line else word
+        if cells(longer) <= length:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        while cells(word) > length:
+            head = word[:length]
+            while cells(head) > length:
+                head = head[:-1]
+            lines.append(head)
+            word = word[len(head) :]
+        line = word
+    return [*lines, line]
 
 
 def squeezed(text: str, length: int) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
@@ -16,12 +17,14 @@ import click
 from trackers.values import Run
 
 NONE = "-"
-_WIDEST = 40
+_GAP = "  "
+_NARROWEST = 12
+"""A text that is cut keeps so many columns."""
 
 
 def print_json(value: Any) -> None:
     """Print *value* as JSON: times as ISO 8601 in UTC, states by name, NaN and the infinities as null."""
-    click.echo(json.dumps(as_json(value), indent=2, allow_nan=False))
+    click.echo(json.dumps(as_json(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def as_json(value: Any) -> Any:
@@ -84,35 +87,64 @@ def plain(text: str) -> str:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print *rows* under *heads*; a line is cut at the terminal's width, and whole in a file or a pipe."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Print *rows* under *heads*, numbers flush right.
 
-    to_terminal = sys.stdout.isatty()
-    cells = [[_cut(show(value), to_terminal) for value in row] for row in rows]
-    table = Table(box=box.SIMPLE_HEAD if to_terminal else None, pad_edge=False, header_style="bold")
+    On a terminal the widest texts are cut until a line fits; columns that still do not fit are left out, the last
+    first, and counted. In a file or a pipe nothing is cut.
+    """
     numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(heads))]
-    for head, right in zip(heads, numeric, strict=True):
-        table.add_column(Text(plain(head)), justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
-    for line in cells:
-        table.add_row(*(Text(cell) for cell in line))
-    width = shutil.get_terminal_size((80, 24)).columns if to_terminal else _widths(heads, cells)
-    Console(width=width, highlight=False, soft_wrap=False).print(table)
+    lines = [[plain(head) for head in heads], *([show(value) for value in row] for row in rows)]
+    wide = [max(_cells(line[i]) for line in lines) for i in range(len(heads))]
+    if sys.stdout.isatty():
+        whole = [numeric[i] or any(isinstance(row[i], datetime) for row in rows) for i in range(len(heads))]
+        wide = _fitted(wide, whole, shutil.get_terminal_size((80, 24)).columns)
+    for line in lines:
+        cells = [_padded(_cut(cell, w), w, right) for cell, w, right in zip(line, wide, numeric, strict=False)]
+        click.echo(_GAP.join(cells).rstrip())
+    if len(wide) < len(heads):
+        left_out = ", ".join(plain(head) for head in heads[len(wide) :])
+        click.echo(f"No room for {left_out}: a wider terminal or --json shows all.", err=True)
+
+
+def _fitted(wide: Sequence[int], whole: Sequence[bool], room: int) -> list[int]:
+    """Return the widths of the columns that fit into *room*; those that are *whole*, and the first, are never cut."""
+    fitted = list(wide)
+    while len(fitted) > 1:
+        over = sum(fitted) + len(_GAP) * (len(fitted) - 1) - room
+        able = [i for i in range(1, len(fitted)) if not whole[i] and fitted[i] > _NARROWEST]
+        if over <= 0:
+            break
+        if sum(fitted[i] - _NARROWEST for i in able) < over:
+            fitted.pop()
+            continue
+        widest = max(able, key=lambda i: fitted[i])
+        next_widest = max((fitted[i] for i in able if fitted[i] < fitted[widest]), default=_NARROWEST)
+        fitted[widest] = max(next_widest, fitted[widest] - over)
+    return fitted
 
 
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool | Enum))
 
 
-def _cut(text: str, to_terminal: bool) -> str:
-    return text if not to_terminal or len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+def _cells(text: str) -> int:
+    """Return how many columns *text* takes: East Asian characters take two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
-def _widths(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
-    """Return a width that cuts nothing; a character may be two columns wide."""
-    return sum(max(2 * len(line[i]) for line in [list(heads), *cells]) + 4 for i in range(len(heads)))
+def _cut(text: str, length: int) -> str:
+    if _cells(text) <= length:
+        return text
+    while text and _cells(text) >= length:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def _padded(text: str, length: int, right: bool) -> str:
+    space = " " * (length - _cells(text))
+    return space + text if right else text + space
 
 
 def print_fields(pairs: Sequence[tuple[str, Any]]) -> None:

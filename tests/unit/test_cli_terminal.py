@@ -1,0 +1,87 @@
+"""What people see on a terminal of 80 columns: nothing wraps by accident, and what matters is not cut away."""
+
+from __future__ import annotations
+
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from fcntl import ioctl
+from pathlib import Path
+
+import pytest
+
+import trackers
+from hpo.ranking import wording
+from tests.unit.filled_store import fill
+
+WIDE = "größe 参数 with a name that goes on and on"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("terminal")
+    fill(folder / "hpo.db")
+    with trackers.connect(f"sqlite:///{folder}/hpo.db") as store:
+        for number in range(3):
+            params = {WIDE: number / 7, **{f"param_{i:02d}": i + number for i in range(20)}}
+            with store.start_run("odd", name="a name that is longer than it need be, by far", params=params) as run:
+                run.log_metric("auc", 0.5 + number / 10)
+    return folder
+
+
+def on_a_terminal(folder: Path, *args: str, columns: int = 80) -> list[str]:
+    """Run ``hpo`` on a terminal and return the lines it shows."""
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "HPO_STORAGE")}
+    call = [sys.executable, "-c", "from hpo.cli import main; raise SystemExit(main())", *args]
+    with subprocess.Popen(call, cwd=folder, env=environment, stdout=theirs, stderr=theirs, stdin=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:
+            pass  # the other end is closed
+        assert process.wait(30) == 0, shown
+    os.close(ours)
+    return shown.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    "call", ["list", "rank digits", "best digits", "show digits/1", "compare digits pareto", "search", "models"]
+)
+def test_no_line_is_wider_than_the_terminal(folder: Path, call: str) -> None:
+    lines = on_a_terminal(folder, *call.split())
+    assert max(wording.cells(line) for line in lines if not line.startswith(("More follow", "No room"))) <= 80, lines
+
+
+def test_search_names_every_run_in_full_and_counts_the_columns_that_have_no_room(folder: Path) -> None:
+    lines = on_a_terminal(folder, "search", "--study", "odd", columns=60)
+    assert all("odd" in line and "a name that" in line for line in lines[1:4])
+    assert lines[-1].startswith("No room for ")
+    assert lines[-1].endswith("a wider terminal or --json shows all.")
+
+
+def test_show_breaks_long_params_into_lines_and_cuts_none(folder: Path) -> None:
+    wide = on_a_terminal(folder, "show", "digits/1", columns=200)
+    narrow = on_a_terminal(folder, "show", "digits/1", columns=40)
+    assert "".join("".join(narrow).split()) == "".join("".join(wide).split())
+
+
+def test_rank_gives_up_cost_and_time_before_the_params(folder: Path) -> None:
+    assert "core-s" in on_a_terminal(folder, "rank", "digits", columns=200)[1]
+    narrow = on_a_terminal(folder, "rank", "digits", columns=66)
+    assert "core-s" not in narrow[1]
+    assert narrow[1].endswith("params")
+
+
+def test_wide_characters_count_twice() -> None:
+    assert wording.cells("参数") == 4
+    assert wording.cells("e\u0301") == 1
+    assert wording.short("参数参数", 5) == "参数…"
+    assert wording.padded("色", 4) == "色  "
+    assert wording.wrapped("a bb 参数参数 c", 5) == ["a bb", "参数", "参数", "c"]
