@@ -93,7 +93,7 @@ def warn_of_size(objective: Callable[..., Any]) -> None:
     warnings.warn(
         f"the objective drags {size / 2**20:.0f} MB along, {most / 2**20:.0f} MB of it {name!r}: "
         f"pass args={{{name!r}: {name}}} to optimize, which travels once",
-        stacklevel=4,
+        stacklevel=3,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hpo.execution.ray.session import Need, session
+from tests.leaks import nothing_is_left as nothing_is_left  # for every test of this folder
 
 
 @pytest.fixture(scope="session")
