@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import SpaceError
+from hpo.errors import SpaceError, UserError
+from hpo.manager.here import here
 from hpo.manager.scribe import now_us
 from hpo.space import Space
 from trackers.changes import EventHappened, TrialCreated
@@ -24,10 +25,16 @@ PATIENCE = 3.0
 def enqueue(store: Store, row: StudyRow, params: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> int | None:
     """Create a WAITING trial: ourselves where nobody runs the study, by a command where somebody does."""
     given = checked(row, params)
+    manager = here(row.uid)
+    if manager is not None:
+        try:
+            return manager.enqueue(given, user_attrs)
+        except UserError:  # its run has just ended: the next one finds the command
+            return _by_command(store, row, given, user_attrs, 0.0)
     try:
         lease = store.acquire_study(row.id, lease_seconds=PATIENCE)
     except StudyBusyError:
-        return _by_command(store, row, given, user_attrs)
+        return _by_command(store, row, given, user_attrs, PATIENCE)
     try:
         number, now = lease.next_number, now_us()
         created = TrialCreated(
@@ -41,7 +48,8 @@ def enqueue(store: Store, row: StudyRow, params: Mapping[str, Any], user_attrs: 
         )
         lease.submit([created, EventHappened(lease.next_seq, "enqueue", now, number)]).wait()
     finally:
-        lease.release(row.status, row.reason)
+        # "running" is what a manager that was killed left behind: it does not run any more.
+        lease.release("stopped" if row.status == "running" else row.status, row.reason)
     return number
 
 
@@ -58,11 +66,16 @@ def checked(row: StudyRow, params: Mapping[str, Any]) -> dict[str, Any]:
     return dict(params)
 
 
-def _by_command(store: Store, row: StudyRow, params: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> int | None:
+def _by_command(
+    store: Store, row: StudyRow, params: Mapping[str, Any], user_attrs: Mapping[str, Any], patience: float
+) -> int | None:
     command = store.send_command(row.id, "enqueue", {"params": dict(params), "user_attrs": dict(user_attrs)})
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while command.answer is None and time.monotonic() < until:
         time.sleep(0.05)  # the answer is a row in the store: there is nothing to wait on but the clock
         command = store.get_command(command.id)
-    number = (command.answer or {}).get("number")
+    answer = command.answer or {}
+    if answer.get("done") is False:
+        raise UserError(f"the trial was not enqueued: {answer.get('reason')}")
+    number = answer.get("number")
     return None if number is None else int(number)

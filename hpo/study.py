@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import trackers
 from hpo.driver import OnProgress, Order, RunSummary
+from hpo.enqueue import enqueue
 from hpo.errors import ObjectiveError, SettingsError, UserError
 from hpo.jobs import FileJob, ValueJob, source_of, warn_of_size
+from hpo.manager.here import here
 from hpo.objective_file import LoadedObjective
 from hpo.objectives import spec_of
 from hpo.space import Param, Space
@@ -327,13 +329,18 @@ class Study:
         A declared space refuses params that do not lie in it; those left out are sampled. Where another process runs
         the study it is told so, and the number is None while it has not answered.
         """
-        from hpo.enqueue import enqueue
-
         return enqueue(self.store, self.row, params, user_attrs or {})
 
     def stop(self, grace: float = 10.0) -> None:
-        """Ask whoever runs the study to stop: nothing new starts, running trials have *grace* seconds."""
-        self.store.send_command(self._id, "stop", {"grace": grace})
+        """Ask whoever runs the study to stop: nothing new starts, running trials have *grace* seconds.
+
+        In a callback of this study it stops at once, and running trials go on to their end.
+        """
+        manager = here(self.row.uid)
+        if manager is not None:
+            manager.stop()
+        else:
+            self.store.send_command(self._id, "stop", {"grace": grace})
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
         """Write the report, one HTML file that opens offline; return its path."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import trackers
-from hpo.driver.interruption import interruptions
+from hpo.driver.interruption import Interruption, interruptions
 from hpo.driver.making import make_manager
 from hpo.driver.order import OnProgress, Order, RunSummary, summarize
 from hpo.errors import ClusterError, UserError
@@ -58,30 +61,37 @@ def enough_workers(order: Order) -> int:
     """Return how many worker processes there is work for: a process costs half a second of a core to start."""
     if order.total is None:
         return order.workers
-    counts = trackers.connect(order.storage).count_trials(order.study_id)
+    with trackers.connect(order.storage) as store:
+        counts = store.count_trials(order.study_id)
     left = order.total - sum(n for state, n in counts.items() if state.is_finished())
     return max(1, min(order.workers, -(-left // order.slots)))
 
 
 def _drive(order: Order, on_progress: OnProgress | None) -> RunSummary:
+    begun = time.monotonic()
     for restart in range(RESTARTS + 1):
+        left = order.timeout if order.timeout is None else max(0.001, order.timeout - (time.monotonic() - begun))
         try:
-            return _drive_once(order, restart, on_progress)
+            return _drive_once(order if restart == 0 else replace(order, timeout=left), on_progress)
         except ClusterError:
             if restart == RESTARTS:
                 raise
     raise AssertionError("unreachable")
 
 
-def _drive_once(order: Order, restart: int, on_progress: OnProgress | None) -> RunSummary:
+def _drive_once(order: Order, on_progress: OnProgress | None) -> RunSummary:
+    """Run one manager to its end. Raises ClusterError where it died, unless it was told to end anyway."""
     from hpo.execution.ray.run import RayRun
 
-    row = trackers.connect(order.storage).get_study(order.study_id)
-    run = RayRun(f"hpo-manager-{row.uid}-{row.epoch + 1}", RayFactory(order), detached=order.detach)
+    with trackers.connect(order.storage) as store:
+        row = store.get_study(order.study_id)
+    # The lease decides between two drivers; their actors' names must not collide.
+    run = RayRun(f"hpo-manager-{row.uid}-{row.epoch + 1}-{uuid4().hex[:8]}", RayFactory(order), detached=order.detach)
     if order.detach:
         return RunSummary("running", f"it runs on {order.address} by itself: hpo status {row.name}")
+    interruption = Interruption()
     try:
-        with interruptions(lambda grace: run.stop("interrupted", grace), raises=False) as interruption:
+        with interruptions(partial(run.stop, "interrupted")) as interruption:
             over = False
             while not over:
                 over, summary = run.wait(0.2)
@@ -89,5 +99,9 @@ def _drive_once(order: Order, restart: int, on_progress: OnProgress | None) -> R
                 if on_progress is not None and progress is not None:
                     on_progress(progress)
         return summarize(summary, interruption.count > 0)
+    except ClusterError as exc:
+        if not interruption.count:
+            raise
+        return RunSummary("interrupted", str(exc))
     finally:
         run.close()

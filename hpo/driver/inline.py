@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +20,35 @@ if TYPE_CHECKING:
     from hpo.execution.messages import Message
 
 
+class Turns:
+    """Tells whether the manager has its turn, half of which must not be cut off; a context manager around each."""
+
+    def __init__(self) -> None:
+        self.now = False
+
+    def __enter__(self) -> None:
+        self.now = True
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.now = False
+
+
 class InlineLink:
     """A worker in the manager's own thread: sending a message is taking turns until it is answered.
 
     The manager may end the worker meanwhile; the trial's own code is under the *alarm*.
     """
 
-    def __init__(self, name: str, manager: Manager, executor: InlineExecutor, alarm: Alarm) -> None:
+    def __init__(self, name: str, manager: Manager, executor: InlineExecutor, alarm: Alarm, turns: Turns) -> None:
         self._name, self._manager, self._executor, self._alarm = name, manager, executor, alarm
+        self._turns = turns
 
     def send(self, message: Message) -> Any:
         """Send *message* and return its answer. Raises WorkerEnded."""
         box: list[Any] = []
         running = self._alarm.pause()
         self._manager.post(message, box.append)
-        with unrecorded():
+        with unrecorded(), self._turns:
             while not box:
                 self._manager.turn(0.1)
                 if self._name in self._executor.ended:
@@ -44,8 +59,9 @@ class InlineLink:
 
     def end(self) -> None:
         """Wait until the manager has ended this worker, too."""
-        while self._name not in self._executor.ended and not self._manager.over:
-            self._manager.turn(0.1)
+        with self._turns:
+            while self._name not in self._executor.ended and not self._manager.over:
+                self._manager.turn(0.1)
 
 
 def run_inline(order: Order, on_progress: OnProgress | None = None) -> RunSummary:
@@ -60,21 +76,24 @@ def run_inline(order: Order, on_progress: OnProgress | None = None) -> RunSummar
         manager.begin()
         job = order.load()
         job = replace(job, objective=alarm.over(job.objective))
-        with interruptions(lambda grace: manager.stop("interrupted", grace)) as interruption, capturing(show=True):
-            _work(job, manager, executor, alarm)
+        turns = Turns()
+        stop = partial(manager.stop, "interrupted")
+        with interruptions(stop, inside=lambda: turns.now) as interruption, capturing(show=True):
+            _work(job, manager, executor, alarm, turns)
+            with turns:
+                while not manager.over:
+                    manager.turn(0.1)
         interrupted = interruption.count > 0
-        while not manager.over:
-            manager.turn(0.1)
     finally:
         manager.close()
     assert manager.summary is not None
     return summarize(manager.summary, interrupted)
 
 
-def _work(job: Job, manager: Manager, executor: InlineExecutor, alarm: Alarm) -> None:
+def _work(job: Job, manager: Manager, executor: InlineExecutor, alarm: Alarm, turns: Turns) -> None:
     """Work as one worker after another: the next one takes over where the manager ended one with its trial."""
     for name in chain(["inline"], (f"inline-{i}" for i in count(2))):
-        link = InlineLink(name, manager, executor, alarm)
+        link = InlineLink(name, manager, executor, alarm, turns)
         try:
             work(name, job, link, join(name, link, 1))
         except WorkerEnded:

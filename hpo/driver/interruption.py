@@ -20,10 +20,12 @@ class Interruption:
 
 
 @contextmanager
-def interruptions(stop: Callable[[float], None], *, raises: bool = True) -> Iterator[Interruption]:
-    """Turn Ctrl-C and SIGTERM into *stop*: the first gently, the second (or 10 s later, where *raises*) at once.
+def interruptions(stop: Callable[[float], None], *, inside: Callable[[], bool] | None = None) -> Iterator[Interruption]:
+    """Turn Ctrl-C and SIGTERM into *stop*: the first gently, the second at once. The third raises, whatever happens.
 
-    Elsewhere than in the main thread signals do not arrive, and nothing is changed.
+    *inside*, where trials run in this thread, tells whether the service has its turn: else the second (or 10 s after
+    the first) raises KeyboardInterrupt in the objective. Elsewhere than in the main thread signals do not arrive, and
+    nothing is changed.
     """
     state = Interruption()
     if threading.current_thread() is not threading.main_thread():
@@ -36,11 +38,11 @@ def interruptions(stop: Callable[[float], None], *, raises: bool = True) -> Iter
         state.count += 1
         if state.count == 1:
             stop(GRACE)
-            if raises:
+            if inside is not None:
                 late.start()
             return
         stop(0.0)
-        if raises:
+        if state.count > 2 or (inside is not None and not inside()):
             raise KeyboardInterrupt
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -49,4 +51,4 @@ def interruptions(stop: Callable[[float], None], *, raises: bool = True) -> Iter
     finally:
         late.cancel()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -15,7 +15,7 @@ def end_processes(previous: Owner) -> None:
     for host, pid in previous.workers:
         if host == previous.host and b"RayWorker" in _command_line(pid):
             _kill(pid)
-    if previous.pid != os.getpid():
+    if previous.pid != os.getpid() and previous.lives():  # another process may have its number by now
         _kill(previous.pid)
 
 

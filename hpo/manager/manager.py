@@ -34,6 +34,7 @@ from hpo.execution.messages import (
 from hpo.execution.port import Executor
 from hpo.manager.commands import Commands
 from hpo.manager.files import Files
+from hpo.manager.here import Here, calling
 from hpo.manager.ledger import Ledger
 from hpo.manager.live import Tally
 from hpo.manager.plan import Plan, Summary
@@ -101,6 +102,7 @@ class Manager:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._scribe = Scribe(lease, self._landed)
         self._ledger = Ledger(plan, self._scribe, sampler, pruner, new_id)
+        self._here = Here(lease.study.uid, self._enqueue, self._stop_here)
         self._commands = Commands(self._scribe, self._enqueue, self._ask_stop, self._budget, stale)
         self._sweep, self._files, self._closing = sweep, files, closing
         self._pulse = pulse
@@ -454,7 +456,7 @@ class Manager:
     def _call_back(self, number: int) -> None:
         for done in self.plan.done:
             try:
-                done(number)
+                calling(self._here, done, number)
             except Exception as exc:  # noqa: BLE001 - a person's function; the study ends, nothing is lost
                 name = getattr(done, "__name__", type(done).__name__)
                 why = f"the callback {name} raised {type(exc).__name__}: {exc}"
@@ -479,6 +481,9 @@ class Manager:
     def _ask_stop(self, reason: str, grace: float | None) -> None:
         self._scribe.event("stop", reason=reason, grace=grace)
         self._step(eng.StopAsked(reason, grace))
+
+    def _stop_here(self) -> None:
+        self._ask_stop("a callback called study.stop()", None)
 
     def _budget(self, total: int | None) -> None:
         self._scribe.write(StudyChanged(total_trials=total))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -35,24 +36,32 @@ class ManagerHost:
         self._thread: threading.Thread | None = None
         self._result: asyncio.Future[Any] | None = None
 
-    async def begin(self, factory: Factory, handle: Any) -> int:
-        """Make the manager and start it; return this process's id. Raises what the factory raises."""
+    async def begin(self, factory: Factory, handle: Any, alone: bool = False) -> int:
+        """Make the manager and start it; return this process's id. Raises what the factory raises.
+
+        *alone*: no driver waits for the end, so that this actor, *handle*, ends itself.
+        """
         loop = asyncio.get_running_loop()
         self._result = loop.create_future()
         manager = await loop.run_in_executor(None, factory, handle)
         self._manager = manager
-        self._thread = threading.Thread(target=self._run, args=(loop,), name="hpo-manager", daemon=True)
+        last = handle if alone else None
+        self._thread = threading.Thread(target=self._run, args=(loop, last), name="hpo-manager", daemon=True)
         self._thread.start()
         return os.getpid()
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, last: Any) -> None:
         assert self._manager is not None
         assert self._result is not None
         try:
             outcome: Any = self._manager.run()
         except BaseException as exc:  # noqa: BLE001 - the driver raises it
-            outcome = exc
+            outcome = _portable(exc)
         loop.call_soon_threadsafe(self._result.set_result, outcome)
+        if last is not None:
+            import ray
+
+            ray.kill(last, no_restart=True)
 
     async def send(self, message: Message) -> Any:
         """Take a worker's message; return the manager's answer."""
@@ -89,3 +98,12 @@ class ManagerHost:
 def _answer(future: asyncio.Future[Any], answer: Any) -> None:
     if not future.done():
         future.set_result(answer)
+
+
+def _portable(exc: BaseException) -> BaseException:
+    """Return *exc*, or where it does not pickle what it says."""
+    try:
+        pickle.loads(pickle.dumps(exc))
+    except Exception:  # noqa: BLE001 - whatever a person's exception does when it is copied
+        return RuntimeError(f"{type(exc).__name__}: {exc}")
+    return exc

@@ -36,11 +36,14 @@ class RayRun:
         host: Any = ray.remote(ManagerHost)  # Ray's types know a method of an actor only by its own decorator
         self._actor = host.options(**options).remote()
         try:
-            self.pid: int = ray.get(self._actor.begin.remote(factory, self._actor))
-        except ray.exceptions.RayTaskError as exc:
-            cause = exc.cause if isinstance(exc.cause, Exception) else exc
+            self.pid: int = ray.get(self._actor.begin.remote(factory, self._actor, detached))
+        except BaseException as exc:  # Ctrl-C too: a manager that nobody watches must not go on
             self.close()
-            raise cause from None
+            if isinstance(exc, ray.exceptions.RayTaskError):
+                raise (exc.cause if isinstance(exc.cause, Exception) else exc) from None
+            if isinstance(exc, ray.exceptions.RayActorError):
+                raise ClusterError("the study's manager died while it started") from exc
+            raise
 
     def wait(self, timeout: float) -> tuple[bool, Any]:
         """Wait up to *timeout* seconds for the end; return whether it came, and the summary. Raises what ended it."""
