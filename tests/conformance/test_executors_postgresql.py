@@ -76,11 +76,11 @@ def test_a_stopped_study_is_resumed_exactly(study: Study) -> None:
             trial.study.stop()
         return slow(trial)
 
-    assert study.optimize(stopping, total_trials=30, workers=2).status == "stopped"
+    assert study.optimize(stopping, total_trials=20, workers=2).status == "stopped"
     before = {t.number: t for t in study.get_trials([RunState.COMPLETE])}
-    assert 0 < len(before) < 30
-    assert study.optimize(slow, total_trials=30, workers=2).status == "complete"
-    check_exact(study, 30)
+    assert 0 < len(before) < 20
+    assert study.optimize(slow, total_trials=20, workers=2).status == "complete"
+    check_exact(study, 20)
     for number, old in before.items():
         assert (study.trials[number].values, study.trials[number].params) == (old.values, old.params)
 
@@ -92,7 +92,7 @@ def test_ended_connections_cost_nothing_or_stop_the_study_with_a_sentence(study:
     for _ in range(4):
         with Saboteur(study.store.url) as saboteur:
             try:
-                summary = study.optimize(slow, total_trials=60, workers=workers)
+                summary = study.optimize(slow, total_trials=40, workers=workers)
             except StoreError as exc:
                 sentences.append(str(exc))
                 continue
@@ -101,10 +101,10 @@ def test_ended_connections_cost_nothing_or_stop_the_study_with_a_sentence(study:
         assert summary.status == "complete"
         break
     else:
-        study.optimize(slow, total_trials=60, workers=workers)
+        study.optimize(slow, total_trials=40, workers=workers)
     assert ended > 0
     assert all("was lost during a commit: connect again" in s or "cannot be reached" in s for s in sentences)
-    check_exact(study, 60)
+    check_exact(study, 40)
 
 
 class Saboteur:

@@ -142,7 +142,7 @@ def test_interrupting_a_notebooks_cell_keeps_what_finished(tmp_path: Path) -> No
 
 
 def test_two_runs_of_one_new_study_at_once_are_one_run_and_after_a_kill_resume_finishes(folder: Path) -> None:
-    args = ("run", "study.py:sweep", "--workers", "0", "--trials", "30")
+    args = ("run", "study.py:sweep", "--workers", "0", "--trials", "15")
     with running(folder, *args) as first, running(folder, *args) as second:
         until(lambda: first.poll() is not None or second.poll() is not None)
         refused, runs = (first, second) if first.poll() is not None else (second, first)
@@ -159,5 +159,5 @@ def test_two_runs_of_one_new_study_at_once_are_one_run_and_after_a_kill_resume_f
     assert code == 0, output
     with trackers.connect(f"sqlite:///{folder}/hpo.db") as store:
         trials = store.get_trials(store.get_study("sweep").id)
-    assert [t.number for t in trials] == list(range(30))
+    assert [t.number for t in trials] == list(range(15))
     assert all([a.outcome for a in t.attempts].count("complete") == 1 for t in trials)
