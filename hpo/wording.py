@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +19,11 @@ def shown(value: Any) -> str:
     """Return *value* as a sentence shows it: at most 60 characters."""
     text = value if isinstance(value, str) and value else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def quoted(word: str) -> str:
+    """Return *word* as a shell reads it as one word."""
+    return shlex.quote(word) if re.search(r"[^\w@%+=:,./*-]", word) else word
 
 
 def counted(number: int, noun: str) -> str:

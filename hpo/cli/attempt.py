@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +11,17 @@ import click
 
 from hpo.cli.command import Command
 from hpo.cli.exit import DONE, FAILED, INTERRUPTED
-from hpo.cli.options import connect, given_options, profile_option, read_settings, settings_options, stored_url
+from hpo.cli.options import (
+    connect,
+    given_options,
+    outcome_json_option,
+    profile_option,
+    read_settings,
+    settings_options,
+    stored_url,
+)
 from hpo.settings import SETTINGS
+from trackers.states import RunState
 
 if TYPE_CHECKING:
     from hpo.objective_file import LoadedObjective
@@ -25,7 +36,8 @@ KEPT = ("storage", "study_name", "directions", "metrics", "seed")
 @click.option("--param", "params", metavar="NAME=VALUE", multiple=True, help="A param to set; others are sampled.")
 @settings_options(without=tuple(name for name in SETTINGS if name not in KEPT))
 @profile_option
-def attempt(what: str, params: tuple[str, ...], profile: str | None, **options: Any) -> int:
+@outcome_json_option
+def attempt(what: str, params: tuple[str, ...], profile: str | None, as_json: bool, **options: Any) -> int:
     """Run one trial here, recorded nowhere.
 
     It runs in this process: a quick look, or a debugger's place.
@@ -44,8 +56,17 @@ def attempt(what: str, params: tuple[str, ...], profile: str | None, **options: 
         loaded, stored, study_settings = recorded
         settings = read_settings(given, profile, decorator=loaded.spec.settings, recorded=study_settings)
     chosen = {**stored, **read_params(params, loaded.spec.space)}
-    tried = try_once(loaded, settings, chosen, number=number, on_params=_show_params, on_report=_show_report)
-    return _conclude(tried, settings)
+    view = _Silent() if as_json else _View()
+    # What the objective prints would stand in the middle of the JSON.
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        tried = try_once(loaded, settings, chosen, number=number, on_params=view.params, on_report=view.report)
+    if as_json:
+        _print_json(tried, settings, view.reports)
+    else:
+        _conclude(tried, settings, view.shown)
+    if tried.state is None:
+        return INTERRUPTED
+    return FAILED if tried.state is RunState.FAIL else DONE
 
 
 def _stored(
@@ -68,39 +89,75 @@ def _stored(
     return number, (recorded_objective(row, "try FILE:NAME"), dict(trial.params), Settings.of(goal))
 
 
-def _show_params(params: Mapping[str, Any]) -> None:
+class _Silent:
+    """Remembers what was reported."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, Any] = {}
+        self.reports: dict[int, float] = {}
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Take the params that are known before the trial begins."""
+        self.shown = dict(params)
+
+    def report(self, step: int, value: float) -> None:
+        """Take a report."""
+        self.reports[step] = value
+
+
+class _View(_Silent):
+    """Shows it too."""
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Show the params."""
+        from hpo.ranking import wording
+
+        super().params(params)
+        if params:
+            click.echo(f"params  {wording.params(params)}")
+
+    def report(self, step: int, value: float) -> None:
+        """Show a report."""
+        from hpo.ranking import wording
+
+        click.echo(f"step {step}  {wording.number(value)}")
+
+
+def _print_json(tried: Tryout, settings: Settings, reports: Mapping[int, float]) -> None:
+    from hpo.cli import text
+
+    text.print_json(
+        {
+            "state": tried.state,
+            "params": dict(tried.params),
+            "values": dict(zip(settings.metrics, tried.values or (), strict=False)),
+            "reports": {str(step): value for step, value in reports.items()},
+            "seconds": tried.seconds,
+            "error": tried.error,
+            "traceback": tried.traceback,
+            "unused": list(tried.unused),
+        }
+    )
+
+
+def _conclude(tried: Tryout, settings: Settings, shown: Mapping[str, Any]) -> None:
+    """Print how it ended, and the params where they are not *shown* yet."""
     from hpo.ranking import wording
-
-    if params:
-        click.echo(f"params  {wording.params(params)}")
-
-
-def _show_report(step: int, value: float) -> None:
-    from hpo.ranking import wording
-
-    click.echo(f"step {step}  {wording.number(value)}")
-
-
-def _conclude(tried: Tryout, settings: Settings) -> int:
-    from hpo.ranking import wording
-    from trackers.states import RunState
 
     took = wording.seconds(tried.seconds)
     if tried.unused:
         click.echo(f"Never asked for: {', '.join(tried.unused)}.", err=True)
+    if dict(tried.params) != dict(shown):
+        click.echo(f"used    {wording.params(tried.params) or 'no params'}")
     if tried.values is not None:
         pairs = zip(settings.metrics, tried.values, strict=False)
-        click.echo(f"used    {wording.params(tried.params) or 'no params'}")
         click.echo("result  " + ", ".join(f"{name} {wording.number(value)}" for name, value in pairs))
         click.echo(f"Took {took}; nothing was recorded.")
-        return DONE
-    if tried.state is None:
+    elif tried.state is None:
         click.echo(f"Interrupted after {took}; nothing was recorded.", err=True)
-        return INTERRUPTED
-    if tried.state is RunState.PRUNED:
+    elif tried.state is RunState.PRUNED:
         click.echo(f"The objective pruned itself after {took}; nothing was recorded.")
-        return DONE
-    if tried.traceback:
-        click.echo(tried.traceback.rstrip(), err=True)
-    click.echo(f"The trial failed after {took}: {tried.error}", err=True)
-    return FAILED
+    else:
+        if tried.traceback:
+            click.echo(tried.traceback.rstrip(), err=True)
+        click.echo(f"The trial failed after {took}: {tried.error}", err=True)

@@ -12,6 +12,7 @@ import click
 
 from hpo.cli.command import Command
 from hpo.cli.options import open_store, storage_options, study_argument
+from hpo.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +24,20 @@ if TYPE_CHECKING:
 @study_argument
 @click.option("--format", "kind", type=click.Choice(["csv", "json"]), help="csv or json.  [default: by -o, or csv]")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write to FILE.")
+@click.option("--json", "wants_json", is_flag=True, help="The same as --format json.")
 @storage_options
-def export(study: str, kind: str | None, output: Path | None, storage: str | None, profile: str | None) -> None:
+def export(
+    study: str, kind: str | None, output: Path | None, wants_json: bool, storage: str | None, profile: str | None
+) -> None:
     """Write the trials of a study as csv or json.
 
     One line or object a trial, by number: values, params, metrics, attributes, times, errors.
     """
-    kind = kind or ("json" if output is not None and output.suffix == ".json" else "csv")
+    if wants_json and kind == "csv":
+        raise UserError("--json and --format csv exclude each other: give one of them.")
+    if output is not None and not output.absolute().parent.is_dir():
+        raise UserError(f"There is no folder {output.parent}: create it, or write elsewhere with -o.")
+    kind = kind or ("json" if wants_json or (output is not None and output.suffix == ".json") else "csv")
     with open_store(storage, profile) as store:
         row = store.get_study(study)
         trials = store.get_trials(row.id)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpo.errors import UserError
+from hpo.wording import quoted
+
 if TYPE_CHECKING:
+    from trackers.errors import StudyBusyError
     from trackers.values import StudyRow
 
 
@@ -18,18 +22,39 @@ class Life:
     advice: str
 
 
-def life_of(row: StudyRow) -> Life:
-    """Judge from the study's row and, where this host runs it, from the process itself."""
+def life_of(row: StudyRow, where: str = "") -> Life:
+    """Judge from the study's row and, where this host runs it, from the process itself.
+
+    *where* is the option that leads to the store, for the advice.
+    """
+    name = f"{quoted(row.name)}{where}"
     if row.status != "running" or row.owner is None:
-        reason = f": {row.reason}" if row.reason else ""
-        return Life(False, f"{row.status}{reason}", _advice(row))
+        return Life(False, ended(row.status, row.reason), _advice(row, where))
     lives = row.owner.lives()
     if lives is False:
-        return Life(False, f"interrupted: its process is gone ({row.owner})", f"hpo resume {row.name}")
-    return Life(lives, f"running, by {row.owner}", f"hpo stop {row.name}")
+        return Life(False, f"interrupted: its process is gone ({row.owner})", f"hpo resume {name}")
+    return Life(lives, f"running, by {row.owner}", f"hpo stop {name}")
 
 
-def _advice(row: StudyRow) -> str:
+def ended(status: str, reason: str) -> str:
+    """Return the status with its reason, and no word twice: ``stopped by me@here``, not ``stopped: stopped by ...``."""
+    if not reason or reason == status:
+        return status
+    return reason if reason.startswith((status, "interrupted")) else f"{status}: {reason}"
+
+
+def busy(row_name: str, error: StudyBusyError, where: str = "") -> UserError:
+    """Return what to say of a study that somebody runs."""
+    if error.owner is None:
+        return UserError(f"{row_name}: {error}.")
+    stop = f"`hpo stop {quoted(row_name)}{where}`"
+    return UserError(f"{row_name} is run by {error.owner}: wait, stop it with {stop}, or end that process.")
+
+
+def _advice(row: StudyRow, where: str) -> str:
+    name = quoted(row.name)
     if row.status == "complete":
-        return f"hpo rank {row.name}"
-    return f"hpo resume {row.name}" if row.status in ("stopped", "interrupted", "failed") else ""
+        return f"hpo rank {name}{where}"
+    if row.status == "failed" and row.counts:
+        return f"hpo show {name}/0{where}"
+    return f"hpo resume {name}{where}" if row.status in ("stopped", "interrupted", "failed") else ""

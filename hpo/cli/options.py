@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -11,9 +12,13 @@ import click
 
 from hpo.profile import read_profile
 from hpo.settings import SETTINGS, Setting, Settings
+from hpo.wording import quoted
 
 if TYPE_CHECKING:
     from trackers.store import Store
+
+DEFAULT_STORE = "sqlite:///hpo.db"
+"""What ``trackers.load_model`` takes where neither the call nor HPO_STORAGE names a store."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -51,6 +56,7 @@ profile_option = click.option(
     "--profile", envvar="HPO_PROFILE", metavar="NAME", help="Take settings from [profiles.NAME] of hpo.toml."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (NaN and infinity become null).")
+outcome_json_option = click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 
 
 def complete_study(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -105,6 +111,22 @@ def connect(url: Any) -> Store:
     except NotFoundError:
         place = str(url).removeprefix("sqlite:///")
         raise UserError(f"There is no store at {place}: run `hpo run FILE` first, or give --storage.") from None
+
+
+def where(url: Any) -> str:
+    """Return the option that leads to the store at *url*, where it is not what a bare command would take."""
+    return "" if str(url) == str(stored_url(None)) else f" --storage {quoted(without_password(str(url)))}"
+
+
+def loading(reference: str, url: Any) -> str:
+    """Return the call that loads a model from the store at *url*, which it names where it is not the default one."""
+    default = os.environ.get("HPO_STORAGE") or DEFAULT_STORE
+    store = "" if str(url) == default else f", store={_text(without_password(str(url)))}"
+    return f"trackers.load_model({_text(reference)}{store})"
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def without_password(url: str) -> str:

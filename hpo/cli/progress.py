@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EVERY = 5.0
 """Seconds between plain lines while nothing better is found."""
+WIDEST = 300
+"""Characters of a note: an error may bring a page of text."""
 AT_LEAST = 1.0
 """Seconds between plain lines in any case: a sweep of fast trials finds better ones all the time."""
 
@@ -30,6 +32,9 @@ class View(Protocol):
     ) -> None: ...
     def update(self, progress: Progress) -> None:
         """Show *progress*."""
+
+    def say(self, line: str) -> None:
+        """Print a line above it."""
 
 
 def view(console: Console | None = None, *, stream: TextIO | None = None) -> View:
@@ -66,11 +71,15 @@ class PlainView:
         for note in progress.notes:
             if note not in self._notes:
                 self._notes.add(note)
-                self._stream.write(f"{note}\n")
+                self.say(note)
         waited = time.monotonic() - self._shown_at
         better = self._shown is None or progress.best_number != self._shown.best_number
         if progress.finished and waited >= (AT_LEAST if better else EVERY):
             self._print(progress)
+
+    def say(self, line: str) -> None:
+        self._stream.write(f"{wording.short(line, WIDEST)}\n")
+        self._stream.flush()
 
     def _print(self, progress: Progress) -> None:
         self._stream.write(f"[{wording.seconds(progress.elapsed)}] {counts(progress)}; {pace(progress)}\n")
@@ -101,7 +110,10 @@ class LiveView:
         for note in progress.notes:
             if note not in self._notes:
                 self._notes.add(note)
-                self._console.print(note, style="dim", markup=False, highlight=False)
+                self.say(note)
+
+    def say(self, line: str) -> None:
+        self._console.print(wording.short(line, WIDEST), style="dim", markup=False, highlight=False)
 
     def _render(self) -> RenderableType:
         from rich.console import Group

@@ -5,8 +5,17 @@ from __future__ import annotations
 import click
 
 from hpo.cli.command import Command
-from hpo.cli.options import open_store, storage_options, study_argument
+from hpo.cli.options import (
+    loading,
+    open_store,
+    outcome_json_option,
+    storage_options,
+    stored_url,
+    study_argument,
+    where,
+)
 from hpo.errors import UserError
+from hpo.wording import quoted
 
 trial_option = click.option(
     "--trial", type=click.IntRange(0), metavar="N", help="The number of the trial.  [default: the best]"
@@ -24,6 +33,7 @@ trial_option = click.option(
 @click.option("--description", default="", metavar="TEXT", help="What to know of this version.")
 @click.option("--reason", default="", metavar="TEXT", help="Why, for the registry's history.")
 @storage_options
+@outcome_json_option
 def register(
     study: str,
     name: str,
@@ -33,6 +43,7 @@ def register(
     reason: str,
     storage: str | None,
     profile: str | None,
+    as_json: bool,
 ) -> None:
     """Register a study's best model as NAME.
 
@@ -49,9 +60,17 @@ def register(
         if trial is not None:
             reference.find_trial(store, row, trial)
         version = Study(store, row).register(name, trial=trial, run=run, description=description, reason=reason)
+    if as_json:
+        from hpo.cli import text
+
+        keys = ("name", "version", "source", "created_at", "created_by", "description", "metrics", "lineage")
+        text.print_json({key: getattr(version, key) for key in keys})
+        return
+    url = stored_url(storage, profile)
+    called = quoted(version.name)
     click.echo(f"Registered {version.name} version {version.version}, from {version.source}.")
-    click.echo(f"Promote:  hpo promote {version.name} {version.version} --to production")
-    click.echo(f'Load:     trackers.load_model("models:/{version.name}/{version.version}")')
+    click.echo(f"Promote:  hpo promote {called} {version.version} --to production{where(url)}")
+    click.echo(f"Load:     {loading(f'models:/{version.name}/{version.version}', url)}")
 
 
 @click.command(cls=Command, example="hpo refit digits study.py:train\nhpo refit digits study.py:train --trial 17")
@@ -59,7 +78,10 @@ def register(
 @click.argument("function", metavar="FILE:NAME")
 @trial_option
 @storage_options
-def refit(study: str, function: str, trial: int | None, storage: str | None, profile: str | None) -> None:
+@outcome_json_option
+def refit(
+    study: str, function: str, trial: int | None, storage: str | None, profile: str | None, as_json: bool
+) -> None:
     """Train once more with the best params.
 
     NAME in FILE is called with a trial that has them, as a run of its own. The model it logs with trial.log_model is kept, and can be registered.
@@ -76,9 +98,15 @@ def refit(study: str, function: str, trial: int | None, storage: str | None, pro
 
         run = Study(store, row).refit(loaded.function, trial=trial)
         model = store.get_logged_model(store.get_run(run))
+    if as_json:
+        from hpo.cli import text
+
+        text.print_json({"study": row.name, "run": str(run), "model": None if model is None else model.uid})
+        return
+    url = stored_url(storage, profile)
     click.echo(f"Trained {row.name} again with {loaded.name}: run {run}.")
     if model is None:
         click.echo("It logged no model.")
         return
-    click.echo(f"Register:  hpo register {row.name} MODEL-NAME --run {run}")
-    click.echo(f'Load:      trackers.load_model("runs:/{run}")')
+    click.echo(f"Register:  hpo register {quoted(row.name)} MODEL-NAME --run {run}{where(url)}")
+    click.echo(f"Load:      {loading(f'runs:/{run}', url)}")

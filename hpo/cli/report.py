@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hpo.cli.command import Command
-from hpo.cli.options import open_store, storage_options, study_argument
+from hpo.cli.options import open_store, outcome_json_option, storage_options, study_argument
 from hpo.errors import UserError
 
 
@@ -23,7 +23,8 @@ from hpo.errors import UserError
     help="Where to write it.",
 )
 @storage_options
-def report(study: str, output: Path, storage: str | None, profile: str | None) -> None:
+@outcome_json_option
+def report(study: str, output: Path, storage: str | None, profile: str | None, as_json: bool) -> None:
     """Write a report of a study, one HTML file.
 
     What was tried, what won and by how much, figures, failures, code and cost; it opens offline.
@@ -35,4 +36,10 @@ def report(study: str, output: Path, storage: str | None, profile: str | None) -
 
         row = store.get_study(study)
         written = Study(store, row).report(output)
-    click.echo(f"Wrote {written} ({Path(written).stat().st_size / 1e6:.1f} MB).")
+    size = Path(written).stat().st_size
+    if as_json:
+        from hpo.cli import text
+
+        text.print_json({"study": row.name, "report": str(written), "bytes": size})
+    else:
+        click.echo(f"Wrote {written} ({size / 1e6:.1f} MB).")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,22 +13,27 @@ from hpo.cli.exit import DONE, FAILED, INTERRUPTED
 from hpo.cli.options import (
     connect,
     given_options,
+    outcome_json_option,
     profile_option,
     read_settings,
     settings_options,
     stored_url,
     study_argument,
-    without_password,
+    where,
 )
 from hpo.errors import UserError
+from hpo.wording import quoted
 
 if TYPE_CHECKING:
+    from hpo.cli.progress import View
     from hpo.objective_file import LoadedObjective
     from hpo.runner import Mode, RunResult
     from hpo.settings import Settings
 
 SHOWN = 5
 """Trials of the ranking that are shown at the end."""
+WIDEST = 160
+"""Characters of its lines, also in a file or a pipe: this is a summary, and `hpo rank` has all."""
 
 detach_option = click.option(
     "--detach", is_flag=True, help="Leave the study running on the cluster of --address and return."
@@ -47,7 +54,10 @@ continue_option = click.option("--continue", "go_on", is_flag=True, help="Go on 
 @click.option("--new", "fresh", is_flag=True, help="Start a new study (NAME-2) where the name is taken.")
 @continue_option
 @detach_option
-def run(objective: str, profile: str | None, fresh: bool, go_on: bool, detach: bool, **options: Any) -> int:
+@outcome_json_option
+def run(
+    objective: str, profile: str | None, fresh: bool, go_on: bool, detach: bool, as_json: bool, **options: Any
+) -> int:
     """Bring the study of an objective to its --trials.
 
     The study is named after the objective; running the same command again goes on where it stopped. Every option below
@@ -61,7 +71,7 @@ def run(objective: str, profile: str | None, fresh: bool, go_on: bool, detach: b
     read_settings(given, profile)  # a wrong option is told before a file is imported
     loaded = load_objective(objective)
     settings = read_settings(given, profile, decorator=loaded.spec.settings)
-    return _drive(settings, loaded, "new" if fresh else "continue" if go_on else "auto", detach)
+    return _drive(settings, loaded, "new" if fresh else "continue" if go_on else "auto", detach, as_json)
 
 
 @click.command(cls=Command, example="hpo resume digits\nhpo resume digits moved/study.py:digits --workers 4")
@@ -71,7 +81,16 @@ def run(objective: str, profile: str | None, fresh: bool, go_on: bool, detach: b
 @profile_option
 @continue_option
 @detach_option
-def resume(study: str, objective: str | None, profile: str | None, go_on: bool, detach: bool, **options: Any) -> int:
+@outcome_json_option
+def resume(
+    study: str,
+    objective: str | None,
+    profile: str | None,
+    go_on: bool,
+    detach: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
     """Go on with an interrupted or stopped study.
 
     It has the settings it had, and its objective is imported from the file it came from, or from FILE. Options change a setting from here on.
@@ -88,18 +107,20 @@ def resume(study: str, objective: str | None, profile: str | None, go_on: bool, 
     if "total_trials" not in recorded.given and row.total_trials:
         recorded = recorded.merge(Settings.of({"total_trials": row.total_trials}))
     settings = read_settings(given, profile, decorator=loaded.spec.settings, recorded=recorded)
-    return _drive(settings, loaded, "continue" if go_on else "resume", detach)
+    return _drive(settings, loaded, "continue" if go_on else "resume", detach, as_json)
 
 
-def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool) -> int:
+def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool, as_json: bool) -> int:
     from hpo.cli.progress import view
     from hpo.execution.termination import terminable
     from hpo.runner import run
-    from trackers.errors import StoreError
+    from trackers.errors import StoreError, StudyBusyError
 
-    told = _Told()
+    told = _Told(view())
+    # What trials print with --workers 0 would stand in the middle of the JSON.
+    aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     try:
-        with terminable(), view() as shown:
+        with aside, terminable(), told.view as shown:
             result = run(settings, loaded, on_progress=shown.update, on_study=told.begins, mode=mode, detach=detach)
     except KeyboardInterrupt:
         if told.study:
@@ -109,17 +130,23 @@ def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool
         if told.study:
             _say_resume(told.study, settings)
         raise
-    return _conclude(result, settings)
+    except StudyBusyError as exc:
+        from hpo.cli.life import busy
+
+        raise busy(told.study or settings.study_name or loaded.spec.name, exc, where(settings.storage)) from exc
+    return _conclude_json(result) if as_json else _conclude(result, settings)
 
 
 class _Told:
     """Remembers the study's name from when it begins, for a line that must be printed however it ends."""
 
-    study = ""
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.study = ""
 
     def begins(self, name: str) -> None:
         self.study = name
-        click.echo(f"Study {name}", err=True)
+        self.view.say(f"Study {name}")
 
 
 def _conclude(result: RunResult, settings: Settings) -> int:
@@ -130,50 +157,63 @@ def _conclude(result: RunResult, settings: Settings) -> int:
         return DONE
     ranking = result.study.ranking()
     if not result.ran:
-        done = f"{len(ranking):,} trials, {result.reason or 'as many as asked for'}"
+        done = result.reason or f"{len(ranking):,} trials, as many as asked for"
         click.echo(f"{name} is complete and unchanged ({done}): --trials raises the number, --new starts a new study.")
     elif result.status != "complete":
-        why = f": {result.reason.rstrip('.')}" if result.reason not in ("", result.status) else ""
-        click.echo(f"{name} {_ended(result.status)}{why}.")
+        click.echo(f"{name} {_ended(result.status, result.reason.rstrip('.'))}.")
     elif result.reason:
         click.echo(f"{name} is complete: {result.reason}.")
     from hpo.cli import text
 
     if len(ranking):
-        click.echo(ranking.to_text(SHOWN, text.width()))
+        click.echo(ranking.to_text(SHOWN, min(text.width(), WIDEST)))
     if result.status == "interrupted":
         _say_resume(name, settings)
         return INTERRUPTED
     _say_next(result, settings)
+    return _exit_code(result)
+
+
+def _conclude_json(result: RunResult) -> int:
+    """Print the study as it is now, and its best trial; return the exit code."""
+    from hpo.cli import facts, text
+
+    row, best = result.study.row, result.study.ranking().best
+    found = None if best is None else facts.trial_facts(best, row.metric_names)
+    text.print_json({**facts.study_facts(row), "outcome": result.status, "ran": result.ran, "best": found})
+    return _exit_code(result)
+
+
+def _exit_code(result: RunResult) -> int:
+    if result.status == "interrupted":
+        return INTERRUPTED
+    ranking = result.study.ranking()
     fruitless = result.status == "complete" and len(ranking) and not ranking.ranked
     return FAILED if result.status == "failed" or fruitless else DONE
 
 
-def _ended(status: str) -> str:
-    return {"stopped": "stopped", "failed": "was given up", "interrupted": "was interrupted"}.get(status, status)
+def _ended(status: str, reason: str) -> str:
+    """Return ``was stopped by me@here``, ``was given up: the first 10 trials all failed``."""
+    verb = {"stopped": "was stopped", "failed": "was given up", "interrupted": "was interrupted"}.get(status, status)
+    if reason in ("", status):
+        return verb
+    return f"was {reason}" if reason.startswith(status) else f"{verb}: {reason}"
 
 
 def _say_resume(name: str, settings: Settings) -> None:
-    click.echo(f"Everything that finished is kept; go on with: hpo resume {name}{_where(settings)}", err=True)
+    place = where(settings.storage)
+    click.echo(f"Everything that finished is kept; go on with: hpo resume {quoted(name)}{place}", err=True)
 
 
 def _say_next(result: RunResult, settings: Settings) -> None:
-    name, where = result.study.name, _where(settings)
+    name, place = quoted(result.study.name), where(settings.storage)
     if result.status == "stopped":
-        click.echo(f"Go on:     hpo resume {name}{where}")
+        click.echo(f"Go on:     hpo resume {name}{place}")
     ranked = result.study.ranking().ranked
     if not ranked:
         if result.study.row.counts:
-            click.echo(f"See why:   hpo show {name}/0{where}")
+            click.echo(f"See why:   hpo show {name}/0{place}")
         return
-    click.echo(f"Report:    hpo report {name}{where}")
+    click.echo(f"Report:    hpo report {name}{place}")
     if any(trial.model for trial in ranked):
-        click.echo(f"Register:  hpo register {name} MODEL-NAME{where}")
-
-
-def _where(settings: Settings) -> str:
-    """Return the option that leads to the same store, where it is not what a bare command would take."""
-    url = str(settings.storage)
-    if url == str(stored_url(None)):
-        return ""
-    return f" --storage {without_password(url)}"
+        click.echo(f"Register:  hpo register {name} MODEL-NAME{place}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo.cli.command import Command
-from hpo.cli.options import complete_study, json_option, open_store, storage_options
+from hpo.cli.options import complete_study, json_option, open_store, storage_options, stored_url, where
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ def show(reference: str, with_log: bool, storage: str | None, profile: str | Non
         if number is None:
             if with_log:
                 raise UserError(f"A study has no log of its own: name a trial, {row.name}/0.")
-            _show_study(row, as_json)
+            _show_study(row, as_json, where(stored_url(storage, profile)))
         else:
             _show_trial(store, row, references.find_trial(store, row, number), with_log, as_json)
 
 
-def _show_study(row: StudyRow, as_json: bool) -> None:
+def _show_study(row: StudyRow, as_json: bool, place: str) -> None:
     from hpo.cli import facts, text
     from hpo.cli.life import life_of
     from hpo.ranking import wording
@@ -58,7 +58,7 @@ def _show_study(row: StudyRow, as_json: bool) -> None:
             }
         )
         return
-    life = life_of(row)
+    life = life_of(row, place)
     commit = _git(row).get("commit")
     code = f"{str(commit)[:8]}{' with changes' if _git(row).get('dirty') else ''}" if commit else ""
     settings = {k: v for k, v in row.settings.items() if k not in ("metrics", "directions", "objective")}

@@ -9,11 +9,13 @@ import click
 
 from hpo.cli.command import Command
 from hpo.cli.exit import DONE, FAILED
-from hpo.cli.options import open_store, storage_options, study_argument
+from hpo.cli.options import open_store, outcome_json_option, storage_options, stored_url, study_argument, where
+from hpo.wording import quoted
 
 if TYPE_CHECKING:
     from trackers.store import Store
     from trackers.values import Command as SentCommand
+    from trackers.values import StudyRow
 
 ANSWERED = 5.0
 """Seconds to wait for an answer: a manager reads its commands at every lease tick, a second at most."""
@@ -32,7 +34,8 @@ GRACE = 10.0
     help="How long running trials have to reach their next report.",
 )
 @storage_options
-def stop(study: str, grace: float, storage: str | None, profile: str | None) -> int:
+@outcome_json_option
+def stop(study: str, grace: float, storage: str | None, profile: str | None, as_json: bool) -> int:
     """Stop a running study, from anywhere.
 
     Nothing new starts, running trials go back to the queue, everything else is kept.
@@ -43,8 +46,7 @@ def stop(study: str, grace: float, storage: str | None, profile: str | None) -> 
         row = store.get_study(study)
         life = life_of(row)
         if life.alive is False:
-            click.echo(f"{row.name} is not running ({life.words}).")
-            return DONE
+            return _told(row, f"{row.name} is not running ({life.words}).", as_json)
         sent = _answered(store, store.send_command(row.id, "stop", {"grace": grace}))
         if sent.answer is None:
             click.echo(
@@ -55,7 +57,20 @@ def stop(study: str, grace: float, storage: str | None, profile: str | None) -> 
         if not sent.answer.get("done"):
             click.echo(f"{row.name} was not stopped: {sent.answer.get('reason')}", err=True)
             return FAILED
-        return _await_end(store, row.name, grace)
+        place = where(stored_url(storage, profile))
+        row, sentence = _await_end(store, row.name, grace, place)
+        return _told(row, sentence, as_json)
+
+
+def _told(row: StudyRow, sentence: str, as_json: bool) -> int:
+    """Print the study as it is now, as JSON or in a sentence."""
+    if as_json:
+        from hpo.cli import facts, text
+
+        text.print_json(facts.study_facts(row))
+    else:
+        click.echo(sentence)
+    return DONE
 
 
 def _answered(store: Store, command: SentCommand) -> SentCommand:
@@ -66,14 +81,17 @@ def _answered(store: Store, command: SentCommand) -> SentCommand:
     return command
 
 
-def _await_end(store: Store, name: str, grace: float) -> int:
+def _await_end(store: Store, name: str, grace: float, place: str) -> tuple[StudyRow, str]:
     click.echo(f"{name} is stopping: running trials have {grace:g} s to reach their next report.", err=True)
+    from hpo.ranking import wording
+
     until = time.monotonic() + grace + ANSWERED
     while (row := store.get_study(name)).status == "running":
         if time.monotonic() > until:
-            click.echo(f"{name} is still stopping; see `hpo status {name}`.")
-            return DONE
+            return row, f"{name} is still stopping; see `hpo status {quoted(name)}{place}`."
         time.sleep(0.1)  # likewise
     count = sum(row.counts.values())
-    click.echo(f"{name} is {row.status} with {count:,} trials; go on with: hpo resume {name}")
-    return DONE
+    return (
+        row,
+        f"{name} is {row.status} with {wording.count(count, 'trial')}; go on with: hpo resume {quoted(name)}{place}",
+    )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from hpo.cli.command import Command
-from hpo.cli.options import json_option, open_store, storage_options, study_argument
+from hpo.cli.options import json_option, open_store, storage_options, stored_url, study_argument, where
+
+if TYPE_CHECKING:
+    from trackers.values import StudyRow
 
 
 @click.command("list", cls=Command, example="hpo list\nhpo list --storage sqlite:///team.db --json")
@@ -23,8 +28,14 @@ def list_studies(storage: str | None, profile: str | None, as_json: bool) -> Non
         click.echo("No studies yet: `hpo run FILE` starts one.")
     else:
         heads = ["study", "status", "trials", "goal", "created"]
-        body = [[r.name, r.status, facts.tried(r), facts.goal(r), text.when(r.created_at)] for r in rows]
+        body = [[r.name, _status(r), facts.tried(r), facts.goal(r), text.when(r.created_at)] for r in rows]
         click.echo(text.table(heads, body, right=["trials", "created"]))
+
+
+def _status(row: StudyRow) -> str:
+    from hpo.cli.life import life_of
+
+    return "interrupted" if row.status == "running" and life_of(row).alive is False else row.status
 
 
 @click.command(cls=Command, example="hpo status digits")
@@ -42,7 +53,7 @@ def status(study: str, storage: str | None, profile: str | None, as_json: bool) 
         finished = [] if not row.counts else store.get_trials(row.id, points=False, with_attrs=False)
     ranking = Ranking(row, finished)
     best = ranking.best
-    runs = life_of(row)
+    runs = life_of(row, where(stored_url(storage, profile)))
     if as_json:
         found = None if best is None else {"number": best.number, "values": facts.named_values(best, row.metric_names)}
         text.print_json({**facts.study_facts(row), "alive": runs.alive, "best": found})

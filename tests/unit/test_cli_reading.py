@@ -187,7 +187,7 @@ def test_delete_asks_first_and_frees_the_name(tmp_path: Path, cli: Cli) -> None:
 
 def test_stop_of_a_study_that_nobody_runs_says_so(cli: Cli) -> None:
     answer = cli("stop", "digits")
-    assert (answer.code, answer.out) == (0, "digits is not running (stopped: stopped by a test).\n")
+    assert (answer.code, answer.out) == (0, "digits is not running (stopped by a test).\n")
 
 
 def test_storage_is_taken_from_the_environment_and_from_hpo_toml(

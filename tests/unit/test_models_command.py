@@ -67,7 +67,7 @@ def test_promote_moves_an_alias_and_says_what_was_there(registered: Store) -> No
     call(promote, registered, "fraud", "1", "--to", "production", "--expect", "none")
     done = call(promote, registered, "fraud", "2", "--to", "production", "--reason", "better", "--expect", "1")
     assert "fraud@production now points at version 2 (before: version 1)." in done.output
-    assert 'trackers.load_model("models:/fraud@production")' in done.output
+    assert f'trackers.load_model("models:/fraud@production", store="{registered.url}")' in done.output
     copied = call(promote, registered, "fraud", "production", "--to", "candidate", "--json")
     assert json.loads(copied.output)["new_version"] == 2
     assert isinstance(

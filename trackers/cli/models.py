@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from trackers.cli.storage import open_store, reading_options
+from trackers.cli.storage import DEFAULT, open_store, reading_options
 
 if TYPE_CHECKING:
     from trackers.registry import Registry
@@ -64,7 +67,17 @@ def promote(
         return
     before = "" if move.old_version is None else f" (before: version {move.old_version})"
     click.echo(f"{move.name}@{move.alias} now points at version {move.new_version}{before}.")
-    click.echo(f'Load it:  trackers.load_model("models:/{move.name}@{move.alias}")')
+    place = storage if storage and storage != (os.environ.get("HPO_STORAGE") or DEFAULT) else ""
+    named = f", store={_text(_without_password(place))}" if place else ""
+    click.echo(f"Load it:  trackers.load_model({_text(f'models:/{move.name}@{move.alias}')}{named})")
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
 
 
 def _expected(text: str) -> int | None:

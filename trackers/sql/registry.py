@@ -351,7 +351,8 @@ def _no_model(connection: Connection, name: str) -> str:
 def _no_version(connection: Connection, model_id: int, name: str, version: int) -> str:
     query = select(func.max(t.model_versions.c.version)).where(t.model_versions.c.model_id == model_id)
     latest = connection.execute(query).scalar()
-    has = f"its versions are 1 to {latest}" if latest else "it has no version yet"
+    has = f"its versions are 1 to {latest}" if latest and latest > 1 else "it has version 1"
+    has = has if latest else "it has no version yet"
     return f"The registered model {name!r} has no version {version}: {has}."
 
 
