@@ -365,7 +365,7 @@ def _opener(facts: StudyFacts, channel: Channel | None) -> Callable[[], Artifact
 def _as_float(value: Any, what: str) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ResultError(f"{what}, not {type(value).__name__}") from None
 
 

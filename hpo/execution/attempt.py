@@ -88,7 +88,8 @@ def check_result(result: Any, metric_names: tuple[str, ...]) -> dict[str, Any]:
         return _wrong("the objective returned None: return a float" + _each(wanted))
     if len(given) != wanted:
         has = f"{len(given)} values" if several else "one value"
-        return _wrong(f"the objective returned {has}, and the study has {wanted} objective{'s' * (wanted > 1)}")
+        do = f"return {wanted}" if wanted > 1 else "return one, or give a direction for each"
+        return _wrong(f"the objective returned {has}, and the study has {wanted} objective{'s' * (wanted > 1)}: {do}")
     values = []
     for name, value in zip(metric_names, given, strict=True):
         if isinstance(value, str | bytes):
@@ -97,6 +98,8 @@ def check_result(result: Any, metric_names: tuple[str, ...]) -> dict[str, Any]:
             values.append(float(value))
         except (TypeError, ValueError):
             return _wrong(f"the objective returned a {type(value).__name__} for {name!r}: return a float")
+        except OverflowError:
+            return _wrong(f"the objective returned a number for {name!r} that is too large for a float")
     nan = [n for n, v in zip(metric_names, values, strict=True) if v != v]
     if nan:
         return _wrong(f"the objective returned NaN for {', '.join(map(repr, nan))}: the trial has no result")
