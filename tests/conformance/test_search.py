@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import trackers
 from tests.conformance.reference_search import Known, in_order, matches, random_filter, random_order
 from trackers.changes import ParamsSet, PointsLogged, TagsSet, TrialCreated, TrialFinished
 from trackers.clock import now_us
@@ -282,19 +283,18 @@ def test_a_page_is_read_by_a_number_of_statements_that_does_not_grow(filled: Sto
     assert counts[0] == counts[1]
 
 
-def test_an_order_of_the_standard_kind_is_walked_by_its_index(store: Store) -> None:
-    for _ in range(3):
-        store.start_run(params={"a": 1}).end()
-    if store.database.dialect != "sqlite":
-        pytest.skip("PostgreSQL sorts three rows whatever the index")
-    statements: list[tuple[str, Any]] = []
+def test_sqlite_walks_an_order_of_the_standard_kind_by_its_index(sqlite_url: str) -> None:
     from sqlalchemy import event
 
-    event.listen(store.database._reader, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
-    store.search_runs("params.a = 1 and tags.b is null")
-    query, values = next(one for one in statements if "ORDER BY" in one[0])
-    with store.database.reading() as connection:
-        plan = [row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + query, values)]
+    statements: list[tuple[str, Any]] = []
+    with trackers.connect(sqlite_url) as store:
+        store.start_run(params={"a": 1}).end()
+        reader = store.database._reader
+        event.listen(reader, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
+        store.search_runs("params.a = 1 and tags.b is null")
+        query, values = next(one for one in statements if "ORDER BY" in one[0])
+        with store.database.reading() as connection:
+            plan = [row[3] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + query, values)]
     assert any("ix_trackers_runs_created_at_id" in line for line in plan), plan
     assert not any("TEMP B-TREE" in line for line in plan), plan
 
