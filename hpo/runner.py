@@ -57,6 +57,7 @@ def run(
     """
     import trackers
 
+    _check_methods(settings, objective)
     wanted = settings.study_name or objective.spec.name
     store = trackers.connect(settings.storage, artifacts=settings.artifacts, create=mode != "resume")
     row = _existing(store, wanted)
@@ -64,7 +65,6 @@ def run(
         store.get_study(wanted)  # raises, and names the nearest
     created = row is None or mode == "new"
     if row is None or mode == "new":
-        _check_methods(settings, objective)
         row, created = _created(store, wanted, settings, objective, beside=mode == "new")
     if not created:
         differences = changes(row, objective, settings)

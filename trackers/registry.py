@@ -146,8 +146,10 @@ def _model_name(name: str) -> str:
 
 def _alias(alias: str) -> str:
     alias = clean_name(alias, "alias")
-    if set("/@:") & set(alias) or alias.isdigit():
-        raise InvalidValueError(f"The alias {alias!r} must be a word, without '/', '@' or ':', and not a number.")
+    if set("/@:") & set(alias) or alias.isdigit() or len(alias.split()) > 1:
+        raise InvalidValueError(
+            f"The alias {alias!r} must be a word, without spaces, '/', '@' or ':', and not a number."
+        )
     return alias
 
 

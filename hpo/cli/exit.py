@@ -53,7 +53,9 @@ def verdict(exc: Exception) -> tuple[int, str]:
     from trackers.errors import DigestError, FencedError, TrackersError
 
     if isinstance(exc, click.ClickException):
-        return WRONG, _one_line(exc.format_message())
+        from hpo.cli.usage import sentence
+
+        return WRONG, sentence(exc)
     if isinstance(exc, UserError | ClusterError):
         return WRONG, str(exc)
     if isinstance(exc, FencedError | DigestError):
@@ -65,10 +67,6 @@ def verdict(exc: Exception) -> tuple[int, str]:
     if isinstance(exc, OSError) and exc.filename is not None:
         return WRONG, f"{exc.filename}: {exc.strerror}."
     return FAILED, f"{type(exc).__name__}: {exc} (this should not happen; --debug shows where)"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _say(sentence: str) -> None:

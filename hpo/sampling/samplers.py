@@ -60,7 +60,8 @@ def make_sampler(
     name, _, argument = spec.strip().lower().partition(":")
     name, note = name.replace("-", "_"), ""
     if name == "auto":
-        name, note = choose(space, directions, total_trials, workers)
+        name, why = choose(space, directions, total_trials, workers)
+        note = f"auto chose {why}"
     if name not in SAMPLERS:
         known = ", ".join(sorted([*SAMPLERS, "auto"]))
         hint = did_you_mean(name, [*SAMPLERS, "auto"])

@@ -81,6 +81,7 @@ def test_a_failing_objective_costs_one_trial_and_its_traceback_is_kept(study: St
         ((1.0, 2.0), "returned 2 values, and the study has 1 objective"),
         (float("nan"), "returned NaN for 'value'"),
         ({}, "returned a dict for 'value'"),
+        (10**400, "too large for a float"),
     ],
 )
 def test_what_is_no_result_fails_with_a_sentence(study: Study, result: Any, sentence: str) -> None:

@@ -40,7 +40,24 @@ CALLS = [
     # a call and a part of the sentence that answers it
     ("frobnicate", "There is no command frobnicate"),
     ("lst", "did you mean list?"),
-    ("run", "Missing argument 'FILE[:NAME]'"),
+    ("run", "Missing argument 'FILE[:NAME]': the call is hpo run FILE[:NAME]."),
+    ("run wrong_study.py wrong_two.py", "unexpected extra argument (wrong_two.py): the call is hpo run FILE[:NAME]."),
+    ("run wrong_study.py --worker 2", "There is no option --worker in hpo run; did you mean --workers?"),
+    ("run wrong_study.py --direction max", "--direction must be minimize or maximize, not max"),
+    ("run wrong_study.py --storage hpo.db", "write sqlite:///hpo.db for a file"),
+    ("run wrong_study.py --storage sqlite:///. --workers 0", "is a folder"),
+    ("run wrong_study.py --sampler tpee --storage sqlite:///new.db", "there is no sampler 'tpee'"),
+    ("run .", ". is a folder: name the .py file in it"),
+    ("try wrong_study.py --param x:1", "--param must be NAME=VALUE, not x:1"),
+    ("show 17", "'17'"),
+    ("rank 'my study'", "'my study'"),
+    ("list --storage postgres://postgres@127.0.0.1:1/x", "cannot be reached"),
+    ("promote nope 1", "Missing option '--to': the call is hpo promote NAME VERSION --to ALIAS."),
+    ("rank digits --limit x", "--limit"),
+    ("search 'metrics.acuracy > 1'", "No run has the metric 'acuracy': did you mean 'accuracy'?"),
+    ("search 'params.kernle = 1'", "No run has the param 'kernle'"),
+    ("export digits -o absent/digits.csv", "There is no folder absent"),
+    ("export digits --json --format csv", "--json and --format csv exclude each other"),
     ("run absent.py", "There is no file absent.py"),
     ("run wrong_studdy.py", "did you mean wrong_study.py?"),
     ("run notes.txt", "notes.txt is not a .py file"),
@@ -81,7 +98,7 @@ CALLS = [
     ("show empty/0", "There is no trial empty/0: it has no trials yet"),
     ("show digits --log", "name a trial, digits/0"),
     ("best empty", "empty has no best trial yet"),
-    ("rank digits --limit 0", "--limit"),
+    ("rank digits --limit 0", "--limit must be at least 1, not 0."),
     ("compare digits", "Name two or more to compare"),
     ("compare digits digits/1", "name one kind"),
     ("delete nope --yes", "nope"),
@@ -206,3 +223,28 @@ def test_a_password_is_never_shown(
     assert main(["list", "--storage", "postgresql+psycopg://me:s3cret@127.0.0.1:1/x", "--debug"]) == 2
     out, err = capfd.readouterr()
     assert "s3cret" not in out + err
+
+
+def test_a_wrong_sampler_is_told_though_the_study_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong_study.py").write_text(STUDY)
+    assert main(["run", "wrong_study.py", "--workers", "0"]) == 0
+    capfd.readouterr()
+    for option in ("--sampler", "--pruner"):
+        assert main(["run", "wrong_study.py", option, "medain"]) == 2
+        assert "there is no" in capfd.readouterr().err
+
+
+def test_a_metric_that_is_a_result_and_no_series_is_found_by_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong_study.py").write_text(STUDY)
+    assert main(["run", "wrong_study.py", "--workers", "0", "--metric", "loss"]) == 0
+    capfd.readouterr()
+    assert main(["search", "metrics.loss < 1"]) == 2
+    assert "study wrong_square calls its result: search for attributes.value." in capfd.readouterr().err
+    assert main(["search", "attributes.value > 1"]) == 0
+    assert capfd.readouterr().out == "No run matches.\n"

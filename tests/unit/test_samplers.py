@@ -147,7 +147,7 @@ def test_auto_chooses_by_what_is_declared_and_says_why(
 
 def test_the_choice_is_kept_as_the_samplers_note():
     sampler = make_sampler("auto", space=TREE, total_trials=50)
-    assert (sampler.name, sampler.note) == ("tpe", "TPE: conditional space")
+    assert (sampler.name, sampler.note) == ("tpe", "auto chose TPE: conditional space")
     assert make_sampler("tpe", space=TREE).note == ""
     assert "'b' is drawn at random" in make_sampler("cmaes", space=TINY).note
 

@@ -13,8 +13,12 @@ from trackers.cli.storage import open_store, reading_options
 if TYPE_CHECKING:
     from trackers.page import RunPage
     from trackers.query import Field, Node
+    from trackers.store import Store
     from trackers.values import Run
 
+_LOOKED_AT = 100
+"""Runs whose names are known where a filter names one that none has."""
+_NAMED = 8
 _FILL = 4
 """How many params and metrics are shown where neither filter nor order names one."""
 
@@ -84,12 +88,36 @@ def _search(
         page = store.search_runs(
             filter, experiments=names or None, order_by=order_by, limit=limit, page_token=page_token
         )
+        if not page and not page_token:
+            _check_fields(store, fields)
     if as_json:
         text.print_json({"runs": [text.run_facts(run) for run in page], "next_token": page.next_token})
     elif not page:
         click.echo("No run matches." if filter else "There are no runs yet.")
     else:
         _print_page(page, fields)
+
+
+def _check_fields(store: Store, fields: Sequence[Field]) -> None:
+    """Raise NotFoundError for a metric, param or tag that no run of the store has: nothing could match it."""
+    from trackers.errors import NotFoundError
+    from trackers.query.fields import closest
+
+    newest = store.search_runs(limit=_LOOKED_AT)
+    for field in fields:
+        if not newest or field.kind == "attribute" or store.search_runs(f"{field} is not null", limit=1):
+            continue
+        called = [row.name for row in store.list_studies() if field.kind == "metric" and field.key in row.metric_names]
+        if called:
+            raise NotFoundError(
+                f"No run reported {field.key!r} on its way; it is what study {called[0]} calls its result: "
+                "search for attributes.value."
+            )
+        known = dict.fromkeys(name for run in newest for name in getattr(run, f"{field.kind}s"))
+        near = closest(field.key, known)
+        has = f"they have {', '.join(list(known)[:_NAMED])}." if known else f"they have no {field.kind}s."
+        there = f"did you mean {near!r}?" if near else has
+        raise NotFoundError(f"No run has the {field.kind} {field.key!r}: {there}")
 
 
 def _print_page(page: RunPage, fields: Sequence[Field]) -> None:
