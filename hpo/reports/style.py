@@ -177,12 +177,12 @@ def label(axes: Axes, title: str = "", x: str = "", y: str = "", grid: str = "y"
         axes.grid(True, axis=grid)  # type: ignore[arg-type]
 
 
-def log_axis(axes: Axes, which: str, low: float, high: float) -> None:
-    """Make an axis logarithmic, with plain numbers and never fewer than two of them."""
+def log_axis(axes: Axes, which: str, low: float, high: float, marks: int = 6) -> None:
+    """Make an axis logarithmic, with plain numbers, about *marks* of them and never fewer than two."""
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
     decades = high / low
-    axis.set_major_locator(LogLocator(subs=(1.0,) if decades >= 100 else (1.0, 2.0, 5.0), numticks=6))
+    axis.set_major_locator(LogLocator(subs=(1.0,) if decades >= 100 else (1.0, 2.0, 5.0), numticks=marks))
     axis.set_major_formatter(FuncFormatter(lambda value, _: _compact(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())

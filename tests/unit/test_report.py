@@ -22,7 +22,7 @@ from hpo.reports.page import render
 from hpo.reports.scale import limits, param_axis
 from hpo.reports.style import drawing
 from hpo.sampling.importance import importances
-from tests.unit.odd_studies import HOSTILE, SPACE, choices, odd_views, view
+from tests.unit.odd_studies import HOSTILE, SPACE, changed, choices, odd_views, view
 from trackers.states import RunState
 from trackers.values import Attempt
 
@@ -320,3 +320,17 @@ def test_a_summary_for_a_notebook_is_short_and_has_no_script():
         assert "<script" not in shown
         assert len(shown) < 40_000
     assert isinstance(ODD["ordinary"], StudyView)
+
+
+def test_a_param_that_no_drawn_trial_has_gets_no_panel():
+    def without(trial):
+        drawn = trial.state is RunState.COMPLETE
+        return replace(trial, params={k: v for k, v in trial.params.items() if not (drawn and k == "width")})
+
+    shown = changed(view(40), without)
+    figure = FIGURES["slices"].plot(shown)
+    names = [axes.get_xlabel() for axes in figure.axes if axes.get_visible()]
+    assert "width" in shown.params
+    assert "width" not in names
+    assert set(names) == set(shown.params) - {"width"}
+    assert any("No drawn trial has width." in text.get_text() for text in figure.texts)

@@ -27,13 +27,14 @@ def draw(view: StudyView) -> Figure:
     done = completed(view)
     if not view.params:
         raise style.NothingToDraw("The trials have no params.")
-    names = view.params[: MOST_PANELS if view.objectives == 1 else COLUMNS]
+    frames = [value_limits(view, objective) for objective in range(view.objectives)]
+    used = _used(view, done, frames)
+    names = used[: MOST_PANELS if view.objectives == 1 else COLUMNS]
     columns = min(COLUMNS, len(names))
     pairs = [(name, objective) for objective in range(view.objectives) for name in names]
     rows = math.ceil(len(pairs) / columns)
     figure = style.new_figure(0.5 + 2.0 * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    frames = [value_limits(view, objective) for objective in range(view.objectives)]
     shown = even(done, MOST_DOTS)
     if view.best is not None and view.best in done and view.best not in shown:
         shown.append(view.best)
@@ -49,17 +50,26 @@ def draw(view: StudyView) -> Figure:
         axes.set_visible(False)
     if view.objectives == 1:
         figure.suptitle(goal(view, 0), x=0.008, ha="left", fontsize=9.5, color=style.INK)
-    style.note(figure, _remark(view, len(names), len(shown), len(done), sum(frame.beyond for frame in frames)))
+    left = f"The {len(names)} most important of {len(used)} params." if len(names) < len(used) else ""
+    empty = [wording.short(name, 30) for name in view.params if name not in used]
+    unused = f"No drawn trial has {wording.short(', '.join(empty), 120)}." if empty else ""
+    outside = beyond(sum(frame.beyond for frame in frames))
+    style.note(figure, " ".join(filter(None, [left, unused, _share(len(shown), len(done)), outside])))
     return figure
 
 
-def _remark(view: StudyView, names: int, shown: int, done: int, outside: int) -> str:
-    parts = [
-        f"The {names} most important of {len(view.params)} params." if names < len(view.params) else "",
-        f"{shown:,} of {done:,} trials drawn." if shown < done else "",
-        beyond(outside),
+def _used(view: StudyView, done: list[Standing], frames: list[Limits]) -> list[str]:
+    """Return the params that a trial within the frame has: the panel of another one would be empty."""
+    inside = [
+        place
+        for place in done
+        if any(frame.low <= value(place, objective) <= frame.high for objective, frame in enumerate(frames))
     ]
-    return " ".join(filter(None, parts))
+    return [name for name in view.params if any(name in p.trial.params for p in inside)] or list(view.params)
+
+
+def _share(shown: int, done: int) -> str:
+    return f"{shown:,} of {done:,} trials drawn." if shown < done else ""
 
 
 def _panel(axes: Axes, view: StudyView, shown: list[Standing], axis: ParamAxis, frame: Limits, objective: int) -> None:
@@ -103,7 +113,7 @@ def _spread(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
 def _ticks(axes: Axes, axis: ParamAxis) -> None:
     if axis.numeric:
         if axis.log and axis.high > axis.low:
-            style.log_axis(axes, "x", axis.low, axis.high)
+            style.log_axis(axes, "x", axis.low, axis.high, marks=5)
             axes.set_xlim(axis.low / (axis.high / axis.low) ** 0.04, axis.high * (axis.high / axis.low) ** 0.04)
             return
         if axis.whole:
