@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from hpo.execution.messages import (
     Answered,
     Join,
     Link,
+    ManagerGone,
     News,
     Outcome,
     Pull,
@@ -216,9 +218,21 @@ def join(worker: str, link: Link, slots: int, error: str | None = None) -> Study
 def work(worker: str, job: Job, link: Link, facts: StudyFacts, slots: int = 1) -> None:
     """Run *slots* slots until there is nothing left: the first in this thread, others in threads of their own."""
     names = [worker if slots == 1 else f"{worker}.{i}" for i in range(slots)]
-    others = [threading.Thread(target=Slot(n, job, link, facts).run, name=n, daemon=True) for n in names[1:]]
+    slots_of_others = [Slot(n, job, link, facts) for n in names[1:]]
+    others = [threading.Thread(target=_run_or_end, args=(s,), name=s.name, daemon=True) for s in slots_of_others]
     for thread in others:
         thread.start()
     Slot(names[0], job, link, facts).run()
     for thread in others:
         thread.join()
+
+
+def _run_or_end(slot: Slot) -> None:
+    """Run a slot; where it breaks, end the process: a slot that went silently would keep its trial for ever."""
+    try:
+        slot.run()
+    except ManagerGone:
+        return
+    except BaseException:  # noqa: BLE001 - whatever it is, it is told in the log, and the process goes
+        traceback.print_exc()
+        os._exit(1)

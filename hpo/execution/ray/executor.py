@@ -116,7 +116,10 @@ class RayExecutor:
             traces = ray.get(reference, timeout=0.1)
         except Exception:  # noqa: BLE001 - it died before it could say, or its node is gone: then nothing is known
             traces = Traces()
-        return why(exc, traces, killed_before)
+        try:
+            return why(exc, traces, killed_before)
+        except Exception as fault:  # noqa: BLE001 - the watcher must go on: without it no loss is ever noticed
+            return f"its process ended ({type(exc).__name__}; its traces cannot be read: {fault})"
 
     def kill(self, worker: str, reason: str) -> None:
         """End a worker's process."""
