@@ -19,7 +19,10 @@ def db() -> None:
 @click.command(cls=Command, example="hpo db upgrade\nhpo db upgrade --storage postgresql+psycopg://me@db/hpo")
 @storage_options
 def upgrade(storage: str | None, profile: str | None) -> None:
-    """Bring the store's tables to this release; refused while studies run in it."""
+    """Bring the store's tables to this release.
+
+    It is refused while studies run in the store.
+    """
     import trackers
 
     url = stored_url(storage, profile)

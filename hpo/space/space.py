@@ -133,7 +133,7 @@ class Space(Mapping[str, Param]):
         for name in params:
             if name not in self._params:
                 raise SpaceError(
-                    f"{name!r} is not in the space{did_you_mean(str(name), self._params) or ': leave it out'}"
+                    f"{name!r} is not in the space{did_you_mean(str(name), self._params) or _has(self._params)}"
                 )
         point: dict[str, Any] = {}
         open_: set[str] = set()
@@ -216,6 +216,13 @@ class Space(Mapping[str, Param]):
                 raise SpaceError(f"{name}: {spec!r} is not a distribution: it needs a name and its attributes")
             params[name] = from_distribution(spec, spec.get("when"))
         return cls(params)
+
+
+def _has(params: Mapping[str, Param]) -> str:
+    """Return ``": it has lr, layers"``, not more than a line of it."""
+    names = list(params)
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f": it has {', '.join(names[:8])}{more}" if names else ", which is empty"
 
 
 def _param(name: str, value: Any) -> Param:

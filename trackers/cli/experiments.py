@@ -7,7 +7,7 @@ import click
 from trackers.cli.storage import open_store, reading_options
 
 
-@click.command(epilog="\b\nExample:\n  trackers experiments --json")
+@click.command(short_help="List experiments and studies.", epilog="\b\nExample:\n  trackers experiments --json")
 @reading_options
 def experiments(storage: str | None, as_json: bool) -> None:
     """List experiments and studies, newest first, with their number of runs."""

@@ -23,12 +23,23 @@ _FILL = 4
 """How many params and metrics are shown where neither filter nor order names one."""
 
 
+class _Search(click.Command):
+    """Its examples name the program that was called: it is a command of ``hpo`` too."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        program = (ctx.find_root().info_name or "trackers").partition(" ")[0]
+        self.epilog = (self.epilog or "").replace("  trackers search", f"  {program} search")
+        super().format_epilog(ctx, formatter)
+
+
 @click.command(
+    cls=_Search,
+    short_help="Find the runs and trials that match FILTER.",
     epilog="""\b
 Examples:
   trackers search "metrics.accuracy > 0.9 and params.kernel = 'rbf'" --order "metrics.accuracy desc"
   trackers search "attributes.state = 'FAIL' and attributes.started >= '2026-01-31'" --experiment fraud
-  trackers search "params.lr between 1e-4 and 1e-2 or tags.team in ('vision', 'audio')" --json"""
+  trackers search "params.lr between 1e-4 and 1e-2 or tags.team in ('vision', 'audio')" --json""",
 )
 @click.argument("filter", default="")
 @click.option("-e", "--experiment", "--study", "names", multiple=True, metavar="NAME", help="Only these; repeatable.")
@@ -53,7 +64,7 @@ def search(
     _search(filter, names, order_by, limit, page_token, storage, as_json)
 
 
-@click.command(epilog="\b\nExample:\n  trackers runs fraud --limit 20")
+@click.command(short_help="List runs, newest first.", epilog="\b\nExample:\n  trackers runs fraud --limit 20")
 @click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
 @click.option("--order", "--order-by", "order_by", metavar="KEYS", help="As in 'metrics.auc desc, attributes.started'.")
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")

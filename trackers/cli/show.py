@@ -9,7 +9,10 @@ import click
 from trackers.cli.storage import open_store, reading_options
 
 
-@click.command(epilog="\b\nExamples:\n  trackers show digits/17\n  trackers show digits/17 --history accuracy --json")
+@click.command(
+    short_help="Show a run.",
+    epilog="\b\nExamples:\n  trackers show digits/17\n  trackers show digits/17 --history accuracy --json",
+)
 @click.argument("run", metavar="RUN")
 @click.option("--history", "key", metavar="METRIC", help="Show every point of this metric.")
 @click.option("--context", default="", help="The context of that metric, as in split=val.")

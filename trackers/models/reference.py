@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,21 +110,19 @@ def fetch(store: Store, model: LoggedModel, trust: bool | str | Sequence[str] = 
     """
     if model.deleted_at is not None and not all(store.artifacts.exists(digest) for digest in model.files.values()):
         raise ModelError(f"The files of this model are gone: {model.deleted_why or 'it was deleted'}.")
-    temporary = tempfile.TemporaryDirectory(prefix="trackers-model-", ignore_cleanup_errors=True)
+    temporary = _Folder()
     try:
-        folder = store.artifacts.get_files(model.files, Path(temporary.name, "model"))
+        folder = store.artifacts.get_files(model.files, Path(temporary.path, "model"))
         loaded = load(folder, trust=trust)
     except BaseException:
-        temporary.cleanup()
+        temporary.remove()
         raise
-    return LoadedModel(loaded.unwrap(), loaded.manifest, keep=_Folder(temporary))
+    return LoadedModel(loaded.unwrap(), loaded.manifest, keep=temporary)
 
 
 class _Folder:
-    """Removes the folder with the last reference to it, without a word on the way."""
+    """A folder that goes with the last reference to it, or with the process, and warns of neither."""
 
-    def __init__(self, temporary: tempfile.TemporaryDirectory[str]) -> None:
-        self._temporary = temporary
-
-    def __del__(self) -> None:
-        self._temporary.cleanup()
+    def __init__(self) -> None:
+        self.path = tempfile.mkdtemp(prefix="trackers-model-")
+        self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
