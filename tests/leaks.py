@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def nothing_is_left(tmp_path: Path) -> Iterator[None]:
 
     A Ray of the suite lives on until the last test: its children are no leak.
     """
+    resource_tracker.ensure_running()  # multiprocessing keeps one for the whole process from its first use on
     threads, children = set(threading.enumerate()), _children()
     yield
     end = time.monotonic() + PATIENCE
