@@ -28,8 +28,12 @@ class _Search(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         program = (ctx.find_root().info_name or "trackers").partition(" ")[0]
-        self.epilog = (self.epilog or "").replace("  trackers search", f"  {program} search")
-        super().format_epilog(ctx, formatter)
+        written = self.epilog or ""
+        self.epilog = written.replace("  trackers search", f"  {program} search")
+        try:
+            super().format_epilog(ctx, formatter)
+        finally:
+            self.epilog = written
 
 
 @click.command(
