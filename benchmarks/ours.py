@@ -37,7 +37,7 @@ class Sleeper:
 
 def throughput(url: str, trials: int, workers: int, sampler: str) -> Answer:
     """Run *trials* empty trials on *workers* workers; seconds from the call of ``optimize`` to its return."""
-    seconds, study = _optimize(reporting, url, trials, workers, sampler)
+    _, seconds, study = _optimize(reporting, url, trials, workers, sampler)
     done = study.trials
     reports = sum(len(trial.intermediate_values) for trial in done)
     return {"seconds": seconds, "trials": len(done), "reports": reports}
@@ -45,15 +45,17 @@ def throughput(url: str, trials: int, workers: int, sampler: str) -> Answer:
 
 def utilisation(url: str, trials: int, slots: int, diary: str) -> Answer:
     """Run *trials* sleeping trials on *slots* one-CPU slots; *diary* has their spans afterwards."""
-    called = time.time()
-    _, study = _optimize(Sleeper(diary), url, trials, slots, "random")
-    return {"called": called, "trials": len(study.trials)}
+    begun = time.time()
+    called, _, study = _optimize(Sleeper(diary), url, trials, slots, "random")
+    return {"begun": begun, "called": called, "trials": len(study.trials)}
 
 
-def _optimize(objective: Any, url: str, trials: int, workers: int, sampler: str) -> tuple[float, hpo.Study]:
+def _optimize(objective: Any, url: str, trials: int, workers: int, sampler: str) -> tuple[float, float, hpo.Study]:
+    """Return when the study was asked for (seconds since the epoch), how many seconds ``optimize`` took, the study."""
     import ray
 
     ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
+    asked = time.time()
     study = hpo.create_study(
         study_name="bench",
         storage=url,
@@ -67,7 +69,7 @@ def _optimize(objective: Any, url: str, trials: int, workers: int, sampler: str)
     study.optimize(objective, n_trials=trials, workers=workers)
     seconds = time.monotonic() - called
     ray.shutdown()
-    return seconds, study
+    return asked, seconds, study
 
 
 def ask(measure: str, **question: Any) -> Answer:

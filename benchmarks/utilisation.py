@@ -1,8 +1,9 @@
 """How busy 32 one-CPU slots are kept: sleeping trials of two seconds with ten reports, 120 s of work a slot.
 
 Run ``python -m benchmarks.utilisation [--quick]`` (40 s of work a slot; peers less). ``start=cold`` counts from the
-call to the last result; ``start=warm`` from when every slot had work once until the last trial began. Busy time is
-sleeping time alone. The cluster of 32 logical CPUs is there before the call, for all systems; workers are not.
+call that makes the study (or the tuner) to the last result: a Ray cluster of 32 logical CPUs is there, workers are not.
+``start=cold, Ray too`` counts from before Ray is started; ``start=warm`` from when every slot had work once until the
+last trial began. Busy time is sleeping time alone.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ class Utilisation:
         if not len(spans) == answer["trials"] == trials:
             self.failed.append(f"{system} {told}: {len(spans)} trials were slept, {answer['trials']} kept")
             return
-        called = float(answer["called"])
         for start, value in (
-            ("cold", sleeping.cold(spans, called, self.slots)),
+            ("cold, Ray too", sleeping.cold(spans, float(answer["begun"]), self.slots)),
+            ("cold", sleeping.cold(spans, float(answer["called"]), self.slots)),
             ("warm", sleeping.warm(spans, self.slots)),
         ):
             self.figures.append(

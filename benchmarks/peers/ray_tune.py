@@ -67,7 +67,7 @@ class Sleeper(tune.Trainable):
 
 def throughput(trials: int, workers: int, sampler: str, reuse: bool) -> Answer:
     """Run *trials* empty trials on *workers* one-CPU slots; seconds from the call of ``fit`` to its return."""
-    seconds, results = _fit(
+    _, seconds, results = _fit(
         Reporting if reuse else reporting, {"x": tune.uniform(0.0, 1.0)}, trials, workers, sampler, reuse, curve.REPORTS
     )
     iterations = [result.metrics["training_iteration"] for result in results]
@@ -76,17 +76,19 @@ def throughput(trials: int, workers: int, sampler: str, reuse: bool) -> Answer:
 
 def utilisation(trials: int, slots: int, diary: str, reuse: bool) -> Answer:
     """Run *trials* sleeping trials on *slots* one-CPU slots; *diary* has their spans afterwards."""
-    called = time.time()
+    begun = time.time()
     space = {"x": tune.uniform(0.0, 1.0), "diary": diary}
-    _, results = _fit(Sleeper if reuse else sleeper, space, trials, slots, "random", reuse, sleeping.STEPS)
-    return {"called": called, "trials": len(results)}
+    called, _, results = _fit(Sleeper if reuse else sleeper, space, trials, slots, "random", reuse, sleeping.STEPS)
+    return {"begun": begun, "called": called, "trials": len(results)}
 
 
 def _fit(
     trainable: Any, space: dict[str, Any], trials: int, slots: int, sampler: str, reuse: bool, reports: int
-) -> tuple[float, Any]:
+) -> tuple[float, float, Any]:
+    """Return when the tuner was asked for (seconds since the epoch), how many seconds ``fit`` took, its results."""
     warnings.filterwarnings("ignore")
     ray.init(address="local", num_cpus=slots, include_dashboard=False, log_to_driver=False)
+    asked = time.time()
     with tempfile.TemporaryDirectory(prefix="hpo-bench-") as folder:
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": 1}),
@@ -112,7 +114,7 @@ def _fit(
         ray.shutdown()
     if results.num_errors:
         raise RuntimeError(f"{results.num_errors} of {trials} trials failed: {results.errors[0]}")
-    return seconds, results
+    return asked, seconds, results
 
 
 def _search(sampler: str) -> Any:

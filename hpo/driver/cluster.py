@@ -33,10 +33,13 @@ class RayFactory:
         from hpo.execution.ray.session import Need
 
         order = self.order
-        need = order.need or Need()
-        return make_manager(
-            order, lambda epoch: RayExecutor(handle, order.load, order.workers, order.slots, need, epoch)
-        )
+        executor = RayExecutor(handle, order.load, order.workers, order.slots, order.need or Need())
+        executor.prepare()
+        try:
+            return make_manager(order, executor.of_epoch)
+        except BaseException:
+            executor.close()
+            raise
 
 
 def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | None = None) -> RunSummary:

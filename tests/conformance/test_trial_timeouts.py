@@ -69,14 +69,14 @@ def test_a_trial_that_reports_for_ever_is_ended(study: Study, workers: int) -> N
 def test_a_trial_that_falls_silent_is_ended(study: Study, workers: int) -> None:
     def objective(trial: Any) -> float:
         for step in range(4):
-            time.sleep(0.2)  # the work: longer in all than the limit between two reports
+            time.sleep(0.5)  # the work: longer in all than the limit between two reports
             trial.report(1.0, step=step)
         while trial.number == 2:
             time.sleep(0.01)
         return 1.0
 
-    study.optimize(objective, n_trials=4, workers=workers, report_timeout=0.6)
-    check(study, 2, 4, "it did not report for longer than report_timeout=0.6 s")
+    study.optimize(objective, n_trials=4, workers=workers, report_timeout=1.5)
+    check(study, 2, 4, "it did not report for longer than report_timeout=1.5 s")
 
 
 def test_an_objective_that_swallows_exceptions_is_ended_all_the_same(study: Study) -> None:

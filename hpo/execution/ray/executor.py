@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,15 +20,16 @@ class RayExecutor:
 
     *manager* is the handle of the manager's own actor; *load* makes the job in the worker. Processes are started a few
     at a time: started all at once, each waits for the others' imports, and the first trial begins when the last does.
-    Thread-safe.
+    The first few start with ``prepare``, before there is a manager that they could join. Thread-safe.
     """
 
     name = "ray"
 
-    def __init__(self, manager: Any, load: Callable[[], Job], workers: int, slots: int, need: Need, epoch: int) -> None:
+    def __init__(self, manager: Any, load: Callable[[], Job], workers: int, slots: int, need: Need) -> None:
         self._manager, self._load, self._workers, self._slots = manager, load, workers, slots
-        self._need, self._epoch = need, epoch
+        self._need, self._epoch = need, 0
         self._lock = threading.Lock()
+        self._ready: deque[Any] = deque()
         self._alive: dict[str, tuple[Any, Any]] = {}
         self._traces: dict[str, tuple[Any, int]] = {}
         self._reasons: dict[str, str] = {}
@@ -39,13 +41,22 @@ class RayExecutor:
         self._woken = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="hpo-workers", daemon=True)
 
-    def begin(self, post: Post, gone: Gone) -> None:
-        """Bring up the workers; they reach the manager through its actor, so *post* is not needed."""
+    def prepare(self) -> None:
+        """Start the first processes, which import what they need while the manager does the same."""
         import ray
 
-        self._gone = gone
         self._load_ref = ray.put(self._load)
         self._at_once = starting_at_once()
+        self._ready.extend(self._start() for _ in range(min(self._workers, self._at_once)))
+
+    def of_epoch(self, epoch: int) -> RayExecutor:
+        """Work for the manager of this *epoch*: it is in the workers' names."""
+        self._epoch = epoch
+        return self
+
+    def begin(self, post: Post, gone: Gone) -> None:
+        """Bring up the workers; they reach the manager through its actor, so *post* is not needed."""
+        self._gone = gone
         self._fill()
         self._watcher.start()
 
@@ -61,16 +72,21 @@ class RayExecutor:
                 self._make()
 
     def _make(self) -> None:
-        import ray
-
         name = f"w{self._epoch}-{self._made}"
         self._made += 1
+        actor = self._ready.popleft() if self._ready else self._start()
+        self._traces[name] = (actor.traces.remote(), killed_for_memory())
+        self._alive[name] = (actor, actor.run.remote(name))
+        self._starting.add(name)
+
+    def _start(self) -> Any:
+        import ray
+
         options = self._need.options(self._slots) | {"max_restarts": 0, "max_task_retries": 0}
         worker: Any = ray.remote(RayWorker)
-        actor = worker.options(**options).remote(name, self._manager, self._slots)
-        self._traces[name] = (actor.traces.remote(), killed_for_memory())
-        self._alive[name] = (actor, actor.run.remote(self._load_ref))
-        self._starting.add(name)
+        actor = worker.options(**options).remote(self._manager, self._slots)
+        actor.load.remote(self._load_ref)
+        return actor
 
     def _watch(self) -> None:
         import ray
@@ -137,7 +153,8 @@ class RayExecutor:
 
         with self._lock:
             self._closed = True
-            actors = [actor for actor, _ in self._alive.values()]
+            actors = [*self._ready, *(actor for actor, _ in self._alive.values())]
+            self._ready.clear()
             self._alive.clear()
         self._woken.set()
         for actor in actors:

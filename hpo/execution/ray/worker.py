@@ -42,34 +42,35 @@ class RayLink:
 
 
 class RayWorker:
-    """One process with *slots* slots. *job* is made by calling *load* here, in the worker."""
+    """One process with *slots* slots: it loads the objective, and then runs under the name it is given."""
 
-    def __init__(self, name: str, manager: Any, slots: int) -> None:
-        self._name, self._link, self._slots = name, RayLink(manager), slots
+    def __init__(self, manager: Any, slots: int) -> None:
+        self._link, self._slots = RayLink(manager), slots
+        self._job: Job | None = None
+        self._unloadable = ""
+        signal.signal(signal.SIGTERM, _terminated)
+
+    def load(self, load: Callable[[], Job]) -> None:
+        """Make the job, by calling *load* here; what that raises is told by ``run``."""
+        try:
+            self._job = load()
+        except Exception as exc:  # noqa: BLE001 - a person's file; the manager says what is wrong with it
+            self._unloadable = f"{type(exc).__name__}: {exc}"
 
     def traces(self) -> Traces:
         """Return where to look when this process is gone."""
         return Traces.of_this_process()
 
-    def run(self, load: Callable[[], Job]) -> None:
-        """Join, work until dismissed, return. Where the objective cannot be loaded, say so and return."""
-        signal.signal(signal.SIGTERM, _terminated)
+    def run(self, name: str) -> None:
+        """Join as *name*, work until dismissed, return. Where the objective could not be loaded, say so and return."""
         try:
-            job = load()
-        except Exception as exc:  # noqa: BLE001 - a person's file; the manager says what is wrong with it
-            where = f"{os.uname().nodename}, process {os.getpid()}"
-            self._try_join(f"a worker ({where}) cannot load the objective: {type(exc).__name__}: {exc}")
-            return
-        try:
-            facts = join(self._name, self._link, self._slots)
+            if self._job is None:
+                where = f"{os.uname().nodename}, process {os.getpid()}"
+                join(name, self._link, self._slots, f"a worker ({where}) cannot load the objective: {self._unloadable}")
+                return
+            facts = join(name, self._link, self._slots)
             with capturing(show=False):
-                work(self._name, job, self._link, facts, self._slots)
-        except ManagerGone:
-            sys.exit(0)
-
-    def _try_join(self, error: str) -> None:
-        try:
-            join(self._name, self._link, self._slots, error)
+                work(name, self._job, self._link, facts, self._slots)
         except ManagerGone:
             sys.exit(0)
 
