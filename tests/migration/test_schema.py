@@ -19,20 +19,19 @@ from trackers.errors import NotFoundError, SchemaError
 from trackers.sql import schema
 from trackers.sql.address import read_address
 from trackers.sql.engine import Database
-from trackers.sql.migrations.draft import draft
-from trackers.sql.migrations.upgrade import VERSIONS, apply_revisions, upgrade
+from trackers.sql.migrations.upgrade import apply_revisions, upgrade
 from trackers.sql.tables import metadata
 
 NEXT = '''
-"""A second revision, of this test alone.
+"""A third revision, of this test alone.
 
-Revision ID: 0002
+Revision ID: 0003
 """
 from alembic import op
 from sqlalchemy import Column, Integer
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -47,9 +46,9 @@ def next_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Pretend to be the next release, with one more revision; return the folder that holds it."""
     folder = tmp_path / "versions"
     folder.mkdir()
-    (folder / "r0002_next.py").write_text(NEXT)
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    (folder / "r0003_next.py").write_text(NEXT)
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
+    monkeypatch.setattr(schema, "HEAD", "0003")
     return folder
 
 
@@ -108,14 +107,6 @@ def test_the_migrated_schema_is_the_one_the_code_expects(empty_url: str) -> None
     assert migrated == fresh
 
 
-def test_the_first_revision_is_the_draft_of_this_checkout() -> None:
-    """True until the first release; from then on a change of the tables is a new revision, and this test goes."""
-    for dialect in ("sqlite", "postgresql"):
-        written = (VERSIONS / f"r0001_{dialect}.sql").read_text(encoding="utf-8")
-        again = f"python -m trackers.sql.migrations.draft {dialect} > {VERSIONS / f'r0001_{dialect}.sql'}"
-        assert written == draft(dialect), f"write it again: {again}"
-
-
 def test_every_revision_is_known_and_the_newest_is_the_one_that_is_looked_for() -> None:
     from trackers.sql.migrations.upgrade import _scripts
 
@@ -143,20 +134,20 @@ def test_connecting_to_a_store_that_is_up_to_date_imports_no_migration_tool(sqli
 def test_an_older_sqlite_store_that_nobody_holds_is_upgraded_and_a_copy_kept(
     sqlite_url: str, tmp_path: Path, next_release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "HEAD", "0001")
+    monkeypatch.setattr(schema, "HEAD", "0002")
     with trackers.connect(sqlite_url) as store:
         manager = manage(store)
         manager.lease.submit(manager.whole()).wait(10)
         before = store.get_trials(manager.lease.study.id)
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "HEAD", "0003")
     monkeypatch.setattr("trackers.sql.migrations.upgrade._scripts", _with(next_release))
     with trackers.connect(sqlite_url) as store:
         assert store.get_trials(manager.lease.study.id) == before
-        assert schema.read_revision(store.database) == "0002"
-    copy = tmp_path / "hpo.db.0001.bak"
+        assert schema.read_revision(store.database) == "0003"
+    copy = tmp_path / "hpo.db.0002.bak"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    monkeypatch.setattr(schema, "HEAD", "0001")
-    monkeypatch.setattr(schema, "REVISIONS", ("0001",))
+    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
     with trackers.connect(copy) as old:
         assert old.get_trials(manager.lease.study.id) == before
 
@@ -171,28 +162,28 @@ def _with(folder: Path) -> Any:
 def test_an_older_sqlite_store_that_is_in_use_is_left_alone(
     sqlite_url: str, next_release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "HEAD", "0001")
+    monkeypatch.setattr(schema, "HEAD", "0002")
     with trackers.connect(sqlite_url) as user:
         user.list_studies()
-        monkeypatch.setattr(schema, "HEAD", "0002")
+        monkeypatch.setattr(schema, "HEAD", "0003")
         code = (
             "import sys, trackers\nfrom trackers.sql import schema\n"
-            "schema.REVISIONS, schema.HEAD = ('0001', '0002'), '0002'\n"
+            "schema.REVISIONS, schema.HEAD = ('0001', '0002', '0003'), '0003'\n"
             "try: trackers.connect(sys.argv[1])\n"
             "except trackers.errors.SchemaError as exc: print(exc)\n"
         )
         said = subprocess.run([sys.executable, "-c", code, sqlite_url], capture_output=True, text=True, check=True)
         assert "another process uses it" in said.stdout
-        assert schema.read_revision(user.database) == "0001"
+        assert schema.read_revision(user.database) == "0002"
 
 
 def test_an_older_server_is_refused_with_the_command_that_upgrades_it(
     postgresql_url: str, next_release: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(schema, "HEAD", "0001")
+    monkeypatch.setattr(schema, "HEAD", "0002")
     with trackers.connect(postgresql_url, artifacts=str(tmp_path / "a")) as store:
         manager = manage(store)
-        monkeypatch.setattr(schema, "HEAD", "0002")
+        monkeypatch.setattr(schema, "HEAD", "0003")
         with pytest.raises(SchemaError, match="hpo db upgrade"):
             trackers.connect(postgresql_url)
         monkeypatch.setattr("trackers.sql.migrations.upgrade._WATCH_SECONDS", 5.0)
@@ -201,8 +192,8 @@ def test_an_older_server_is_refused_with_the_command_that_upgrades_it(
             trackers.upgrade_store(postgresql_url)
         manager.lease.release("stopped", "")
     database = Database(read_address(postgresql_url))
-    assert upgrade(database, versions=next_release) == ("0001", "0002")
-    assert upgrade(database, versions=next_release) == ("0002", "0002")
+    assert upgrade(database, versions=next_release) == ("0002", "0003")
+    assert upgrade(database, versions=next_release) == ("0003", "0003")
     database.close()
     trackers.connect(postgresql_url).close()
 

@@ -21,7 +21,7 @@ from trackers.sql.engine import Database
 from trackers.sql.ids import new_uid
 from trackers.sql.tables import PREFIX, counters, metadata, store
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision this release knows, oldest first."""
 
 HEAD = REVISIONS[-1]

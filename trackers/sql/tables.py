@@ -90,6 +90,7 @@ experiments = _table(
     _text("description"),
     Column("created_at", Time, nullable=False),
     Column("deleted_at", Time),
+    Column("archived_at", Time),
 )
 
 experiment_tags = _table(
@@ -195,6 +196,7 @@ runs = _table(
     Column("started_at", Time),
     Column("ended_at", Time),
     Column("archived_at", Time),
+    Column("deleted_at", Time),
     UniqueConstraint("experiment_id", "number"),
     Index(None, "parent_id"),
     Index(None, "created_at", "id"),

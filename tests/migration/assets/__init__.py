@@ -1,0 +1,1 @@
+"""Databases that earlier releases wrote, and what was read from them then."""
