@@ -12,7 +12,14 @@ from tests.unit.filled_store import _digits, _pareto
 from trackers.changes import ModelLogged
 from trackers.states import RunState
 
-AWKWARD = {"nan": math.nan, "inf": math.inf, "text": "a\x00b \U0001f600 \x1a", "big": 2**70, "none": None, "list": [1, "a"]}
+AWKWARD = {
+    "nan": math.nan,
+    "inf": math.inf,
+    "text": "a\x00b \U0001f600 \x1a",
+    "big": 2**70,
+    "none": None,
+    "list": [1, "a"],
+}
 
 
 def fill(store: trackers.Store) -> None:

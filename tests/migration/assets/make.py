@@ -45,12 +45,25 @@ def _postgresql(server: str) -> object:
             with trackers.connect(url, artifacts="/nowhere") as store:
                 fill(store)
                 seen = describe(store)
-            command = ["pg_dump", "--schema", name, "--inserts", "--no-owner", "--no-privileges", "--no-comments", server]
+            command = [
+                "pg_dump",
+                "--schema",
+                name,
+                "--inserts",
+                "--no-owner",
+                "--no-privileges",
+                "--no-comments",
+                server,
+            ]
             dump = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         finally:
             admin.execute(f"DROP SCHEMA {name} CASCADE")
     # psql's own commands and the session's settings are left away: what stays are statements for any schema.
-    kept = [line for line in dump.splitlines() if not line.startswith(("\\", "SET ", "SELECT pg_catalog", "--", "CREATE SCHEMA"))]
+    kept = [
+        line
+        for line in dump.splitlines()
+        if not line.startswith(("\\", "SET ", "SELECT pg_catalog", "--", "CREATE SCHEMA"))
+    ]
     text = "\n".join(kept).replace(f"{name}.", "")
     (FOLDER / f"{schema.HEAD}.postgresql.sql.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     return seen
