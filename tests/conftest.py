@@ -6,37 +6,27 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 import trackers
+from tests import postgresql
 from trackers.store import Store
-
-SERVER = os.environ.get("HPO_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/test")
-"""The server on which tests create and drop databases of their own."""
-
-
-def _answers() -> bool:
-    import psycopg
-
-    try:
-        psycopg.connect(SERVER, connect_timeout=3).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> str:
-    """Return the URL of a PostgreSQL server, or skip (never in CI, where it must answer)."""
-    if not _answers():
-        reason = f"no PostgreSQL server answers at {SERVER}: set HPO_TEST_POSTGRESQL"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return SERVER
+def postgresql_server() -> Iterator[str]:
+    """Return the URL of a PostgreSQL server, or skip (never in CI, where there must be one)."""
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(postgresql.server())
+        except postgresql.NoServerError as exc:
+            if os.environ.get("CI") == "true":
+                pytest.fail(str(exc))
+            pytest.skip(str(exc))
+        yield url
 
 
 @pytest.fixture(scope="session")
