@@ -16,11 +16,15 @@ from trackers.states import RunState
 
 @dataclass(frozen=True, slots=True)
 class TrialCreated:
-    """A trial exists: RUNNING (asked) or WAITING (enqueued). *number* is the next of its study."""
+    """A trial exists: RUNNING (asked) or WAITING (enqueued).
+
+    *number* is the next of its study; None: it is allotted in the transaction (a shared study). *started* is when it
+    began, where that is not *time*.
+    """
 
     run_id: int
     uid: str
-    number: int
+    number: int | None
     state: RunState
     time: int
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -28,13 +32,15 @@ class TrialCreated:
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     parent_id: int | None = None
     name: str = ""
+    started: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TrialStarted:
     """Attempt *attempt* (0, 1, ...) of a trial started on a worker; moves the trial to RUNNING.
 
-    *code* is the version of the code it runs, as the study's record of its code calls it.
+    *code* is the version of the code it runs, as the study's record of its code calls it. *claimed*: the trial must
+    have been WAITING, so that of two processes that want it one gets it.
     """
 
     run_id: int
@@ -46,6 +52,7 @@ class TrialStarted:
     cpus: float = 1.0
     gpus: float = 0.0
     code: str = ""
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,11 @@ class PointsLogged:
 
 @dataclass(frozen=True, slots=True)
 class AttrsSet:
-    """Optuna's attributes of a run: *scope* is ``"user"`` or ``"system"``, values are JSON (NaN and inf included)."""
+    """Optuna's attributes of a run; values are JSON (NaN and inf included).
+
+    *scope* is ``"user"`` or ``"system"``, or ``"dist"`` for the distributions (Optuna's JSON form) of those of its
+    params that have another one than the study's.
+    """
 
     run_id: int
     scope: str
@@ -235,6 +246,16 @@ class EventHappened:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedEvent:
+    """One step of a shared study, about the trial *run_id*: its place in the order is allotted in the transaction."""
+
+    kind: str
+    time: int
+    run_id: int
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class CommandAnswered:
     """The manager's answer to a command."""
 
@@ -263,5 +284,6 @@ Change = (
     | DistributionsSeen
     | StudyChanged
     | EventHappened
+    | SharedEvent
     | CommandAnswered
 )

@@ -15,9 +15,11 @@ from trackers.processes import host_name, user_name
 from trackers.sql import blobs, commands, events, leases, logged_models, studies, trials
 from trackers.sql.address import read_address
 from trackers.sql.engine import Database
+from trackers.sql.guard import Guard
 from trackers.sql.ids import Ids, new_uid, take_block
 from trackers.sql.leases import StudyLease as StudyLease  # what acquire_study returns: part of the front door
 from trackers.sql.schema import open_database, read_revision
+from trackers.sql.shared import SharedStudy as SharedStudy  # what share_study returns: part of the front door
 from trackers.sql.writer import Writer
 from trackers.states import RunState
 from trackers.tracking import Tracking
@@ -173,14 +175,16 @@ class Store(Tracking):
         tags: Mapping[str, str] | None = None,
         user_attrs: Mapping[str, Any] | None = None,
         code: Mapping[str, Any] | None = None,
+        mode: str = "managed",
     ) -> StudyRow:
         """Create a study and return it.
 
         *directions* are ``"minimize"`` or ``"maximize"`` and *metric_names* as many names, one per objective; *code* is
-        what is known of the objective before its first manager records it in full. Raises
+        what is known of the objective before its first manager records it in full. *mode* is ``"managed"`` (written
+        under a lease) or ``"shared"`` (by any number of processes at once: see ``share_study``). Raises
         AlreadyExistsError when the name is taken, and InvalidValueError for what makes no study.
         """
-        name = studies.check_study(name, directions, metric_names, seed, total_trials)
+        name = studies.check_study(name, directions, metric_names, seed, total_trials, mode)
         study_id = self.allocate_ids(1)[0]
         make = partial(
             studies.create_study,
@@ -196,6 +200,7 @@ class Store(Tracking):
             tags=tags,
             user_attrs=user_attrs,
             code=code,
+            mode=mode,
         )
         self.writer.call(make)
         return self.get_study(study_id)
@@ -249,6 +254,11 @@ class Store(Tracking):
         with self.database.reading() as connection:
             return trials.read_trial(connection, study_id, number)
 
+    def find_trial(self, run_id: int) -> tuple[int, int]:
+        """Return the study and the number of the trial with this run id; raises NotFoundError."""
+        with self.database.reading() as connection:
+            return trials.find_trial(connection, run_id)
+
     def count_trials(self, study_id: int) -> dict[RunState, int]:
         """Return the number of trials in each state that has any."""
         with self.database.reading() as connection:
@@ -290,6 +300,11 @@ class Store(Tracking):
             take_over=take_over,
             on_previous=on_previous,
         )
+
+    def share_study(self, study_id: int) -> SharedStudy:
+        """Return what one of several processes writes a ``shared`` study with; any number of them may, at once."""
+        guard = Guard(study_id, None, user_name(), host_name())
+        return SharedStudy(study_id, self.database, self.writer, guard)
 
     def send_command(self, study_id: int, kind: str, args: Mapping[str, Any], *, token: str | None = None) -> Command:
         """Send a command to the manager of a study; sent again with the same *token* it is the same command.

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from trackers.errors import FencedError, NotFoundError, StateError, TrackersError
-from trackers.sql import manifests
+from trackers.sql import manifests, shared
 from trackers.sql import tables as t
 from trackers.sql.columns import split_number
 from trackers.sql.failures import is_integrity
@@ -120,12 +120,16 @@ class SqlApplier:
         return statement.run(self._dialect, self._cursor, list(rows)) if rows else 0
 
     def _one(self, text: str, values: Sequence[Any]) -> Any:
-        """Run one statement written with ``?``."""
+        """Run one statement written with ``?``; ``{held}`` holds the rows it reads until the transaction ends."""
+        text = text.replace("{held}", "" if self._dialect == "sqlite" else " FOR NO KEY UPDATE")
         return self._cursor.execute(text if self._dialect == "sqlite" else text.replace("?", "%s"), values)
 
     def _write(self, fold: Fold) -> None:
         for guard, study in fold.studies.items():
-            self._check_epoch(guard, study)
+            if guard.epoch is None:
+                shared.admit(self._one, self._cursor, guard, study, fold)
+            else:
+                self._check_epoch(guard, study)
         try:
             self._write_runs(fold)
             self._write_points(fold)
@@ -140,8 +144,7 @@ class SqlApplier:
     # --- studies -----------------------------------------------------------------------------------------------
 
     def _check_epoch(self, guard: Guard, study: StudyFold) -> None:
-        lock = "" if self._dialect == "sqlite" else " FOR NO KEY UPDATE"
-        self._one(f"SELECT epoch, last_seq FROM trackers_studies WHERE id = ?{lock}", (guard.study_id,))
+        self._one("SELECT epoch, last_seq FROM trackers_studies WHERE id = ?{held}", (guard.study_id,))
         found = self._cursor.fetchone()
         if found is None or found[0] != guard.epoch:
             raise FencedError(

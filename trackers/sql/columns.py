@@ -135,6 +135,15 @@ class Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
+class JsonOrNull(Json):
+    """A JSON value that may be JSON's null, where NULL would say that there is none."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return to_json(value)
+
+
 def name_type(length: int = 250) -> String:
     """Return the type of a bounded name, compared byte by byte (see ``trackers.names``)."""
     return String(length).with_variant(String(length, collation="C"), "postgresql")

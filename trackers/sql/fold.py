@@ -43,6 +43,7 @@ class StudyFold:
     """What a group writes about a study itself."""
 
     seqs: list[int] = field(default_factory=list)
+    shared_events: list[c.SharedEvent] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)
     documents: Rows = field(default_factory=dict)
@@ -108,7 +109,7 @@ class Fold:
             guard.user,
             guard.host,
             change.time,
-            change.time if change.state is RunState.RUNNING else None,
+            change.started or (change.time if change.state is RunState.RUNNING else None),
             None,
         ]
         for position, (name, value) in enumerate(change.params.items()):
@@ -137,7 +138,8 @@ class Fold:
 
     def _started(self, change: c.TrialStarted) -> None:
         run_id = change.run_id
-        move = self._move(run_id, (RunState.WAITING, RunState.RUNNING), RunState.RUNNING)
+        sources = (RunState.WAITING,) if change.claimed else (RunState.WAITING, RunState.RUNNING)
+        move = self._move(run_id, sources, RunState.RUNNING)
         if move is None:
             row = self.runs[run_id]
             if change.attempt == 0 or row[10] is None:
@@ -217,8 +219,8 @@ class Fold:
             self.attrs[run_id, scope, name] = [run_id, scope, name, to_json(value)]
 
     def _attrs_set(self, change: c.AttrsSet) -> None:
-        if change.scope not in {"user", "system"}:
-            raise InvalidValueError(f"the scope of an attribute is 'user' or 'system', not {change.scope!r}")
+        if change.scope not in {"user", "system", "dist"}:
+            raise InvalidValueError(f"the scope of an attribute is 'user', 'system' or 'dist', not {change.scope!r}")
         self._attrs(change.run_id, change.scope, change.attrs)
 
     def _tags(self, change: c.TagsSet) -> None:
@@ -299,6 +301,9 @@ class Fold:
         data = to_json(change.data) if change.data else "{}"
         study.events.append((study_id, change.seq, change.kind, change.number, data, change.time))
 
+    def _shared_event(self, change: c.SharedEvent) -> None:
+        self._study.shared_events.append(change)
+
     def _answered(self, change: c.CommandAnswered) -> None:
         self._study.answers.append((change.time, to_json(change.answer), change.command_id))
 
@@ -362,5 +367,6 @@ _FOLDERS: dict[type, Callable[[Fold, Any], None]] = {
     c.DistributionsSeen: Fold._distributions,
     c.StudyChanged: Fold._study_changed,
     c.EventHappened: Fold._event,
+    c.SharedEvent: Fold._shared_event,
     c.CommandAnswered: Fold._answered,
 }

@@ -1,4 +1,4 @@
-"""A manager's right to write a study."""
+"""The right to write a study's trials."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The epoch that is checked in the transaction of each of a manager's writes; *user* and *host* are its own."""
+    """What is checked in the transaction of each write to a study; *user* and *host* are the writer's own.
+
+    *epoch* is that of a manager's lease. None: one of the processes that share the study, which hold its row while
+    they write.
+    """
 
     study_id: int
-    epoch: int
+    epoch: int | None
     user: str
     host: str

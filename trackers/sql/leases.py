@@ -25,6 +25,7 @@ from trackers.sql.engine import Database
 from trackers.sql.guard import Guard
 from trackers.sql.studies import owner_of, read_studies
 from trackers.sql.writer import Writer
+from trackers.states import RunState
 from trackers.values import Command, Owner, StudyRow
 
 if TYPE_CHECKING:
@@ -167,11 +168,13 @@ def acquire(
         if not take_over:
             unchanged.append(s.renewals == found.renewals)
         now = now_us()
+        _end_sharing(connection, study_id)
         taken = (
             update(t.studies)
             .where(*unchanged)
             .values(
                 epoch=found.epoch + 1,
+                mode="managed",
                 owner_user=me.user,
                 owner_host=me.host,
                 owner_pid=me.pid,
@@ -198,3 +201,17 @@ def acquire(
         last = connection.execute(select(func.max(t.runs.c.number)).where(t.runs.c.experiment_id == study_id)).scalar()
     guard = Guard(study_id, epoch, me.user, me.host)
     return StudyLease(study, epoch, 0 if last is None else last + 1, study.last_seq + 1, writer, guard)
+
+
+def _end_sharing(connection: Connection, study_id: int) -> None:
+    """Refuse a study that processes of Optuna write now; one that they have left may become a managed one."""
+    s, r = t.studies.c, t.runs.c
+    mode = connection.execute(select(s.mode).where(s.id == study_id).with_for_update()).scalar()
+    if mode != "shared":
+        return
+    running = select(func.count()).where(r.experiment_id == study_id, r.state == int(RunState.RUNNING))
+    if count := connection.execute(running).scalar_one():
+        raise StudyBusyError(
+            f"the study is shared by Optuna's processes, and {count} of its trials run: wait for them, or tell them "
+            "FAIL where their process is gone"
+        )

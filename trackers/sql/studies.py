@@ -20,9 +20,19 @@ from trackers.values import Owner, StudyRow, to_datetime
 _DIRECTIONS = ("minimize", "maximize")
 
 
-def check_study(name: str, directions: Sequence[str], metric_names: Sequence[str], seed: int, total: int | None) -> str:
+def check_study(
+    name: str,
+    directions: Sequence[str],
+    metric_names: Sequence[str],
+    seed: int,
+    total: int | None,
+    mode: str = "managed",
+) -> str:
     """Check what a study is made of and return its clean name; raises InvalidValueError."""
-    name = clean_name(name, "study")
+    if mode not in {"managed", "shared"}:
+        raise InvalidValueError(f"a study is 'managed' or 'shared', not {mode!r}")
+    if name or mode == "managed":
+        name = clean_name(name, "study")  # Optuna's own storages take the empty name, so a shared study may have it
     if "/" in name:
         raise InvalidValueError(
             f"the name of a study may not hold a slash, since trials are written STUDY/17: {name!r}"
@@ -57,6 +67,7 @@ def create_study(
     tags: Mapping[str, str] | None,
     user_attrs: Mapping[str, Any] | None,
     code: Mapping[str, Any] | None = None,
+    mode: str = "managed",
 ) -> None:
     """Write a new study; raises AlreadyExistsError when a living experiment or study has the name."""
     taken = connection.execute(select(t.experiments.c.kind).where(t.experiments.c.live_name == name)).scalar()
@@ -74,7 +85,7 @@ def create_study(
     connection.execute(
         insert(t.studies).values(
             id=study_id,
-            mode="managed",
+            mode=mode,
             directions=list(directions),
             metric_names=list(metric_names),
             seed=seed,

@@ -25,7 +25,7 @@ from sqlalchemy import (
     event,
 )
 
-from trackers.sql.columns import Content, Digest, Id, Json, Kind, Name, Number, Time, Uid, name_type
+from trackers.sql.columns import Content, Digest, Id, Json, JsonOrNull, Kind, Name, Number, Time, Uid, name_type
 
 PREFIX = "trackers_"
 
@@ -144,7 +144,7 @@ study_attrs = _table(
     _ref("study_id", "studies", key=True),
     _key("scope", name_type(8)),
     _key("name", Name),
-    Column("value", Json, nullable=False),
+    Column("value", JsonOrNull, nullable=False),
 )
 
 distributions = _table(
@@ -282,7 +282,7 @@ attrs = _table(
     _ref("run_id", "runs", key=True),
     _key("scope", name_type(8)),
     _key("name", Name),
-    Column("value", Json, nullable=False),
+    Column("value", JsonOrNull, nullable=False),
 )
 
 run_documents = _table(

@@ -51,6 +51,16 @@ def read_trial(connection: Connection, study_id: int, number: int) -> Trial:
     raise NotFoundError(f"there is no trial {number} in study {name!r}: {there}")
 
 
+def find_trial(connection: Connection, run_id: int) -> tuple[int, int]:
+    """Return the study and the number of a trial of a living study; raises NotFoundError."""
+    r, e = t.runs.c, t.experiments.c
+    query = select(r.experiment_id, r.number).join(t.experiments, e.id == r.experiment_id)
+    row = connection.execute(query.where(r.id == run_id, r.number.is_not(None), e.deleted_at.is_(None))).first()
+    if row is None:
+        raise NotFoundError(f"there is no trial with the id {run_id} in this store")
+    return int(row[0]), int(row[1])
+
+
 def read_log(connection: Connection, run_id: int) -> str:
     """Return what the attempts of a run printed, one after the other."""
     c = t.logs.c
@@ -98,6 +108,7 @@ class _Reading:
         checkpoints = {row[0]: row[1] for row in self._of(t.checkpoints, "digest")}
         models = self._models()
         user, system, constraints, tags = self._attrs() if with_attrs else ({}, {}, {}, {})
+        own_specs = self._own_specs()
         found = []
         for run_id, uid, number, state, created_at, started_at, ended_at in rows:
             own = params.get(run_id, {})
@@ -113,7 +124,7 @@ class _Reading:
                     user_attrs=user.get(run_id) or {},
                     system_attrs=system.get(run_id) or {},
                     constraints=constraints.get(run_id) or {},
-                    distribution_specs={name: specs[name] for name in own if name in specs},
+                    distribution_specs={name: specs[name] for name in own if name in specs} | own_specs.get(run_id, {}),
                     metrics=metrics.get(run_id) or {},
                     tags=tags.get(run_id) or {},
                     attempts=attempts.get(run_id, ()),
@@ -206,11 +217,22 @@ class _Reading:
                 found[run_id] = (uid, None) if why_not is None else (found.get(run_id, (None,))[0], why_not)
         return found
 
+    def _own_specs(self) -> dict[int, dict[str, Any]]:
+        """Return the distributions of params that differ from the study's: only shared studies have them."""
+        a = t.attrs.c
+        query = select(a.run_id, a.name, a.value).join(t.runs, t.runs.c.id == a.run_id)
+        found: dict[int, dict[str, Any]] = {}
+        for run_id, name, spec in self._rows(query.where(*self._chosen, a.scope == "dist")):
+            found.setdefault(run_id, {})[name] = spec
+        return found
+
     def _attrs(self) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any], dict[int, Any]]:
         user: dict[int, dict[str, Any]] = {}
         system: dict[int, dict[str, Any]] = {}
+        scopes = {"user": user, "system": system}
         for run_id, scope, name, text in self._of(t.attrs, "scope", "name", "value", raw=True):
-            (user if scope == "user" else system).setdefault(run_id, {})[name] = json.loads(text)
+            if scope in scopes:
+                scopes[scope].setdefault(run_id, {})[name] = json.loads(text)
         tags: dict[int, dict[str, str]] = {}
         for run_id, name, value in self._of(t.tags, "name", "value"):
             tags.setdefault(run_id, {})[name] = value

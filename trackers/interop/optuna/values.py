@@ -38,6 +38,12 @@ def _distribution(text: str) -> BaseDistribution:
         return optuna.distributions.json_to_distribution(text)
 
 
+def from_distribution(distribution: BaseDistribution) -> Mapping[str, Any]:
+    """Return Optuna's JSON form of a distribution."""
+    spec: Mapping[str, Any] = json.loads(optuna.distributions.distribution_to_json(distribution))
+    return spec
+
+
 def to_distributions(specs: Mapping[str, Mapping[str, Any]]) -> dict[str, BaseDistribution]:
     """Return Optuna's distribution of each param."""
     return {name: to_distribution(spec) for name, spec in specs.items()}
