@@ -15,6 +15,7 @@ TABLE = {
     "show": "trackers.cli.show:show",
     "models": "trackers.cli.models:models",
     "promote": "trackers.cli.models:promote",
+    "import": "trackers.cli.importing:importing",
 }
 """Commands in the order of the help, and where each lives."""
 

@@ -163,6 +163,18 @@ class OptunaStorage(BaseStorage):
             mirror.own[trial_id] = frozen
         return trial_id
 
+    def add_trials(self, study_id: int, templates: Sequence[FrozenTrial]) -> None:
+        """Make trials of a shared study as *templates* are, in their order, a few commits for all of them."""
+        with _keyed():
+            mirror = self._mirror(study_id)
+            ids = self.store.allocate_ids(len(templates))
+            commits = [
+                mirror.study.submit(self._creation(mirror, trial_id, template))
+                for trial_id, template in zip(ids, templates, strict=True)
+            ]
+            for commit in commits:
+                commit.wait()
+
     def _creation(self, mirror: Mirror, trial_id: int, template: FrozenTrial | None) -> list[c.Change]:
         now = now_us()
         if template is None:

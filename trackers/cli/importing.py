@@ -1,0 +1,55 @@
+"""``import``: what other trackers and tuners hold, into this store."""
+
+from __future__ import annotations
+
+import click
+
+from trackers.cli.storage import DEFAULT
+
+
+@click.group("import", short_help="Copy what Optuna or MLflow hold into this store.")
+def importing() -> None:
+    """Copy what another tool holds into this store; again, and only what is new is added."""
+
+
+@importing.command("optuna", epilog="\b\nExample:\n  trackers import optuna sqlite:///old.db --study sphere")
+@click.argument("source", metavar="URL")
+@click.option("--study", "studies", multiple=True, metavar="NAME", help="Only this study; may be given several times.")
+@click.option(
+    "--storage", metavar="URL", envvar="HPO_STORAGE", help=f"The store (default: HPO_STORAGE, then {DEFAULT})."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_json: bool) -> None:
+    """Copy the studies of an Optuna storage: its URL, or the path of its SQLite file or journal.
+
+    Every trial is read back and compared; exit code 1 where one differs.
+    """
+    from trackers.cli import text
+    from trackers.interop.optuna.importing import import_optuna
+    from trackers.store import connect
+
+    with connect(storage or DEFAULT) as store:
+        found = import_optuna(store, source, studies=studies)
+    if as_json:
+        text.print_json(
+            [
+                {
+                    "study": one.name,
+                    "trials": one.there,
+                    "added": one.added,
+                    "finished": one.finished,
+                    "differing": one.differing,
+                }
+                for one in found
+            ]
+        )
+    elif not found:
+        click.echo("There are no studies in it.")
+    else:
+        rows = [
+            [one.name, one.there, one.added, one.finished, f"{len(one.differing)} differ" if one.differing else "equal"]
+            for one in found
+        ]
+        text.print_table(["study", "trials", "added", "caught up", "read back"], rows)
+    if any(one.differing for one in found):
+        raise SystemExit(1)

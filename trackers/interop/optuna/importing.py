@@ -1,0 +1,211 @@
+"""Studies of an Optuna storage, copied into a store: every trial with everything it has, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StoreError
+from trackers.interop.optuna.storage import OptunaStorage
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+
+ORIGIN = "imported:from"
+"""The system attribute of a study that was imported: where from, under which name and id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedStudy:
+    """What came of one study: trials there, *added* now, *finished* now (they were open at the last import).
+
+    *differing* has the numbers of trials that are not the same on both sides afterwards.
+    """
+
+    name: str
+    there: int
+    added: int
+    finished: int
+    differing: tuple[int, ...] = field(default=())
+
+
+def import_optuna(
+    store: Store,
+    source: str | BaseStorage,
+    *,
+    studies: tuple[str, ...] = (),
+    on_study: Callable[[ImportedStudy], None] | None = None,
+) -> list[ImportedStudy]:
+    """Copy the studies of *source* (a URL or path for Optuna, or a storage) into *store*; all, or those named.
+
+    They become shared studies of the same names. Again, it adds what is new since: trials that came later, and the
+    end of those that were open. Every trial is read back and compared.
+
+    Raises NotFoundError for a study that is not there, AlreadyExistsError where the store has another study of that
+    name, InvalidValueError for a URL that is none, StoreError where the source cannot be read.
+    """
+    with _quiet():
+        theirs = _open(source)
+        ours = OptunaStorage(store)
+        place = _place(source)
+        found = {study.study_name: study for study in theirs.get_all_studies()}
+        missing = [name for name in studies if name not in found]
+        if missing:
+            listed = ", ".join(sorted(found)[:5]) or "no study"
+            raise NotFoundError(f"there is no study {missing[0]!r} in {place}: it has {listed}")
+        results = []
+        for name in studies or found:
+            result = _Import(ours, theirs, place, found[name]).run()
+            results.append(result)
+            if on_study is not None:
+                on_study(result)
+        return results
+
+
+class _Import:
+    def __init__(self, ours: OptunaStorage, theirs: BaseStorage, place: str, study: Any) -> None:
+        self._ours, self._theirs, self._study = ours, theirs, study
+        self._origin = {"place": place, "study": study.study_name, "id": study._study_id}
+
+    def run(self) -> ImportedStudy:
+        study_id = self._meet()
+        trials = self._theirs.get_all_trials(self._study._study_id, deepcopy=False)
+        known = {trial.number: trial for trial in self._ours.get_all_trials(study_id, deepcopy=False)}
+        new = [trial for trial in trials if trial.number not in known]
+        self._ours.add_trials(study_id, [_whole(trial) for trial in new])
+        finished = 0
+        for trial in trials:
+            ours = known.get(trial.number)
+            if ours is not None and not ours.state.is_finished() and ours.state != trial.state:
+                self._catch_up(ours, trial)
+                finished += 1
+        now = self._ours.get_all_trials(study_id, deepcopy=False)
+        differing = tuple(a.number for a, b in zip(trials, now, strict=False) if _content(a) != _content(b))
+        self._attributes(study_id)
+        return ImportedStudy(self._study.study_name, len(now), len(new), finished, differing)
+
+    def _meet(self) -> int:
+        """Return our study, made where it is new."""
+        name = self._study.study_name
+        try:
+            study_id = self._ours.get_study_id_from_name(name)
+        except KeyError:
+            study_id = self._ours.create_new_study(self._study.directions, name)
+            names = self._study.system_attrs.get("study:metric_names")
+            if names:
+                self._ours.set_study_system_attr(study_id, "study:metric_names", names)
+            self._ours.set_study_system_attr(study_id, ORIGIN, self._origin)
+            return study_id
+        if self._ours.get_study_system_attrs(study_id).get(ORIGIN) != self._origin:
+            raise AlreadyExistsError(
+                f"this store has a study {name!r} that was not imported from {self._origin['place']}: delete or "
+                "rename one of the two"
+            )
+        return study_id
+
+    def _attributes(self, study_id: int) -> None:
+        """Bring the attributes of the study, those that change with its trials too."""
+        ours = self._ours
+        have = ours.get_study_user_attrs(study_id)
+        for key, value in self._study.user_attrs.items():
+            if key not in have or have[key] != value:
+                ours.set_study_user_attr(study_id, key, value)
+        have = ours.get_study_system_attrs(study_id)
+        for key, value in self._study.system_attrs.items():
+            if key not in have or have[key] != value:
+                ours.set_study_system_attr(study_id, key, value)
+
+    def _catch_up(self, ours: FrozenTrial, theirs: FrozenTrial) -> None:
+        """Write what became of a trial that was open at the last import."""
+        trial_id = ours._trial_id
+        if ours.state is TrialState.WAITING:
+            self._ours.set_trial_state_values(trial_id, TrialState.RUNNING)
+        for name, distribution in theirs.distributions.items():
+            if name not in ours.params:
+                value = distribution.to_internal_repr(theirs.params[name])
+                self._ours.set_trial_param(trial_id, name, value, distribution)
+        for step, value in theirs.intermediate_values.items():
+            if step not in ours.intermediate_values:
+                self._ours.set_trial_intermediate_value(trial_id, step, value)
+        for key, item in theirs.user_attrs.items():
+            self._ours.set_trial_user_attr(trial_id, key, item)
+        for key, item in theirs.system_attrs.items():
+            self._ours.set_trial_system_attr(trial_id, key, item)
+        if theirs.state.is_finished():
+            self._ours.set_trial_state_values(trial_id, theirs.state, theirs.values)
+
+
+def _whole(trial: FrozenTrial) -> FrozenTrial:
+    """Return *trial* with the times that its state needs: some storages have lost them."""
+    if trial.state is TrialState.WAITING or trial.datetime_start is not None:
+        return trial
+    import copy
+
+    new = copy.copy(trial)
+    new.datetime_start = trial.datetime_complete
+    return new
+
+
+def _content(trial: FrozenTrial) -> str:
+    """Return what must be the same on both sides; ``repr`` makes a NaN equal to itself."""
+    parts = (trial.params, trial.distributions, trial.user_attrs, trial.system_attrs, trial.intermediate_values)
+    return repr((trial.state, trial.values, *(sorted(part.items(), key=lambda item: str(item[0])) for part in parts)))
+
+
+def _open(source: str | BaseStorage) -> BaseStorage:
+    if isinstance(source, BaseStorage):
+        return source
+    if "://" not in source:
+        return _open_file(source)
+    try:
+        return optuna.storages.RDBStorage(source, skip_compatibility_check=False)
+    except (ArgumentError, ImportError) as exc:
+        raise InvalidValueError(f"{_hidden(source)} is no URL of an Optuna storage: {exc}") from exc
+    except Exception as exc:
+        raise StoreError(f"the Optuna storage {_hidden(source)} cannot be read: {str(exc).splitlines()[0]}") from exc
+
+
+def _open_file(path: str) -> BaseStorage:
+    """Open a SQLite file or a journal by its path."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError as exc:
+        raise NotFoundError(f"{path}: {exc.strerror}: give the URL or the file of an Optuna storage") from exc
+    if head.startswith(b"SQLite format 3"):
+        return _open(f"sqlite:///{path}")
+    if head.lstrip().startswith(b"{"):
+        return optuna.storages.JournalStorage(JournalFileBackend(path))
+    raise InvalidValueError(f"{path} is neither a SQLite file nor a journal of Optuna")
+
+
+def _hidden(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "the given text"
+
+
+def _place(source: str | BaseStorage) -> str:
+    if isinstance(source, BaseStorage):
+        return type(source).__name__
+    return _hidden(source) if "://" in source else source
+
+
+class _quiet:  # noqa: N801 - it is used as a word
+    """Keep Optuna's own lines off the terminal inside the block."""
+
+    def __enter__(self) -> None:
+        self._before = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def __exit__(self, *exc_info: object) -> None:
+        optuna.logging.set_verbosity(self._before)
