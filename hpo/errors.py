@@ -8,6 +8,7 @@
     │   ├── ResultError(TypeError)         an objective returned something that is not a result
     │   └── UnknownParamError(KeyError)    ``trial.params[...]`` names no param
     ├── ClusterError(RuntimeError)         Ray cannot be reached, or has not what a trial needs
+    │   └── NodeGoneError                  Ray on this machine died under a running study
     ├── SpaceExhausted(RuntimeError)       a finite space has nothing left to suggest: the study is complete
     ├── TrialPruned                        raised by an objective: stop this trial, it is hopeless
     └── TrialStopped(BaseException)        raised inside an objective by the service: the trial goes back to the queue
@@ -52,6 +53,10 @@ class UnknownParamError(UserError, KeyError):
 
 class ClusterError(HpoError, RuntimeError):
     """Ray cannot be reached, or does not have what a trial needs."""
+
+
+class NodeGoneError(ClusterError):
+    """Ray on this machine died: nothing that was shown as done is lost, and `hpo resume` goes on."""
 
 
 class SpaceExhausted(HpoError, RuntimeError):

@@ -274,8 +274,8 @@ class Study:
     ) -> RunSummary:
         """Run trials of *objective* until there are enough, and return how it ended.
 
-        *n_trials* is how many more (exact, over all workers); *total_trials* the study's sum; neither: until *timeout*
-        (seconds) or a stop. *workers* 0 runs them here, one after another; more are Ray worker processes, each with
+        *n_trials* is how many more (exact, over all workers); *total_trials* the study's sum; neither: what an
+        interrupted study has left, else until *timeout* (seconds) or a stop. *workers* 0 runs them here, one after another; more are Ray worker processes, each with
         *cpus_per_trial*, *gpus_per_trial* (fractions) and *resources*, on the cluster at *address* (None: one of our
         own). *args* are passed to the objective by name and travel once. *callbacks* run after each trial's commit, in
         the manager's process. Times are in seconds. Raises: UserError, ClusterError, StudyBusyError, StoreError.
@@ -418,7 +418,11 @@ def _total(row: StudyRow, n_trials: int | None, total: int | None, timeout: floa
     if n_trials is not None:
         # Those that wait were counted when they were created: this call runs them first, as many as it may.
         return _finished(row) + _whole("n_trials", n_trials, 1)
-    return None if total is None else _whole("total_trials", total, 1)
+    if total is not None:
+        return _whole("total_trials", total, 1)
+    # An interrupted study is brought to the end that it was given; one that reached it goes on without an end.
+    unfinished = row.total_trials is not None and row.status != "complete" and _finished(row) < row.total_trials
+    return row.total_trials if unfinished else None
 
 
 def _finished(row: StudyRow) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import click
 
-from hpo.errors import ClusterError, HpoError, UserError
+from hpo.errors import ClusterError, HpoError, NodeGoneError, UserError
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -56,10 +56,10 @@ def verdict(exc: Exception) -> tuple[int, str]:
         from hpo.cli.usage import sentence
 
         return WRONG, sentence(exc)
+    if isinstance(exc, NodeGoneError | FencedError | DigestError):
+        return FAILED, str(exc)
     if isinstance(exc, UserError | ClusterError):
         return WRONG, str(exc)
-    if isinstance(exc, FencedError | DigestError):
-        return FAILED, str(exc)
     if isinstance(exc, TrackersError):
         return WRONG, str(exc)
     if isinstance(exc, HpoError):

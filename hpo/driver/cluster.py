@@ -13,7 +13,7 @@ import trackers
 from hpo.driver.interruption import Interruption, interruptions
 from hpo.driver.making import make_manager
 from hpo.driver.order import OnProgress, Order, RunSummary, summarize
-from hpo.errors import ClusterError, UserError
+from hpo.errors import ClusterError, NodeGoneError, UserError
 from hpo.jobs import with_args
 from hpo.manager import Manager
 
@@ -76,10 +76,19 @@ def _drive(order: Order, on_progress: OnProgress | None) -> RunSummary:
         left = order.timeout if order.timeout is None else max(0.001, order.timeout - (time.monotonic() - begun))
         try:
             return _drive_once(order if restart == 0 else replace(order, timeout=left), on_progress)
+        except NodeGoneError as exc:  # where would another manager run?
+            raise NodeGoneError(
+                f"Ray on this machine died: nothing that was shown as done is lost, and `hpo resume {_name(order)}` goes on"
+            ) from exc
         except ClusterError:
             if restart == RESTARTS:
                 raise
     raise AssertionError("unreachable")
+
+
+def _name(order: Order) -> str:
+    with trackers.connect(order.storage) as store:
+        return store.get_study(order.study_id).name
 
 
 def _drive_once(order: Order, on_progress: OnProgress | None) -> RunSummary:

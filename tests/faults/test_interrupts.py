@@ -13,7 +13,7 @@ import pytest
 
 import hpo
 import trackers
-from tests.faults.command import STUDY, Hpo, called, running, until
+from tests.faults.command import STUDY, Hpo, called, command_line, processes, running, until
 from trackers.states import RunState
 from trackers.store import Store
 
@@ -161,3 +161,35 @@ def test_two_runs_of_one_new_study_at_once_are_one_run_and_after_a_kill_resume_f
         trials = store.get_trials(store.get_study("sweep").id)
     assert [t.number for t in trials] == list(range(15))
     assert all([a.outcome for a in t.attempts].count("complete") == 1 for t in trials)
+
+
+def test_a_sweep_whose_ray_dies_under_it_ends_with_a_sentence(folder: Path) -> None:
+    with running(folder, "run", "study.py:deaf", "--workers", "2") as process:
+        until((folder / "hpo.db").exists)
+        with trackers.connect(f"sqlite:///{folder}/hpo.db") as store:
+            until(lambda: started(store, "deaf"))
+        for pid, session, _ in processes():
+            if session == process.pid and "/raylet/raylet" in command_line(pid):
+                os.kill(pid, signal.SIGKILL)
+        code, output = process.ended(90)
+    assert code == 1, output
+    assert "Ray on this machine died" in output
+    assert "hpo resume deaf" in output
+
+
+def test_an_interrupted_study_is_brought_to_the_end_that_it_was_given(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hpo.db"
+    study = hpo.create_study(study_name="s", storage=url, space={"x": hpo.Float(0, 1)})
+
+    def objective(trial: Any) -> float:
+        if trial.number == 2:
+            trial.study.stop()
+        return float(trial.params["x"])
+
+    study.optimize(objective, n_trials=6)
+    assert len(study.trials) == 3
+    again = hpo.load_study(study_name="s", storage=url)
+    again.optimize(objective)
+    assert [t.number for t in again.trials] == list(range(6))
+    for handle in (study, again):
+        handle.store.close()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-from hpo.errors import ClusterError
+from hpo.errors import ClusterError, NodeGoneError
 from hpo.execution.ray.host import Factory, ManagerHost
 from hpo.execution.ray.session import NAMESPACE
 from hpo.progress import Progress
 
 GRACE = 10.0
+
+LOOK = 2.0
+"""Seconds without an answer after which it is looked whether Ray is still there."""
 
 
 class RayRun:
@@ -36,7 +41,7 @@ class RayRun:
         host: Any = ray.remote(ManagerHost)  # Ray's types know a method of an actor only by its own decorator
         self._actor = host.options(**options).remote()
         try:
-            self.pid: int = ray.get(self._actor.begin.remote(factory, self._actor, detached))
+            self.pid: int = patient_get(self._actor.begin.remote(factory, self._actor, detached))
         except BaseException as exc:  # Ctrl-C too: a manager that nobody watches must not go on
             self.close()
             if isinstance(exc, ray.exceptions.RayTaskError):
@@ -50,7 +55,7 @@ class RayRun:
         import ray
 
         try:
-            over, outcome = ray.get(self._actor.result.remote(timeout))
+            over, outcome = patient_get(self._actor.result.remote(timeout))
         except ray.exceptions.RayActorError as exc:
             raise ClusterError("the study's manager died") from exc
         if isinstance(outcome, BaseException):
@@ -62,7 +67,7 @@ class RayRun:
         import ray
 
         try:
-            progress: Progress | None = ray.get(self._actor.progress.remote())
+            progress: Progress | None = patient_get(self._actor.progress.remote())
         except ray.exceptions.RayActorError as exc:
             raise ClusterError("the study's manager died") from exc
         return progress
@@ -76,6 +81,39 @@ class RayRun:
         import ray
 
         ray.kill(self._actor, no_restart=True)
+
+
+def patient_get(reference: Any) -> Any:
+    """Wait for what *reference* stands for, as long as there is a Ray on this machine that could bring it.
+
+    Raises NodeGoneError where there is none any more: Ray itself would wait for ever.
+    """
+    import ray
+
+    while True:
+        try:
+            return ray.get(reference, timeout=LOOK)
+        except ray.exceptions.GetTimeoutError:
+            if not node_lives():
+                raise NodeGoneError from None
+
+
+def node_lives() -> bool:
+    """Tell whether this machine's raylet takes connections; a client of Ray (``ray://``) has none, and waits."""
+    worker: Any = import_module("ray._private.worker")
+    node = worker._global_node
+    path = None if node is None else node.raylet_socket_name
+    if not path:
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(LOOK)
+        try:
+            probe.connect(path)
+        except TimeoutError:
+            return True  # busy, not gone
+        except OSError:
+            return False
+    return True
 
 
 OnProgress = Callable[[Progress], None]
