@@ -157,8 +157,9 @@ class Trial(Logbook):
         self.number = assignment.number
         self.attempt = assignment.attempt
         self.facts = facts
-        self.params: Params = Params(assignment.params if facts.distributions else {})
-        self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params if facts.distributions.get(n)}
+        # What is not declared becomes a param when this attempt asks for it, whatever an earlier one did.
+        self.params: Params = Params({n: v for n, v in assignment.params.items() if n in facts.distributions})
+        self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params}
         self.new_params: dict[str, Any] = {}
         self.reports: list[tuple[int, float, int]] = []
         self.started = datetime.now(UTC)
