@@ -63,7 +63,7 @@ def mounted(command: click.Command) -> click.Command:
 
     options: list[click.Parameter] = call.__click_params__[::-1]  # type: ignore[attr-defined]  # click keeps them there
     params = [new for old in command.params for new in (options if old.name == "storage" else [old])]
-    words = {"help": command.help, "epilog": command.epilog, "short_help": command.short_help}
+    words: dict[str, Any] = {"help": command.help, "epilog": command.epilog, "short_help": command.short_help}
     return type(command)(command.name, callback=call, params=params, **words)
 
 
