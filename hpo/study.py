@@ -284,6 +284,11 @@ class Study:
         from hpo.driver.cluster import run_on_ray
         from hpo.driver.inline import run_inline
 
+        if detach and (workers == 0 or address in (None, "local")):
+            raise UserError(
+                "--detach needs a Ray cluster that lives on its own, and workers there: start one (ray start --head), "
+                "and give --address auto"
+            )
         row = self.row
         job = _job(objective, args or {}, retry_on)
         _check_space(objective, row)
