@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, func, select, update
 
 from trackers.clock import now_us
-from trackers.errors import FencedError
+from trackers.errors import FencedError, StudyBusyError
 from trackers.processes import host_name, start_time, user_name
 from trackers.sql import tables as t
 from trackers.sql.commands import unanswered
