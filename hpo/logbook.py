@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from trackers.changes import (
     TagsSet,
     clean_name,
 )
+from trackers.errors import ArtifactError
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -183,14 +185,20 @@ class Logbook:
         )
         return True
 
-    def pack_checkpoint(self, state: Any, step: int | None) -> None:
-        """Save a checkpoint's file and record it."""
+    def pack_checkpoint(self, state: Any, step: int | None) -> bool:
+        """Save a checkpoint's file and record it, or say in the trial's log why not; return whether it was stored."""
         if self._open is None:
-            return
+            return False
         import cloudpickle
 
-        digest, size = self.artifacts.put_bytes(cloudpickle.dumps(state))
+        content = cloudpickle.dumps(state)
+        try:
+            digest, size = self.artifacts.put_bytes(content)
+        except (ArtifactError, OSError) as exc:  # a full disk: the trial is worth more than a way back into it
+            sys.stderr.write(f"no checkpoint of this trial was kept: {exc}\n")  # a warning is shown once a process
+            return False
         self.records.append(CheckpointSaved(self.run_id, self.now(), digest, size, step))
+        return True
 
     def unpack_checkpoint(self, digest: str) -> Any:
         """Load a checkpoint: the study's own file, named by the service and verified by its digest."""

@@ -145,9 +145,14 @@ def _existing(store: Store, name: str) -> StudyRow | None:
 
 
 def _check_methods(settings: Settings, objective: LoadedObjective) -> None:
-    """Make the sampler and the pruner that were named, before anything is written. Raises: SettingsError."""
+    """Make the sampler and the pruner that were named, and find the exceptions, before anything is written.
+
+    Raises: SettingsError.
+    """
+    from hpo.exception import exception_names
     from hpo.sampling import make_pruner, make_sampler
 
+    exception_names(settings.retry_on, objective.function)
     directions, total = settings.directions, settings.trials
     if settings.sampler != "auto":
         space, workers = objective.spec.space, settings.workers or 1

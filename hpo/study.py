@@ -12,6 +12,7 @@ import trackers
 from hpo.driver import OnProgress, Order, RunSummary
 from hpo.enqueue import enqueue
 from hpo.errors import ObjectiveError, SettingsError, UserError
+from hpo.exception import exception_names
 from hpo.jobs import FileJob, ValueJob, source_of, warn_of_size
 from hpo.manager.here import here
 from hpo.objective_file import LoadedObjective
@@ -283,6 +284,11 @@ class Study:
         from hpo.driver.cluster import run_on_ray
         from hpo.driver.inline import run_inline
 
+        if detach and (workers == 0 or address in (None, "local")):
+            raise UserError(
+                "--detach needs a Ray cluster that lives on its own, and workers there: start one (ray start --head), "
+                "and give --address auto"
+            )
         row = self.row
         job = _job(objective, args or {}, retry_on)
         _check_space(objective, row)
@@ -394,12 +400,12 @@ class _Callback:
 
 
 def _job(objective: Any, args: Mapping[str, Any], retry_on: Sequence[Any]) -> FileJob | ValueJob:
-    names = tuple(r if isinstance(r, str) else r.__name__ for r in retry_on)
     if isinstance(objective, LoadedObjective):
+        names = exception_names(retry_on, objective.function)
         return FileJob(objective.file, objective.name, objective.source, args, names)
     if not callable(objective):
         raise ObjectiveError(f"an objective is a function of a trial, not {objective!r:.60}")
-    return ValueJob(objective, args, names)
+    return ValueJob(objective, args, exception_names(retry_on, objective))
 
 
 def _check_space(objective: Any, row: StudyRow) -> None:

@@ -157,8 +157,9 @@ class Trial(Logbook):
         self.number = assignment.number
         self.attempt = assignment.attempt
         self.facts = facts
-        self.params: Params = Params(assignment.params if facts.distributions else {})
-        self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params if facts.distributions.get(n)}
+        # What is not declared becomes a param when this attempt asks for it, whatever an earlier one did.
+        self.params: Params = Params({n: v for n, v in assignment.params.items() if n in facts.distributions})
+        self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params}
         self.new_params: dict[str, Any] = {}
         self.reports: list[tuple[int, float, int]] = []
         self.started = datetime.now(UTC)
@@ -337,14 +338,16 @@ class Trial(Logbook):
             return True
         return new > old if self.facts.directions[0] == "maximize" else new < old
 
-    def checkpoint(self, state: Any) -> None:
+    def checkpoint(self, state: Any) -> bool:
         """Keep *state* (anything that pickles) as the newest checkpoint; a retry of this trial finds it.
 
-        It is safe once this returns: the file is in the artifact store and the service knows it.
+        It is safe once this returns True: the file is in the artifact store and the service knows it. Where it cannot
+        be stored (a full disk) the trial goes on, its log says why, and an earlier checkpoint stays.
         """
-        self.pack_checkpoint(state, self.reports[-1][0] if self.reports else None)
+        kept = self.pack_checkpoint(state, self.reports[-1][0] if self.reports else None)
         if self._channel is not None:
             self._obey(self._channel.flush(self))
+        return kept
 
     def restore(self) -> Any:
         """Return the newest checkpoint of an earlier attempt of this trial, None where there is none."""

@@ -101,6 +101,14 @@ class ParamsSet:
 
 
 @dataclass(frozen=True, slots=True)
+class ParamsDropped:
+    """Params that an earlier attempt had and the last one did not ask for: they are not the trial's any more."""
+
+    run_id: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PointsLogged:
     """Points of one series of a run. *points* are ``(step, attempt, time, value)``, in the order they were made."""
 
@@ -271,6 +279,7 @@ Change = (
     | TrialRequeued
     | TrialFinished
     | ParamsSet
+    | ParamsDropped
     | PointsLogged
     | AttrsSet
     | TagsSet

@@ -39,6 +39,15 @@ def start_time(pid: int) -> float | None:
     return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether process *pid* of this host is stopped (SIGSTOP, Ctrl-Z, a debugger) as far as /proc tells."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in {"T", "t"}
+
+
 def _start_time_by_ps(pid: int) -> float | None:
     """Ask ``ps``, where there is no /proc."""
     environment = {**os.environ, "LC_ALL": "C"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackers.errors import ArtifactError, NotFoundError, StoreError
 from trackers.processes import host_name, user_name
-from trackers.sql import blobs, commands, events, leases, logged_models, studies, trials
+from trackers.sql import blobs, commands, events, holding, leases, logged_models, studies, trials
 from trackers.sql.address import read_address
 from trackers.sql.engine import Database
 from trackers.sql.guard import Guard
@@ -227,7 +227,7 @@ class Store(Tracking):
         """
         with self.database.reading() as connection:
             study_id = studies.find_study(connection, ref)
-        found = leases.await_free(self.database, study_id, LEASE_SECONDS, take_over=False)
+        found = holding.await_free(self.database, study_id, LEASE_SECONDS, take_over=False)
         self.writer.call(partial(studies.delete_study, study_id=study_id, epoch=found.epoch))
 
     def get_trials(
@@ -286,9 +286,10 @@ class Store(Tracking):
     ) -> StudyLease:
         """Take the lease of a study: from now on only its holder writes the study's trials.
 
-        A manager on this host whose process is gone is replaced at once; any other one is watched, *lease_seconds*
-        at most, and replaced when its renewal counter stood still so long. Before that *on_previous* is called with
-        its record: it ends what is left of its processes. *take_over* replaces a living one.
+        A manager on this host whose process is gone is replaced at once; any other one is watched, and replaced when
+        nothing was heard of it for *lease_seconds* (time in which the store took no writes does not count against one
+        of this host that goes on). Before that *on_previous* is called with its record: it ends what is left of its
+        processes. *take_over* replaces a living one.
 
         Raises StudyBusyError, with the owner, when a living manager holds it, and NotFoundError.
         """

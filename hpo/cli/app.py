@@ -28,7 +28,20 @@ TABLE = {
     "db": "hpo.cli.database:db",
     "completion": "hpo.cli.completion:completion",
 }
-"""Commands in the order of the help; those of ``trackers`` are mounted as they are."""
+"""Commands in the order of the help; those of ``trackers`` are mounted with the options that ``hpo`` has."""
+
+
+class Commands(LazyGroup):
+    """The commands of ``hpo``, its own and those of ``trackers``."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command called *cmd_name*, or return None."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None or not self.table[cmd_name].startswith("trackers."):
+            return found
+        from hpo.cli.options import mounted
+
+        return mounted(found)
 
 
 def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
@@ -40,7 +53,7 @@ def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=Commands,
     table=TABLE,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
@@ -57,8 +70,3 @@ def hpo(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
-        return
-    if ctx.invoked_subcommand in ("search", "promote", "models"):
-        from hpo.cli.options import stored_url
-
-        ctx.default_map = {ctx.invoked_subcommand: {"storage": stored_url(None)}}

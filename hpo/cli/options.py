@@ -52,6 +52,21 @@ def storage_options(command: Decorated) -> Decorated:
     return _option(SETTINGS["storage"])(profile_option(command))
 
 
+def mounted(command: click.Command) -> click.Command:
+    """Return a command of ``trackers`` as one of ``hpo``: it finds its store as all of them do, by ``--profile`` too."""
+    original = command.callback
+    assert original is not None
+
+    @storage_options
+    def call(storage: str | None, profile: str | None, **others: Any) -> Any:
+        return original(storage=stored_url(storage, profile), **others)
+
+    options: list[click.Parameter] = call.__click_params__[::-1]  # type: ignore[attr-defined]  # click keeps them there
+    params = [new for old in command.params for new in (options if old.name == "storage" else [old])]
+    words: dict[str, Any] = {"help": command.help, "epilog": command.epilog, "short_help": command.short_help}
+    return type(command)(command.name, callback=call, params=params, **words)
+
+
 profile_option = click.option(
     "--profile", envvar="HPO_PROFILE", metavar="NAME", help="Take settings from [profiles.NAME] of hpo.toml."
 )

@@ -153,7 +153,9 @@ def _conclude(result: RunResult, settings: Settings) -> int:
     """Print how it ended, the top of the ranking and what to do next; return the exit code."""
     name = result.study.name
     if result.status == "running":
-        click.echo(result.reason)
+        called, place = quoted(name), where(settings.storage)
+        click.echo(f"{name} goes on without this terminal: {result.reason}.")
+        click.echo(f"Follow it: hpo status {called}{place}\nStop it:   hpo stop {called}{place}")
         return DONE
     ranking = result.study.ranking()
     if not result.ran:

@@ -13,7 +13,7 @@ import trackers
 from hpo.driver.interruption import Interruption, interruptions
 from hpo.driver.making import make_manager
 from hpo.driver.order import OnProgress, Order, RunSummary, summarize
-from hpo.errors import ClusterError, NodeGoneError, UserError
+from hpo.errors import ClusterError, NodeGoneError
 from hpo.jobs import with_args
 from hpo.manager import Manager
 
@@ -51,8 +51,6 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
     order = replace(order, workers=enough_workers(order))
     if order.address is not None:
         check_address(order.address, order.storage)
-    if order.detach and order.address is None:
-        raise UserError("--detach needs a Ray cluster that lives on its own: start one, and give --address auto")
     with session(order.address, order.workers * order.slots, need):
         check_capacity(need, order.slots)
         if args:
@@ -100,7 +98,7 @@ def _drive_once(order: Order, on_progress: OnProgress | None) -> RunSummary:
     # The lease decides between two drivers; their actors' names must not collide.
     run = RayRun(f"hpo-manager-{row.uid}-{row.epoch + 1}-{uuid4().hex[:8]}", RayFactory(order), detached=order.detach)
     if order.detach:
-        return RunSummary("running", f"it runs on {order.address} by itself: hpo status {row.name}")
+        return RunSummary("running", f"it runs on the cluster at {order.address} by itself")
     interruption = Interruption()
     try:
         with interruptions(partial(run.stop, "interrupted")) as interruption:

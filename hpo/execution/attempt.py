@@ -61,7 +61,7 @@ def is_pruned(exc: BaseException) -> bool:
 
 
 def _failure(exc: BaseException, retry_on: tuple[str, ...]) -> dict[str, Any]:
-    names = {c.__name__ for c in type(exc).__mro__} | {f"{c.__module__}.{c.__qualname__}" for c in type(exc).__mro__}
+    names = {f"{c.__module__}.{c.__qualname__}" for c in type(exc).__mro__}
     return {
         "state": RunState.FAIL,
         "error_type": type(exc).__name__,

@@ -26,6 +26,7 @@ from trackers.changes import (
     InputLogged,
     LogKept,
     ModelLogged,
+    ParamsDropped,
     ParamsSet,
     PointsLogged,
     StudyChanged,
@@ -101,6 +102,7 @@ class Ledger:
                     asked,
                     trial.checkpoint,
                     models=saved.get(trial.run_id, {}),
+                    stored=set(trial.params),
                 )
 
     # ---- what the engine says
@@ -108,7 +110,7 @@ class Ledger:
     def enqueue(self, number: int, params: Mapping[str, Any], user_attrs: Mapping[str, Any]) -> None:
         """Create a WAITING trial with given *params*."""
         run_id, uid = self._new_id()
-        self.live[number] = Live(number, run_id, dict(params), dict(user_attrs))
+        self.live[number] = Live(number, run_id, dict(params), dict(user_attrs), stored=set(params))
         self._scribe.write(
             TrialCreated(run_id, uid, number, RunState.WAITING, now_us(), dict(params), user_attrs=dict(user_attrs))
         )
@@ -174,8 +176,7 @@ class Ledger:
         """Write a trial's final state; what it teaches is learned after the commit (see ``learn``)."""
         live = self.live.pop(command.number)
         self._finished_ids[command.number] = live.run_id
-        if not self._facts.distributions:
-            self._sampler.discard(command.number, live.params.keys() - live.used)
+        self._drop_unused(live, known=outcome is not None)
         state, values = command.state, None if outcome is None else outcome.values
         last = live.reports[-1][1] if live.reports else None
         if state is RunState.PRUNED and live.reports:
@@ -211,6 +212,18 @@ class Ledger:
         self.models.finished(finished, live.run_id)
         return finished
 
+    def _drop_unused(self, live: Live, known: bool) -> None:
+        """Take the params from a trial that its last attempt did not ask for: they had no part in its result.
+
+        Not *known* is what it asked for where its worker died with it: then its params are all there is to look for
+        the cause in.
+        """
+        unused = (live.params.keys() | live.stored) - live.used - self._facts.distributions.keys()
+        self._sampler.discard(live.number, unused if known else unused - live.stored)
+        gone = tuple(sorted(unused & live.stored))
+        if known and gone:
+            self._scribe.write(ParamsDropped(live.run_id, gone))
+
     def refuse(self, number: int, why: UserError) -> Finished:
         """Fail an enqueued trial that cannot begin."""
         live = self.live.pop(number)
@@ -244,6 +257,7 @@ class Ledger:
     def _take_params(self, live: Live, news: News) -> None:
         live.params.update(news.params)
         live.used.update(news.params)
+        live.stored.update(news.params)
         fresh = {name: spec for name, spec in news.specs.items() if name not in self._seen}
         if fresh:
             self._seen.update(fresh)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hpo.manager.scribe import Scribe, now_us
 from trackers.changes import ModelDropped, ModelLogged
@@ -13,8 +13,15 @@ from trackers.values import LoggedModel, Trial
 if TYPE_CHECKING:
     from hpo.manager.ledger import Finished
 
-Keeper = Callable[[Sequence[Trial]], Iterable[int]]
-"""Given the finished trials that have a model, returns the numbers of those whose models are dropped."""
+
+class Keeper(Protocol):
+    """Says whose models are dropped; see ``hpo.ranking.kept``."""
+
+    def add(self, trial: Trial, model: bool) -> None:
+        """Take a finished trial; *model*: it has one."""
+
+    def beaten(self) -> Iterable[int]:
+        """Return the numbers of those whose models are dropped now."""
 
 
 class Models:
@@ -28,7 +35,7 @@ class Models:
         self.garbage: set[str] = set()
         self._keeper, self._scribe = keeper, scribe
         self._files: dict[tuple[int, str], set[str]] = {}
-        self._finished: dict[int, Trial] = {}
+        self._run_ids: dict[int, int] = {}
 
     def restore(self, trials: Sequence[Trial], models: Sequence[LoggedModel]) -> None:
         """Take over stored trials and their models."""
@@ -37,7 +44,9 @@ class Models:
             if model.deleted_at is None and model.run_id in numbers:
                 self._files[numbers[model.run_id], model.name] = set(model.files.values())
         held = {number for number, _ in self._files}
-        self._finished = {t.number: t for t in trials if t.number in held and t.state.is_finished()}
+        for trial in trials:
+            if trial.state.is_finished():
+                self._add(trial, trial.number in held)
 
     def logged(self, number: int, run_id: int, record: ModelLogged) -> None:
         """Note a model; the files of the one it replaces are garbage."""
@@ -53,18 +62,23 @@ class Models:
 
     def finished(self, finished: Finished, run_id: int) -> None:
         """Note a final state; the trial's models compete from now on."""
-        if any(number == finished.number for number, _ in self._files):
-            self._finished[finished.number] = _as_trial(finished, run_id)
+        self._add(_as_trial(finished, run_id), any(number == finished.number for number, _ in self._files))
+
+    def _add(self, trial: Trial, model: bool) -> None:
+        if self._keeper is not None:
+            self._keeper.add(trial, model)
+        if model:
+            self._run_ids[trial.number] = trial.run_id
 
     def tidy(self) -> None:
         """Drop the models that are beaten."""
-        if self._keeper is None or not self._finished:
+        if self._keeper is None:
             return
-        for number in self._keeper(list(self._finished.values())):
-            trial = self._finished.pop(number)
+        for number in self._keeper.beaten():
+            run_id = self._run_ids.pop(number)
             for key in [k for k in self._files if k[0] == number]:
                 self.garbage |= self._files.pop(key)
-                self._scribe.write(ModelDropped(trial.run_id, now_us(), "beaten by better trials", key[1]))
+                self._scribe.write(ModelDropped(run_id, now_us(), "beaten by better trials", key[1]))
 
     def take_garbage(self) -> set[str]:
         """Return the digests that may be deleted, and forget them."""

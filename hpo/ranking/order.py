@@ -64,13 +64,13 @@ def order(trials: Iterable[Trial], directions: Sequence[str]) -> list[Place]:
 
     *directions* holds ``"minimize"`` or ``"maximize"`` per objective. Raises SettingsError for another word.
     """
-    signs = _signs(directions)
+    signs = signs_of(directions)
     ranked: list[tuple[Trial, Point]] = []
     rest: list[tuple[tuple[float, ...], Trial, Group]] = []
     for trial in trials:
         group = group_of(trial, len(signs))
         if group is Group.RANKED and trial.values is not None:
-            ranked.append((trial, _losses(trial.values, signs)))
+            ranked.append((trial, losses(trial.values, signs)))
         else:
             rest.append(((group, *_key(trial, group, signs), trial.number), trial, group))
     rest.sort(key=lambda entry: entry[0])
@@ -99,14 +99,16 @@ def last_reported(trial: Trial) -> float | None:
     return None if step is None else trial.intermediate_values[step]
 
 
-def _signs(directions: Sequence[str]) -> tuple[float, ...]:
+def signs_of(directions: Sequence[str]) -> tuple[float, ...]:
+    """Return what each objective is multiplied with, so that all are to be small. Raises SettingsError."""
     for direction in directions:
         if direction not in ("minimize", "maximize"):
             raise SettingsError(f"unknown direction {direction!r}: use 'minimize' or 'maximize'")
     return tuple(-1.0 if direction == "maximize" else 1.0 for direction in directions)
 
 
-def _losses(values: Sequence[float], signs: tuple[float, ...]) -> Point:
+def losses(values: Sequence[float], signs: tuple[float, ...]) -> Point:
+    """Return *values* turned so that all are to be small."""
     return tuple(sign * value for sign, value in zip(signs, values, strict=True))
 
 
@@ -114,7 +116,7 @@ def _key(trial: Trial, group: Group, signs: tuple[float, ...]) -> tuple[float, .
     """Return what compares trials of one unranked group; the number comes after it."""
     if group is Group.INFEASIBLE:
         single = trial.values is not None and len(signs) == 1
-        return (violation(trial), _losses(trial.values, signs)[0] if single and trial.values else 0.0)
+        return (violation(trial), losses(trial.values, signs)[0] if single and trial.values else 0.0)
     if group is Group.NAN:
         return (0.0 if trial.feasible else 1.0,)
     if group is Group.PRUNED:

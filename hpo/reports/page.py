@@ -12,7 +12,7 @@ from hpo.ranking import wording
 from hpo.reports import facts, tables
 from hpo.reports.figures import FIGURES, FigureKind
 from hpo.reports.picture import data_uri
-from hpo.reports.style import NothingToDraw, drawing
+from hpo.reports.style import NothingToDraw, drawn
 from hpo.reports.view import StudyView
 
 ENOUGH_TO_FLATTER = 10
@@ -97,9 +97,7 @@ def numbers(trials: tuple[int, ...], most: int = 12) -> str:
 
 def _picture(kind: FigureKind, view: StudyView) -> Picture:
     try:
-        with drawing():
-            figure = kind.draw(view)
-        return Picture(kind.name, kind.title, kind.caption, uri=data_uri(figure))
+        return Picture(kind.name, kind.title, kind.caption, uri=data_uri(drawn(kind.draw, view)))
     except NothingToDraw as nothing:
         return Picture(kind.name, kind.title, "", sentence=str(nothing))
     except Exception as error:  # noqa: BLE001  one figure that fails must not cost the whole report

@@ -9,7 +9,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from hpo.ranking import wording
+from hpo.reports.lettering import families, spell
 from trackers.states import RunState
 
 INK = "#1b2530"
@@ -112,32 +112,33 @@ class NothingToDraw(Exception):
 @contextmanager
 def drawing() -> Iterator[None]:
     """Use our settings inside the block; matplotlib's are as they were after it. One thread at a time."""
-    settings: Any = {**_RC, "font.family": _families()}
+    settings: Any = {**_RC, "font.family": list(families())}
     with _lock, matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*Glyph .* missing from")  # a box stands for it
         warnings.filterwarnings("ignore", message=".*constrained_layout not applied.*")
         yield
 
 
-@lru_cache(maxsize=1)
-def _families() -> list[str]:
-    """Return DejaVu Sans, which matplotlib carries, and what this machine has for other scripts."""
-    from matplotlib.font_manager import fontManager
-
-    there = set(fontManager.get_font_names())
-    others = ("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Noto Sans Devanagari", "Noto Emoji")
-    return ["DejaVu Sans", *(name for name in others if name in there)]
-
-
 def plot(draw: Callable[[Any], Figure], view: Any) -> Figure:
     """Draw *view* in our style; where there is nothing to draw, the figure says so in a sentence."""
+    try:
+        return drawn(draw, view)
+    except NothingToDraw as nothing:
+        said = str(nothing)
+    return drawn(_sentence, said)
+
+
+def drawn(draw: Callable[[Any], Figure], view: Any) -> Figure:
+    """Draw *view* in our style, with every text as the fonts can show it. Raises NothingToDraw."""
     with drawing():
-        try:
-            return draw(view)
-        except NothingToDraw as nothing:
-            figure = new_figure(1.2)
-            figure.text(0.5, 0.5, str(nothing), ha="center", va="center", color=MUTED, wrap=True)
-            return figure
+        figure = draw(view)
+        spell(figure)
+    return figure
+
+
+def _sentence(text: str) -> Figure:
+    figure = new_figure(1.2)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, wrap=True)
+    return figure
 
 
 def new_figure(height: float) -> Chart:

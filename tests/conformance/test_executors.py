@@ -177,6 +177,76 @@ def test_an_exception_that_is_named_is_tried_again(study: Study, workers: int, t
     assert [[a.outcome for a in t.attempts] for t in study.trials] == [["fail", "complete"]] * 3
 
 
+def test_another_exception_of_the_same_name_is_not_tried_again(study: Study, workers: int) -> None:
+    def objective(trial: Any) -> float:
+        raise type("TimeoutError", (Exception,), {})("another one")
+
+    study.optimize(objective, n_trials=2, workers=workers, retry_on=["TimeoutError"], max_retries=1)
+    assert [len(t.attempts) for t in study.trials] == [1, 1]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_retried_trial_has_the_params_that_its_last_attempt_asked_for(
+    tmp_path: Path, workers: int, sampler: str
+) -> None:
+    study = hpo.create_study(study_name="d", storage=f"sqlite:///{tmp_path}/d.db", sampler=sampler)
+
+    def objective(trial: Any) -> float:
+        first = trial.attempt == 0
+        kept = trial.suggest_float("kept", 0.0, 1.0)
+        narrow = trial.suggest_float("moved", 0.0, 1.0) if first else trial.suggest_float("moved", 10.0, 11.0)
+        if first:
+            trial.suggest_int("gone", 1, 5)
+            trial.report(kept, step=0)  # the store has all three
+            trial.set_user_attr("kept", kept)
+            raise ConnectionError
+        assert set(trial.params) == {"kept", "moved"}
+        return float(kept + narrow)
+
+    study.enqueue_trial({"kept": 0.25, "gone": 3, "never": 1})
+    study.optimize(objective, n_trials=3, workers=workers, retry_on=[ConnectionError])
+    for trial in study.trials:
+        assert (trial.state, len(trial.attempts)) == (RunState.COMPLETE, 2), trial.error
+        assert set(trial.params) == {"kept", "moved"}
+        assert trial.params["kept"] == trial.user_attrs["kept"], "asked for again: the same value"
+        assert 10.0 <= trial.params["moved"] <= 11.0
+        assert trial.value == trial.params["kept"] + trial.params["moved"]
+        assert set(trial.to_optuna().params) == {"kept", "moved"}
+    assert study.trials[0].params["kept"] == 0.25
+    study.optimize(lambda trial: float(trial.suggest_float("kept", 0.0, 1.0)), n_trials=2, workers=workers)
+    assert [set(t.params) for t in study.trials[3:]] == [{"kept"}] * 2
+
+
+def test_a_retry_that_asks_for_another_kind_of_param_is_told(tmp_path: Path, workers: int) -> None:
+    study = hpo.create_study(study_name="d", storage=f"sqlite:///{tmp_path}/d.db", sampler="tpe")
+
+    def objective(trial: Any) -> float:
+        if trial.attempt == 0:
+            trial.suggest_categorical("x", ["a", "b"])
+            raise ConnectionError
+        return float(trial.suggest_float("x", 0.0, 1.0))
+
+    study.optimize(objective, n_trials=1, workers=workers, retry_on=[ConnectionError])
+    (trial,) = study.trials
+    assert trial.state is RunState.FAIL
+    assert "param 'x' was suggested with another kind of distribution before" in (trial.error or "")
+    assert trial.params == {}, "the choice is not what the last attempt worked with"
+
+
+def test_params_that_are_not_declared_leave_a_retried_trial_too(study: Study, workers: int) -> None:
+    def objective(trial: Any) -> float:
+        if trial.attempt == 0:
+            trial.suggest_float("extra", 0.0, 1.0)
+            trial.report(1.0, step=0)
+            raise ConnectionError
+        assert "extra" not in trial.params
+        return 1.0
+
+    study.optimize(objective, n_trials=2, workers=workers, retry_on=[ConnectionError])
+    assert [t.error for t in study.trials] == [None] * 2
+    assert all({"x", "kind"} <= set(t.params) <= set(SPACE) for t in study.trials)
+
+
 def test_the_first_ten_failures_end_the_study(study: Study, workers: int) -> None:
     def broken(trial: Any) -> float:
         raise ValueError("always")

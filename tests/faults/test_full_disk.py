@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import trackers
+from tests.cluster import cluster
 from tests.faults.command import called
 from trackers.states import RunState
 from trackers.values import Trial
@@ -107,3 +110,107 @@ def test_a_read_only_store_is_told_in_one_sentence(folder: Path, what: str) -> N
     errors = [line for line in output.splitlines() if line.startswith("Error: ")]
     assert len(errors) == 1, output
     assert "read-only" in errors[0] or "cannot be opened" in errors[0]
+
+
+MODELS = """
+import os
+import hpo
+import numpy as np
+from sklearn.dummy import DummyClassifier
+
+@hpo.objective(space={"x": hpo.Float(0, 1)}, sampler="random", pruner="none", total_trials=6, keep_models="all")
+def models(trial):
+    trial.report(trial.params["x"], step=0)
+    model = DummyClassifier().fit([[0]], [1])
+    model.ballast_ = np.random.default_rng(trial.number).random(60_000)
+    trial.set_user_attr("model", trial.log_model(model))
+    trial.set_user_attr("checkpoint", bool(trial.checkpoint(os.urandom(600_000))))
+    return trial.params["x"]
+"""
+Place = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with cluster(2) as found:
+        yield found
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Place]:
+    """Mount a disk of its own with these options, or mount it anew with others."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(options: str) -> Path:
+        again = "remount," if place.is_mount() else ""
+        command = ["mount", "-t", "tmpfs", "-o", again + options, "tmpfs", str(place)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("this process may not mount a disk")
+        return place
+
+    yield mount
+    if place.is_mount():
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("what", ["full", "read-only"])
+def test_a_worker_that_cannot_store_files_keeps_the_values_of_its_trials(
+    folder: Path, disk: Place, address: str, what: str
+) -> None:
+    (folder / "study.py").write_text(MODELS)
+    place, url = disk("size=2m"), f"sqlite:///{folder}/hpo.db"
+    trackers.connect(url, artifacts=str(place / "files")).close()
+    if what == "read-only":
+        disk("ro")
+    code, output = called(folder, "run", "study.py:models", "--workers", "2", "--address", address)
+    assert code == 0, output
+    assert "Traceback" not in output
+    with trackers.connect(url) as store:
+        trials = store.get_trials(store.get_study("models").id)
+        logs = {t.number: store.trial_log(t.run_id) for t in trials}
+    assert [t.state for t in trials] == [RunState.COMPLETE] * 6, [t.error for t in trials]
+    assert all(t.value == t.params["x"] for t in trials)
+    without = [t for t in trials if not t.user_attrs["model"]]
+    assert len(without) == 6 if what == "read-only" else 0 < len(without) < 6
+    reason = "Read-only file system" if what == "read-only" else "is full: free some space"
+    assert all(t.model is None for t in without)
+    assert all(reason in (t.model_error or "") for t in without), [t.model_error for t in without]
+    assert all(t.model for t in trials if t not in without)
+    unsaved = [t for t in trials if not t.user_attrs["checkpoint"]]
+    assert unsaved
+    for trial in unsaved:
+        assert "no checkpoint of this trial was kept" in logs[trial.number]
+        assert reason in logs[trial.number]
+    number = without[0].number
+    code, shown = called(folder, "show", f"models/{number}")
+    assert code == 0
+    assert "no model: " in shown
+
+
+def test_a_store_whose_disk_is_full_under_workers_is_told_and_resumed_exactly(
+    folder: Path, disk: Place, address: str
+) -> None:
+    place = disk("size=1500k")
+    url = f"sqlite:///{place}/hpo.db"
+    args = ("--workers", "2", "--address", address, "--storage", url)
+    code, output = called(folder, "run", "study.py", *args)
+    assert code in (1, 2), output
+    assert "Traceback" not in output
+    errors = [line for line in output.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1, output
+    assert "the disk of the store" in errors[0]
+    assert "hpo resume fill" in output
+    disk("size=32m")
+    with trackers.connect(url) as store:
+        before = {t.number: t for t in store.get_trials(store.get_study("fill").id) if t.state is RunState.COMPLETE}
+    assert len(before) < 60
+    code, output = called(folder, "resume", "fill", *args)
+    assert code == 0, output
+    with trackers.connect(url) as store:
+        after = store.get_trials(store.get_study("fill").id)
+    assert [(t.number, t.state) for t in after] == [(n, RunState.COMPLETE) for n in range(60)]
+    assert all(after[n].values == t.values and after[n].params == t.params for n, t in before.items())
+    assert all([a.outcome for a in t.attempts].count("complete") == 1 for t in after)

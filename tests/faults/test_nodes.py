@@ -104,3 +104,60 @@ def test_more_than_the_cluster_has_is_said_at_once(folder: Path, address: str) -
     assert "a trial needs 5 CPUs (--cpus-per-trial), and no node has more than 1: ask for less, or add a node" in output
     with trackers.connect(f"sqlite:///{folder}/hpo.db") as store:
         assert store.list_studies() == [], "nothing of it is left"
+
+
+ELSEWHERE = """
+import ctypes, sys
+import hpo.execution.ray.death as death
+from hpo.execution.ray.session import Need, session
+
+class Doomed:
+    def traces(self):
+        return death.Traces.of_this_process()
+    def die(self):
+        ctypes.string_at(0)
+
+with session(sys.argv[1], 0, Need()):
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as At
+    here = ray.get_runtime_context().get_node_id()
+    import time
+    while not (others := [n["NodeID"] for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU") == 3]):
+        time.sleep(0.1)
+    other = others[0]
+    def doomed(node):
+        actor = ray.remote(Doomed).options(num_cpus=0, scheduling_strategy=At(node, soft=False)).remote()
+        traces = ray.get(actor.traces.remote())
+        try:
+            ray.get(actor.die.remote())
+        except ray.exceptions.RayActorError as exc:
+            return exc, traces
+    read_here = []
+    reading = death.Traces.read
+    death.Traces.read = lambda traces: read_here.append(traces.node) or reading(traces)
+    for node in (here, other):
+        print("reason:", death.why(*doomed(node)), "| read here:", len(read_here), flush=True)
+    _, traces = doomed(other)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print("reason:", death.why(RuntimeError("the actor died"), traces), flush=True)
+"""
+
+
+def test_the_traces_of_a_worker_on_another_node_are_read_there(folder: Path, address: str) -> None:
+    command = [sys.executable, "-c", ELSEWHERE, address]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with (
+        node(address, 3) as second,  # by its three CPUs it is told from one that died a moment ago
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as asking,
+    ):
+        assert asking.stdin is not None
+        assert asking.stdout is not None
+        lines = iter(asking.stdout)
+        told = [next(line for line in lines if line.startswith("reason:")) for _ in range(2)]
+        assert next(lines) == "ready\n"
+        kill(second)
+        rest, _ = asking.communicate("go on\n", timeout=60)
+    assert all("it crashed (segmentation fault) in " in line and "string_at" in line for line in told), told
+    assert [line.strip()[-1] for line in told] == ["1", "1"], "that of the other node was not read here"
+    assert "reason: its process was killed or exited without a word" in rest, "a node that is gone tells nothing more"

@@ -187,7 +187,7 @@ def test_an_older_server_is_refused_with_the_command_that_upgrades_it(
         with pytest.raises(SchemaError, match="hpo db upgrade"):
             trackers.connect(postgresql_url)
         monkeypatch.setattr("trackers.sql.migrations.upgrade._WATCH_SECONDS", 5.0)
-        monkeypatch.setattr("trackers.sql.leases.time.sleep", lambda seconds: manager.lease.renew())
+        monkeypatch.setattr("trackers.sql.holding.time.sleep", lambda seconds: manager.lease.renew())
         with pytest.raises(SchemaError, match="while a manager lives"):
             trackers.upgrade_store(postgresql_url)
         manager.lease.release("stopped", "")

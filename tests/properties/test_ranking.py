@@ -3,10 +3,12 @@ from __future__ import annotations
 import math
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo.ranking import Group, beaten, non_domination_ranks, order
+from hpo.ranking import Group, Keeper, non_domination_ranks, order
+from hpo.ranking.kept import RESERVE
 from trackers.states import RunState
 from trackers.values import Trial
 
@@ -99,23 +101,79 @@ def test_the_first_rank_is_the_pareto_front_of_the_ranked(case):
     assert {p.trial.number for p in ranked if p.rank == 1} == front
 
 
-@given(studies(), st.integers(0, 5))
-def test_what_is_kept_is_the_head_of_the_board_of_the_finished(case, keep):
-    trials, directions = case
+def kept_after_each(trials, keep, directions):
+    """Yield, after each finished trial, the trials so far and the numbers of those that hold a model."""
+    keeper, held = Keeper(keep, directions), set()
     finished = [trial for trial in trials if trial.state.is_finished()]
-    dropped = beaten(trials, keep, directions)
-    assert dropped == sorted(place.trial.number for place in order(finished, directions)[keep:])
+    for count, trial in enumerate(finished, start=1):
+        keeper.add(trial, True)
+        held.add(trial.number)
+        held -= set(keeper.beaten())
+        yield finished[:count], held
 
 
-@given(studies(high=1), st.integers(1, 4))
-def test_dropping_as_trials_finish_keeps_the_same_models_as_dropping_at_the_end(case, keep):
+@given(studies(high=1), st.integers(0, 5))
+def test_with_one_objective_the_head_of_the_board_has_its_models_after_each_trial(case, keep):
     trials, directions = case
+    for finished, held in kept_after_each(trials, keep, directions):
+        assert held == {place.trial.number for place in order(finished, directions)[:keep]}
+
+
+@given(studies(low=2), st.integers(1, 4))
+def test_with_several_objectives_the_head_of_the_board_has_its_models_after_each_trial(case, keep):
+    trials, directions = case
+    assert len(trials) <= keep + RESERVE
+    for finished, held in kept_after_each(trials, keep, directions):
+        places = order(finished, directions)
+        assert {place.trial.number for place in places[:keep]} <= held
+        for place in places[keep:]:
+            ranked = [p.trial for p in places if p.rank is not None and place.rank is not None]
+            before = sum(stays_before(trial, place.trial, directions) for trial in ranked)
+            assert (place.trial.number in held) == (place.rank is not None and before < keep)
+
+
+def stays_before(a: Trial, b: Trial, directions: list[str]) -> bool:
+    signs = [-1 if direction == "maximize" else 1 for direction in directions]
+    one, other = (tuple(s * v for s, v in zip(signs, t.values, strict=True)) for t in (a, b))
+    return dominates(one, other) or (one == other and a.number < b.number)
+
+
+@given(st.integers(2, 3), st.integers(1, 3), st.integers(0, 2**32), st.sampled_from(["cloud", "front", "narrowing"]))
+@settings(max_examples=25, deadline=None)
+def test_a_model_of_the_best_is_missing_only_where_the_reserve_had_no_room(width, keep, seed, shape):
+    rng = random.Random(seed)
+    directions = [rng.choice(["minimize", "maximize"]) for _ in range(width)]
+    crowded: set[int] = set()
+    for finished, held in kept_after_each(sweep(rng, width, shape, 80), keep, directions):
+        board = [place.trial.number for place in order(finished, directions)]
+        assert len(held) <= keep + RESERVE
+        holding = [number for number in board if number in held]
+        crowded |= {number for number in board if number not in held and len(holding) == keep + RESERVE}
+        assert set(board[:keep]) - held <= crowded
+
+
+@pytest.mark.parametrize("shape", ["cloud", "front", "narrowing"])
+@pytest.mark.parametrize("width", [2, 3])
+def test_no_model_of_the_best_three_is_missing_in_a_sweep_of_any_shape(width: int, shape: str) -> None:
+    for finished, held in kept_after_each(sweep(random.Random(7), width, shape, 120), 3, ["minimize"] * width):
+        assert {place.trial.number for place in order(finished, ["minimize"] * width)[:3]} <= held
+
+
+def sweep(rng: random.Random, width: int, shape: str, count: int) -> list[Trial]:
+    trials = []
+    for number in range(count):
+        parts = [rng.random() for _ in range(width)]
+        scale = {"cloud": 1.0, "front": 1.0 / sum(parts), "narrowing": (2.0 - number / count) / sum(parts)}[shape]
+        trials.append(Trial(number, RunState.COMPLETE, values=tuple(part * scale for part in parts)))
+    return trials
+
+
+@given(studies(low=2, high=3), st.sets(st.integers(0, 11)), st.integers(1, 3))
+def test_the_order_among_a_few_is_that_of_the_whole_board(case, with_model, keep):
+    trials, directions = case
+    keeper = Keeper(keep, directions)
     finished = [trial for trial in trials if trial.state.is_finished()]
-    held: list[Trial] = []
     for trial in finished:
-        held.append(trial)
-        gone = set(beaten(held, keep, directions))
-        held = [kept for kept in held if kept.number not in gone]
-        assert len(held) <= keep
-    gone = set(beaten(finished, keep, directions))
-    assert {kept.number for kept in held} == {trial.number for trial in finished} - gone
+        keeper.add(trial, trial.number in with_model)
+    whole = [place for place in order(finished, directions) if place.trial.number in with_model]
+    assert [(p.trial.number, p.rank) for p in keeper._places()] == [(p.trial.number, p.rank) for p in whole]

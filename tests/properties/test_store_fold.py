@@ -15,6 +15,7 @@ from trackers.changes import (
     AttemptEnded,
     AttrsSet,
     Change,
+    ParamsDropped,
     ParamsSet,
     PointsLogged,
     TagsSet,
@@ -62,13 +63,15 @@ def _life(rng: random.Random, manager: Manager) -> list[Change]:
 
 def _report(rng: random.Random, run_id: int, attempt: int, time: int) -> Change:
     value = rng.choice([rng.random(), float("inf"), -1.0])
-    kind = rng.randrange(5)
+    kind = rng.randrange(6)
     if kind == 0:
         return TagsSet(run_id, {rng.choice("ab"): str(value)})
     if kind == 1:
         return AttrsSet(run_id, rng.choice(["user", "system"]), {rng.choice("ab"): value})
     if kind == 2:
         return ParamsSet(run_id, {rng.choice("xyz"): value})
+    if kind == 3:
+        return ParamsDropped(run_id, tuple(rng.sample(["x", "y", "z", "lr"], rng.randint(1, 2))))
     line = tuple((rng.randrange(6), attempt, time + 2, rng.random()) for _ in range(rng.randint(1, 3)))
     return PointsLogged(run_id, rng.choice(["accuracy", "loss"]), line, rng.choice(["", "validation"]))
 

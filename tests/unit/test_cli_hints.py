@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 
 import trackers
 from hpo.cli import main
+from hpo.cli.app import hpo as program
 from hpo.cli.life import ended, life_of
 from hpo.wording import quoted
 
@@ -174,3 +176,66 @@ def test_the_first_line_on_a_terminal_stands_alone(tmp_path: Path, cli: Cli) -> 
     os.close(ours)
     before, _, _ = shown.partition(b"Study hinted")
     assert before.endswith((b"\r\x1b[2K", b"\x1b[2m")), before  # the line is cleared first
+
+
+def _opens_a_store() -> dict[str, click.Command]:
+    """Return every command of ``hpo`` that takes ``--storage``, those of groups too."""
+    found: dict[str, click.Command] = {}
+
+    def walk(group: click.Group, before: str) -> None:
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            if isinstance(command, click.Group):
+                walk(command, f"{before}{name} ")
+            elif any("--storage" in parameter.opts for parameter in command.params):
+                found[before + name] = command
+
+    walk(program, "")
+    return found
+
+
+def test_every_command_that_opens_a_store_knows_the_profiles() -> None:
+    commands = _opens_a_store()
+    assert {"search", "models", "promote", "run", "list", "db upgrade"} <= commands.keys()
+    for name, command in commands.items():
+        options = [option for parameter in command.params for option in parameter.opts]
+        assert options.count("--storage") == options.count("--profile") == 1, name
+
+
+PROFILED = (
+    "run hinted_study.py:hinted",
+    "list",
+    "status hinted",
+    "show hinted/0",
+    "best hinted",
+    "rank hinted",
+    "compare hinted/0 hinted/1",
+    "search --study hinted",
+    "report hinted -o r.html",
+    "export hinted",
+    "register hinted m",
+    "models m",
+    "promote m 1 --to production",
+    "try hinted/0",
+    "stop hinted",
+    "db upgrade",
+    "delete hinted --yes",
+)
+
+
+@pytest.mark.parametrize("file", ["hpo.toml", "pyproject.toml"])
+def test_a_profile_leads_each_command_to_its_store(cli: Cli, file: str) -> None:
+    assert cli("run hinted_study.py:hinted --workers 0 --storage sqlite:///team.db").code == 0
+    table = "tool.hpo." if file == "pyproject.toml" else ""
+    Path(file).write_text(f"[{table}profiles.team]\nstorage = 'sqlite:///team.db'\n")
+    for words in PROFILED:
+        answer = cli(f"{words} --profile team")
+        assert answer.code == 0 or words == "stop hinted", (words, answer)
+        assert not Path("hpo.db").exists(), words
+    for words in PROFILED:
+        answer = cli(f"{words} --profile tem")
+        assert (answer.code, answer.out) == (2, ""), words
+        assert "There is no profile tem" in answer.err
+        assert "did you mean team?" in answer.err

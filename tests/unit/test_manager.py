@@ -117,6 +117,25 @@ def test_an_enqueued_value_that_makes_no_sense_costs_that_trial(tmp_path: Path, 
         assert b.pull("a", ended(trial, RunState.FAIL)).trials
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_the_params_of_a_trial_that_killed_its_workers_stay(tmp_path: Path, sampler: str) -> None:
+    spec = {"name": "FloatDistribution", "attributes": {"step": None, "low": 0.0, "high": 1.0, "log": False}}
+    with bench(tmp_path, space=None, sampler=sampler, total=1, max_retries=1) as b:
+        b.join("a")
+        (trial,) = b.pull("a").trials
+        value = b.ask(Suggest("a", trial.number, 0, "x", spec)).value
+        b.ask(Report("a", News(trial.number, 0, ((0, 1.0, now()),), (-1,), params={"x": value}, specs={"x": spec})))
+        b.manager.gone("a", "segmentation fault")
+        b.join("b")
+        (again,) = b.pull("b").trials
+        assert (again.attempt, dict(again.params)) == (1, {"x": value})
+        b.manager.gone("b", "segmentation fault")
+        b.settle()
+        (failed,) = b.trials
+    assert failed.state is RunState.FAIL
+    assert failed.params == {"x": value}, "what it asked for is not known, and where else would one look?"
+
+
 def test_enqueue_after_the_end_is_refused_and_the_study_ends_well(tmp_path: Path) -> None:
     with bench(tmp_path, total=1) as b:
         b.join("a")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from hpo.errors import SettingsError
-from hpo.ranking import Group, Ranking, beaten, non_domination_ranks, order
+from hpo.ranking import Group, Keeper, Ranking, non_domination_ranks, order
+from hpo.ranking.kept import RESERVE
 from trackers.states import RunState
 from trackers.values import Attempt, LoggedModel, StudyRow, Trial
 
@@ -173,6 +174,14 @@ def test_a_data_frame_has_the_names_of_optuna_columns():
     assert {"values_accuracy", "values_seconds"} <= set(many.columns)
 
 
+def beaten(trials, keep, directions):
+    keeper = Keeper(keep, directions)
+    for trial in trials:
+        if trial.state.is_finished():
+            keeper.add(trial, True)
+    return keeper.beaten()
+
+
 def test_the_best_three_models_are_kept():
     trials = [done(i, value, model="m") for i, value in enumerate([0.1, 0.5, 0.3, 0.5, 0.4])]
     assert beaten(trials, 3, ["maximize"]) == [0, 2]
@@ -191,6 +200,28 @@ def test_the_model_of_a_running_trial_is_neither_dropped_nor_counted():
 def test_a_wrong_number_of_models_to_keep_is_named(keep):
     with pytest.raises(SettingsError, match="keep_models"):
         beaten([], keep, ["maximize"])
+
+
+def test_a_model_that_others_dominate_goes_at_once_and_one_of_the_front_waits_in_reserve():
+    ways = ["maximize", "minimize"]
+    front = [done(i, float(i), float(i), model="m") for i in range(5)]
+    assert beaten(front, 3, ways) == [], "each of them may become the most balanced one"
+    behind = done(5, 1.5, 3.5, model="m")
+    dominated = done(6, 1.0, 3.5, model="m")
+    assert beaten([*front, behind, dominated], 3, ways) == [6], (
+        "2 and 3 dominate trial 5; 1, 2, 3 and 5 dominate trial 6"
+    )
+    crowd = [done(i, float(i), float(i), model="m") for i in range(40)]
+    assert len(beaten(crowd, 3, ways)) == 40 - 3 - RESERVE
+
+
+def test_trials_without_a_model_count_for_the_order_and_take_no_place():
+    keeper = Keeper(1, ["maximize", "minimize"])
+    keeper.add(done(0, 1.0, 1.0, model="m"), True)
+    keeper.add(done(1, 3.0, 0.5), False)
+    keeper.add(done(2, 2.0, 1.0, model="m"), True)
+    assert keeper.beaten() == [0], "trial 2 dominates it and has a model"
+    assert keeper.beaten() == []
 
 
 def test_points_of_different_widths_are_refused():

@@ -68,6 +68,34 @@ def row_of(name: str) -> StudyRow:
         return store.get_study(name)
 
 
+FLAKY = """
+import sqlite3 as database
+import hpo
+
+class Flaky(Exception):
+    pass
+
+@hpo.objective(space={"x": hpo.Float(0, 1)}, total_trials=2, workers=0)
+def flaky(trial):
+    if trial.attempt == 0:
+        raise Flaky if trial.number else database.OperationalError
+    return trial.params["x"]
+"""
+
+
+def test_an_exception_that_does_not_exist_is_refused_before_anything_is_written(hpo: Call) -> None:
+    Path("flaky_study.py").write_text(FLAKY)
+    code, out, err = hpo("run", "flaky_study.py", "--retry-on", "Flakey")
+    assert (code, out) == (2, "")
+    assert err == ("Error: retry_on (--retry-on) names Flakey, and there is no such exception; did you mean Flaky?\n")
+    assert not Path("hpo.db").exists()
+    code, out, err = hpo("run", "flaky_study.py", "--retry-on", "Flaky", "--retry-on", "database.OperationalError")
+    assert code == 0, err
+    with trackers.connect("sqlite:///hpo.db") as store:
+        trials = store.get_trials(store.get_study("flaky").id)
+    assert [[a.outcome for a in t.attempts] for t in trials] == [["fail", "complete"]] * 2
+
+
 def test_a_run_ends_with_the_ranking_and_the_next_commands(hpo: Call) -> None:
     code, out, err = hpo("run", "again_study.py")
     assert code == 0

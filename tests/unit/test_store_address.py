@@ -15,7 +15,7 @@ import trackers
 from tests.conformance.managed import manage
 from trackers.errors import InvalidValueError, NotFoundError, StoreError
 from trackers.sql import address as address_module
-from trackers.sql.address import file_system, read_address
+from trackers.sql.address import file_system, is_network, read_address
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,66 @@ def test_a_network_file_system_is_refused_with_the_alternative(tmp_path: Path, m
     with pytest.raises(StoreError, match=r"nfs4.*PostgreSQL"):
         trackers.connect(tmp_path / "hpo.db")
     assert list(tmp_path.iterdir()) == []
+
+
+MOUNTED = """\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+31 27 0:40 / /home rw,relatime shared:2 - {kind} server:/export rw,vers=4.2
+32 31 0:41 / /home/me/fast rw - xfs /dev/nvme0n1 rw
+33 27 0:42 /sub /with\\040space rw master:1 propagate_from:2 - {kind} //host/share rw
+34 27 0:43 / /over rw - tmpfs tmpfs rw
+35 27 0:44 / /over rw - {kind} on-top-of-it rw
+36 27 0:45 / /hom rw - tmpfs tmpfs rw
+"""
+
+
+def listed(folder: Path, kind: str) -> Path:
+    table = folder / "mountinfo"
+    table.write_text(MOUNTED.format(kind=kind))
+    return table
+
+
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [
+        *((kind, True) for kind in ("nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "fuse.sshfs", "lustre", "gpfs")),
+        *((kind, True) for kind in ("beegfs", "ceph", "glusterfs", "fuse.glusterfs", "fuse.s3fs", "fuse.JuiceFS")),
+        *((kind, False) for kind in ("overlay", "ext4", "xfs", "tmpfs", "btrfs", "zfs", "fuseblk", "fuse.mergerfs")),
+        *((kind, False) for kind in ("sshfs", "fuse.", "")),
+    ],
+)
+def test_network_file_systems_are_told_from_those_of_this_machine(tmp_path: Path, kind: str, network: bool) -> None:
+    assert is_network(kind) is network
+
+
+def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount_above_it(tmp_path: Path) -> None:
+    table = listed(tmp_path, "nfs4")
+    found = {
+        "/home/me": "nfs4",
+        "/home": "nfs4",
+        "/home/me/fast/deep": "xfs",
+        "/homestead": "ext4",
+        "/with space/x": "nfs4",
+        "/over/x": "nfs4",  # what was mounted last lies on top
+        "/": "ext4",
+    }
+    assert {place: file_system(Path(place), table) for place in found} == found
+    assert file_system(tmp_path, tmp_path / "nothing") == "", "not Linux"
+
+
+def test_a_link_into_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = tmp_path / "share"
+    real.mkdir()
+    (tmp_path / "link").symlink_to(real)
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 0 0:1 / / rw - ext4 /dev/vda1 rw\n2 1 0:2 / {real} rw - fuse.sshfs me@host:/ rw\n")
+    monkeypatch.setattr(address_module, "MOUNTS", table)
+    for place in (real, tmp_path / "link"):
+        with pytest.raises(StoreError, match=r"network file system \(fuse\.sshfs.*use a PostgreSQL server instead"):
+            trackers.connect(place / "hpo.db")
+    assert list(real.iterdir()) == []
+    trackers.connect(tmp_path / "hpo.db").close()
 
 
 def test_the_place_of_the_files_is_recorded_once_and_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

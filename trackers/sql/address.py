@@ -13,33 +13,59 @@ from sqlalchemy.exc import ArgumentError
 from trackers.errors import InvalidValueError, StoreError
 
 _NETWORK = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "ncpfs",
-        "afs",
-        "ceph",
-        "lustre",
-        "gpfs",
-        "glusterfs",
-        "beegfs",
-        "pvfs2",
-        "orangefs",
-        "ocfs2",
-        "gfs2",
-        "fuse.sshfs",
-        "fuse.glusterfs",
-        "fuse.s3fs",
-        "fuse.gcsfuse",
-        "fuse.rclone",
-        "fuse.ceph",
-        "fuse.juicefs",
-    ]
+    {
+        *("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "coda", "9p", "virtiofs", "vboxsf", "vmhgfs"),
+        *(
+            "ceph",
+            "lustre",
+            "gpfs",
+            "glusterfs",
+            "beegfs",
+            "pvfs2",
+            "orangefs",
+            "ocfs2",
+            "gfs2",
+            "panfs",
+            "weka",
+            "wekafs",
+        ),
+    }
 )
+"""File systems that other machines write too, or that a virtual machine has from its host: locks and WAL fail there."""
+
+_NETWORK_FUSE = frozenset(
+    {
+        *(
+            "sshfs",
+            "glusterfs",
+            "ceph",
+            "ceph-fuse",
+            "juicefs",
+            "JuiceFS",
+            "moosefs",
+            "mfs",
+            "lizardfs",
+            "saunafs",
+            "curlftpfs",
+        ),
+        *(
+            "s3fs",
+            "gcsfuse",
+            "goofys",
+            "rclone",
+            "blobfuse",
+            "blobfuse2",
+            "mountpoint-s3",
+            "geesefs",
+            "davfs",
+            "davfs2",
+        ),
+        *("vmhgfs-fuse", "cvmfs2", "seaweedfs", "alluxio-fuse", "beegfs", "gvfsd-fuse", "smbnetfs"),
+    }
+)
+"""Programs behind ``fuse.NAME``; other ones (encrypting, merging, NTFS) keep their files on this machine."""
+
+MOUNTS = Path("/proc/self/mountinfo")
 _INSTEAD = "use a PostgreSQL server instead: postgresql+psycopg://USER@HOST/DATABASE"
 
 
@@ -113,7 +139,7 @@ def check_file(path: Path, create: bool) -> None:
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} of the store does not exist: create it, or name another file")
     kind = file_system(path.parent)
-    if kind in _NETWORK:
+    if is_network(kind):
         raise StoreError(
             f"SQLite cannot keep a store safe on a network file system ({kind}, {path.parent}): {_INSTEAD}"
         )
@@ -124,10 +150,15 @@ def check_file(path: Path, create: bool) -> None:
             raise StoreError(f"the store {path} cannot be created: {exc.strerror}") from exc
 
 
-def file_system(folder: Path) -> str:
-    """Return the type of the file system that holds *folder* (Linux), or ``""`` where that is not known."""
+def is_network(kind: str) -> bool:
+    """Tell whether a file system of this type is shared over a network (or with the host of a virtual machine)."""
+    return kind in _NETWORK or (kind.startswith("fuse.") and kind.removeprefix("fuse.") in _NETWORK_FUSE)
+
+
+def file_system(folder: Path, table: Path | None = None) -> str:
+    """Return the type of the file system that holds *folder* by the *table* of mounts (of /proc), ``""`` where that is not known."""
     try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = (table or MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
     real = os.path.realpath(folder)

@@ -19,7 +19,7 @@ from trackers.sql.failures import is_integrity
 from trackers.sql.fold import Fold, StudyFold, summary
 from trackers.sql.guard import Guard
 from trackers.sql.ids import BLOCK, take_block
-from trackers.sql.statements import Statement, insert, update, upsert
+from trackers.sql.statements import Statement, delete, insert, update, upsert
 from trackers.sql.writer import Work
 from trackers.states import RunState
 
@@ -44,6 +44,7 @@ _ATTEMPT_ENDS = update(
     "AND trackers_attempts.ended_at IS NULL",
     *("started_at", "ended_at", "outcome", "reason", "counts", "run_id", "number"),
 )
+_PARAM_DROPS = delete(t.params, "run_id", "name")
 _SIMPLE: tuple[tuple[str, Statement], ...] = (
     ("params", upsert(t.params, keep=("position",))),  # a param keeps its place in the order in which they came
     ("results", insert(t.results)),
@@ -182,6 +183,7 @@ class SqlApplier:
         if self._run(_ATTEMPT_ENDS, fold.attempt_ends.values()) != len(fold.attempt_ends):
             listed = ", ".join(f"{number} of run {run_id}" for run_id, number in list(fold.attempt_ends)[:5])
             raise StateError(f"an attempt has ended already or never started, one of: {listed}")
+        self._run(_PARAM_DROPS, fold.param_drops)
         for name, statement in _SIMPLE:
             self._run(statement, getattr(fold, name).values())
 

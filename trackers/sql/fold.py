@@ -62,6 +62,7 @@ class Fold:
         self.attempts: Rows = {}
         self.attempt_ends: Rows = {}
         self.params: Rows = {}
+        self.param_drops: dict[tuple[int, str], None] = {}
         self.results: Rows = {}
         self.errors: Rows = {}
         self.points: dict[tuple[int, str, str], list[tuple[int, int, int, float]]] = {}
@@ -202,6 +203,12 @@ class Fold:
             old = self.params.get((change.run_id, name))
             position = old[2] if old is not None else next(_positions)
             self.params[change.run_id, name] = [change.run_id, name, position, *split_param(value)]
+
+    def _params_dropped(self, change: c.ParamsDropped) -> None:
+        for name in change.names:
+            key = change.run_id, _name(name, "param")
+            self.params.pop(key, None)
+            self.param_drops[key] = None  # run before the rows are written: one that is set again stays
 
     def _points(self, change: c.PointsLogged) -> None:
         if not change.points:
@@ -354,6 +361,7 @@ _FOLDERS: dict[type, Callable[[Fold, Any], None]] = {
     c.TrialRequeued: Fold._requeued,
     c.TrialFinished: Fold._finished,
     c.ParamsSet: Fold._params,
+    c.ParamsDropped: Fold._params_dropped,
     c.PointsLogged: Fold._points,
     c.AttrsSet: Fold._attrs_set,
     c.TagsSet: Fold._tags,

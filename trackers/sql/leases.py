@@ -1,14 +1,12 @@
 """The lease of a study: one living manager, an epoch that fences every older one out.
 
 No safety rests on a clock. The epoch is checked in the transaction of every write; whether a manager lives is only
-asked to decide who may raise it. A process of this host that is gone is dead at once; any other manager is watched
-on the taker's own monotonic clock, and dead when its renewal counter stood still for the length of the lease.
+asked to decide who may raise it (see ``trackers.sql.holding``).
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,32 +14,21 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, func, select, update
 
 from trackers.clock import now_us
-from trackers.errors import FencedError, NotFoundError, StudyBusyError
-from trackers.processes import host_name, is_alive, start_time, user_name
+from trackers.errors import FencedError, StudyBusyError
+from trackers.processes import host_name, start_time, user_name
 from trackers.sql import tables as t
 from trackers.sql.commands import unanswered
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
 from trackers.sql.guard import Guard
-from trackers.sql.studies import owner_of, read_studies
+from trackers.sql.holding import await_free, busy, look
+from trackers.sql.studies import read_studies
 from trackers.sql.writer import Writer
 from trackers.states import RunState
 from trackers.values import Command, Owner, StudyRow
 
 if TYPE_CHECKING:
     from trackers.changes import Change
-
-_LOOKS = 40
-_SLOWEST_LOOK = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What a look at a study's lease shows; *owner* is None where nobody holds it."""
-
-    epoch: int
-    renewals: int
-    owner: Owner | None
 
 
 @dataclass(slots=True)
@@ -103,52 +90,6 @@ class StudyLease:
             )
 
 
-def look(connection: Connection, study_id: int) -> Holding:
-    """Read who holds a study; raises NotFoundError when it is not there, or deleted."""
-    s = t.studies.c
-    # Named one by one: an upgrade looks at the leases of an older schema.
-    columns = (s.owner_user, s.owner_host, s.owner_pid, s.owner_started, s.owner_since, s.owner_ended)
-    query = select(s.epoch, s.renewals, *columns).join(t.experiments, t.experiments.c.id == s.id)
-    query = query.where(s.id == study_id, t.experiments.c.deleted_at.is_(None))
-    row = connection.execute(query).first()
-    if row is None:
-        raise NotFoundError(f"there is no study with the id {study_id} in this store")
-    workers = select(t.study_documents.c.content).where(
-        t.study_documents.c.study_id == study_id, t.study_documents.c.name == "workers"
-    )
-    owner = None if row.owner_ended is not None else owner_of(row, connection.execute(workers).scalar())
-    return Holding(row.epoch, row.renewals, owner)
-
-
-def await_free(database: Database, study_id: int, lease_seconds: float, take_over: bool) -> Holding:
-    """Return what is known of a study that nobody alive holds; *owner* is the dead manager, if there is one.
-
-    Waits at most *lease_seconds*, and only while a manager that may be frozen is watched. Raises StudyBusyError for
-    a living one, unless *take_over*.
-    """
-    with database.reading() as connection:
-        first = look(connection, study_id)
-    deadline = time.monotonic() + lease_seconds
-    now = first
-    while now.owner is not None and not take_over:
-        if now.epoch != first.epoch or now.renewals != first.renewals:
-            raise busy(now.owner)
-        if now.owner.host == host_name() and not is_alive(now.owner.pid, now.owner.started):
-            break
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        time.sleep(min(left, lease_seconds / _LOOKS, _SLOWEST_LOOK))
-        with database.reading() as connection:
-            now = look(connection, study_id)
-    return now
-
-
-def busy(owner: Owner) -> StudyBusyError:
-    """Return the error that says who runs the study."""
-    return StudyBusyError(f"the study is run by {owner}: wait, stop it with `hpo stop`, or end that process", owner)
-
-
 def acquire(
     database: Database,
     writer: Writer,
@@ -166,7 +107,7 @@ def acquire(
         s = t.studies.c
         unchanged = [s.id == study_id, s.epoch == found.epoch]
         if not take_over:
-            unchanged.append(s.renewals == found.renewals)
+            unchanged += [s.renewals == found.renewals, s.last_seq == found.last_seq]
         now = now_us()
         _end_sharing(connection, study_id)
         taken = (

@@ -67,6 +67,17 @@ def update(table: Table, changes: str, where: str, *names: str) -> Statement:
     return Statement(text.format(source="", **places), text.format(source=source, **values))
 
 
+def delete(table: Table, *names: str) -> Statement:
+    """Make a DELETE of the rows that have these values in the columns *names*."""
+    columns = [table.c[name] for name in names]
+    places = " AND ".join(f"{table.name}.{_quoted(column)} = ?" for column in columns)
+    values = " AND ".join(f"{table.name}.{_quoted(column)} = v.{_quoted(column)}" for column in columns)
+    return Statement(
+        f"DELETE FROM {table.name} WHERE {places}",
+        f"DELETE FROM {table.name} USING {_rows(columns)} WHERE {values}",
+    )
+
+
 def _rows(columns: Sequence[Column[Any]], names: Sequence[str] | None = None) -> str:
     arrays = ", ".join(f"%s::{_array(column)}[]" for column in columns)
     listed = ", ".join(names if names is not None else [_quoted(column) for column in columns])

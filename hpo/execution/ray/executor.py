@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hpo.execution.port import Gone, Post
-from hpo.execution.ray.death import Traces, killed_for_memory, why
+from hpo.execution.ray.death import Traces, why
 from hpo.execution.ray.session import Need
 from hpo.execution.ray.worker import RayWorker
 from hpo.execution.worker import Job
@@ -31,7 +31,7 @@ class RayExecutor:
         self._lock = threading.Lock()
         self._ready: deque[Any] = deque()
         self._alive: dict[str, tuple[Any, Any]] = {}
-        self._traces: dict[str, tuple[Any, int]] = {}
+        self._traces: dict[str, Any] = {}
         self._reasons: dict[str, str] = {}
         self._starting: set[str] = set()
         self._at_once = 2
@@ -75,7 +75,7 @@ class RayExecutor:
         name = f"w{self._epoch}-{self._made}"
         self._made += 1
         actor = self._ready.popleft() if self._ready else self._start()
-        self._traces[name] = (actor.traces.remote(), killed_for_memory())
+        self._traces[name] = actor.traces.remote()
         self._alive[name] = (actor, actor.run.remote(name))
         self._starting.add(name)
 
@@ -127,13 +127,12 @@ class RayExecutor:
     def _why(self, name: str, exc: BaseException) -> str:
         import ray
 
-        reference, killed_before = self._traces[name]
         try:
-            traces = ray.get(reference, timeout=0.1)
+            traces = ray.get(self._traces[name], timeout=0.1)
         except Exception:  # noqa: BLE001 - it died before it could say, or its node is gone: then nothing is known
             traces = Traces()
         try:
-            return why(exc, traces, killed_before)
+            return why(exc, traces)
         except Exception as fault:  # noqa: BLE001 - the watcher must go on: without it no loss is ever noticed
             return f"its process ended ({type(exc).__name__}; its traces cannot be read: {fault})"
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, create_engine, select
 from sqlalchemy.pool import StaticPool
 
 from trackers.errors import SchemaError, StudyBusyError
-from trackers.sql import leases, schema
+from trackers.sql import holding, schema
 from trackers.sql.engine import Database
 from trackers.sql.failures import translated
 from trackers.sql.tables import studies
@@ -123,6 +123,6 @@ def _refuse_living_managers(database: Database) -> None:
         ids = list(running)
     for study_id in ids:
         try:
-            leases.await_free(database, study_id, _WATCH_SECONDS, take_over=False)
+            holding.await_free(database, study_id, _WATCH_SECONDS, take_over=False)
         except StudyBusyError as exc:
             raise SchemaError(f"the schema cannot be upgraded while a manager lives: study {study_id}: {exc}") from exc
