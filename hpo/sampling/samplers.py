@@ -127,7 +127,7 @@ def _tpe(order: Order) -> Sampler:
     def make(optuna: Any) -> BaseSampler:
         from hpo.sampling.tpe import ColumnTPESampler
 
-        return ColumnTPESampler(seed=0)
+        return ColumnTPESampler(study_seed=order.seed)
 
     return _optuna("tpe", order, make)
 
