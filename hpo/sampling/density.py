@@ -35,6 +35,9 @@ LOG_ROOT = math.log(math.sqrt(2 * math.pi))
 
 def log_density(mixture: _MixtureOfProductDistribution, x: Array) -> Array:
     """Return the log density of *mixture* at each row of *x* (a column a param, inside its bounds)."""
+    if len(mixture.distributions) == 1:
+        values, of_value = np.unique(x, return_inverse=True)
+        return _one_param(mixture, values)[of_value.reshape(-1)]
     total = np.log(mixture.weights)[np.newaxis] + np.zeros((len(x), 1))
     continuous = []
     for i, kernels in enumerate(mixture.distributions):
@@ -43,9 +46,28 @@ def log_density(mixture: _MixtureOfProductDistribution, x: Array) -> Array:
         elif kernels.step == 0.0:
             continuous.append((kernels, np.log(x[:, i]) if kernels.is_log else x[:, i]))
         else:
-            total += _stepped(kernels, x[:, i])
+            values, of_value = np.unique(x[:, i], return_inverse=True)
+            mu, sigma, of_kernel = _unique_inverse_2d(kernels.mu, kernels.sigma)
+            total += _stepped(kernels, values, mu, sigma)[np.ix_(of_value, of_kernel)]
     if continuous:
         total += _continuous(continuous)
+    return _log_sum(total)
+
+
+def _one_param(mixture: _MixtureOfProductDistribution, values: Array) -> Array:
+    """Return the log density of a mixture over one param; kernels that are equal are counted together."""
+    (kernels,) = mixture.distributions
+    if isinstance(kernels, _BatchedCategoricalDistributions):
+        return np.asarray(np.log(mixture.weights @ kernels.weights)[values.astype(np.int64)])
+    if kernels.step == 0.0:
+        log = _continuous([(kernels, np.log(values) if kernels.is_log else values)])
+        return _log_sum(log + np.log(mixture.weights))
+    mu, sigma, of_kernel = _unique_inverse_2d(kernels.mu, kernels.sigma)
+    return _log_sum(_stepped(kernels, values, mu, sigma) + np.log(np.bincount(of_kernel, mixture.weights)))
+
+
+def _log_sum(total: Array) -> Array:
+    """Return the log of the sum over the columns of what *total* has the log of; *total* is used up."""
     peak = total.max(axis=1)
     peak[np.isneginf(peak)] = 0.0
     total -= peak[:, np.newaxis]
@@ -84,15 +106,14 @@ def _continuous(params: list[tuple[Any, Array]]) -> Array:
     )
 
 
-def _stepped(kernels: Any, x: Array) -> Array:
-    values, of_value = np.unique(x, return_inverse=True)
-    mu, sigma, of_kernel = _unique_inverse_2d(kernels.mu, kernels.sigma)
+def _stepped(kernels: Any, values: Array, mu: Array, sigma: Array) -> Array:
+    """Return, for each of *values* and each kernel, the log of the mass on the value's cell."""
     left, right = values - kernels.step / 2, values + kernels.step / 2
     if kernels.is_log:
         left, right = np.log(left), np.log(right)
     mass = _log_mass((left[:, np.newaxis] - mu) / sigma, (right[:, np.newaxis] - mu) / sigma)
     mass -= _log_mass((kernels.adapted_low - mu) / sigma, (kernels.adapted_high - mu) / sigma)
-    return np.asarray(mass[np.ix_(of_value, of_kernel)])
+    return mass
 
 
 def _log_mass(a: Array, b: Array) -> Array:

@@ -1,10 +1,10 @@
 """What TPE remembers of finished trials: columns of numbers, the best, and a bounded set that stands for the others.
 
-Up to ``EXACT`` trials every one of them is remembered, and counts as it does in Optuna. Beyond, TPE learns from
+Up to ``Limits.exact`` trials every one of them is remembered, and counts as it does in Optuna. Beyond, TPE learns from
 
-- the *best* ones: those of the better set, and the ``NEXT`` ones behind them;
-- the ``RECENT`` ones with the largest numbers;
-- a sample of ``SAMPLED`` of the rest. A trial's chance to be in it grows with its number, as its weight does in
+- the best ones: those of the better set, and those behind them;
+- the recent ones, which have the largest numbers;
+- a sample of the rest. A trial's chance to be in it grows with its number, as its weight does in
   Optuna, and each one in it carries an equal share of the weight that all of the rest have there.
 
 Each of the three is what it is for a given set of trials, in whatever order they finished, so a resumed study remembers
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
 from typing import Any, cast
@@ -36,18 +36,31 @@ from hpo.sampling.front import Front, crowded_last
 from hpo.sampling.mirror import MirrorStorage
 from hpo.sampling.stream import Stream
 
-EXACT = 1000
-"""Up to this many trials (running ones included) suggestions are Optuna's, bit for bit."""
 
-BEST = 100
-"""Most trials in the better set, beyond ``EXACT`` (with one objective Optuna has a lower limit of its own)."""
 
-NEXT = 200
-RECENT = 300
-SAMPLED = 300
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many trials TPE learns from.
+
+    *exact*: up to this many (running ones included) suggestions are Optuna's, bit for bit. Beyond: *best*, the most in
+    the better set; *next*, behind them; *recent*; *sampled*.
+    """
+
+    exact: int
+    best: int
+    next: int
+    recent: int
+    sampled: int
+
+
+ONE = Limits(exact=1000, best=25, next=200, recent=300, sampled=300)
+"""With one objective; the better set is Optuna's at any number of trials."""
+
+SEVERAL = Limits(exact=500, best=50, next=100, recent=150, sampled=150)
+"""With several: every param is drawn by itself, and the better set is Optuna's tenth of ``exact`` from there on."""
 
 RUNNING = 128
-"""Beyond ``EXACT`` this many running trials are taken into account, those with the largest numbers."""
+"""Beyond ``Limits.exact`` this many running trials are taken into account, those with the largest numbers."""
 
 FRONT = 400
 """Most trials of the Pareto front that the better set is chosen from, those with the largest numbers."""
@@ -79,13 +92,15 @@ class History:
         self._storage, self._study, self._seed = storage, study, seed
         self._signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions]
         self._several = len(self._signs) > 1
+        self.limits = SEVERAL if self._several else ONE
         self.seen = 0
         self._columns: dict[str, NDArray[np.float64]] = {}
         self._losses = np.full((64, len(self._signs)), np.nan)  # of complete trials that break no constraint
         self._best: _Ranked = []
         self._front = Front(len(self._signs))
         self._recent: list[int] = []
-        self._sample: list[tuple[float, int]] = []
+        self._sample: list[tuple[float, int]] = []  # so many that enough are left without the best and the recent
+        self._drawn = self.limits.sampled + self.limits.recent + self.limits.best + self.limits.next
         self.learned = 0
         self._age_sum = 0
 
@@ -103,16 +118,14 @@ class History:
 
     def _remember(self, record: FrozenTrial) -> None:
         number = record.number
-        self.observe(
-            number, {name: d.to_internal_repr(record.params[name]) for name, d in record.distributions.items()}
-        )
+        self._write(number, {name: d.to_internal_repr(record.params[name]) for name, d in record.distributions.items()})
         self._rank(record)
         insort(self._recent, number)
-        if len(self._recent) > EXACT:
+        if len(self._recent) > self.limits.exact:
             del self._recent[0]
         age = number + 1
         late = math.log1p(-Stream(self._seed, number).uniform("tpe:remembered")) / age, -number
-        if len(self._sample) < SAMPLED + NEXT + RECENT + BEST:
+        if len(self._sample) < self._drawn:
             heappush(self._sample, late)
         else:
             heappushpop(self._sample, late)
@@ -135,35 +148,47 @@ class History:
 
     def _put(self, rank: tuple[Any, ...]) -> None:
         insort(self._best, rank)
-        if len(self._best) > BEST + NEXT:
+        if len(self._best) > self.limits.best + self.limits.next:
             del self._best[-1]
 
-    def observe(self, number: int, row: dict[str, float]) -> None:
-        """Write a trial's params, as the distributions' internal numbers; a running one's count until the next time."""
+    def _write(self, number: int, row: dict[str, float]) -> None:
+        self._make_room(number, row)
+        for name, column in self._columns.items():
+            column[number] = row.get(name, np.nan)
+
+    def observe(self, numbers: list[int], name: str, values: list[float]) -> None:
+        """Write a param of running trials, as the distribution's internal numbers (NaN: it has none yet).
+
+        It counts until the trial finishes, or this is called again.
+        """
+        if numbers:
+            self._make_room(numbers[-1], (name,))
+            self._columns[name][numbers] = values
+
+    def _make_room(self, number: int, names: Iterable[str]) -> None:
         rows = len(self._losses)
         if number >= rows:
             more = max(number + 1, 2 * rows) - rows
             self._losses = np.append(self._losses, np.full((more, len(self._signs)), np.nan), axis=0)
             self._columns = {name: np.append(c, np.full(more, np.nan)) for name, c in self._columns.items()}
-        for name in row.keys() - self._columns.keys():
-            self._columns[name] = np.full(len(self._losses), np.nan)
-        for name, column in self._columns.items():
-            column[number] = row.get(name, np.nan)
+        for name in names:
+            if name not in self._columns:
+                self._columns[name] = np.full(len(self._losses), np.nan)
 
     # ---- what TPE learns from
 
     def counted(self, running: list[FrozenTrial]) -> list[FrozenTrial]:
         """Return those of the *running* trials, given in the order of numbers, that count."""
-        return running if self.learned + len(running) <= EXACT else running[-RUNNING:]
+        return running if self.learned + len(running) <= self.limits.exact else running[-RUNNING:]
 
     def split(self, n_below: int, running: list[int]) -> Split:
         """Return the *n_below* best trials, and the others that count, *running* ones among them."""
-        if self.learned + len(running) <= EXACT:
+        if self.learned + len(running) <= self.limits.exact:
             below = self._best_of_all(n_below)
             above = np.union1d(np.setdiff1d(self._recent, below, assume_unique=True), running).astype(np.int64)
             return Split(np.sort(below), above)
-        ranked = self._best_of_many(BEST + NEXT)
-        return self._bounded(ranked[: min(n_below, BEST)], ranked, running)
+        ranked = self._best_of_many(self.limits.best + self.limits.next)
+        return self._bounded(ranked[: min(n_below, self.limits.best)], ranked, running)
 
     def _best_of_all(self, n_below: int) -> Numbers:
         found: list[int] = []
@@ -189,7 +214,7 @@ class History:
         return np.append(found, [number for *_, number in self._best[: count - len(found)]]).astype(np.int64)
 
     def _by_dominance(self, count: int) -> Numbers:
-        known = np.union1d(self._front.newest(FRONT), [*self._recent[-RECENT:], *(-n for _, n in self._sample)])
+        known = np.union1d(self._front.newest(FRONT), [*self._recent[-self.limits.recent :], *(-n for _, n in self._sample)])
         numbers, losses = self._feasible(known)
         ranks = _fast_non_domination_rank(losses, n_below=min(count, len(numbers)))
         order: list[int] = []
@@ -201,9 +226,9 @@ class History:
         return np.asarray(numbers[order[:count]])
 
     def _bounded(self, below: Numbers, ranked: Numbers, running: list[int]) -> Split:
-        known = np.union1d(np.setdiff1d(ranked, below), np.setdiff1d(self._recent[-RECENT:], below))
+        known = np.union1d(np.setdiff1d(ranked, below), np.setdiff1d(self._recent[-self.limits.recent :], below))
         drawn = np.array([-n for _, n in sorted(self._sample, reverse=True)], dtype=np.int64)
-        rest = drawn[~np.isin(drawn, np.union1d(known, below))][:SAMPLED]
+        rest = drawn[~np.isin(drawn, np.union1d(known, below))][: self.limits.sampled]
         newest = self._recent[-1] + 1
         weights = (known + 1) / newest
         weights[known >= self._recent[-FULL_WEIGHT]] = 1.0

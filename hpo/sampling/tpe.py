@@ -3,7 +3,7 @@
 Optuna's own turns every trial into numbers at every suggestion, sorts them all, and evaluates most kernels in Python.
 Here a trial is turned once, when it finishes (``history``), and candidates are compared by densities that are cheap and
 nearly exact (``density``); where two are too close to call, Optuna's own numbers decide. So the suggestions are
-Optuna's, bit for bit, up to ``history.EXACT`` trials; beyond, the kernels are those of a bounded set of trials.
+Optuna's, bit for bit, up to ``Limits.exact`` trials; beyond, the kernels are those of a bounded set of trials.
 """
 
 from __future__ import annotations
@@ -63,11 +63,12 @@ class ColumnTPESampler(TPESampler):
         history, several = self._learned(study), len(study.directions) > 1
         others = study._storage.get_all_trials(STUDY_ID, False, _RUNNING)
         running = history.counted([other for other in others if other.number != trial.number])
-        split = self._split(history, trial.number, [other.number for other in running], several)
-        for other in running:
-            params = self._get_params(other, study)
-            row = {name: d.to_internal_repr(params[name]) for name, d in search_space.items() if name in params}
-            history.observe(other.number, row)
+        numbers = [other.number for other in running]
+        split = self._split(history, trial.number, numbers, several)
+        params = [self._get_params(other, study) for other in running]
+        for name, distribution in search_space.items():
+            values = [distribution.to_internal_repr(p[name]) if name in p else np.nan for p in params]
+            history.observe(numbers, name, values)
         names = list(search_space)
         observed, there = history.observations(split.below, names)
         below = _ParzenEstimator(
