@@ -116,6 +116,10 @@ class MirrorStorage(BaseStorage):
                 self._dirty.setdefault(old, {})[key] = None
         self._holders = self._holders[self._holders.index(number) :]
 
+    def newest_holder(self) -> int | None:
+        """Return the newest complete trial that holds attributes of which only the newest count."""
+        return next((n for n in reversed(self._holders) if self.records[n].state is TrialState.COMPLETE), None)
+
     def drain(self) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
         """Return what samplers wrote since the last call, of trials and of the study; None: not needed any more."""
         trials, study = self._dirty, self._dirty_study
@@ -236,6 +240,11 @@ class MirrorStorage(BaseStorage):
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         self._study_attrs[key] = value
         self._dirty_study[key] = value
+
+    def drop_study_attr(self, key: str) -> None:
+        """Forget an attribute of the study that nobody reads any more."""
+        if self._study_attrs.pop(key, None) is not None:
+            self._dirty_study[key] = None
 
     # -- what only a store of many studies has ---------------------------------------------------------------------
 
