@@ -100,9 +100,7 @@ def _continuous(params: list[tuple[Any, Array]]) -> Array:
     sharp = 1.0 / (sigma * sigma)
     const = _log_mass((-0.5 - mu) / sigma, (0.5 - mu) / sigma) + np.log(sigma * width) + LOG_ROOT
     return np.asarray(
-        x.T @ (mu * sharp)
-        - 0.5 * ((x * x).T @ sharp)
-        - (0.5 * mu * mu * sharp + const).sum(axis=0)[np.newaxis]
+        x.T @ (mu * sharp) - 0.5 * ((x * x).T @ sharp) - (0.5 * mu * mu * sharp + const).sum(axis=0)[np.newaxis]
     )
 
 

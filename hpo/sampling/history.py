@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
 from typing import Any, cast
@@ -37,7 +38,6 @@ from hpo.sampling.mirror import MirrorStorage
 from hpo.sampling.stream import Stream
 
 
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How many trials TPE learns from.
@@ -53,7 +53,7 @@ class Limits:
     sampled: int
 
 
-ONE = Limits(exact=1000, best=25, next=200, recent=300, sampled=300)
+ONE = Limits(exact=2000, best=25, next=800, recent=700, sampled=500)
 """With one objective; the better set is Optuna's at any number of trials."""
 
 SEVERAL = Limits(exact=500, best=50, next=100, recent=150, sampled=150)
@@ -111,6 +111,7 @@ class History:
             record = self._storage.records[number]
             if record.state in (TrialState.COMPLETE, TrialState.PRUNED):
                 self._remember(record)
+            self._storage.slim(number)
         self.seen = len(finished)
         return self.learned
 
@@ -118,7 +119,7 @@ class History:
 
     def _remember(self, record: FrozenTrial) -> None:
         number = record.number
-        self._write(number, {name: d.to_internal_repr(record.params[name]) for name, d in record.distributions.items()})
+        self._write(number, _as_numbers(record))
         self._rank(record)
         insort(self._recent, number)
         if len(self._recent) > self.limits.exact:
@@ -214,7 +215,9 @@ class History:
         return np.append(found, [number for *_, number in self._best[: count - len(found)]]).astype(np.int64)
 
     def _by_dominance(self, count: int) -> Numbers:
-        known = np.union1d(self._front.newest(FRONT), [*self._recent[-self.limits.recent :], *(-n for _, n in self._sample)])
+        known = np.union1d(
+            self._front.newest(FRONT), [*self._recent[-self.limits.recent :], *(-n for _, n in self._sample)]
+        )
         numbers, losses = self._feasible(known)
         ranks = _fast_non_domination_rank(losses, n_below=min(count, len(numbers)))
         order: list[int] = []
@@ -248,3 +251,12 @@ class History:
         columns = [self._columns[name][numbers] if name in self._columns else unknown for name in names]
         there = ~np.isnan(columns).any(axis=0)
         return dict(zip(names, [column[there] for column in columns], strict=True)), there
+
+
+def _as_numbers(record: FrozenTrial) -> dict[str, float]:
+    """Return the params of *record* as its distributions' internal numbers, but for values of an earlier space."""
+    row = {}
+    for name, distribution in record.distributions.items():
+        with suppress(ValueError):
+            row[name] = distribution.to_internal_repr(record.params[name])
+    return row
