@@ -14,6 +14,7 @@ from hpo.driver.takeover import end_processes
 from hpo.execution.port import Executor
 from hpo.manager import Manager, Plan
 from hpo.manager.files import Files
+from hpo.manager.models import Keeper
 from hpo.manager.pulse import Pulse
 from hpo.ranking.kept import beaten
 from hpo.sampling import make_pruner, make_sampler
@@ -79,6 +80,12 @@ def _methods(order: Order, row: StudyRow, space: Space | None) -> tuple[Sampler,
     return sampler, make_pruner(order.pruner, directions=row.directions, total_trials=order.total, study_name=row.name)
 
 
+def _keeper(order: Order, row: StudyRow) -> Keeper | None:
+    if order.keep_models == "all":
+        return None
+    return lambda finished: beaten(finished, order.keep_models, row.directions)  # type: ignore[arg-type]
+
+
 def _plan(order: Order, row: StudyRow, space: Space | None, store: Store, started: int) -> Plan:
     return Plan(
         facts=_facts(row, space, store, order),
@@ -87,7 +94,7 @@ def _plan(order: Order, row: StudyRow, space: Space | None, store: Store, starte
         cpus=order.need.cpus if order.need else 1.0,
         gpus=order.need.gpus if order.need else 0.0,
         done=[_bound(callback, store, order.study_id) for callback in order.callbacks],
-        keeper=lambda finished: beaten(finished, order.keep_models, row.directions),  # type: ignore[arg-type]
+        keeper=_keeper(order, row),
         code=str((order.code or {}).get("version") or ""),
         changes=StudyChanged(
             total_trials=None if order.total is None else max(order.total, started),

@@ -27,7 +27,7 @@ class Models:
     def __init__(self, keeper: Keeper | None, scribe: Scribe) -> None:
         self.garbage: set[str] = set()
         self._keeper, self._scribe = keeper, scribe
-        self._files: dict[tuple[int, str], set[str]] = {}
+        self._files: dict[int, dict[str, set[str]]] = {}  # by trial and name
         self._finished: dict[int, Trial] = {}
 
     def restore(self, trials: Sequence[Trial], models: Sequence[LoggedModel]) -> None:
@@ -35,17 +35,18 @@ class Models:
         numbers = {trial.run_id: trial.number for trial in trials}
         for model in models:
             if model.deleted_at is None and model.run_id in numbers:
-                self._files[numbers[model.run_id], model.name] = set(model.files.values())
-        held = {number for number, _ in self._files}
-        self._finished = {t.number: t for t in trials if t.number in held and t.state.is_finished()}
+                self._files.setdefault(numbers[model.run_id], {})[model.name] = set(model.files.values())
+        if self._keeper is not None:
+            self._finished = {t.number: t for t in trials if t.number in self._files and t.state.is_finished()}
 
     def logged(self, number: int, run_id: int, record: ModelLogged) -> None:
         """Note a model; the files of the one it replaces are garbage."""
         if record.manifest is None:
             return
         fresh = {digest for digest, _ in record.files.values()}
-        self.garbage |= self._files.get((number, record.name), set()) - fresh
-        self._files[number, record.name] = fresh
+        files = self._files.setdefault(number, {})
+        self.garbage |= files.get(record.name, set()) - fresh
+        files[record.name] = fresh
 
     def replaced(self, digests: Iterable[str | None]) -> None:
         """Note files that nothing refers to any more."""
@@ -53,7 +54,7 @@ class Models:
 
     def finished(self, finished: Finished, run_id: int) -> None:
         """Note a final state; the trial's models compete from now on."""
-        if any(number == finished.number for number, _ in self._files):
+        if self._keeper is not None and finished.number in self._files:
             self._finished[finished.number] = _as_trial(finished, run_id)
 
     def tidy(self) -> None:
@@ -62,9 +63,9 @@ class Models:
             return
         for number in self._keeper(list(self._finished.values())):
             trial = self._finished.pop(number)
-            for key in [k for k in self._files if k[0] == number]:
-                self.garbage |= self._files.pop(key)
-                self._scribe.write(ModelDropped(trial.run_id, now_us(), "beaten by better trials", key[1]))
+            for name, files in self._files.pop(number).items():
+                self.garbage |= files
+                self._scribe.write(ModelDropped(trial.run_id, now_us(), "beaten by better trials", name))
 
     def take_garbage(self) -> set[str]:
         """Return the digests that may be deleted, and forget them."""
