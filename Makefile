@@ -36,6 +36,7 @@ format: install
 bench: install-bench
 	$(BIN)/python -m benchmarks.throughput --quick
 	$(BIN)/python -m benchmarks.utilisation --quick
+	$(BIN)/python -m benchmarks.suggest --quick
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

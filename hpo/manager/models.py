@@ -34,7 +34,7 @@ class Models:
     def __init__(self, keeper: Keeper | None, scribe: Scribe) -> None:
         self.garbage: set[str] = set()
         self._keeper, self._scribe = keeper, scribe
-        self._files: dict[tuple[int, str], set[str]] = {}
+        self._files: dict[int, dict[str, set[str]]] = {}  # by trial and name
         self._run_ids: dict[int, int] = {}
 
     def restore(self, trials: Sequence[Trial], models: Sequence[LoggedModel]) -> None:
@@ -42,19 +42,19 @@ class Models:
         numbers = {trial.run_id: trial.number for trial in trials}
         for model in models:
             if model.deleted_at is None and model.run_id in numbers:
-                self._files[numbers[model.run_id], model.name] = set(model.files.values())
-        held = {number for number, _ in self._files}
+                self._files.setdefault(numbers[model.run_id], {})[model.name] = set(model.files.values())
         for trial in trials:
             if trial.state.is_finished():
-                self._add(trial, trial.number in held)
+                self._add(trial)
 
     def logged(self, number: int, run_id: int, record: ModelLogged) -> None:
         """Note a model; the files of the one it replaces are garbage."""
         if record.manifest is None:
             return
         fresh = {digest for digest, _ in record.files.values()}
-        self.garbage |= self._files.get((number, record.name), set()) - fresh
-        self._files[number, record.name] = fresh
+        files = self._files.setdefault(number, {})
+        self.garbage |= files.get(record.name, set()) - fresh
+        files[record.name] = fresh
 
     def replaced(self, digests: Iterable[str | None]) -> None:
         """Note files that nothing refers to any more."""
@@ -62,13 +62,15 @@ class Models:
 
     def finished(self, finished: Finished, run_id: int) -> None:
         """Note a final state; the trial's models compete from now on."""
-        self._add(_as_trial(finished, run_id), any(number == finished.number for number, _ in self._files))
-
-    def _add(self, trial: Trial, model: bool) -> None:
         if self._keeper is not None:
+            self._add(_as_trial(finished, run_id))
+
+    def _add(self, trial: Trial) -> None:
+        if self._keeper is not None:
+            model = trial.number in self._files
             self._keeper.add(trial, model)
-        if model:
-            self._run_ids[trial.number] = trial.run_id
+            if model:
+                self._run_ids[trial.number] = trial.run_id
 
     def tidy(self) -> None:
         """Drop the models that are beaten."""
@@ -76,9 +78,9 @@ class Models:
             return
         for number in self._keeper.beaten():
             run_id = self._run_ids.pop(number)
-            for key in [k for k in self._files if k[0] == number]:
-                self.garbage |= self._files.pop(key)
-                self._scribe.write(ModelDropped(run_id, now_us(), "beaten by better trials", key[1]))
+            for name, files in self._files.pop(number).items():
+                self.garbage |= files
+                self._scribe.write(ModelDropped(run_id, now_us(), "beaten by better trials", name))
 
     def take_garbage(self) -> set[str]:
         """Return the digests that may be deleted, and forget them."""

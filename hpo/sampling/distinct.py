@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
 from typing import Any
 
 from hpo.errors import SpaceExhausted
@@ -30,7 +31,7 @@ class DistinctSampler(Sampler):
     def __init__(self, inner: Sampler, space: Space, *, seed: int = 0) -> None:
         self.inner, self._space, self._seed = inner, space, seed
         self.name, self.note = inner.name, inner.note
-        self._taken: set[Hashable] = set()
+        self._taken: set[bytes] = set()
         self._size = space.cardinality()
         self._rest = space.points() if self._size is not None else iter(())
 
@@ -40,25 +41,29 @@ class DistinctSampler(Sampler):
         elif self._size is not None and len(self._taken) >= self._size:
             raise SpaceExhausted(f"all {self._size} points of the space were tried: there is nothing left to suggest")
         point = self._unseen(number, fixed or None, attempt)
-        self._taken.add(self._space.key(point))
+        self._taken.add(self._mark(point))
         return point
+
+    def _mark(self, point: Mapping[str, Any]) -> bytes:
+        """Return 16 bytes that stand for *point*: a study of a million trials holds as many."""
+        return blake2b(repr(self._space.key(point)).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
     def _unseen(self, number: int, fixed: Mapping[str, Any] | None, first: int) -> dict[str, Any]:
         for attempt in range(first, first + TRIES):
             point = self.inner.ask(number, fixed, attempt=attempt)
-            if self._space.key(point) not in self._taken:
+            if self._mark(point) not in self._taken:
                 return point
             if fixed and len(point.keys() & fixed.keys()) == len(point):
                 return point
         other = self._random(number, fixed, first + TRIES)
         if other is None and not fixed:
-            other = next((p for p in self._rest if self._space.key(p) not in self._taken), None)
+            other = next((p for p in self._rest if self._mark(p) not in self._taken), None)
         return point if other is None else self.inner.ask(number, other, attempt=first + TRIES)
 
     def _random(self, number: int, fixed: Mapping[str, Any] | None, first: int) -> dict[str, Any] | None:
         for attempt in range(first, first + RANDOM_TRIES):
             point = draw_point(self._space, Stream(self._seed, number, attempt), fixed)
-            if self._space.key(point) not in self._taken:
+            if self._mark(point) not in self._taken:
                 return point
         return None
 
@@ -85,7 +90,7 @@ class DistinctSampler(Sampler):
         point = {name: value for name, value in trial.params.items() if name in self._space}
         if point:
             try:
-                self._taken.add(self._space.key(point))
+                self._taken.add(self._mark(point))
             except (TypeError, ValueError):
                 pass  # of an earlier space, with values of another kind: no point of this one is taken by it
 

@@ -26,6 +26,7 @@ VOLATILE = ("tpe:relative_params", "gp:relative_params", "fixed_params")
 NEWEST_ONLY = ("cma:optimizer", "sepcma:optimizer", "cmawm:optimizer")
 """Attributes of which only those of the newest complete trial, and of trials after it, are ever read again."""
 
+_NOTHING: dict[Any, Any] = {}
 _number = attrgetter("_number")
 
 
@@ -62,6 +63,8 @@ class MirrorStorage(BaseStorage):
         self._user_attrs: dict[str, Any] = {}
         self._dirty: dict[int, dict[str, Any]] = {}
         self._dirty_study: dict[str, Any] = {}
+        self._judged = 0
+        self._best: tuple[float, int] | None = None
         self._holders: list[int] = []  # the trials that hold attributes of which only the newest count
 
     # -- what the sampler port does with it ------------------------------------------------------------------------
@@ -107,6 +110,12 @@ class MirrorStorage(BaseStorage):
         if state is TrialState.COMPLETE and number in self._holders:
             self._drop_older(number)
 
+    def slim(self, number: int) -> None:
+        """Keep of a finished trial its number, state and values: the sampler has learned all else that it needs."""
+        record = self.records[number]
+        record.params, record.distributions = _NOTHING, _NOTHING
+        record.user_attrs, record.system_attrs, record.intermediate_values = _NOTHING, _NOTHING, _NOTHING
+
     def _drop_older(self, number: int) -> None:
         """Take the newest-only attributes from the trials before *number* (they finish before it is read again)."""
         for old in self._holders[: self._holders.index(number)]:
@@ -115,6 +124,10 @@ class MirrorStorage(BaseStorage):
                 del attrs[key]
                 self._dirty.setdefault(old, {})[key] = None
         self._holders = self._holders[self._holders.index(number) :]
+
+    def newest_holder(self) -> int | None:
+        """Return the newest complete trial that holds attributes of which only the newest count."""
+        return next((n for n in reversed(self._holders) if self.records[n].state is TrialState.COMPLETE), None)
 
     def drain(self) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
         """Return what samplers wrote since the last call, of trials and of the study; None: not needed any more."""
@@ -157,6 +170,26 @@ class MirrorStorage(BaseStorage):
                 self._by_states[wanted] = [record for record in self.records if record.state in wanted]
             records = self._by_states[wanted]
         return copy.deepcopy(records) if deepcopy else list(records)
+
+    def best_trial(self) -> FrozenTrial | None:
+        """Return the best complete trial that breaks no constraint, the first of equals; None if there is none.
+
+        None with several objectives, too. Only what finished since the last call is looked at.
+        """
+        if len(self._directions) > 1:
+            return None
+        sign = -1.0 if self._directions[0] is StudyDirection.MAXIMIZE else 1.0
+        for number in self.finished[self._judged :]:
+            record = self.records[number]
+            if (
+                record.state is TrialState.COMPLETE
+                and record.values is not None
+                and not any(c > 0.0 for c in record.constraints.values())
+            ):
+                rank = sign * record.values[0], number
+                self._best = rank if self._best is None else min(self._best, rank)
+        self._judged = len(self.finished)
+        return None if self._best is None else self.records[self._best[1]]
 
     # -- reads -----------------------------------------------------------------------------------------------------
 
@@ -236,6 +269,11 @@ class MirrorStorage(BaseStorage):
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         self._study_attrs[key] = value
         self._dirty_study[key] = value
+
+    def drop_study_attr(self, key: str) -> None:
+        """Forget an attribute of the study that nobody reads any more."""
+        if self._study_attrs.pop(key, None) is not None:
+            self._dirty_study[key] = None
 
     # -- what only a store of many studies has ---------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,6 +41,12 @@ class MirrorStudy(optuna.Study):
 
     def _get_trials(self, deepcopy: bool = True, states: Any = None, use_cache: bool = False) -> list[FrozenTrial]:
         return self._storage.get_all_trials(STUDY_ID, deepcopy=deepcopy, states=states)
+
+    def _get_best_trial(self, deepcopy: bool) -> FrozenTrial:
+        best = self._storage.best_trial() if isinstance(self._storage, MirrorStorage) else None
+        if best is None:  # none is there, or there is no such thing: Optuna says which
+            return super()._get_best_trial(deepcopy)
+        return copy.deepcopy(best) if deepcopy else best
 
     def stop(self) -> None:
         """Note that the sampler has nothing more to suggest."""

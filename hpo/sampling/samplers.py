@@ -127,17 +127,27 @@ def _tpe(order: Order) -> Sampler:
     def make(optuna: Any) -> BaseSampler:
         from hpo.sampling.tpe import ColumnTPESampler
 
-        return ColumnTPESampler(seed=0)
+        return ColumnTPESampler(study_seed=order.seed)
 
     return _optuna("tpe", order, make)
 
 
 def _nsga2(order: Order) -> Sampler:
-    return _optuna("nsga2", order, lambda optuna: optuna.samplers.NSGAIISampler(seed=0))
+    def make(optuna: Any) -> BaseSampler:
+        from hpo.sampling.generations import GenerationNSGAIISampler
+
+        return GenerationNSGAIISampler(seed=0)
+
+    return _optuna("nsga2", order, make)
 
 
 def _nsga3(order: Order) -> Sampler:
-    return _optuna("nsga3", order, lambda optuna: optuna.samplers.NSGAIIISampler(seed=0))
+    def make(optuna: Any) -> BaseSampler:
+        from hpo.sampling.generations import GenerationNSGAIIISampler
+
+        return GenerationNSGAIIISampler(seed=0)
+
+    return _optuna("nsga3", order, make)
 
 
 def _gp(order: Order) -> Sampler:
@@ -161,7 +171,12 @@ def _cmaes(order: Order) -> Sampler:
             note = f"CMA-ES: knows numbers without conditions, {left} is drawn at random"
         # a generation smaller than the workers would be over before its results are in
         popsize = max(4 + math.floor(3 * math.log(max(len(searched), 1))), order.workers)
-    make = lambda optuna: optuna.samplers.CmaEsSampler(seed=0, popsize=popsize, warn_independent_sampling=False)  # noqa: E731
+
+    def make(optuna: Any) -> BaseSampler:
+        from hpo.sampling.generations import GenerationCmaEsSampler
+
+        return GenerationCmaEsSampler(seed=0, popsize=popsize, warn_independent_sampling=False)
+
     return _optuna("cmaes", order, make, note=note, constraints=False)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import curve, sleeping
 from benchmarks.measure import measure
 
@@ -33,3 +35,11 @@ def test_every_trial_of_the_utilisation_benchmark_writes_its_diary(tmp_path: Pat
     }
     answer = measure("benchmarks.ours", question, timeout=100)
     assert answer["trials"] == len(sleeping.read(str(diary))) == 4
+
+
+@pytest.mark.parametrize("module", ["benchmarks.suggesting", "benchmarks.peers.optuna_suggest"])
+def test_the_suggest_benchmark_times_as_many_suggestions_as_it_says(module: str) -> None:
+    question = {"sampler": "tpe", "objectives": 2, "history": 30, "suggestions": 5, "seconds": 60.0}
+    answer = measure(module, question, timeout=100)
+    assert len(answer["ms"]) == 5
+    assert min(answer["ms"]) > 0

@@ -12,6 +12,7 @@ from rich.console import Console
 from benchmarks import result, sleeping
 from benchmarks.result import Figure
 from benchmarks.sleeping import Span
+from benchmarks.suggest import percentile
 
 FIGURES = [
     Figure("hpo", "trials_per_second", 250.0, "1/s", {"database": "sqlite", "sampler": "random", "trials": 10}),
@@ -76,3 +77,10 @@ def test_a_table_has_columns_for_what_differs_and_says_the_rest_once() -> None:
     assert "throughput, sampler random" in text
     assert "database" in text
     assert "250" in text
+
+
+def test_a_percentile_is_one_of_the_numbers() -> None:
+    spent = [float(n) for n in range(100, 0, -1)]
+    assert percentile(spent, 0.5) == 50.0
+    assert percentile(spent, 0.99) == 99.0
+    assert percentile([3.0], 0.99) == percentile([3.0], 0.5) == 3.0

@@ -246,8 +246,10 @@ def test_a_stored_trial_of_another_space_does_not_hurt():
     for name in ("random", "tpe", "grid"):
         sampler = make_sampler(name, space=TINY)
         old = {"a": "text", "z": [1]}
-        sampler.add(Trial(0, DONE, old, (1.0,), distribution_specs={"z": Categorical([1]).to_distribution()}))
-        assert TINY.check(sampler.ask(1))
+        specs = {"z": Categorical([1]).to_distribution()}
+        for number in range(15):
+            sampler.add(Trial(number, DONE, old, (1.0,), distribution_specs=specs))
+        assert TINY.check(sampler.ask(15))
 
 
 # -- Optuna's
