@@ -86,6 +86,15 @@ class Channel(Protocol):
         """Return the artifact store, as this process reaches it."""
 
 
+class Output(Protocol):
+    """What a trial printed and logged so far: its tail, and how much it was in all."""
+
+    written: int
+
+    def text(self) -> str:
+        """Return the tail."""
+
+
 class Params(dict[str, Any]):
     """The params of a trial; a name that is not there raises an error that says which are."""
 
@@ -161,6 +170,7 @@ class Trial(Logbook):
         self.params: Params = Params({n: v for n, v in assignment.params.items() if n in facts.distributions})
         self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params}
         self.new_params: dict[str, Any] = {}
+        self.output: Output | None = None
         self.reports: list[tuple[int, float, int]] = []
         self.started = datetime.now(UTC)
         self.study = TrialStudy(facts, channel)

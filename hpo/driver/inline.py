@@ -39,6 +39,8 @@ class InlineLink:
     The manager may end the worker meanwhile; the trial's own code is under the *alarm*.
     """
 
+    concurrent = False
+
     def __init__(self, name: str, manager: Manager, executor: InlineExecutor, alarm: Alarm, turns: Turns) -> None:
         self._name, self._manager, self._executor, self._alarm = name, manager, executor, alarm
         self._turns = turns

@@ -32,6 +32,7 @@ def run_attempt(
     token = set_active(trial)
     try:
         with recording() as tail:
+            trial.output = tail
             verdict = _call(trial, objective, args, retry_on)
     finally:
         reset_active(token)

@@ -16,18 +16,20 @@ KEPT = 256 * 1024
 
 
 class Tail:
-    """The last *kept* characters written. One writer thread."""
+    """The last *kept* characters written; *written* counts all of them. One thread writes, another may read."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._parts: deque[str] = deque()
         self._size = 0
         self._dropped = 0
+        self.written = 0
 
     def write(self, text: str) -> None:
         """Add *text*; the oldest goes where it is too much."""
         self._parts.append(text[-self._kept :])
         self._size += len(self._parts[-1])
+        self.written += len(text)
         while self._size > self._kept:
             gone = len(self._parts.popleft())
             self._size -= gone
@@ -36,7 +38,7 @@ class Tail:
     def text(self) -> str:
         """Return what was kept, with a line that says how much was not."""
         head = f"[{self._dropped} earlier characters were not kept]\n" if self._dropped else ""
-        return head + "".join(self._parts)
+        return head + "".join(self._parts.copy())
 
 
 class _Tee(io.TextIOBase):

@@ -36,7 +36,8 @@ class Rule(Protocol):
 class News:
     """What an attempt produced since it was last heard of.
 
-    *rules* has, for each report, the version of the thresholds a worker decided it with (-1: not decided there).
+    *rules* has, for each report, the version of the thresholds a worker decided it with (-1: not decided there). *log*
+    is what the attempt has printed so far, the tail of it; None: nothing new.
     """
 
     number: int
@@ -46,6 +47,11 @@ class News:
     records: tuple[Change, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     specs: Mapping[str, Spec] = field(default_factory=dict)
+    log: str | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything new."""
+        return bool(self.reports or self.records or self.params) or self.log is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +92,16 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A running attempt reports; *ask*: it waits for the pruner's opinion of its last report."""
+    """A running attempt reports; *ask*: it waits for the pruner's opinion of its last report.
+
+    *quiet*: its process brings what the attempt left lying while it computes; unless there are reports among it, that
+    is no sign of the objective.
+    """
 
     worker: str
     news: News
     ask: bool = False
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +172,11 @@ class Link(Protocol):
     """A worker's way to its manager.
 
     ``send`` blocks until the answer is there: Welcome facts for Join, Work for Pull, Answered for Report, Suggested
-    for Suggest, None for StopStudy. Called from any thread of the worker. Raises ManagerGone where there is no
-    manager any more, or none that answers.
+    for Suggest, None for StopStudy. Called from any thread of the worker where it is *concurrent*, else from the one
+    that runs trial and manager in turn. Raises ManagerGone where there is no manager any more, or none that answers.
     """
+
+    concurrent: bool
 
     def send(self, message: Message) -> Any:
         """Send *message* and return its answer."""

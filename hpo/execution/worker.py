@@ -9,7 +9,8 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.distribution import Spec
@@ -42,6 +43,13 @@ FRESH = 0.02
 HOLD = 0.03
 """Seconds for which finished trials may wait for company before they are sent."""
 
+LYING = 0.5
+"""Seconds after which what a silent trial reported, logged and printed is brought to the manager all the same."""
+
+LOG_SECONDS = 2.0
+LOG_RATE = 20_000
+"""Its output is brought again after so many seconds at least, and characters a second at most: it is written whole."""
+
 MOST = 16
 """Trials a worker holds at once, when they are very short."""
 
@@ -56,10 +64,16 @@ class Job:
 
 
 class WorkerChannel:
-    """One slot's way to the manager: decides itself while its thresholds are fresh, asks when they are not."""
+    """One slot's way to the manager: decides itself while its thresholds are fresh, asks when they are not.
+
+    The slot's thread uses it, and the courier's calls ``bring``: one of them sends at a time.
+    """
 
     def __init__(self, name: str, link: Link, facts: StudyFacts) -> None:
         self.name, self._link, self._facts = name, link, facts
+        self._sending = threading.RLock()
+        self._trial: Trial | None = None
+        self._logged = Logged()
         self._artifacts: ArtifactStore | None = None
         self.rule: Rule | None = None
         self.heard = time.monotonic()
@@ -70,16 +84,39 @@ class WorkerChannel:
         self._curve: Any = None
         self._curved = 0
 
-    def begin(self) -> None:
-        """Forget the last trial."""
-        self._sent, self._rules, self._verdict = 0, [], None
-        self._curve, self._curved = None, 0
+    def begin(self, trial: Trial) -> None:
+        """Forget the last trial; what *trial* leaves lying is brought from now on."""
+        with self._sending:
+            self._sent, self._rules, self._verdict = 0, [], None
+            self._curve, self._curved = None, 0
+            self._trial, self._logged = trial, Logged()
+
+    def last_news(self, trial: Trial) -> News:
+        """Collect what is left of a trial that has ended; its outcome takes it along."""
+        with self._sending:
+            self._trial = None
+            return self.news(trial)
+
+    def bring(self, now: float) -> None:
+        """Send what the running trial left lying while it computes, if it has been silent for a while."""
+        if now - self.heard < LYING or not self._sending.acquire(blocking=False):
+            return  # it sends just now
+        try:
+            trial = self._trial
+            if trial is not None and now - self.heard >= LYING:
+                news = replace(self.news(trial), log=self._logged.due(trial, now))
+                if news:
+                    answer: Answered = self._link.send(Report(self.name, news, quiet=True))
+                    self.rule = answer.rule
+                    self.heard = time.monotonic()
+        finally:
+            self._sending.release()
 
     # ---- the trial's side (hpo.trial.Channel)
 
     def reported(self, trial: Trial) -> Verdict:
         """Take notice of a report: keep it while thresholds are fresh, send it (and learn the verdict) when not."""
-        if self.rule is not None and time.monotonic() - self.heard < FRESH:
+        if self._link.concurrent and self.rule is not None and time.monotonic() - self.heard < FRESH:
             self._rules.append(-1)
             self._verdict = None
             return Verdict.CONTINUE
@@ -111,7 +148,8 @@ class WorkerChannel:
 
     def suggest(self, trial: Trial, name: str, spec: Spec) -> Any:
         """Ask the manager for the value of a param."""
-        answer: Suggested = self._link.send(Suggest(self.name, trial.number, trial.attempt, name, spec))
+        with self._sending:
+            answer: Suggested = self._link.send(Suggest(self.name, trial.number, trial.attempt, name, spec))
         self.heard = time.monotonic()
         if answer.error is not None:
             raise UserError(answer.error)
@@ -143,19 +181,61 @@ class WorkerChannel:
         return verdict
 
     def _send(self, trial: Trial, ask: bool) -> Verdict:
-        answer: Answered = self._link.send(Report(self.name, self.news(trial), ask))
-        self.heard = time.monotonic()
-        self.rule = answer.rule
-        return answer.verdict
+        with self._sending:
+            answer: Answered = self._link.send(Report(self.name, self.news(trial), ask))
+            self.heard = time.monotonic()
+            self.rule = answer.rule
+            return answer.verdict
 
     def news(self, trial: Trial) -> News:
         """Collect what *trial* produced since the last time."""
-        reports, rules = tuple(trial.reports[self._sent :]), tuple(self._rules[self._sent :])
-        records, params = tuple(trial.records), dict(trial.new_params)
-        self._sent = len(trial.reports)
-        trial.records, trial.new_params = [], {}
+        rules = tuple(self._rules[self._sent :])  # first: a report is there before its rule is
+        reports = tuple(trial.reports[self._sent : self._sent + len(rules)])
+        records = trial.take_records()
+        params = {name: trial.new_params.pop(name) for name in list(trial.new_params)}
+        self._sent += len(reports)
         specs = {name: trial.specs[name] for name in params}
         return News(trial.number, trial.attempt, reports, rules, records, params, specs)
+
+
+class Logged:
+    """When a trial's output was last brought, and how much of it there was."""
+
+    def __init__(self) -> None:
+        self._next, self._written = 0.0, 0
+
+    def due(self, trial: Trial, now: float) -> str | None:
+        """Return the output where it has grown and is due, else None."""
+        tail = trial.output
+        if tail is None or tail.written == self._written or now < self._next:
+            return None
+        self._written, text = tail.written, tail.text()
+        self._next = now + max(LOG_SECONDS, len(text) / LOG_RATE)
+        return text
+
+
+class Courier:
+    """A thread beside the slots of a process: brings what their trials left lying, twice a second."""
+
+    def __init__(self, channels: list[WorkerChannel]) -> None:
+        self._channels, self._over = channels, threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hpo-courier", daemon=True)
+
+    def __enter__(self) -> Courier:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(LYING):
+            for channel in self._channels:
+                try:
+                    channel.bring(time.monotonic())
+                except ManagerGone:
+                    return  # the slots find out themselves
 
 
 class Slot:
@@ -164,7 +244,7 @@ class Slot:
     def __init__(self, name: str, job: Job, link: Link, facts: StudyFacts) -> None:
         self.name, self.job, self.facts = name, job, facts
         self._link = link
-        self._channel = WorkerChannel(name, link, facts)
+        self.channel = WorkerChannel(name, link, facts)
         self._queue: deque[Assignment] = deque()
         self._seconds = 1.0
 
@@ -175,9 +255,9 @@ class Slot:
         while True:
             if not self._queue or time.monotonic() - since > HOLD:
                 work: Work = self._link.send(Pull(self.name, self._want(), tuple(outcomes)))
-                since = self._channel.heard = time.monotonic()
+                since = self.channel.heard = time.monotonic()
                 outcomes = []
-                self._channel.rule = work.rule
+                self.channel.rule = work.rule
                 self._queue.extend(work.trials)
                 if work.exit:
                     if not self._queue:
@@ -194,9 +274,9 @@ class Slot:
 
     def _run(self, assignment: Assignment) -> Outcome:
         begun = time.monotonic()
-        self._channel.begin()
-        trial = Trial(assignment, self.facts, self._channel)
-        outcome = run_attempt(trial, self.job.objective, self.job.args, self._channel.news, self.job.retry_on)
+        trial = Trial(assignment, self.facts, self.channel)
+        self.channel.begin(trial)
+        outcome = run_attempt(trial, self.job.objective, self.job.args, self.channel.last_news, self.job.retry_on)
         self._seconds += 0.3 * (max(time.monotonic() - begun, 1e-4) - self._seconds)
         if time.monotonic() - begun > 0.25:
             self._seconds = max(self._seconds, 0.25)
@@ -220,11 +300,14 @@ def work(worker: str, job: Job, link: Link, facts: StudyFacts, slots: int = 1) -
     names = [worker if slots == 1 else f"{worker}.{i}" for i in range(slots)]
     slots_of_others = [Slot(n, job, link, facts) for n in names[1:]]
     others = [threading.Thread(target=_run_or_end, args=(s,), name=s.name, daemon=True) for s in slots_of_others]
-    for thread in others:
-        thread.start()
-    Slot(names[0], job, link, facts).run()
-    for thread in others:
-        thread.join()
+    first = Slot(names[0], job, link, facts)
+    courier = Courier([slot.channel for slot in (first, *slots_of_others)]) if link.concurrent else nullcontext()
+    with courier:
+        for thread in others:
+            thread.start()
+        first.run()
+        for thread in others:
+            thread.join()
 
 
 def _run_or_end(slot: Slot) -> None:

@@ -249,6 +249,8 @@ class Ledger:
         live = self.live[news.number]
         if news.params:
             self._take_params(live, news)
+        if news.log is not None:
+            self._scribe.write(LogKept(live.run_id, news.attempt, news.log))
         for record in news.records:
             if isinstance(record, FROM_WORKERS) and record.run_id == live.run_id:
                 self._take_record(live, record)

@@ -340,6 +340,9 @@ class Manager:
         hopeless = False
         if self.engine.holds(message.worker, news.number, news.attempt):
             hopeless = self._ledger.take(news, ask=message.ask)
+        if message.quiet and not news.reports:
+            reply(Answered(Verdict.CONTINUE, self.pruner.rule()))  # no sign of the objective, which may hang
+            return
         commands = self._step(eng.Reported(message.worker, news.number, news.attempt, hopeless))
         verdict = next((c.verdict for c in commands if isinstance(c, eng.Answer)), Verdict.STOP)
         if hopeless:

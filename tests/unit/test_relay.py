@@ -19,6 +19,8 @@ from trackers.errors import ArtifactError
 class Link:
     """Messages to a manager's files, and nothing else."""
 
+    concurrent = True
+
     def __init__(self, files: Files) -> None:
         self.files = files
         self.sent: list[Any] = []

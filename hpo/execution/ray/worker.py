@@ -22,6 +22,8 @@ BURIED = 5.0
 class RayLink:
     """Messages as calls of the manager's actor."""
 
+    concurrent = True
+
     def __init__(self, manager: Any) -> None:
         self._manager = manager
 
