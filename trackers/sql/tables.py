@@ -433,9 +433,68 @@ aliases = _table(
     _key("model_id", Id),
     _key("alias", Name),
     Column("version", Integer, nullable=False),
+    _text("description", null=True),
     ForeignKeyConstraint(["model_id", "version"], [model_versions.c.model_id, model_versions.c.version]),
     Index(None, "model_id", "version"),
 )
+
+alias_tags = _table(
+    "alias_tags",
+    _key("model_id", Id),
+    _key("alias", Name),
+    _key("name", Name),
+    _text("value"),
+    ForeignKeyConstraint(["model_id", "alias"], [aliases.c.model_id, aliases.c.alias], ondelete="CASCADE"),
+)
+
+model_version_figures = _table(
+    "model_version_figures",
+    _key("model_id", Id),
+    _key("version", Integer),
+    _key("name", Name),
+    _key("data", Digest),
+    Column("values", Json, nullable=False),
+    _text("host"),
+    Column("time", Time, nullable=False),
+    _text("actor"),
+    ForeignKeyConstraint(
+        ["model_id", "version"],
+        [model_versions.c.model_id, model_versions.c.version],
+        ondelete="CASCADE",
+    ),
+)
+"""What was measured of a version after it was registered: *values*, one a repeat, on the data with this digest ('': none)."""
+
+approvals = _table(
+    "approvals",
+    _key("model_id", Id),
+    _key("version", Integer),
+    _key("user", Name),
+    _text("comment"),
+    _text("host"),
+    Column("time", Time, nullable=False),
+    ForeignKeyConstraint(
+        ["model_id", "version"],
+        [model_versions.c.model_id, model_versions.c.version],
+        ondelete="CASCADE",
+    ),
+)
+
+policies = _table(
+    "policies",
+    _id(),
+    Column("model", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("alias", Name, nullable=False),
+    Column("rule", Json, nullable=False),
+    _text("description"),
+    Column("created_at", Time, nullable=False),
+    _text("created_by"),
+    Column("ended_at", Time),
+    UniqueConstraint("model", "name", "version"),
+)
+"""A change makes a new row, and *ended_at* ends the one before. *model* and *alias* '': all of them."""
 
 registry_history = _table(
     "registry_history",
