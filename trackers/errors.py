@@ -7,6 +7,7 @@
     │   └── FilterError                    a search filter; its message carries a caret under the wrong word
     ├── StateError(RuntimeError)           an illegal move between states
     ├── ConflictError(RuntimeError)        what was expected to be replaced is not there any more
+    ├── PolicyError(RuntimeError)          a policy of the registry that does not hold
     ├── FencedError(RuntimeError)          a newer epoch owns the study: this writer must stop
     ├── StudyBusyError(RuntimeError)       a living manager owns the study
     ├── StoreError(RuntimeError)           the database: unreachable, not one, full, read-only, locked
@@ -84,6 +85,14 @@ class StateError(TrackersError, RuntimeError):
 
 class ConflictError(TrackersError, RuntimeError):
     """Somebody else changed it first: read it again and decide again."""
+
+
+class PolicyError(TrackersError, RuntimeError):
+    """A policy does not hold: the alias was not moved. *results* is what each policy says."""
+
+    def __init__(self, message: str | None = None, results: tuple[Any, ...] = ()) -> None:
+        self.results = results
+        super().__init__(message)
 
 
 class FencedError(TrackersError, RuntimeError):

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackers.clock import now_us
-from trackers.errors import InvalidValueError, NotFoundError
+from trackers.errors import InvalidValueError, ModelError, NotFoundError
 from trackers.models.manifest import manifest_digest
-from trackers.names import clean_name
+from trackers.names import LONGEST, clean_name
+from trackers.policy import Policy, Require, Result, Rule
 from trackers.processes import host_name, user_name
-from trackers.sql import logged_models
+from trackers.sql import aliases, logged_models, policies, registry_history, registry_notes, subjects
 from trackers.sql import registry as rows
+from trackers.sql.aliases import ANYTHING, Anything, Expected, Move
 from trackers.sql.engine import Database
-from trackers.sql.registry import ANYTHING, Actor, Anything, Expected
+from trackers.sql.registry_history import Actor
+from trackers.sql.registry_notes import Target
 from trackers.sql.writer import Writer
-from trackers.values import LoggedModel, ModelVersion, RegisteredModel, RegistryMove
+from trackers.values import Alias, Approval, Figure, LoggedModel, ModelVersion, RegisteredModel, RegistryMove
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from trackers.artifacts import ArtifactStore
 
 UNSET = ANYTHING
 """The default of ``expect``: whatever the alias points at may be replaced."""
@@ -27,6 +32,11 @@ T = TypeVar("T")
 Models = list[RegisteredModel]
 Versions = list[ModelVersion]
 Moves = list[RegistryMove]
+Aliases = list[Alias]
+Policies = list[Policy]
+Results = list[Result]
+Approvals = list[Approval]
+Figures = list[Figure]
 
 
 class Registry:
@@ -35,8 +45,8 @@ class Registry:
     Unknown models, versions and aliases raise NotFoundError with the close matches.
     """
 
-    def __init__(self, database: Database, writer: Writer) -> None:
-        self._database, self._writer = database, writer
+    def __init__(self, database: Database, writer: Writer, artifacts: Callable[[], ArtifactStore]) -> None:
+        self._database, self._writer, self._artifacts = database, writer, artifacts
 
     def create(self, name: str, description: str = "") -> RegisteredModel:
         """Make a name to register versions under. Raises AlreadyExistsError."""
@@ -63,7 +73,7 @@ class Registry:
 
         def read(connection: Connection) -> ModelVersion:
             is_number = isinstance(ref, int) or (ref.isascii() and ref.isdigit())
-            number = int(ref) if is_number else rows.find_alias(connection, name, clean_name(ref, "alias"))
+            number = int(ref) if is_number else aliases.find_alias(connection, name, clean_name(ref, "alias"))
             return rows.list_versions(connection, name, number)[0]
 
         return self._read(read)
@@ -100,37 +110,180 @@ class Registry:
         number = self._writer.call(lambda connection: rows.register(connection, name, new, actor))
         return self.version(name, number)
 
-    def promote(self, name: str, version: int, *, to: str, reason: str = "", expect: Expected = UNSET) -> RegistryMove:
-        """Point the alias *to* at *version* and return the line of history that was written with it.
+    # --- aliases -----------------------------------------------------------------------------------------------
+
+    def aliases(self, name: str) -> Aliases:
+        """Return the aliases of a model with what they are for, by name."""
+        return self._read(lambda connection: aliases.list_aliases(connection, _model_name(name)))
+
+    def promote(
+        self,
+        name: str,
+        version: int,
+        *,
+        to: str,
+        reason: str = "",
+        expect: Expected = UNSET,
+        force: bool = False,
+    ) -> RegistryMove:
+        """Point the alias *to* at *version*, if the policies hold, and return the line of history with what they said.
 
         *expect* is the version that the caller believes to replace (None: none): ConflictError when the alias points
-        elsewhere, so that of two who move it at once one is told.
+        elsewhere, so that of two who move it at once one is told. The policies in force when the alias moves are
+        judged in the same transaction: PolicyError, with their *results*, when one does not hold, and nothing is
+        changed. *force* moves it all the same, needs a *reason*, and is recorded with what did not hold; a policy on
+        who may move the alias is not overcome. Where the alias points at *version* already nothing is written: the
+        line that moved it there is returned, its ``written`` false. Raises ModelError when the version's files are gone.
         """
-        name, alias, actor = _model_name(name), _alias(to), _actor(reason)
-        number = _version(version)
-        wanted = expect if expect is None or isinstance(expect, Anything) else _version(expect)
-        return self._writer.call(lambda connection: rows.move_alias(connection, name, alias, number, wanted, actor))
+        move = Move(_model_name(name), _alias(to), _version(version), _expected(expect), force=_forced(force, reason))
+        self._check_files(move.name, version)
+        return self._move(move, reason)
+
+    def rollback(
+        self,
+        name: str,
+        alias: str = "production",
+        *,
+        reason: str = "",
+        expect: Expected = UNSET,
+    ) -> RegistryMove:
+        """Point *alias* at what it pointed at before, by its history; twice goes one further back.
+
+        Only policies on who may move the alias are judged: the version was good enough before. Raises NotFoundError
+        where there is nothing before, ModelError when the files of that version are gone, ConflictError when somebody
+        moves the alias at the same time.
+        """
+        name, alias = _model_name(name), _alias(alias)
+        number = self._read(lambda connection: aliases.previous_version(connection, name, alias))
+        self._check_files(name, number)
+        move = Move(name, alias, number, _expected(expect), "rollback")
+        actor = _actor(reason)
+        return self._writer.call(lambda connection: aliases.roll_back(connection, move, actor))
 
     def unset_alias(self, name: str, alias: str, *, reason: str = "", expect: Expected = UNSET) -> RegistryMove:
-        """Remove an alias; see `promote` for *expect*."""
-        name, alias, actor = _model_name(name), _alias(alias), _actor(reason)
-        return self._writer.call(lambda connection: rows.move_alias(connection, name, alias, None, expect, actor))
+        """Remove an alias; see `promote` for *expect*. Policies on who may move it must hold."""
+        return self._move(Move(_model_name(name), _alias(alias), None, _expected(expect), "unset"), reason)
 
-    def describe(self, name: str, text: str, *, version: int | None = None) -> None:
-        """Set the description of a model, or of one of its versions."""
-        name, actor = _model_name(name), _actor()
-        number = None if version is None else _version(version)
-        self._writer.call(lambda connection: rows.describe(connection, name, number, text, actor))
+    def _move(self, move: Move, reason: str) -> RegistryMove:
+        actor = _actor(reason)
+        return self._writer.call(lambda connection: aliases.move_alias(connection, move, actor))
 
-    def set_tag(self, name: str, key: str, value: str | None, *, version: int | None = None) -> None:
-        """Set a tag of a model, or of one of its versions; None removes it."""
-        name, key, actor = _model_name(name), clean_name(key, "tag"), _actor()
-        number = None if version is None else _version(version)
-        self._writer.call(lambda connection: rows.set_tag(connection, name, number, key, value, actor))
+    def _check_files(self, name: str, number: int) -> None:
+        model = self.model_of(self.version(name, number))
+        missing = [file for file, digest in sorted(model.files.items()) if not self._artifacts().exists(digest)]
+        if missing:
+            raise ModelError(
+                f"{name} version {number} cannot be loaded any more, so that nothing may point at it: "
+                f"its file {missing[0]!r} is gone. Restore the file from a backup, or take another version."
+            )
 
-    def history(self, name: str) -> Moves:
-        """Return who did what to a model, when and why, oldest first."""
-        return self._read(lambda connection: rows.list_history(connection, _model_name(name)))
+    # --- policies ----------------------------------------------------------------------------------------------
+
+    def set_policy(
+        self,
+        policy: str,
+        rule: Rule | str,
+        *,
+        model: str | None = None,
+        alias: str | None = None,
+        description: str = "",
+        reason: str = "",
+    ) -> Policy:
+        """Set a policy: *rule* must hold before *alias* (None: any) of *model* (None: of every one) is moved.
+
+        *rule* is one of ``trackers.policy``; text is a filter, as ``Require`` has it. A policy of that name is replaced: it
+        gets its next version, and the change is a line of history.
+        """
+        new = policies.NewPolicy(
+            clean_name(policy, "policy"),
+            Require(rule) if isinstance(rule, str) else rule,
+            None if model is None else _model_name(model),
+            None if alias is None else _alias(alias),
+            description,
+        )
+        actor = _actor(reason)
+        return self._writer.call(lambda connection: policies.set_policy(connection, new, actor))
+
+    def remove_policy(self, policy: str, *, model: str | None = None, reason: str = "") -> None:
+        """Remove the policy of that name of *model* (None: of all models); the change is a line of history."""
+        policy, actor = clean_name(policy, "policy"), _actor(reason)
+        name = None if model is None else _model_name(model)
+        self._writer.call(lambda connection: policies.remove_policy(connection, policy, name, actor))
+
+    def policies(self, model: str | None = None, *, alias: str | None = None) -> Policies:
+        """Return the policies in force: all, or those that apply to *model* and to its *alias*."""
+        name = None if model is None else self.get(model).name
+        return self._read(lambda connection: policies.list_policies(connection, name, alias))
+
+    def check(self, name: str, version: int, *, to: str) -> Results:
+        """Return what the policies say about moving the alias *to* to *version* now; nothing is changed."""
+        name, alias, number = _model_name(name), _alias(to), _version(version)
+
+        def judge(connection: Connection) -> Results:
+            rows.list_versions(connection, name, number)  # says so where there is no such version
+            old = subjects.Subjects(connection, name).find(alias)
+            return policies.judge_move(connection, name, alias, number, old, _actor().user)
+
+        return self._read(judge)
+
+    def approve(self, name: str, version: int, *, comment: str = "", withdraw: bool = False) -> bool:
+        """Give this user's word for a version, or *withdraw* it; tell whether that changed anything."""
+        target, actor = Target(_model_name(name), _version(version)), _actor(comment)
+        return self._writer.call(
+            lambda connection: registry_notes.approve(connection, target, actor, withdraw=withdraw)
+        )
+
+    def approvals(self, name: str, version: int) -> Approvals:
+        """Return the approvals of a version, in the order in which they were given."""
+        return self._read(lambda connection: subjects.list_approvals(connection, _model_name(name), _version(version)))
+
+    def record(
+        self,
+        name: str,
+        version: int,
+        figures: Mapping[str, float | Sequence[float]],
+        *,
+        data: str = "",
+        reason: str = "",
+    ) -> None:
+        """Record what was measured of a version after it was registered: a value, or one a repeat, for each name.
+
+        *data* is the digest of the data it was measured on (``trackers.capture.data_digest``): figures of two versions
+        on the same data are what the rule ``Better`` compares first. The same figure again replaces the one before.
+        """
+        target, actor = Target(_model_name(name), _version(version)), _actor(reason)
+        clean = {clean_name(key, "metric"): _numbers(key, value) for key, value in figures.items()}
+        if data and not _is_digest(data):
+            raise InvalidValueError(
+                f"The digest of data has 64 hex digits (trackers.capture.data_digest), not {data[:80]!r}."
+            )
+        self._writer.call(lambda connection: registry_notes.record_figures(connection, target, clean, data, actor))
+
+    def figures(self, name: str, version: int) -> Figures:
+        """Return what was measured of a version after it was registered, by name."""
+        return self._read(lambda connection: subjects.list_figures(connection, _model_name(name), _version(version)))
+
+    # --- notes and history -------------------------------------------------------------------------------------
+
+    def describe(self, name: str, text: str, *, version: int | None = None, alias: str | None = None) -> None:
+        """Set the description of a model, of one of its versions, or of one of its aliases."""
+        target, actor = _target(name, version, alias), _actor()
+        self._writer.call(lambda connection: registry_notes.describe(connection, target, text, actor))
+
+    def set_tag(
+        self, name: str, key: str, value: str | None, *, version: int | None = None, alias: str | None = None
+    ) -> None:
+        """Set a tag of a model, of one of its versions, or of one of its aliases; None removes it."""
+        target, key, actor = _target(name, version, alias), clean_name(key, "tag"), _actor()
+        self._writer.call(lambda connection: registry_notes.set_tag(connection, target, key, value, actor))
+
+    def history(self, name: str, *, alias: str | None = None) -> Moves:
+        """Return who did what to a model (or to one of its aliases), when and why, oldest first.
+
+        Changes of policies for all models are among them.
+        """
+        name = self.get(name).name
+        return self._read(lambda connection: registry_history.list_lines(connection, name, alias))
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         with self._database.reading() as connection:
@@ -159,5 +312,41 @@ def _version(version: int) -> int:
     return version
 
 
+def _expected(expect: Expected) -> Expected:
+    return expect if expect is None or isinstance(expect, Anything) else _version(expect)
+
+
+def _forced(force: bool, reason: str) -> bool:
+    if force and not reason.strip():
+        raise InvalidValueError("To force a promotion say why: its reason is kept in the history.")
+    return force
+
+
+def _target(name: str, version: int | None, alias: str | None) -> Target:
+    if version is not None and alias is not None:
+        raise InvalidValueError("Name a version or an alias, not both.")
+    return Target(
+        _model_name(name),
+        None if version is None else _version(version),
+        None if alias is None else _alias(alias),
+    )
+
+
+def _numbers(key: str, value: float | Sequence[float]) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(one) for one in (value if isinstance(value, list | tuple) else [value]))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InvalidValueError(
+            f"The figure {key!r} must be a number, or a list of numbers, not {value!r:.60}."
+        ) from None
+    if not numbers:
+        raise InvalidValueError(f"The figure {key!r} has no value.")
+    return numbers
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
 def _actor(reason: str = "") -> Actor:
-    return Actor(user_name(), host_name(), now_us(), reason)
+    return Actor(user_name()[:LONGEST], host_name(), now_us(), reason)

@@ -335,7 +335,7 @@ class Store(Tracking):
         """The model registry of this store."""
         from trackers.registry import Registry
 
-        return Registry(self.database, self.writer)
+        return Registry(self.database, self.writer, lambda: self.artifacts)
 
     def get_logged_model(self, run: Any, name: str = "model", *, dropped: bool = False) -> LoggedModel | None:
         """Return the model that a run (a value, an id, a uid or ``STUDY/17``) keeps under *name*, None without one.

@@ -385,6 +385,44 @@ class RegisteredModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """A name that points at a version, and what it is for."""
+
+    name: str
+    alias: str
+    version: int
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A user's word for a version."""
+
+    user: str
+    host: str
+    time: datetime
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured of a version after it was registered: one value a repeat, on the data with digest *data*."""
+
+    name: str
+    values: tuple[float, ...]
+    data: str
+    time: datetime
+    actor: str
+    host: str
+
+    @property
+    def value(self) -> float:
+        """The mean of the repeats."""
+        return sum(self.values) / len(self.values)
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryMove:
     """One line of the registry's append-only history: who moved what, when and why."""
 
@@ -399,3 +437,4 @@ class RegistryMove:
     reason: str
     time: datetime
     details: Mapping[str, Any] = field(default_factory=dict)
+    written: bool = True

@@ -1,4 +1,4 @@
-"""The registry's statements. Each writing function runs inside one transaction of the store's writer.
+"""Registered models and their versions. Each writing function runs inside one transaction of the store's writer.
 
 Whoever writes about a registered model holds its row first, so that two who move one alias come one after the other,
 on every database. A line of history is written in the same transaction as what it tells of.
@@ -11,23 +11,14 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, func, insert, select
 
-from trackers.errors import AlreadyExistsError, ConflictError, ModelError, NotFoundError
+from trackers.errors import AlreadyExistsError, ModelError, NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number
-from trackers.values import ModelVersion, RegisteredModel, RegistryMove, to_datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who does it, on which host, when (microseconds since the epoch) and why."""
-
-    user: str
-    host: str
-    time: int
-    reason: str = ""
+from trackers.sql.metrics import read_inputs
+from trackers.sql.registry_history import Actor, insert_unless_there, next_id, write_line
+from trackers.values import ModelVersion, RegisteredModel, to_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +32,6 @@ class NewVersion:
     lineage: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
-
-class Anything:
-    """Says that whatever an alias points at may be replaced."""
-
-
-ANYTHING = Anything()
-Expected = int | Anything | None
 
 # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -86,7 +70,7 @@ def register(connection: Connection, name: str, new: NewVersion, actor: Actor) -
             source=new.source,
             description=new.description,
             metrics=metrics,
-            lineage=dict(new.lineage),
+            lineage=_origin(connection, model.run_id, new.lineage),
             created_at=actor.time,
             created_by=actor.user,
         )
@@ -96,64 +80,8 @@ def register(connection: Connection, name: str, new: NewVersion, actor: Actor) -
             insert(t.model_version_tags).values(model_id=model_id, version=number, name=key, value=value)
         )
     details = {"model": new.model_uid, "manifest": new.lineage.get("manifest"), "metrics": metrics}
-    _record(connection, actor, name, "register", new_version=number, details=details)
+    write_line(connection, actor, name, "register", new_version=number, details=details)
     return number
-
-
-def move_alias(
-    connection: Connection, name: str, alias: str, version: int | None, expected: Expected, actor: Actor
-) -> RegistryMove:
-    """Point *alias* at *version* (None: at nothing) and write the line of history that says so.
-
-    Raises ConflictError when it does not point at *expected* (None: at nothing), NotFoundError for a version that
-    does not exist, and for removing an alias that is not there.
-    """
-    model_id = hold_model(connection, name)
-    if version is not None:
-        _check_version(connection, model_id, name, version)
-    mine = (t.aliases.c.model_id == model_id) & (t.aliases.c.alias == alias)
-    old: int | None = connection.execute(select(t.aliases.c.version).where(mine)).scalar()
-    if not isinstance(expected, Anything) and old != expected:
-        raise ConflictError(_conflict(connection, name, alias, old, expected))
-    if version is None and old is None:
-        raise NotFoundError(_no_alias(connection, model_id, name, alias))
-    if version is None:
-        connection.execute(t.aliases.delete().where(mine))
-    elif old is None:
-        connection.execute(insert(t.aliases).values(model_id=model_id, alias=alias, version=version))
-    else:
-        connection.execute(update(t.aliases).where(mine).values(version=version))
-    action = "promote" if version is not None else "unset"
-    return _record(connection, actor, name, action, alias=alias, old_version=old, new_version=version)
-
-
-def describe(connection: Connection, name: str, version: int | None, text: str, actor: Actor) -> None:
-    """Set the description of a model, or of one of its versions."""
-    model_id = hold_model(connection, name)
-    models, versions = t.registered_models, t.model_versions
-    if version is None:
-        connection.execute(update(models).where(models.c.id == model_id).values(description=text))
-    else:
-        _check_version(connection, model_id, name, version)
-        where = (versions.c.model_id == model_id) & (versions.c.version == version)
-        connection.execute(update(versions).where(where).values(description=text))
-    _record(connection, actor, name, "describe", new_version=version, details={"description": text})
-
-
-def set_tag(connection: Connection, name: str, version: int | None, key: str, value: str | None, actor: Actor) -> None:
-    """Set a tag of a model, or of one of its versions; None removes it."""
-    model_id = hold_model(connection, name)
-    table = t.registered_model_tags if version is None else t.model_version_tags
-    where = (table.c.model_id == model_id) & (table.c.name == key)
-    row: dict[str, Any] = {"model_id": model_id, "name": key, "value": value}
-    if version is not None:
-        _check_version(connection, model_id, name, version)
-        where &= table.c.version == version
-        row["version"] = version
-    connection.execute(table.delete().where(where))
-    if value is not None:
-        connection.execute(insert(table).values(**row))
-    _record(connection, actor, name, "tag", new_version=version, details={"key": key, "value": value})
 
 
 def hold_model(connection: Connection, name: str) -> int:
@@ -171,60 +99,15 @@ def _insert_model(connection: Connection, name: str, description: str, actor: Ac
     if known is not None:
         return False
     row = {
-        "id": _next_id(connection),
+        "id": next_id(connection),
         "name": name,
         "description": description,
         "created_at": actor.time,
     }
-    if _insert_unless_there(connection, t.registered_models, row):
-        _record(connection, actor, name, "create", details={"description": description} if description else {})
+    if insert_unless_there(connection, t.registered_models, row):
+        write_line(connection, actor, name, "create", details={"description": description} if description else {})
         return True
     return False
-
-
-def _insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
-    # Without the option SQLAlchemy does not ask PostgreSQL how many rows an INSERT made.
-    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
-
-
-def _next_id(connection: Connection) -> int:
-    counters = t.counters
-    mine = counters.c.name == "registry"
-    raise_it = update(counters).where(mine).values(next=counters.c.next + 1)
-    if connection.execute(raise_it).rowcount == 0:
-        _insert_unless_there(connection, counters, {"name": "registry", "next": 1})
-        connection.execute(raise_it)
-    return int(connection.execute(select(counters.c.next).where(mine)).scalar_one()) - 1
-
-
-def _record(
-    connection: Connection,
-    actor: Actor,
-    name: str,
-    action: str,
-    *,
-    alias: str | None = None,
-    old_version: int | None = None,
-    new_version: int | None = None,
-    details: Mapping[str, Any] | None = None,
-) -> RegistryMove:
-    row = {
-        "id": _next_id(connection),
-        "name": name,
-        "action": action,
-        "alias": alias,
-        "old_version": old_version,
-        "new_version": new_version,
-        "actor": actor.user,
-        "host": actor.host,
-        "reason": actor.reason,
-        "time": actor.time,
-        "details": dict(details or {}),
-    }
-    connection.execute(insert(t.registry_history).values(**row))
-    return _to_move(row)
 
 
 def _metrics_of(connection: Connection, run_id: int) -> dict[str, float]:
@@ -233,7 +116,27 @@ def _metrics_of(connection: Connection, run_id: int) -> dict[str, float]:
     return {row.key: join_number(row.last, row.last_kind) for row in connection.execute(query)}
 
 
-def _check_version(connection: Connection, model_id: int, name: str, version: int) -> None:
+def _origin(connection: Connection, run_id: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where a version comes from: what was *given*, and what its run knows beside that."""
+    run, inputs = t.runs.c, read_inputs(connection, run_id)
+    known: dict[str, Any] = {"run": connection.execute(select(run.uid).where(run.id == run_id)).scalar()}
+    if code := read_run_code(connection, run_id):
+        known["code"] = code
+    if inputs:
+        known["data"] = [{"name": i.name, "digest": i.digest, "role": i.role, "rows": i.rows} for i in inputs]
+    return known | dict(given)
+
+
+def read_run_code(connection: Connection, run_id: int) -> dict[str, Any]:
+    """Return which code a run ran, without its long texts; empty where that was not recorded."""
+    d = t.run_documents.c
+    found = connection.execute(select(d.content).where(d.run_id == run_id, d.name == "code")).scalar()
+    kept = ("commit", "dirty", "branch", "entry_point", "digest")
+    return {name: found[name] for name in kept if name in found} if isinstance(found, Mapping) else {}
+
+
+def check_version(connection: Connection, model_id: int, name: str, version: int) -> None:
+    """Raise NotFoundError unless the version exists."""
     versions = t.model_versions
     query = select(versions.c.version).where(versions.c.model_id == model_id, versions.c.version == version)
     if connection.execute(query).scalar() is None:
@@ -275,7 +178,7 @@ def list_registered(connection: Connection, name: str | None = None) -> list[Reg
 
 def list_versions(connection: Connection, name: str, number: int | None = None) -> list[ModelVersion]:
     """Return the versions of *name*, newest first, or only version *number* of it."""
-    model_id = _model_id(connection, name)
+    model_id = find_model_id(connection, name)
     versions, aliases, tags = t.model_versions, t.aliases, t.model_version_tags
     query = select(versions).where(versions.c.model_id == model_id).order_by(versions.c.version.desc())
     if number is not None:
@@ -292,25 +195,8 @@ def list_versions(connection: Connection, name: str, number: int | None = None) 
     return [_to_version(name, row, named.get(row.version, ()), tagged.get(row.version, {})) for row in rows]
 
 
-def find_alias(connection: Connection, name: str, alias: str) -> int:
-    """Return the version that *alias* points at."""
-    model_id = _model_id(connection, name)
-    query = select(t.aliases.c.version).where(t.aliases.c.model_id == model_id, t.aliases.c.alias == alias)
-    version: int | None = connection.execute(query).scalar()
-    if version is None:
-        raise NotFoundError(_no_alias(connection, model_id, name, alias))
-    return version
-
-
-def list_history(connection: Connection, name: str) -> list[RegistryMove]:
-    """Return every line of history of *name*, oldest first."""
-    _model_id(connection, name)
-    history = t.registry_history
-    query = select(history).where(history.c.name == name).order_by(history.c.id)
-    return [_to_move(row._asdict()) for row in connection.execute(query)]
-
-
-def _model_id(connection: Connection, name: str) -> int:
+def find_model_id(connection: Connection, name: str) -> int:
+    """Return the id of a registered model."""
     query = select(t.registered_models.c.id).where(t.registered_models.c.name == name)
     model_id: int | None = connection.execute(query).scalar()
     if model_id is None:
@@ -335,17 +221,12 @@ def _to_version(name: str, row: Any, aliases: Sequence[str], tags: Mapping[str, 
     )
 
 
-def _to_move(row: Mapping[str, Any]) -> RegistryMove:
-    values = {key: row[key] for key in row if key != "time"}
-    return RegistryMove(time=to_datetime(row["time"]), **values)  # type: ignore[arg-type]
-
-
 # --- what is said when something is not there --------------------------------------------------------------------
 
 
 def _no_model(connection: Connection, name: str) -> str:
     known = connection.execute(select(t.registered_models.c.name).order_by(t.registered_models.c.name)).scalars().all()
-    return f"There is no registered model named {name!r}: {_known(name, known, 'the registry is empty')}"
+    return f"There is no registered model named {name!r}: {close_names(name, known, 'the registry is empty')}"
 
 
 def _no_version(connection: Connection, model_id: int, name: str, version: int) -> str:
@@ -356,28 +237,11 @@ def _no_version(connection: Connection, model_id: int, name: str, version: int) 
     return f"The registered model {name!r} has no version {version}: {has}."
 
 
-def _no_alias(connection: Connection, model_id: int, name: str, alias: str) -> str:
-    query = select(t.aliases.c.alias).where(t.aliases.c.model_id == model_id).order_by(t.aliases.c.alias)
-    known = _known(alias, connection.execute(query).scalars().all(), "it has no alias yet")
-    return f"The registered model {name!r} has no alias {alias!r}: {known}"
-
-
-def _known(name: str, names: Iterable[str], none: str) -> str:
+def close_names(name: str, names: Iterable[str], none: str) -> str:
+    """Say which of *names* is close to *name*, or which there are, or *none*."""
     names = list(names)
     if not names:
         return f"{none}."
     if close := get_close_matches(name, names, n=3, cutoff=0.5):
         return f"did you mean {' or '.join(repr(match) for match in close)}?"
     return f"there is {', '.join(repr(known) for known in names[:5])}{' and others' if len(names) > 5 else ''}."
-
-
-def _conflict(connection: Connection, name: str, alias: str, old: int | None, expected: int | None) -> str:
-    history = t.registry_history
-    query = (
-        select(history).where(history.c.name == name, history.c.alias == alias).order_by(history.c.id.desc()).limit(1)
-    )
-    last = connection.execute(query).first()
-    moved = f" ({last.actor} moved it on {to_datetime(last.time):%Y-%m-%d %H:%M:%S} UTC)" if last else ""
-    there = "at nothing" if old is None else f"at version {old}"
-    wanted = "nothing" if expected is None else f"version {expected}"
-    return f"{name}@{alias} points {there}{moved}, not at {wanted}: look at it and decide again."

@@ -1,0 +1,116 @@
+"""Whether a version beats another one by more than noise, on the same data."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trackers.policy.condition import look_up_metric
+from trackers.policy.rule import Better
+from trackers.policy.subject import Subject
+from trackers.query import Field
+from trackers.values import Figure
+
+_REPEATS = ("fold", "repeat", "seed")
+_SPLIT = re.compile(r",(?=[^,=]*=)")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value and what is known of its noise: *parts* are one value a fold or repeat, *error* a standard error."""
+
+    value: float
+    parts: tuple[tuple[str, float], ...] = ()
+    error: float | None = None
+    folds: bool = False
+
+    @property
+    def standard_error(self) -> float | None:
+        """The standard error: the stored one, or that of the parts' mean."""
+        return self.error if len(self.parts) < 2 else spread_error([value for _, value in self.parts], self.folds)
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"value": self.value, "standard_error": self.standard_error}
+        return found | ({"parts": dict(self.parts)} if self.parts else {})
+
+
+def spread_error(values: Sequence[float], folds: bool) -> float:
+    """Return the standard error of the mean of *values* (two or more).
+
+    Folds of one cross-validation share most of their training data, so that their plain standard error is too small:
+    it is corrected by the ratio of test to training data (Nadeau and Bengio, "Inference for the Generalization Error",
+    Machine Learning 52, 2003, section 3).
+    """
+    n = len(values)
+    mean = math.fsum(values) / n
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    return math.sqrt(variance * (1 / n + (1 / (n - 1) if folds else 0)))
+
+
+def estimate(subject: Subject, field: Field) -> Estimate | None:
+    """Return the value of a metric and its noise as the version or its run has them; None where there is none."""
+    parts, folds = _repeats(subject, field)
+    value = look_up_metric(subject, field)
+    if value is None and parts:
+        value = math.fsum(part for _, part in parts) / len(parts)
+    if value is None:
+        return None
+    stored = look_up_metric(subject, Field("metric", f"{field.key}_se", context=field.context))
+    return Estimate(value, parts, stored, folds)
+
+
+def _repeats(subject: Subject, field: Field) -> tuple[tuple[tuple[str, float], ...], bool]:
+    """Return the last value of each series of *field* that a fold, repeat or seed in its context tells apart."""
+    found: dict[str, float] = {}
+    folds = False
+    for one in subject.series:
+        if one.key != field.key or not one.context:
+            continue
+        pairs = _SPLIT.split(one.context)
+        labels = [pair for pair in pairs if pair.partition("=")[0] in _REPEATS]
+        if labels and ",".join(pair for pair in pairs if pair not in labels) == field.context:
+            found[",".join(labels)] = one.last
+            folds = folds or any(label.startswith("fold=") for label in labels)
+    return tuple(sorted(found.items())), folds
+
+
+def measured_on_the_same(challenger: Subject, champion: Subject, key: str) -> tuple[str, Figure, Figure] | None:
+    """Return the data, and both figures, of the newest measurement of *key* that was made of both."""
+    theirs = {one.data: one for one in champion.measured(key) if one.data}
+    for mine in challenger.measured(key):
+        if mine.data in theirs:
+            return mine.data, mine, theirs[mine.data]
+    return None
+
+
+def of_figure(figure: Figure) -> Estimate:
+    """Return what was measured as an estimate; its repeats have numbers for labels."""
+    parts = tuple((f"repeat={n}", value) for n, value in enumerate(figure.values)) if len(figure.values) > 1 else ()
+    return Estimate(figure.value, parts)
+
+
+def difference_error(mine: Estimate, theirs: Estimate) -> tuple[float | None, str]:
+    """Return the standard error of the difference of two values, and how it was had; None where nothing tells."""
+    a, b = dict(mine.parts), dict(theirs.parts)
+    if len(a) > 1 and a.keys() == b.keys():
+        differences = [a[label] - b[label] for label in a]
+        word = "folds" if mine.folds else "repeats"
+        return spread_error(differences, mine.folds and theirs.folds), f"{len(a)} paired {word}"
+    errors = [mine.standard_error, theirs.standard_error]
+    known = [error for error in errors if error is not None and error == error]
+    if not known:
+        return None, "no standard error is recorded"
+    how = "both standard errors" if len(known) == 2 else "one standard error, the other is not recorded"
+    return math.hypot(*known), how
+
+
+def needed(rule: Better, champion: float, error: float | None) -> tuple[float, str]:
+    """Return the gain that *rule* asks for, and which of its margins that is."""
+    asked = [(rule.margin, f"the margin {rule.margin:g}")]
+    asked.append((rule.relative * abs(champion), f"{rule.relative * 100:g} % of {champion:.6g}"))
+    if error is not None:
+        asked.append((rule.sigmas * error, f"{rule.sigmas:g} standard errors of {error:.3g}"))
+    return max(asked, key=lambda pair: pair[0])

@@ -1,0 +1,170 @@
+"""A filter judged over one version: true, false, or unknown where the version lacks what is asked about.
+
+The meaning of each comparison is that of ``search_runs``; unknown is carried through and/or/not as SQL carries NULL, so
+that a policy never holds for want of a figure.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+from trackers.policy.subject import Subject
+from trackers.query import And, Between, Comparison, Field, In, IsNull, Like, Literal, Node, Not, Or
+from trackers.query.literals import EPOCH
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_PATTERN = re.compile(r"\\.|.", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Condition:
+    """The judgement of one filter; *figures* are the values that it looked at, *missing* what it did not find."""
+
+    subject: Subject
+    figures: dict[str, Any] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+    def holds(self, node: Node) -> bool | None:
+        """Judge *node*; None is unknown."""
+        if isinstance(node, Not):
+            inner = self.holds(node.node)
+            return None if inner is None else not inner
+        if isinstance(node, And | Or):
+            found = [self.holds(part) for part in node.nodes]
+            decisive = isinstance(node, Or)
+            if decisive in found:
+                return decisive
+            return None if None in found else not decisive
+        value = _look_up(self.subject, node.field)
+        if value is not None:
+            self.figures[str(node.field)] = value
+        if isinstance(node, IsNull):
+            return (value is None) is not node.negated
+        if value is None:
+            self._miss(node.field)
+            return None
+        return _compare(node, value)
+
+    def _miss(self, wanted: Field) -> None:
+        known = _known(self.subject, wanted)
+        close = get_close_matches(wanted.key, known, n=1, cutoff=0.6)
+        has = ", ".join(known[:4]) + (", ..." if len(known) > 4 else "")
+        hint = f"did you mean {close[0]}?" if close else (f"it has {has}" if known else "it has none")
+        said = f"{self.subject} has no {wanted}: {hint}"
+        if said not in self.missing:
+            self.missing.append(said)
+
+
+def _known(subject: Subject, wanted: Field) -> list[str]:
+    if wanted.kind == "metric":
+        return subject.metric_names()
+    if wanted.kind == "tag":
+        return list({**(subject.run.tags if subject.run else {}), **subject.version.tags})
+    if wanted.kind == "param":
+        return list(_params(subject))
+    return []
+
+
+def _params(subject: Subject) -> Mapping[str, Any]:
+    found = subject.version.lineage.get("params")
+    return {**(subject.run.params if subject.run else {}), **(found if isinstance(found, Mapping) else {})}
+
+
+def _look_up(subject: Subject, wanted: Field) -> Any:
+    if wanted.kind == "metric":
+        return look_up_metric(subject, wanted)
+    if wanted.kind == "param":
+        return _params(subject).get(wanted.key)
+    if wanted.kind == "tag":
+        tags = {**(subject.run.tags if subject.run else {}), **subject.version.tags}
+        return tags.get(wanted.key)
+    return _attribute(subject, wanted.key)
+
+
+def look_up_metric(subject: Subject, wanted: Field) -> float | None:
+    """Return a metric: as measured since, as it was registered, or (extremes, and else) as its run's series has it."""
+    if wanted.aggregate == "last":
+        shown = f"{wanted.key}{{{wanted.context}}}" if wanted.context else wanted.key
+        if measured := subject.measured(shown):
+            return measured[0].value
+        if (value := subject.version.metrics.get(shown)) is not None:
+            return value
+    if wanted.aggregate == "best":
+        return None
+    for one in subject.series:
+        if (one.key, one.context) == (wanted.key, wanted.context):
+            return {"last": one.last, "min": one.min, "max": one.max}[wanted.aggregate]
+    return None
+
+
+def _attribute(subject: Subject, name: str) -> Any:
+    run = subject.run
+    if run is None:
+        return None
+    if name == "duration":
+        return (run.ended_at - run.started_at).total_seconds() if run.started_at and run.ended_at else None
+    found = {
+        "state": run.state.name,
+        "name": run.name,
+        "experiment": run.experiment,
+        "run_id": run.uid,
+        "user": run.user,
+        "host": run.host,
+        "number": run.number,
+        "value": run.values[0] if run.values else None,
+        "created": run.created_at,
+        "started": run.started_at,
+        "ended": run.ended_at,
+    }.get(name)
+    return int((found - EPOCH).total_seconds() * 1e6) if isinstance(found, datetime) else found
+
+
+def _compare(node: Comparison | Between | In | Like, value: Any) -> bool:
+    if isinstance(node, Comparison):
+        if node.op in {"=", "!="}:
+            return _equal(value, node.value) is (node.op == "=")
+        return _ordered(node.op, value, node.value)
+    if isinstance(node, Between):
+        holds = _ordered(">=", value, node.low) and _ordered("<=", value, node.high)
+    elif isinstance(node, In):
+        holds = any(_equal(value, one) for one in node.values)
+    else:
+        flags = re.DOTALL | (re.IGNORECASE if node.ignore_case else 0)
+        pattern = "".join(map(_regex, _PATTERN.findall(node.pattern)))
+        holds = isinstance(value, str) and re.fullmatch(pattern, value, flags) is not None
+    return holds is not node.negated
+
+
+def _regex(part: str) -> str:
+    return {"%": ".*", "_": "."}.get(part) or re.escape(part[-1])
+
+
+def _equal(value: Any, wanted: Literal) -> bool:
+    """Tell whether both are equal; text equals the number or boolean that it writes, as in a search."""
+    if isinstance(wanted, str) and not isinstance(value, str):
+        if isinstance(value, bool):
+            return wanted.lower() == str(value).lower()
+        if not isinstance(value, int | float) or not _NUMBER.fullmatch(wanted):
+            return False
+        wanted = float(wanted)
+    if isinstance(value, bool) is not isinstance(wanted, bool) or isinstance(value, str) is not isinstance(wanted, str):
+        return False
+    return bool(value == wanted) or (value != value and wanted != wanted)
+
+
+def _ordered(op: str, value: Any, wanted: Literal) -> bool:
+    if isinstance(value, bool) or isinstance(value, str) is not isinstance(wanted, str):
+        return False
+    return isinstance(value, int | float | str) and _OPERATORS[op](value, wanted)

@@ -1,0 +1,47 @@
+"""Everything that a rule may ask of a version, read before it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trackers.values import Approval, Figure, MetricSummary, ModelVersion, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A version with its run (None where it is gone), the run's series, and what was added since it was made.
+
+    *size* is that of the model's files in bytes.
+    """
+
+    version: ModelVersion
+    run: Run | None = None
+    series: tuple[MetricSummary, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    size: int = 0
+    code: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"version {self.version.version}"
+
+    def data(self, role: str | None = None) -> dict[str, str]:
+        """Return the digests of its inputs (those in *role*), by role and name."""
+        inputs = self.version.lineage.get("data") or ()
+        found = [(str(entry.get("role", "")), entry) for entry in inputs if isinstance(entry, Mapping)]
+        return {
+            f"{kind} {entry.get('name', '')}": str(entry.get("digest", ""))
+            for kind, entry in found
+            if role is None or kind == role
+        }
+
+    def measured(self, key: str) -> list[Figure]:
+        """Return what was measured of *key* after it was registered, the newest first."""
+        return sorted((one for one in self.figures if one.name == key), key=lambda one: one.time, reverse=True)
+
+    def metric_names(self) -> list[str]:
+        """Return the names under which ``metrics.`` finds something."""
+        series = [f"{one.key}{{{one.context}}}" if one.context else one.key for one in self.series]
+        return list(dict.fromkeys([*self.version.metrics, *(one.name for one in self.figures), *series]))

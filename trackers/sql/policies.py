@@ -1,0 +1,126 @@
+"""Policies as rows: set, ended, listed, and judged inside the transaction that moves an alias."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from trackers.errors import NotFoundError
+from trackers.policy import Better, Only, Policy, Result, Rule, judge
+from trackers.policy.rule import rule_from_json, rule_to_json
+from trackers.sql import tables as t
+from trackers.sql.registry import close_names, hold_model
+from trackers.sql.registry_history import EVERY_MODEL, Actor, next_id, write_line
+from trackers.sql.subjects import Subjects
+from trackers.values import to_datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewPolicy:
+    """A policy as it is asked for; *model* and *alias* None: all of them."""
+
+    name: str
+    rule: Rule
+    model: str | None = None
+    alias: str | None = None
+    description: str = ""
+
+
+def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
+    """Write a policy, as the next version of the one of its name and model; the same again changes nothing."""
+    model = new.model or EVERY_MODEL
+    if new.model is not None:
+        hold_model(connection, new.model)
+    row_id = next_id(connection)  # whoever has an id is alone: two who set one policy come one after the other
+    p = t.policies.c
+    mine = (p.model == model) & (p.name == new.name)
+    old = connection.execute(select(t.policies).where(mine, p.ended_at.is_(None))).first()
+    row = {"alias": new.alias or "", "rule": rule_to_json(new.rule), "description": new.description}
+    if old is not None and all(_plain(getattr(old, key)) == _plain(value) for key, value in row.items()):
+        return _to_policy(old)
+    number = int(connection.execute(select(func.max(p.version)).where(mine)).scalar() or 0) + 1
+    connection.execute(update(t.policies).where(mine, p.ended_at.is_(None)).values(ended_at=actor.time))
+    key = {"id": row_id, "model": model, "name": new.name, "version": number}
+    connection.execute(insert(t.policies).values(**key, **row, created_at=actor.time, created_by=actor.user))
+    details = {"policy": new.name, "version": number, "rule": row["rule"], "before": old.rule if old else None}
+    write_line(connection, actor, model, "set policy", alias=new.alias, details=details)
+    return _to_policy(connection.execute(select(t.policies).where(p.id == row_id)).one())
+
+
+def remove_policy(connection: Connection, name: str, model: str | None, actor: Actor) -> None:
+    """End a policy; raises NotFoundError, which names the close matches."""
+    if model is not None:
+        hold_model(connection, model)
+    next_id(connection)  # as in set_policy
+    p = t.policies.c
+    living = (p.model == (model or EVERY_MODEL)) & p.ended_at.is_(None)
+    old = connection.execute(select(t.policies).where(living, p.name == name)).first()
+    if old is None:
+        known = connection.execute(select(p.name).where(living).order_by(p.name)).scalars().all()
+        whose = "for all models" if model is None else f"of the registered model {model!r}"
+        raise NotFoundError(f"There is no policy {name!r} {whose}: {close_names(name, known, 'it has none')}")
+    connection.execute(update(t.policies).where(p.id == old.id).values(ended_at=actor.time))
+    details = {"policy": name, "version": old.version, "before": old.rule}
+    write_line(connection, actor, old.model, "remove policy", alias=old.alias or None, details=details)
+
+
+def list_policies(connection: Connection, model: str | None = None, alias: str | None = None) -> list[Policy]:
+    """Return the policies in force: all, or those that apply to *model*, and to its *alias*; those for all come first."""
+    p = t.policies.c
+    query = select(t.policies).where(p.ended_at.is_(None)).order_by(p.model, p.name)
+    if model is not None:
+        query = query.where(p.model.in_((EVERY_MODEL, model)))
+    if alias is not None:
+        query = query.where(p.alias.in_(("", alias)))
+    return [_to_policy(row) for row in connection.execute(query)]
+
+
+def judge_move(
+    connection: Connection,
+    name: str,
+    alias: str,
+    version: int | None,
+    old: int | None,
+    user: str,
+    *,
+    only: bool = False,
+) -> list[Result]:
+    """Judge the policies in force for moving *alias* from *old* to *version*; with *only*, those on who may move it."""
+    policies = list_policies(connection, name, alias)
+    if only:
+        policies = [policy for policy in policies if isinstance(policy.rule, Only)]
+    if not policies:
+        return []
+    subjects = Subjects(connection, name)
+    subject = None if version is None or only else subjects.read(version)
+    return [judge(policy, subject, _champion(connection, subjects, policy.rule, old), user) for policy in policies]
+
+
+def _champion(connection: Connection, subjects: Subjects, rule: Rule, old: int | None) -> Any:
+    if not isinstance(rule, Better):
+        return None
+    number = old if rule.than is None else subjects.find(rule.than)
+    return None if number is None else subjects.read(number)
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* as JSON gives it back."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _to_policy(row: Any) -> Policy:
+    return Policy(
+        name=row.name,
+        version=row.version,
+        rule=rule_from_json(row.rule),
+        model=row.model or None,
+        alias=row.alias or None,
+        created_at=to_datetime(row.created_at),  # type: ignore[arg-type]
+        created_by=row.created_by,
+        description=row.description,
+    )
