@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackers.clock import now_us
+from trackers.comparison import Comparison, Side, compare
 from trackers.errors import InvalidValueError, ModelError, NotFoundError
+from trackers.lineage import Graph
 from trackers.models.manifest import manifest_digest
+from trackers.models.reference import Reference
 from trackers.names import LONGEST, clean_name
 from trackers.policy import Policy, Require, Result, Rule
 from trackers.processes import host_name, user_name
-from trackers.sql import aliases, logged_models, policies, registry_history, registry_notes, subjects
+from trackers.sql import aliases, lineage, logged_models, policies, registry_history, registry_notes, subjects
 from trackers.sql import registry as rows
 from trackers.sql.aliases import ANYTHING, Anything, Expected, Move
 from trackers.sql.engine import Database
@@ -77,6 +81,15 @@ class Registry:
             return rows.list_versions(connection, name, number)[0]
 
         return self._read(read)
+
+    def find(self, ref: str) -> ModelVersion:
+        """Return the version that *ref* names: ``NAME@ALIAS``, ``NAME/3``, or ``NAME`` for the newest; also after ``models:/``."""
+        reference = Reference.parse(ref if ref.startswith("models:/") else f"models:/{ref}")
+        assert reference.name is not None  # it was read as a model's name
+        number = self.get(reference.name).latest if reference.version is None else reference.version
+        if number == 0:
+            raise NotFoundError(f"The registered model {reference.name!r} has no version yet.")
+        return self.version(reference.name, number)
 
     def model_of(self, version: ModelVersion) -> LoggedModel:
         """Return the logged model, with its files, that a version is."""
@@ -170,6 +183,8 @@ class Registry:
 
     def _check_files(self, name: str, number: int) -> None:
         model = self.model_of(self.version(name, number))
+        if not model.files or not self._artifacts().reachable():
+            return  # from a machine that does not see the files nobody can tell
         missing = [file for file, digest in sorted(model.files.items()) if not self._artifacts().exists(digest)]
         if missing:
             raise ModelError(
@@ -284,6 +299,52 @@ class Registry:
         """
         name = self.get(name).name
         return self._read(lambda connection: registry_history.list_lines(connection, name, alias))
+
+    def lineage(self, ref: int | str) -> Graph:
+        """Return what led to, and what came of, a version, a run or data.
+
+        *ref* is ``NAME@ALIAS``, ``NAME/3``, a run (32 hex digits, its id, ``STUDY/17``; after ``runs:/`` where a model
+        has the name of a study), or the digest of data, or at least 8 digits of its beginning. Raises NotFoundError.
+        """
+        if isinstance(ref, str):
+            name, version = self._version_named(ref)
+            if version is not None:
+                return self._read(lambda connection: lineage.of_version(connection, name, version))
+            text = ref.removeprefix("runs:/")
+            found = self._read(lambda connection: lineage.of_data(connection, text)) if text == ref else None
+            if found is not None:
+                return found
+            ref = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
+        return self._read(lambda connection: lineage.of_run(connection, ref))
+
+    def _version_named(self, ref: str) -> tuple[str, int | str | None]:
+        """Return the registered model and the version that *ref* names, None as the version where it names none."""
+        if not ref.startswith("models:/"):
+            name, slash, number = ref.rpartition("/")
+            is_name = "@" in ref or (slash and number.isdigit() and self._is_registered(name))
+            if ref.startswith("runs:/") or not is_name:
+                return "", None
+        found = self.find(ref)
+        _, at, alias = ref.rpartition("@")
+        return found.name, alias if at else found.version
+
+    def _is_registered(self, name: str) -> bool:
+        try:
+            self.get(name)
+        except (NotFoundError, InvalidValueError):
+            return False
+        return True
+
+    def compare(self, champion: str, challenger: str) -> Comparison:
+        """Put two versions side by side: metrics, params, data, code, environment and the model itself.
+
+        Each is named as `find` has it.
+        """
+        sides = []
+        for version in (self.find(champion), self.find(challenger)):
+            subject = self._read(partial(subjects.read_subject, name=version.name, number=version.version))
+            sides.append(Side(subject, self.model_of(version).manifest))
+        return compare(*sides)
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         with self._database.reading() as connection:

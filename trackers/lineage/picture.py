@@ -1,0 +1,91 @@
+"""A graph as a picture: one SVG that needs nothing else, read from left to right."""
+
+from __future__ import annotations
+
+from html import escape
+
+from trackers.lineage.graph import Graph, Node
+
+_WIDTH, _HEIGHT = 210, 46
+_GAP_X, _GAP_Y = 70, 18
+_MARGIN = 20
+_LONGEST = 28
+_FILLS = {"data": "#e8f1fb", "code": "#f1ecfa", "run": "#ffffff", "version": "#e9f6ec", "alias": "#fdf1dc"}
+_STYLE = (
+    "text{font:13px sans-serif;fill:#1a1a1a}.note{font-size:11px;fill:#555}"
+    ".box{stroke:#8a8a8a}.focus{stroke:#1a1a1a;stroke-width:2.5}.edge{fill:none;stroke:#8a8a8a}"
+)
+
+
+def to_svg(graph: Graph) -> str:
+    """Return the graph as SVG text."""
+    columns = _columns(graph)
+    tallest = max(len(column) for column in columns)
+    height = 2 * _MARGIN + tallest * (_HEIGHT + _GAP_Y) - _GAP_Y
+    width = 2 * _MARGIN + len(columns) * (_WIDTH + _GAP_X) - _GAP_X
+    places = {
+        node.id: (
+            _MARGIN + x * (_WIDTH + _GAP_X),
+            (height - len(column) * (_HEIGHT + _GAP_Y) + _GAP_Y) // 2 + y * (_HEIGHT + _GAP_Y),
+        )
+        for x, column in enumerate(columns)
+        for y, node in enumerate(column)
+    }
+    title = f"Lineage of {graph.node(graph.focus).kind} {graph.node(graph.focus).label}"
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img"><title>{_text(title)}</title><style>{_STYLE}</style><rect width="100%" height="100%" fill="#fff"/>'
+    ]
+    parts += [_edge(places[edge.source], places[edge.target], edge.note) for edge in graph.edges]
+    parts += [_box(node, places[node.id], node.id == graph.focus) for node in graph.nodes]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _columns(graph: Graph) -> list[list[Node]]:
+    """Put each node one column behind the last of what led to it."""
+    depths: dict[str, int] = {}
+
+    def depth(node_id: str) -> int:
+        if node_id not in depths:
+            depths[node_id] = max((1 + depth(node.id) for _, node in graph.before(node_id)), default=0)
+        return depths[node_id]
+
+    columns: list[list[Node]] = [[] for _ in range(1 + max(depth(node.id) for node in graph.nodes))]
+    for node in graph.nodes:
+        columns[depth(node.id)].append(node)
+    return [column for column in columns if column]
+
+
+def _edge(start: tuple[int, int], end: tuple[int, int], note: str) -> str:
+    x1, y1 = start[0] + _WIDTH, start[1] + _HEIGHT // 2
+    x2, y2 = end[0], end[1] + _HEIGHT // 2
+    middle = (x1 + x2) // 2
+    line = f'<path class="edge" d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
+    head = f'<path d="M{x2},{y2} l-7,-4 v8 z" fill="#8a8a8a"/>'
+    label = f'<text class="note" x="{x1 + 4}" y="{y1 - 5}">{_text(_cut(note, 10))}</text>' if note else ""
+    return line + head + label
+
+
+def _box(node: Node, place: tuple[int, int], is_focus: bool) -> str:
+    x, y = place
+    whole = f"{node.kind} {node.label}" + (f" ({node.note})" if node.note else "")
+    up = 20 if node.note else 28
+    note = (
+        f'<text class="note" x="{x + 10}" y="{y + 37}">{_text(_cut(node.note, _LONGEST + 6))}</text>'
+        if node.note
+        else ""
+    )
+    return (
+        f'<g><title>{_text(whole)}</title><rect class="{"focus" if is_focus else "box"}" x="{x}" y="{y}" '
+        f'width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="{_FILLS[node.kind]}"/>'
+        f'<text x="{x + 10}" y="{y + up}">{_text(_cut(f"{node.kind} {node.label}", _LONGEST))}</text>{note}</g>'
+    )
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _text(text: str) -> str:
+    """Return *text* as XML holds it: no control characters, no markup."""
+    return escape("".join(char if char.isprintable() else "\ufffd" for char in text))
