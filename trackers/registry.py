@@ -11,7 +11,7 @@ from trackers.comparison import Comparison, Side, compare
 from trackers.errors import InvalidValueError, ModelError, NotFoundError
 from trackers.lineage import Graph
 from trackers.models.manifest import manifest_digest
-from trackers.models.reference import Reference
+from trackers.models.reference import Reference, fetch
 from trackers.names import LONGEST, clean_name
 from trackers.policy import Policy, Require, Result, Rule
 from trackers.processes import host_name, user_name
@@ -273,6 +273,25 @@ class Registry:
                 f"The digest of data has 64 hex digits (trackers.capture.data_digest), not {data[:80]!r}."
             )
         self._writer.call(lambda connection: registry_notes.record_figures(connection, target, clean, data, actor))
+
+    def measure(self, name: str, version: int, *, trust: bool | str | Sequence[str] = False) -> float:
+        """Measure how long a version takes to predict its input example, record it as ``latency_ms`` and return it.
+
+        It is loaded in this process, on this host; *trust* is that of ``trackers.load_model``. Raises ModelError for a
+        version without an example.
+        """
+        from trackers.models.latency import EXAMPLE, measure_latency
+
+        model = self.model_of(self.version(name, version))
+        if EXAMPLE not in model.files:
+            raise ModelError(
+                f"{name} version {version} has no example to predict: log it with log_model(..., input_example=...), "
+                "or record a latency_ms of your own."
+            )
+        example = self._artifacts().read(model.files[EXAMPLE])
+        values = measure_latency(fetch(self._artifacts(), model, trust), example)
+        self.record(name, version, {"latency_ms": values})
+        return sum(values) / len(values)
 
     def figures(self, name: str, version: int) -> Figures:
         """Return what was measured of a version after it was registered, by name."""

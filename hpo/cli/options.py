@@ -54,6 +54,9 @@ def storage_options(command: Decorated) -> Decorated:
 
 def mounted(command: click.Command) -> click.Command:
     """Return a command of ``trackers`` as one of ``hpo``: it finds its store as all of them do, by ``--profile`` too."""
+    words: dict[str, Any] = {"help": command.help, "epilog": command.epilog, "short_help": command.short_help}
+    if isinstance(command, click.Group):
+        return click.Group(command.name, {name: mounted(inner) for name, inner in command.commands.items()}, **words)
     original = command.callback
     assert original is not None
 
@@ -63,7 +66,6 @@ def mounted(command: click.Command) -> click.Command:
 
     options: list[click.Parameter] = call.__click_params__[::-1]  # type: ignore[attr-defined]  # click keeps them there
     params = [new for old in command.params for new in (options if old.name == "storage" else [old])]
-    words: dict[str, Any] = {"help": command.help, "epilog": command.epilog, "short_help": command.short_help}
     return type(command)(command.name, callback=call, params=params, **words)
 
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 import trackers
 from trackers import changes as c
 from trackers.cli.exit import run_command
-from trackers.cli.models import models, promote
+from trackers.cli.models import models
+from trackers.cli.promote import promote
 from trackers.clock import now_us
 from trackers.errors import ConflictError
 from trackers.states import RunState

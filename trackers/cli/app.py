@@ -14,7 +14,16 @@ TABLE = {
     "search": "trackers.cli.search:search",
     "show": "trackers.cli.show:show",
     "models": "trackers.cli.models:models",
-    "promote": "trackers.cli.models:promote",
+    "promote": "trackers.cli.promote:promote",
+    "rollback": "trackers.cli.promote:rollback",
+    "policy": "trackers.cli.policy:policy",
+    "approve": "trackers.cli.notes:approve",
+    "measure": "trackers.cli.notes:measure",
+    "describe": "trackers.cli.notes:describe",
+    "tag": "trackers.cli.notes:tag",
+    "history": "trackers.cli.history:history",
+    "lineage": "trackers.cli.history:lineage",
+    "compare": "trackers.cli.history:compare",
     "import": "trackers.cli.importing:importing",
 }
 """Commands in the order of the help, and where each lives."""

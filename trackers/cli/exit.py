@@ -42,12 +42,12 @@ def run_command(args: list[str] | None = None) -> int:
 
 
 def _verdict(exc: Exception) -> tuple[int, str]:
-    from trackers.errors import DigestError, TrackersError
+    from trackers.errors import DigestError, PolicyError, TrackersError
 
     if isinstance(exc, click.ClickException):
         return WRONG, " ".join(exc.format_message().split())
     if isinstance(exc, TrackersError):
-        return (FAILED if isinstance(exc, DigestError) else WRONG), str(exc)
+        return (FAILED if isinstance(exc, DigestError | PolicyError) else WRONG), str(exc)
     if isinstance(exc, OSError) and exc.filename is not None:
         return WRONG, f"{exc.filename}: {exc.strerror}"
     return FAILED, f"{type(exc).__name__}: {exc} (this should not happen; --debug shows where)"

@@ -18,6 +18,7 @@ from trackers.models.loaded import LoadedModel
 from trackers.values import LoggedModel
 
 if TYPE_CHECKING:
+    from trackers.artifacts import ArtifactStore
     from trackers.store import Store
 
 DEFAULT_STORE = "sqlite:///hpo.db"
@@ -79,10 +80,10 @@ def load_model(
 
     reference = Reference.parse(ref)
     if isinstance(store, Store):
-        return fetch(store, find(store, reference), trust)
+        return fetch(store.artifacts, find(store, reference), trust)
     url = store if store is not None else os.environ.get("HPO_STORAGE") or DEFAULT_STORE
     with connect(url, create=False) as opened:
-        return fetch(opened, find(opened, reference), trust)
+        return fetch(opened.artifacts, find(opened, reference), trust)
 
 
 def find(store: Store, reference: Reference) -> LoggedModel:
@@ -103,16 +104,16 @@ def find(store: Store, reference: Reference) -> LoggedModel:
     return found
 
 
-def fetch(store: Store, model: LoggedModel, trust: bool | str | Sequence[str] = False) -> LoadedModel:
+def fetch(artifacts: ArtifactStore, model: LoggedModel, trust: bool | str | Sequence[str] = False) -> LoadedModel:
     """Copy the files of *model* into a folder that only this user can read, verify them, and load it.
 
     The folder lives as long as the loaded model, which may read from it later.
     """
-    if model.deleted_at is not None and not all(store.artifacts.exists(digest) for digest in model.files.values()):
+    if model.deleted_at is not None and not all(artifacts.exists(digest) for digest in model.files.values()):
         raise ModelError(f"The files of this model are gone: {model.deleted_why or 'it was deleted'}.")
     temporary = _Folder()
     try:
-        folder = store.artifacts.get_files(model.files, Path(temporary.path, "model"))
+        folder = artifacts.get_files(model.files, Path(temporary.path, "model"))
         loaded = load(folder, trust=trust)
     except BaseException:
         temporary.remove()

@@ -1,0 +1,120 @@
+"""``history``, ``lineage`` and ``compare``: the past of a model, and two of its versions side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trackers.cli.storage import open_store, reading_options
+
+if TYPE_CHECKING:
+    from trackers.comparison import Comparison, Line
+    from trackers.lineage import Graph
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers history fraud\n  trackers history fraud --alias production --json",
+    short_help="Show who did what to a model, when and why.",
+)
+@click.argument("name")
+@click.option("--alias", metavar="ALIAS", help="Only what was done to this alias.")
+@click.option("--limit", "-n", type=click.IntRange(1), metavar="N", help="Only the last N lines.")
+@reading_options
+def history(name: str, alias: str | None, limit: int | None, storage: str | None, as_json: bool) -> None:
+    """Show who did what to the model NAME, when, why, and what the policies said; oldest first."""
+    from trackers.cli import text
+    from trackers.cli.models import facts, move_row
+
+    with open_store(storage) as store:
+        found = store.registry.history(name, alias=alias)
+    found = found[-limit:] if limit else found
+    if as_json:
+        text.print_json([facts(one) for one in found])
+    elif not found:
+        click.echo(text.plain(f"{name}@{alias} was never moved."))
+    else:
+        text.print_table(["when", "what", "who", "why"], [move_row(one) for one in found])
+
+
+FORMATS = ("text", "svg", "dot", "mermaid")
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers lineage fraud@production\n  trackers lineage fraud/3 --format svg --output fraud.svg\n"
+    "  trackers lineage digits/17\n  trackers lineage 9f86d081884c",
+    short_help="Show where a version comes from, or what came of data.",
+)
+@click.argument("ref", metavar="NAME@ALIAS|NAME/VERSION|RUN|DIGEST")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How to show it.")
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@reading_options
+def lineage(ref: str, form: str, output: Path | None, storage: str | None, as_json: bool) -> None:
+    """Show what led to a version, an alias or a run, and what came of a run or of data.
+
+    Data and code lead to runs, runs to versions, versions to aliases. Data is named by its digest, or at least 8 digits of its
+    beginning.
+    """
+    from trackers.cli import text
+
+    with open_store(storage) as store:
+        graph = store.registry.lineage(ref)
+    if as_json:
+        text.print_json(graph.as_json())
+        return
+    written = _written(graph, form)
+    if output is not None:
+        output.write_text(written + "\n" * (not written.endswith("\n")), encoding="utf-8")
+        click.echo(f"Wrote {output}.")
+        return
+    for line in written.splitlines():
+        click.echo(text.plain(line))
+
+
+def _written(graph: Graph, form: str) -> str:
+    from trackers.lineage import to_dot, to_mermaid, to_svg, to_text
+
+    return {"text": to_text, "svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}[form](graph)
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers compare fraud@production fraud/4\n  trackers compare fraud/3 fraud/4 --changed",
+    short_help="Put two versions side by side.",
+)
+@click.argument("champion", metavar="CHAMPION")
+@click.argument("challenger", metavar="CHALLENGER")
+@click.option("--changed", is_flag=True, help="Show only what differs.")
+@reading_options
+def compare(champion: str, challenger: str, changed: bool, storage: str | None, as_json: bool) -> None:
+    """Put two versions (NAME@ALIAS, NAME/VERSION) side by side.
+
+    Metrics with their differences, params, whether the data are the same, code, environment, size and signature.
+    """
+    with open_store(storage) as store:
+        show_comparison(store.registry.compare(champion, challenger), changed, as_json)
+
+
+def show_comparison(found: Comparison, changed: bool, as_json: bool) -> None:
+    """Print a comparison of two versions."""
+    from trackers.cli import text
+
+    if as_json:
+        text.print_json(found.as_json())
+        return
+    rows = [_row(line) for line in found.lines if not (changed and line.same)]
+    if rows:
+        text.print_table(["", found.champion, found.challenger, "difference"], rows)
+    else:
+        click.echo(text.plain(f"{found.champion} and {found.challenger} do not differ."))
+    said = {True: "the same", False: "not the same: their metrics are not comparable", None: "not recorded for both"}
+    click.echo(f"Their data are {said[found.same_data]}.")
+
+
+def _row(line: Line) -> list[Any]:
+    cells = [line.champion, line.challenger]
+    if line.section == "data":
+        cells = [value[:12] if isinstance(value, str) else value for value in cells]
+    gain = line.difference
+    last = "same" if line.same else (f"{gain:+.6g}" if gain is not None else "differs")
+    return [f"{line.section}.{line.name}", *cells, last]

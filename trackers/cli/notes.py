@@ -1,0 +1,144 @@
+"""``describe``, ``tag``, ``approve`` and ``measure``: what people add to a model, a version or an alias."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from trackers.cli.storage import open_store, reading_options
+from trackers.cli.target import read_target
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers describe fraud 'Who steals.'\n  trackers describe fraud/3 'With the May data.'\n"
+    "  trackers describe fraud@production 'What the shop calls.'",
+    short_help="Say what a model, a version or an alias is.",
+)
+@click.argument("target", metavar="NAME[/VERSION|@ALIAS]")
+@click.argument("text")
+@reading_options
+def describe(target: str, text: str, storage: str | None, as_json: bool) -> None:
+    """Set the description of a registered model, of a version or of an alias."""
+    from trackers.cli import text as terminal
+
+    with open_store(storage) as store:
+        store.registry.describe(text=text, **read_target(target))
+    if as_json:
+        terminal.print_json({"target": target, "description": text})
+    else:
+        click.echo(terminal.plain(f"{target} is described: {text}"))
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers tag fraud/3 reviewed=yes\n  trackers tag fraud@production owner=risk\n"
+    "  trackers tag fraud --remove team",
+    short_help="Tag a model, a version or an alias.",
+)
+@click.argument("target", metavar="NAME[/VERSION|@ALIAS]")
+@click.argument("pairs", metavar="[KEY=VALUE ...]", nargs=-1)
+@click.option("--remove", multiple=True, metavar="KEY", help="Remove this tag; may be repeated.")
+@reading_options
+def tag(target: str, pairs: Sequence[str], remove: Sequence[str], storage: str | None, as_json: bool) -> None:
+    """Set or remove tags of a registered model, of a version or of an alias."""
+    from trackers.cli import text
+
+    tags: dict[str, str | None] = dict(_pair(pair) for pair in pairs)
+    tags |= dict.fromkeys(remove)
+    if not tags:
+        raise click.UsageError("Give a tag to set, as in reviewed=yes, or one to --remove.")
+    where = read_target(target)
+    with open_store(storage) as store:
+        for key, value in tags.items():
+            store.registry.set_tag(key=key, value=value, **where)
+    if as_json:
+        text.print_json({"target": target, "tags": tags})
+        return
+    for key, value in tags.items():
+        click.echo(text.plain(f"{target}: {key} {'is removed' if value is None else f'= {value}'}"))
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers approve fraud 3 --comment 'Looked at the errors of May.'\n"
+    "  trackers approve fraud 3 --withdraw",
+    short_help="Approve a version, for policies that ask for it.",
+)
+@click.argument("name")
+@click.argument("version")
+@click.option("--comment", default="", help="What was looked at; kept in the history.")
+@click.option("--withdraw", is_flag=True, help="Take an approval back.")
+@reading_options
+def approve(name: str, version: str, comment: str, withdraw: bool, storage: str | None, as_json: bool) -> None:
+    """Give your word for VERSION (a number or an alias) of the model NAME."""
+    from trackers.cli import text
+
+    with open_store(storage) as store:
+        number = store.registry.version(name, version).version
+        is_new = store.registry.approve(name, number, comment=comment, withdraw=withdraw)
+        given = store.registry.approvals(name, number)
+    if as_json:
+        facts = [{"user": one.user, "host": one.host, "time": one.time, "comment": one.comment} for one in given]
+        text.print_json({"name": name, "version": number, "changed": is_new, "approvals": facts})
+        return
+    who = ", ".join(one.user for one in given) or "nobody"
+    done = "is approved by" if is_new else "was approved by you already; it is approved by"
+    click.echo(text.plain(f"{name} version {number} {done} {who}."))
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers measure fraud 3\n"
+    "  trackers measure fraud 3 auc=0.91 auc=0.93 auc=0.92 --data 9f86d081884c7d659a2feaa0c55ad015"
+    "a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    short_help="Record a version's latency, or other figures.",
+)
+@click.argument("name")
+@click.argument("version")
+@click.argument("pairs", metavar="[FIGURE=VALUE ...]", nargs=-1)
+@click.option("--data", default="", metavar="DIGEST", help="The digest of the data that the figures were measured on.")
+@click.option("--trust", is_flag=True, help="Let the model run code of its own when it is loaded.")
+@reading_options
+def measure(
+    name: str, version: str, pairs: Sequence[str], data: str, trust: bool, storage: str | None, as_json: bool
+) -> None:
+    """Record figures of VERSION of the model NAME that were measured after it was registered.
+
+    Without any, it is loaded here, predicts its input example, and the milliseconds are recorded as latency_ms. A figure
+    that is given several times has several repeats, which tell its noise.
+    """
+    from trackers.cli import text
+
+    figures: dict[str, list[float]] = {}
+    for pair in pairs:
+        key, value = _pair(pair)
+        figures.setdefault(key, []).append(_number(key, value))
+    with open_store(storage) as store:
+        number = store.registry.version(name, version).version
+        if figures:
+            store.registry.record(name, number, figures, data=data)
+        else:
+            store.registry.measure(name, number, trust=trust)
+        found = store.registry.figures(name, number)
+    if as_json:
+        text.print_json({"name": name, "version": number, "figures": [_figure(one) for one in found]})
+        return
+    rows = [[one.name, one.value, len(one.values), one.data[:12] or None, one.host, one.time] for one in found]
+    text.print_table(["figure", "value", "repeats", "data", "host", "when"], rows)
+
+
+def _figure(one: Any) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in ("name", "value", "values", "data", "time", "actor", "host")}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.UsageError(f"{text!r} is no KEY=VALUE.")
+    return key, value
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise click.UsageError(f"The figure {key} must be a number, not {text!r}.") from None

@@ -1,0 +1,200 @@
+"""``promote`` and ``rollback``: move an alias, or say why it may not move."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trackers.cli.storage import DEFAULT, open_store, reading_options
+
+if TYPE_CHECKING:
+    from trackers.policy import Result
+    from trackers.registry import Registry
+    from trackers.values import RegistryMove
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers promote fraud 3 --to production --reason 'beats 2 on the May data' --expect 2\n"
+    "  trackers promote fraud 3 --to production --dry-run\n"
+    "  trackers promote fraud 3 --to production --force --reason 'production is down'",
+    short_help="Point an alias of a model at a version.",
+)
+@click.argument("name")
+@click.argument("version")
+@click.option("--to", "alias", required=True, metavar="ALIAS", help="The alias to move, such as production.")
+@click.option("--reason", default="", help="Why; kept in the history.")
+@click.option("--expect", metavar="VERSION", help="Refuse unless the alias points at this version (or: none).")
+@click.option("--dry-run", is_flag=True, help="Only say which policies hold, and with what figures.")
+@click.option("--force", is_flag=True, help="Move it though policies do not hold; needs --reason, and is recorded.")
+@reading_options
+def promote(
+    name: str,
+    version: str,
+    alias: str,
+    reason: str,
+    expect: str | None,
+    dry_run: bool,
+    force: bool,
+    storage: str | None,
+    as_json: bool,
+) -> None:
+    """Point the alias ALIAS of the model NAME at VERSION (a number, or another alias).
+
+    The policies of the model and the alias are judged as they are at that moment; exit code 1 when one does not hold.
+    With --expect the move is refused when somebody else moved the alias first. Who moved it, when, from where and why,
+    and what each policy said, is kept in the model's history.
+    """
+    from trackers.errors import PolicyError
+    from trackers.registry import UNSET
+
+    if dry_run and force:
+        raise click.UsageError("--dry-run and --force exclude each other: give one of them.")
+    expected = UNSET if expect is None else _expected(expect)
+    with open_store(storage) as store:
+        number = store.registry.version(name, version).version
+        if dry_run:
+            _dry_run(store.registry, name, number, alias, as_json)
+            return
+        try:
+            move = store.registry.promote(name, number, to=alias, reason=reason, expect=expected, force=force)
+        except PolicyError as exc:
+            _refused(name, number, alias, exc.results, as_json)
+            raise PolicyError(_short(name, number, alias, exc.results), exc.results) from exc
+    _tell(move, storage, as_json)
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers rollback fraud --reason 'false alarms since noon'\n"
+    "  trackers rollback fraud --alias staging",
+    short_help="Point an alias back at what it pointed at before.",
+)
+@click.argument("name")
+@click.option("--alias", default="production", show_default=True, help="The alias to move back.")
+@click.option("--reason", default="", help="Why; kept in the history.")
+@click.option("--expect", metavar="VERSION", help="Refuse unless the alias points at this version.")
+@reading_options
+def rollback(name: str, alias: str, reason: str, expect: str | None, storage: str | None, as_json: bool) -> None:
+    """Point an alias of the model NAME back at what it pointed at before, by its history.
+
+    Twice goes one further back. Only policies on who may move the alias are judged.
+    """
+    from trackers.registry import UNSET
+
+    expected = UNSET if expect is None else _expected(expect)
+    with open_store(storage) as store:
+        move = store.registry.rollback(name, alias, reason=reason, expect=expected)
+    _tell(move, storage, as_json)
+
+
+def _tell(move: RegistryMove, storage: str | None, as_json: bool) -> None:
+    from trackers.cli import text
+    from trackers.cli.models import facts
+
+    if as_json:
+        text.print_json(facts(move))
+        return
+    target = f"{text.plain(move.name)}@{text.plain(move.alias or '')}"
+    if not move.written:
+        click.echo(f"{target} points at version {move.new_version} already: nothing was changed.")
+        return
+    print_results(move.details.get("policies", ()))
+    if forced := move.details.get("forced"):
+        click.echo(f"Forced, though {len(forced)} {_policies(len(forced))} not hold: {text.plain(', '.join(forced))}.")
+    before = "" if move.old_version is None else f" (before: version {move.old_version})"
+    click.echo(f"{target} now points at version {move.new_version}{before}.")
+    place = storage if storage and storage != (os.environ.get("HPO_STORAGE") or DEFAULT) else ""
+    named = f", store={_text(_without_password(place))}" if place else ""
+    click.echo(f"Load it:  trackers.load_model({_text(f'models:/{move.name}@{move.alias}')}{named})")
+
+
+def _dry_run(registry: Registry, name: str, number: int, alias: str, as_json: bool) -> None:
+    from trackers.cli import text
+
+    results = registry.check(name, number, to=alias)
+    failed = [result for result in results if not result.holds]
+    now = registry.get(name).aliases.get(alias)
+    if as_json:
+        text.print_json(_verdict(name, number, alias, results, now))
+    else:
+        print_results([result.as_json() for result in results])
+        would = "would not" if failed else "would"
+        because = "" if results else " (no policy applies)"
+        if now == number:
+            click.echo(f"{text.plain(f'{name}@{alias}')} points at version {number} already.")
+        else:
+            click.echo(
+                f"{text.plain(f'{name}@{alias}')} {would} move to version {number}{because}; nothing was changed."
+            )
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _refused(name: str, number: int, alias: str, results: Sequence[Result], as_json: bool) -> None:
+    from trackers.cli import text
+
+    if as_json:
+        text.print_json(_verdict(name, number, alias, results, None) | {"written": False})
+    else:
+        print_results([result.as_json() for result in results])
+
+
+def _verdict(name: str, number: int, alias: str, results: Sequence[Result], now: int | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "alias": alias,
+        "version": number,
+        "points_at": now,
+        "holds": all(result.holds for result in results),
+        "policies": [result.as_json() for result in results],
+    }
+
+
+def _short(name: str, number: int, alias: str, results: Sequence[Result]) -> str:
+    failed = [result for result in results if not result.holds]
+    what = f"{name} version {number} did not become {alias}: {len(failed)} of {len(results)} {_policies(len(failed))} not hold"
+    if all(result.forcible for result in failed):
+        return f"{what}. Mend that, or give --force and a --reason."
+    return f"{what}, and not everything can be forced: only those who are named may move the alias."
+
+
+def _policies(count: int) -> str:
+    return "policy does" if count == 1 else "policies do"
+
+
+def print_results(results: Sequence[dict[str, Any]]) -> None:
+    """Print what each policy says, as a line of history holds it."""
+    from trackers.cli import text
+
+    room = shutil.get_terminal_size((80, 24)).columns
+    for result in results:
+        word = "holds" if result["holds"] else "FAILS"
+        color = "green" if result["holds"] else "red"
+        head = text.plain(f"{result['policy']}: {result['rule']}")
+        lines = textwrap.wrap(head, max(40, room - 7)) + textwrap.wrap(text.plain(result["says"]), max(40, room - 9))
+        first = len(textwrap.wrap(head, max(40, room - 7)))
+        click.echo(f"{click.style(word, fg=color)}  {lines[0]}")
+        for index, line in enumerate(lines[1:], 1):
+            click.echo(f"{'':7}{line}" if index < first else f"{'':9}{line}")
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
+
+
+def _expected(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise click.BadParameter(f"{text!r} is no version: give a number, or none.", param_hint="--expect")
+    return int(text)
