@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -333,6 +334,11 @@ class Registry:
             found = self._read(lambda connection: lineage.of_data(connection, text)) if text == ref else None
             if found is not None:
                 return found
+            if "/" not in text and not re.fullmatch("[0-9a-f]{32}|[0-9]{1,18}", text):
+                raise NotFoundError(
+                    f"There is no version, run or data {ref[:100]!r} here: write NAME@ALIAS, NAME/3, STUDY/17, the 32 "
+                    "hex digits of a run, or at least 8 digits of the digest of data."
+                )
             ref = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
         return self._read(lambda connection: lineage.of_run(connection, ref))
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from trackers.store import Store
 
 
-@click.command(cls=Command, example="hpo compare digits/17 digits/23\nhpo compare digits letters")
+@click.command(
+    cls=Command,
+    example="hpo compare digits/17 digits/23\nhpo compare digits letters\nhpo compare digits-model@production models:/digits-model/4",
+)
 @click.argument("references", metavar="A B ...", nargs=-1, required=True, shell_complete=complete_study)
 @click.option("--changed", is_flag=True, help="Show only the lines that differ.")
 @storage_options
@@ -23,9 +26,12 @@ if TYPE_CHECKING:
 def compare(
     references: tuple[str, ...], changed: bool, storage: str | None, profile: str | None, as_json: bool
 ) -> None:
-    """Put studies, or trials (STUDY/17), side by side."""
+    """Put studies, trials (STUDY/17), or two versions of models (NAME@ALIAS, models:/NAME/3) side by side."""
     from hpo.cli import reference, text
 
+    if any("@" in word or word.startswith("models:/") for word in references):
+        _versions(references, changed, storage, profile, as_json)
+        return
     parts = [reference.split(word) for word in references]
     if len(parts) < 2:
         raise UserError("Name two or more to compare: hpo compare digits/17 digits/23.")
@@ -41,6 +47,17 @@ def compare(
     if changed:
         rows = [row for row in rows if len(set(row[1:])) > 1]
     click.echo(text.table(["", *references], rows))
+
+
+def _versions(
+    references: tuple[str, ...], changed: bool, storage: str | None, profile: str | None, as_json: bool
+) -> None:
+    from trackers.cli.history import show_comparison
+
+    if len(references) != 2:
+        raise UserError("Two versions are compared: hpo compare digits-model@production models:/digits-model/4.")
+    with open_store(storage, profile) as store:
+        show_comparison(store.registry.compare(*references), changed, as_json)
 
 
 def _group(name: str) -> int:

@@ -106,7 +106,8 @@ def _tell(move: RegistryMove, storage: str | None, as_json: bool) -> None:
         return
     print_results(move.details.get("policies", ()))
     if forced := move.details.get("forced"):
-        click.echo(f"Forced, though {len(forced)} {_policies(len(forced))} not hold: {text.plain(', '.join(forced))}.")
+        does = "does" if len(forced) == 1 else "do"
+        click.echo(f"Forced, though {text.plain(', '.join(forced))} {does} not hold.")
     before = "" if move.old_version is None else f" (before: version {move.old_version})"
     click.echo(f"{target} now points at version {move.new_version}{before}.")
     place = storage if storage and storage != (os.environ.get("HPO_STORAGE") or DEFAULT) else ""
@@ -158,14 +159,15 @@ def _verdict(name: str, number: int, alias: str, results: Sequence[Result], now:
 
 def _short(name: str, number: int, alias: str, results: Sequence[Result]) -> str:
     failed = [result for result in results if not result.holds]
-    what = f"{name} version {number} did not become {alias}: {len(failed)} of {len(results)} {_policies(len(failed))} not hold"
+    what = f"{name} version {number} did not become {alias}: {_count(failed, results)} not hold"
     if all(result.forcible for result in failed):
         return f"{what}. Mend that, or give --force and a --reason."
     return f"{what}, and not everything can be forced: only those who are named may move the alias."
 
 
-def _policies(count: int) -> str:
-    return "policy does" if count == 1 else "policies do"
+def _count(failed: Sequence[Result], results: Sequence[Result]) -> str:
+    policies = "policy" if len(results) == 1 else "policies"
+    return f"{len(failed)} of {len(results)} {policies} {'does' if len(failed) == 1 else 'do'}"
 
 
 def print_results(results: Sequence[dict[str, Any]]) -> None:

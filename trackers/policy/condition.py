@@ -62,6 +62,8 @@ class Condition:
         close = get_close_matches(wanted.key, known, n=1, cutoff=0.6)
         has = ", ".join(known[:4]) + (", ..." if len(known) > 4 else "")
         hint = f"did you mean {close[0]}?" if close else (f"it has {has}" if known else "it has none")
+        if wanted.key == "latency_ms":
+            hint = "trackers measure records it"
         said = f"{self.subject} has no {wanted}: {hint}"
         if said not in self.missing:
             self.missing.append(said)
@@ -69,7 +71,7 @@ class Condition:
 
 def _known(subject: Subject, wanted: Field) -> list[str]:
     if wanted.kind == "metric":
-        return subject.metric_names()
+        return [name for name in subject.metric_names() if wanted.context or "{" not in name]
     if wanted.kind == "tag":
         return list({**(subject.run.tags if subject.run else {}), **subject.version.tags})
     if wanted.kind == "param":

@@ -169,7 +169,9 @@ def _compare(
     if error is None and threshold == 0:
         return Verdict(False, f"{said}: {how}, and the policy names no margin to tell a gain from noise", figures)
     holds = gain > 0 and gain >= threshold
-    asked = f"{_shown(threshold)} is asked ({margin}; {how})"
+    asked = (
+        f"{_shown(threshold)} is asked ({margin}; {how})" if threshold else f"any gain is enough ({how}, without noise)"
+    )
     return Verdict(holds, f"{said}: gain {_shown(gain)}, {asked}", figures)
 
 
