@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
+from itertools import pairwise
 
 from trackers.lineage.graph import Graph, Node
 
@@ -36,7 +38,11 @@ def to_svg(graph: Graph) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img"><title>{_text(title)}</title><style>{_STYLE}</style><rect width="100%" height="100%" fill="#fff"/>'
     ]
-    parts += [_edge(places[edge.source], places[edge.target], edge.note) for edge in graph.edges]
+    noted: set[tuple[str, str]] = set()
+    for edge in graph.edges:
+        note = "" if (edge.source, edge.note) in noted else edge.note
+        noted.add((edge.source, edge.note))
+        parts.append(_edge(places[edge.source], places[edge.target], note))
     parts += [_box(node, places[node.id], node.id == graph.focus) for node in graph.nodes]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -53,7 +59,16 @@ def _columns(graph: Graph) -> list[list[Node]]:
     columns: list[list[Node]] = [[] for _ in range(1 + max(depth(node.id) for node in graph.nodes))]
     for node in graph.nodes:
         columns[depth(node.id)].append(node)
-    return [column for column in columns if column]
+    columns = [column for column in columns if column]
+    for left, right in pairwise(columns):
+        rows = {node.id: row for row, node in enumerate(left)}
+        right.sort(key=lambda node: _middle(graph, node, rows))  # lines cross less so
+    return columns
+
+
+def _middle(graph: Graph, node: Node, rows: Mapping[str, int]) -> float:
+    found = [rows[source.id] for _, source in graph.before(node.id) if source.id in rows]
+    return sum(found) / len(found) if found else len(rows)
 
 
 def _edge(start: tuple[int, int], end: tuple[int, int], note: str) -> str:
