@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trackers
+from hpo.cli.app import hpo
+from hpo.cli.exit import run_command as run_hpo
+from trackers.cli.exit import run_command
+from trackers.store import Store
+
+pytest.importorskip("skops")
+
+from sklearn.linear_model import LogisticRegression
+
+X = np.array([[0.0], [1.0], [2.0], [3.0]])
+MODEL = LogisticRegression().fit(X, [0, 0, 1, 1])
+EVIL = '\x1b]0;x\x07<b>&"`#'
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store with three versions of ``fraud``, the same data under each."""
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as opened:
+        for auc in (0.7, 0.8, 0.85):
+            with opened.start_run("exp", params={"C": auc}) as run:
+                run.log_input(X, "may")
+                run.log_metrics({"auc": auc})
+                model = run.log_model(MODEL, input_example=X[:2])
+            opened.registry.register("fraud", model, source="exp")
+        yield opened
+
+
+@pytest.fixture
+def call(store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what calls ``trackers`` on that store: arguments in, exit code and both outputs out."""
+    monkeypatch.setenv("HPO_STORAGE", store.url)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*args: str) -> tuple[int, str, str]:
+        code = run_command(list(args))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def test_a_dry_run_says_which_policies_hold_with_what_figures_and_changes_nothing(call: Any, store: Store) -> None:
+    call("policy", "add", "good", "--model", "fraud", "--alias", "production", "--require", "metrics.auc >= 0.75")
+    call("policy", "add", "small", "--max-size", "100MB")
+    code, out, err = call("promote", "fraud", "1", "--to", "production", "--dry-run")
+    assert (code, err) == (1, "")
+    assert "FAILS  good: metrics.auc >= 0.75\n         metrics.auc is 0.7\n" in out
+    assert "holds  small: at most 100 MB" in out
+    assert out.endswith("fraud@production would not move to version 1; nothing was changed.\n")
+    code, out, _ = call("promote", "fraud", "2", "--to", "production", "--dry-run", "--json")
+    said = json.loads(out)
+    assert (code, said["holds"], said["points_at"], said["version"]) == (0, True, None, 2)
+    assert said["policies"][1]["figures"] == {"metrics.auc": 0.8}
+    assert store.registry.get("fraud").aliases == {}
+
+
+def test_what_is_refused_ends_with_1_and_what_is_forced_is_recorded(call: Any, store: Store) -> None:
+    call("policy", "add", "good", "--require", "metrics.auc >= 0.75")
+    code, out, err = call("promote", "fraud", "1", "--to", "production")
+    assert (code, "FAILS  good" in out) == (1, True)
+    assert err == (
+        "Error: fraud version 1 did not become production: 1 of 1 policy does not hold. Mend that, or give --force "
+        "and a --reason.\n"
+    )
+    code, out, _ = call("promote", "fraud", "1", "--to", "production", "--json")
+    assert (code, json.loads(out)["written"]) == (1, False)
+    assert call("promote", "fraud", "1", "--to", "production", "--force")[0] == 2
+    code, out, _ = call("promote", "fraud", "1", "--to", "production", "--force", "--reason", "down")
+    assert code == 0
+    assert "Forced, though good does not hold.\nfraud@production now points at version 1.\n" in out
+    code, out, _ = call("promote", "fraud", "1", "--to", "production")
+    assert (code, out) == (0, "fraud@production points at version 1 already: nothing was changed.\n")
+    assert "production: nothing -> 1, forced over good" in call("history", "fraud")[1]
+    assert json.loads(call("history", "fraud", "--alias", "production", "--json")[1])[0]["details"]["forced"] == [
+        "good"
+    ]
+
+
+def test_rollback_says_where_the_alias_points_now(call: Any) -> None:
+    for version in ("1", "3"):
+        call("promote", "fraud", version, "--to", "production")
+    code, out, _ = call("rollback", "fraud", "--reason", "false alarms")
+    assert (code, out.splitlines()[0]) == (0, "fraud@production now points at version 1 (before: version 3).")
+    assert call("rollback", "fraud")[0] == 2
+    assert "production: 3 -> 1, rolled back" in call("models", "fraud")[1]
+
+
+def test_policies_are_added_listed_and_removed(call: Any) -> None:
+    assert call("policy", "list") == (0, "No policy is in force.\n", "")
+    added = call(
+        "policy", "add", "b", "--model", "fraud", "--alias", "production", "--better", "auc", "--margin", "0.01"
+    )
+    assert added[1] == (
+        "Policy b (version 1), for fraud, alias production: auc higher than the champion's by 2 standard errors and "
+        "0.01, on the same data.\n"
+    )
+    call(
+        "policy",
+        "add",
+        "loss",
+        "--better",
+        "loss",
+        "--minimize",
+        "--sigmas",
+        "1",
+        "--than",
+        "champion",
+        "--role",
+        "test",
+    )
+    call("policy", "add", "eyes", "--approvals", "2", "--by", "ann", "--by", "bob")
+    call("policy", "add", "clean", "--committed")
+    call("policy", "add", "owners", "--only", "ann")
+    rules = {one["name"]: one["says"] for one in json.loads(call("policy", "list", "--json")[1])}
+    assert rules["eyes"] == "2 approvals of ann, bob"
+    assert rules["loss"] == "loss lower than @champion's by 1 standard errors, on the same test data"
+    assert set(rules) == {"b", "loss", "eyes", "clean", "owners"}
+    assert call("policy", "list", "--model", "fraud", "--alias", "x")[1].splitlines()[0].split()[:2] == [
+        "policy",
+        "model",
+    ]
+    assert call("policy", "remove", "clean")[1] == "Policy clean for all models is in force no more.\n"
+    assert json.loads(call("policy", "remove", "b", "--model", "fraud", "--json")[1]) == {
+        "model": "fraud",
+        "removed": "b",
+    }
+
+
+def test_notes_are_taken_of_models_versions_and_aliases(call: Any, store: Store) -> None:
+    call("promote", "fraud", "2", "--to", "production")
+    for target in ("fraud", "fraud/2", "fraud@production"):
+        assert call("describe", target, f"about {target}")[0] == 0
+        assert call("tag", target, "owner=risk", "a=b=c", "x=")[0] == 0
+        assert call("tag", target, "--remove", "x")[1] == f"{target}: x is removed\n"
+    model, version, alias = (
+        store.registry.get("fraud"),
+        store.registry.version("fraud", 2),
+        store.registry.aliases("fraud"),
+    )
+    assert (model.description, version.description, alias[0].description) == (
+        "about fraud",
+        "about fraud/2",
+        "about fraud@production",
+    )
+    assert model.tags == version.tags == alias[0].tags == {"a": "b=c", "owner": "risk"}
+    assert "about fraud@production" in call("models", "fraud")[1]
+
+
+def test_a_version_is_approved_and_measured(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "bob")
+    assert call("approve", "fraud", "3", "--comment", "looked")[1] == "fraud version 3 is approved by bob.\n"
+    assert call("approve", "fraud", "3", "--comment", "looked")[1].startswith(
+        "fraud version 3 was approved by you already"
+    )
+    assert json.loads(call("approve", "fraud", "3", "--withdraw", "--json")[1])["approvals"] == []
+    code, out, _ = call("measure", "fraud", "3", "--json")
+    assert (code, json.loads(out)["figures"][0]["name"]) == (0, "latency_ms")
+    code, out, _ = call("measure", "fraud", "3", "auc=0.5", "auc=0.7", "--data", "a" * 64, "--json")
+    assert [one["values"] for one in json.loads(out)["figures"] if one["name"] == "auc"] == [[0.5, 0.7]]
+
+
+def test_lineage_is_shown_as_text_json_markup_and_a_picture(call: Any, store: Store, tmp_path: Path) -> None:
+    call("promote", "fraud", "3", "--to", "production")
+    code, out, _ = call("lineage", "fraud@production")
+    assert code == 0
+    assert [line.lstrip("│├└─ ").split()[0] for line in out.splitlines()] == [
+        "alias",
+        "comes",
+        "version",
+        "run",
+        "data",
+    ]
+    digest = store.registry.version("fraud", 3).lineage["data"][0]["digest"]
+    assert call("lineage", digest[:12])[1].count("version fraud/") == 3
+    assert json.loads(call("lineage", "fraud/3", "--json")[1])["focus"] == "version:fraud/3"
+    assert call("lineage", "fraud/3", "--format", "dot")[1].startswith("digraph lineage {")
+    assert call("lineage", "fraud/3", "--format", "mermaid")[1].startswith("flowchart LR")
+    picture = tmp_path / "lineage.svg"
+    assert call("lineage", "fraud/3", "--format", "svg", "--output", str(picture))[0] == 0
+    root = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
+    assert "version fraud/3" in "".join(root.itertext())
+
+
+def test_what_a_user_stored_becomes_no_markup_and_no_escape_sequence(call: Any, store: Store) -> None:
+    with store.start_run("exp", tags={"t": EVIL}) as run:
+        run.log_input(X, 'a<b>&"`#')
+        model = run.log_model(MODEL)
+    store.registry.register('evil<&"`#', model, lineage={"code": {"commit": EVIL, "file": EVIL}}, source=EVIL)
+    store.registry.describe('evil<&"`#', EVIL)
+    store.registry.set_policy("p", f"tags.t = '{EVIL}'", description=EVIL)
+    assert call("promote", 'evil<&"`#', "1", "--to", "x<y", "--reason", EVIL)[0] == 0
+    svg = call("lineage", 'evil<&"`#@x<y', "--format", "svg")[1]
+    assert ElementTree.fromstring(svg) is not None
+    for form in ("text", "dot", "mermaid", "svg"):
+        assert "\x1b" not in call("lineage", 'evil<&"`#/1', "--format", form)[1]
+    mermaid = call("lineage", 'evil<&"`#/1', "--format", "mermaid")[1]
+    assert "evil#lt;#amp;#quot;#96;#35;" in mermaid
+    for command in (["history", 'evil<&"`#'], ["models", 'evil<&"`#'], ["policy", "list"]):
+        code, out, _ = call(*command)
+        assert (code, "\x1b" in out) == (0, False), command
+    assert "\x1b" not in call("compare", 'evil<&"`#/1', "fraud/1")[1]
+
+
+def test_compare_shows_differences_and_whether_the_data_are_the_same(call: Any) -> None:
+    code, out, _ = call("compare", "fraud/1", "fraud/3")
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
+    assert (code, rows["metrics.auc"], rows["data.train"][-1]) == (0, ["0.7", "0.85", "+0.15"], "same")
+    assert out.endswith("Their data are the same.\n")
+    assert "environment" not in call("compare", "fraud/1", "fraud/3", "--changed")[1]
+    assert json.loads(call("compare", "fraud/1", "fraud", "--json")[1])["same_data"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["promote", "fraud", "1", "--to", "x", "--dry-run", "--force"], "exclude each other"),
+        (["promote", "fraud", "9", "--to", "x", "--dry-run"], "no version 9"),
+        (["rollback", "fraud"], "no alias 'production': it has no alias yet"),
+        (["rollback", "frud"], "did you mean 'fraud'?"),
+        (["history", "frud"], "did you mean 'fraud'?"),
+        (["lineage", "nothing"], "no version, run or data 'nothing' here"),
+        (["lineage", "fraud@x"], "no alias 'x'"),
+        (["compare", "fraud/1", "fraud@x"], "no alias 'x'"),
+        (["compare", "fraud/1", "fraud/9"], "no version 9"),
+        (["policy", "add", "p"], "give one of --require"),
+        (["policy", "add", "p", "--committed", "--max-size", "1"], "A policy has one rule"),
+        (["policy", "add", "p", "--committed", "--margin", "1"], "--margin does not go with --committed"),
+        (["policy", "add", "p", "--max-size", "big"], "text such as 100MB, not 'big'"),
+        (["policy", "add", "p", "--committed", "--model", "frud"], "did you mean 'fraud'?"),
+        (["policy", "remove", "p"], "no policy 'p' for all models: it has none"),
+        (["policy", "list", "--model", "frud"], "did you mean 'fraud'?"),
+        (["tag", "fraud"], "Give a tag to set"),
+        (["tag", "fraud", "x"], "'x' is no KEY=VALUE"),
+        (["tag", "fraud/1", "--remove", "x"], "no tag 'x' to remove: there is none"),
+        (["describe", "fraud@x", "text"], "no alias 'x'"),
+        (["approve", "fraud", "9"], "no version 9"),
+        (["approve", "fraud", "1", "--withdraw"], "did not approve fraud version 1"),
+        (["measure", "fraud", "1", "auc=high"], "must be a number, not 'high'"),
+        (["measure", "fraud", "1", "auc=1", "--data", "may"], "64 hex digits"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(call: Any, arguments: list[str], message: str) -> None:
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_hpo_has_the_same_commands_and_reads_its_own_settings(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HPO_STORAGE", raising=False)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "hpo.toml").write_text(f'storage = "{store.url}"\n', encoding="utf-8")
+    assert run_hpo(hpo, ["policy", "add", "good", "--require", "metrics.auc > 0.75"]) == 0
+    assert run_hpo(hpo, ["promote", "fraud", "1", "--to", "production"]) == 1
+    assert run_hpo(hpo, ["promote", "fraud", "2", "--to", "production"]) == 0
+    assert run_hpo(hpo, ["compare", "fraud@production", "models:/fraud/3", "--changed"]) == 0
+    assert "+0.05" in capsys.readouterr().out
+    assert run_hpo(hpo, ["compare", "fraud@production", "models:/fraud/3", "models:/fraud/1"]) == 2
+    for command in (["history", "fraud"], ["lineage", "fraud/2"], ["policy", "list"], ["models", "fraud"]):
+        assert run_hpo(hpo, command) == 0, command
