@@ -276,7 +276,7 @@ class Registry:
         self._writer.call(lambda connection: registry_notes.record_figures(connection, target, clean, data, actor))
 
     def measure(self, name: str, version: int, *, trust: bool | str | Sequence[str] = False) -> float:
-        """Measure how long a version takes to predict its input example, record it as ``latency_ms`` and return it.
+        """Measure how long a version takes to predict its input example, record it as ``latency_ms`` and return it (the example is the data).
 
         It is loaded in this process, on this host; *trust* is that of ``trackers.load_model``. Raises ModelError for a
         version without an example.
@@ -291,7 +291,7 @@ class Registry:
             )
         example = self._artifacts().read(model.files[EXAMPLE])
         values = measure_latency(fetch(self._artifacts(), model, trust), example)
-        self.record(name, version, {"latency_ms": values})
+        self.record(name, version, {"latency_ms": values}, data=model.files[EXAMPLE])
         return sum(values) / len(values)
 
     def figures(self, name: str, version: int) -> Figures:

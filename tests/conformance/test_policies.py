@@ -129,6 +129,69 @@ def test_a_policy_that_cannot_be_evaluated_does_not_hold_and_says_why(
     assert result.says == says
 
 
+FILTERS = (
+    "metrics.auc = 0.8",
+    "metrics.auc != 0.8",
+    "metrics.auc between 0.8 and 0.9",
+    "metrics.auc not in (0.7, 0.9)",
+    "metrics.loss = nan",
+    "metrics.loss != nan",
+    "metrics.loss < 1",
+    "metrics.top = inf",
+    "metrics.top > 5",
+    "params.C = 1.5",
+    "params.C = '1.5'",
+    "params.C = '1.50'",
+    "params.C > '1'",
+    "params.C like '1%'",
+    "params.flag = true",
+    "params.flag = 'true'",
+    "params.flag = 1",
+    "params.flag > 0",
+    "params.flag in (false, 1)",
+    "params.flag like 't%'",
+    "params.C = true",
+    "params.kernel = 1",
+    "params.list like '%2%'",
+    "params.list = '[1,2]'",
+    "params.none is null",
+    "params.kernel = 'rbf'",
+    "params.kernel > 'a'",
+    "params.kernel in ('rbf', 'linear')",
+    "params.kernel like 'r_f'",
+    "params.kernel like 'R%'",
+    "params.kernel ilike 'R%'",
+    "params.kernel not like '%b%'",
+    "tags.team like '%i%k%'",
+    "tags.team like 'ri%sk'",
+    "tags.team like 'risk%risk'",
+    "tags.team like '%\\%'",
+    "tags.team like '%'",
+    "tags.team like ''",
+    "attributes.state = 'COMPLETE'",
+    "attributes.state != 'COMPLETE'",
+    "attributes.experiment = 'exp' and not attributes.name = 'x'",
+    "attributes.number is null and attributes.user is not null",
+    "attributes.created >= '2020-01-01' and attributes.ended < '2020-01-01'",
+    "attributes.parent is null",
+    "attributes.duration < 1000 or metrics.auc > 5",
+    "max(metrics.auc) >= 0.9 and min(metrics.auc) <= 0.6",
+)
+
+
+def test_a_filter_means_in_a_policy_what_it_means_in_a_search(store: Store) -> None:
+    params = {"C": 1.5, "flag": True, "kernel": "rbf", "list": [1, 2], "none": None}
+    with store.start_run("exp", name="n", params=params, tags={"team": "risk"}) as run:
+        for step, value in enumerate((0.9, 0.6, 0.8)):
+            run.log_metrics({"auc": value, "loss": math.nan, "top": math.inf}, step=step)
+        model = run.log_model(MODEL)
+    store.registry.register("m", model)
+    for text in FILTERS:
+        store.registry.set_policy("p", text)
+        result = only(store.registry.check("m", 1, to="x"))
+        assert result.holds is (len(store.search_runs(text)) == 1), f"{text}: {result.says}"
+
+
 def test_better_takes_the_folds_of_both_where_both_have_them(store: Store, make: Make) -> None:
     store.registry.set_policy("better", Better("auc"), alias="production")
     make(folds=[0.80, 0.82, 0.78, 0.81, 0.79])
@@ -219,7 +282,7 @@ def test_what_was_measured_of_both_on_the_same_data_counts_before_all_else(store
     result = only(registry.check("m", 2, to="production"))
     assert result.holds
     assert result.figures["data"] == [digest]
-    assert "3 paired repeats" in result.says
+    assert result.figures["noise"] == "both standard errors"
     assert [one.name for one in registry.figures("m", 2)] == ["auc"]
     with pytest.raises(InvalidValueError, match="64 hex digits"):
         registry.record("m", 2, {"auc": 1.0}, data="abc")

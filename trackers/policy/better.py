@@ -87,9 +87,8 @@ def measured_on_the_same(challenger: Subject, champion: Subject, key: str) -> tu
 
 
 def of_figure(figure: Figure) -> Estimate:
-    """Return what was measured as an estimate; its repeats have numbers for labels."""
-    parts = tuple((f"repeat={n}", value) for n, value in enumerate(figure.values)) if len(figure.values) > 1 else ()
-    return Estimate(figure.value, parts)
+    """Return what was measured as an estimate. Its repeats have no labels by which those of two versions pair."""
+    return Estimate(figure.value, error=spread_error(figure.values, folds=False) if len(figure.values) > 1 else None)
 
 
 def difference_error(mine: Estimate, theirs: Estimate) -> tuple[float | None, str]:

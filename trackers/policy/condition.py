@@ -6,11 +6,12 @@ that a policy never holds for want of a figure.
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
@@ -51,7 +52,8 @@ class Condition:
         if value is not None:
             self.figures[str(node.field)] = value
         if isinstance(node, IsNull):
-            return (value is None) is not node.negated
+            is_empty = value is None or (node.field.kind == "attribute" and value == "")
+            return is_empty is not node.negated
         if value is None:
             self._miss(node.field)
             return None
@@ -130,10 +132,12 @@ def _attribute(subject: Subject, name: str) -> Any:
         "started": run.started_at,
         "ended": run.ended_at,
     }.get(name)
-    return int((found - EPOCH).total_seconds() * 1e6) if isinstance(found, datetime) else found
+    return (found - EPOCH) // timedelta(microseconds=1) if isinstance(found, datetime) else found
 
 
 def _compare(node: Comparison | Between | In | Like, value: Any) -> bool:
+    if isinstance(value, list | dict) and not isinstance(node, Between) and getattr(node, "op", "=") in {"=", "!="}:
+        value = json.dumps(value, separators=(",", ":"))  # as a store keeps it: it has no order, but equals its text
     if isinstance(node, Comparison):
         if node.op in {"=", "!="}:
             return _equal(value, node.value) is (node.op == "=")
@@ -143,14 +147,31 @@ def _compare(node: Comparison | Between | In | Like, value: Any) -> bool:
     elif isinstance(node, In):
         holds = any(_equal(value, one) for one in node.values)
     else:
-        flags = re.DOTALL | (re.IGNORECASE if node.ignore_case else 0)
-        pattern = "".join(map(_regex, _PATTERN.findall(node.pattern)))
-        holds = isinstance(value, str) and re.fullmatch(pattern, value, flags) is not None
+        holds = isinstance(value, str) and _like(node.pattern, value, ignore_case=node.ignore_case)
     return holds is not node.negated
 
 
-def _regex(part: str) -> str:
-    return {"%": ".*", "_": "."}.get(part) or re.escape(part[-1])
+def _like(pattern: str, text: str, *, ignore_case: bool) -> bool:
+    """Match as SQL's LIKE does. Between two ``%`` lies a text of fixed length, so that nothing is tried twice."""
+    pieces: list[list[str]] = [[]]
+    for part in _PATTERN.findall(pattern):
+        if part == "%":
+            pieces.append([])
+        else:
+            pieces[-1].append("." if part == "_" else re.escape(part[-1]))
+    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    if len(pieces) == 1:
+        return re.fullmatch("".join(pieces[0]), text, flags) is not None
+    start = re.match("".join(pieces[0]), text, flags)
+    if start is None:
+        return False
+    at, end = start.end(), len(text) - len(pieces[-1])
+    for piece in pieces[1:-1]:
+        found = re.compile("".join(piece), flags).search(text, at, max(at, end))
+        if found is None:
+            return False
+        at = found.end()
+    return at <= end and re.compile("".join(pieces[-1]), flags).match(text, end) is not None
 
 
 def _equal(value: Any, wanted: Literal) -> bool:
@@ -161,12 +182,14 @@ def _equal(value: Any, wanted: Literal) -> bool:
         if not isinstance(value, int | float) or not _NUMBER.fullmatch(wanted):
             return False
         wanted = float(wanted)
-    if isinstance(value, bool) is not isinstance(wanted, bool) or isinstance(value, str) is not isinstance(wanted, str):
+    if isinstance(wanted, bool) and not isinstance(value, bool):
+        return False
+    if isinstance(value, str) is not isinstance(wanted, str):
         return False
     return bool(value == wanted) or (value != value and wanted != wanted)
 
 
 def _ordered(op: str, value: Any, wanted: Literal) -> bool:
-    if isinstance(value, bool) or isinstance(value, str) is not isinstance(wanted, str):
+    if isinstance(value, str) is not isinstance(wanted, str):
         return False
     return isinstance(value, int | float | str) and _OPERATORS[op](value, wanted)

@@ -29,13 +29,13 @@ class Subject:
 
     def data(self, role: str | None = None) -> dict[str, str]:
         """Return the digests of its inputs (those in *role*), by role and name."""
-        inputs = self.version.lineage.get("data") or ()
-        found = [(str(entry.get("role", "")), entry) for entry in inputs if isinstance(entry, Mapping)]
-        return {
-            f"{kind} {entry.get('name', '')}": str(entry.get("digest", ""))
-            for kind, entry in found
-            if role is None or kind == role
-        }
+        found: dict[str, str] = {}
+        for entry in self.version.lineage.get("data") or ():
+            if isinstance(entry, Mapping) and (role is None or entry.get("role", "") == role):
+                name = f"{entry.get('role', '')} {entry.get('name', '')}"
+                same = sum(key.partition(" #")[0] == name for key in found)
+                found[f"{name} #{same + 1}" if same else name] = str(entry.get("digest", ""))
+        return found
 
     def measured(self, key: str) -> list[Figure]:
         """Return what was measured of *key* after it was registered, the newest first."""
