@@ -663,6 +663,22 @@ def test_lineage_is_the_same_chain_from_either_end(store: Store, make: Make) -> 
     assert registry.lineage("m/1").as_json()["nodes"][0]["facts"]["digest"] == digest
 
 
+def test_what_a_refit_came_from_leads_to_the_trial_that_it_was_refitted_from(store: Store) -> None:
+    registry = store.registry
+    with store.start_run("exp") as first:
+        first.log_input(MAY, "may")
+        with store.start_run("refits", parent=first) as second:
+            model = second.log_model(MODEL)
+    data = [{"name": "may", "digest": data_digest(MAY).digest, "role": "train", "rows": 5}]
+    code = {"commit": "a" * 40, "dirty": False}
+    registry.register("m", model, lineage={"data": data, "code": code, "refit": second.uid})
+    edges = {(edge.source.partition(":")[0], edge.target) for edge in registry.lineage("m/1").edges}
+    expected = {("data", f"run:{first.id}"), ("code", f"run:{first.id}"), ("run", f"run:{second.id}")}
+    assert edges == expected | {("run", "version:m/1")}
+    chain = [node.id for node in registry.lineage(data[0]["digest"]).nodes]
+    assert chain == [f"data:{data[0]['digest']}", f"run:{first.id}", f"run:{second.id}", "version:m/1"]
+
+
 def test_a_lineage_of_nothing_says_what_can_be_asked(store: Store, make: Make) -> None:
     make()
     with pytest.raises(NotFoundError, match="no version, run or data 'nothing' here: write NAME@ALIAS"):

@@ -68,7 +68,7 @@ def test_every_setting_has_an_option_of_hpo_run_and_a_help() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["list", "status", "show", "best", "rank", "compare", "search", "models"],
+    ["list", "status", "show", "best", "rank", "compare", "search", "models", "history", "lineage"],
 )
 def test_every_reading_command_takes_json(command: str) -> None:
     assert "--json" in {flag for param in COMMANDS[command].params for flag in param.opts}

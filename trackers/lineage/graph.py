@@ -78,6 +78,10 @@ class GraphBuilder:
         self._nodes.setdefault(node.id, node)
         return node.id
 
+    def has(self, node_id: str) -> bool:
+        """Tell whether there is such a node."""
+        return node_id in self._nodes
+
     def link(self, source: str, target: str, note: str = "") -> None:
         """Say that *source* led to *target*."""
         self._edges.setdefault((source, target), Edge(source, target, note))

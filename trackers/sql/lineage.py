@@ -105,9 +105,12 @@ class _Lineage:
         facts = {"metrics": version.metrics, "created_at": version.created_at, "created_by": version.created_by}
         node = self.graph.add(Node(f"version:{label}", "version", label, _metrics(version), facts))
         origin = node
-        if version.run_id is not None and read_runs(self._connection, [version.run_id]):
-            origin = f"run:{version.run_id}"
+        for run in read_runs(self._connection, [] if version.run_id is None else [version.run_id]):
+            origin = self._add_run(run)
             self.graph.link(origin, node)
+            parent = f"run:{run.parent_id}"
+            # what a refit came from stands in its version's record: it is its trial's
+            origin = parent if version.lineage.get("refit") and self.graph.has(parent) else origin
         data = version.lineage.get("data")
         inputs = [
             RunInput(str(one.get("name")), str(one["digest"]), str(one.get("role", "")), one.get("rows"))
