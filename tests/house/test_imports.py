@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HOMES = {
     "ray": ("hpo/execution/ray/",),
-    "optuna": ("hpo/sampling/", "trackers/interop/optuna.py"),
+    "optuna": ("hpo/sampling/", "trackers/interop/optuna/"),
     "sqlalchemy": ("trackers/sql/",),
     "alembic": ("trackers/sql/",),
     "matplotlib": ("hpo/reports/",),

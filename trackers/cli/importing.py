@@ -7,7 +7,11 @@ import click
 from trackers.cli.storage import DEFAULT
 
 
-@click.group("import", short_help="Copy what Optuna or MLflow hold into this store.")
+@click.group(
+    "import",
+    short_help="Copy what Optuna or MLflow hold into this store.",
+    epilog="\b\nExample:\n  trackers import optuna sqlite:///old.db",
+)
 def importing() -> None:
     """Copy what another tool holds into this store; again, and only what is new is added."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,16 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StoreError
 from trackers.interop.optuna.storage import OptunaStorage
 
 if TYPE_CHECKING:
     from trackers.store import Store
+
+_PASSWORD = re.compile(r"://([^:/@]*):.*@")
+_NO_URL = {"ArgumentError", "NoSuchModuleError"}
+"""What SQLAlchemy, inside Optuna, says of a text that is no URL it knows."""
 
 ORIGIN = "imported:from"
 """The system attribute of a study that was imported: where from, under which name and id."""
@@ -166,10 +169,10 @@ def _open(source: str | BaseStorage) -> BaseStorage:
     if "://" not in source:
         return _open_file(source)
     try:
-        return optuna.storages.RDBStorage(source, skip_compatibility_check=False)
-    except (ArgumentError, ImportError) as exc:
-        raise InvalidValueError(f"{_hidden(source)} is no URL of an Optuna storage: {exc}") from exc
+        return optuna.storages.RDBStorage(source)
     except Exception as exc:
+        if isinstance(exc, ImportError) or type(exc).__name__ in _NO_URL:
+            raise InvalidValueError(f"{_hidden(source)} is no URL of an Optuna storage: {exc}") from exc
         raise StoreError(f"the Optuna storage {_hidden(source)} cannot be read: {str(exc).splitlines()[0]}") from exc
 
 
@@ -188,10 +191,7 @@ def _open_file(path: str) -> BaseStorage:
 
 
 def _hidden(url: str) -> str:
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "the given text"
+    return _PASSWORD.sub("://\\1:***@", url)
 
 
 def _place(source: str | BaseStorage) -> str:
