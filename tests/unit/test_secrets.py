@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trackers.capture.secret import HIDDEN, is_secret_name, looks_secret, redact, redact_arguments
+from trackers.capture.secret import HIDDEN, clean_url, is_secret_name, looks_secret, redact, redact_arguments
 
 # Put together here, so that no scanner takes this file for a leak.
 KEY = "wJalrXUtnFEMI" + "/K7MDENG/bPxRfiCY" + "zq8Vn2LkEXA"
@@ -129,3 +129,11 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
     kept = ["3f786850e387550fdab836ed7e6dc881de23001b", "--max-tokens", "512", "data/Train2026.csv", "study.py:digits"]
     assert redact_arguments(kept)[0] == kept[0]
     assert redact_arguments(kept)[2:] == kept[2:]
+    assert clean_url("git@github.com:team/repo.git") == "git@github.com:team/repo.git"
+    assert clean_url("https://token@github.com/a/b?token=x#y") == "https://github.com/a/b"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["a", "a://", "eyJaaaaaaaaaaaa", "token='", "-", "secret", "sk-", "@", "://a"])
+def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
+    redact(piece * (300_000 // len(piece)))
