@@ -1,3 +1,5 @@
+import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -107,3 +109,49 @@ def test_sparse_matrices_are_equal_by_content() -> None:
     dense = np.eye(5)
     assert digest(sparse.csr_matrix(dense)) == digest(sparse.coo_matrix(dense)) == digest(sparse.csc_matrix(dense))
     assert capture.data_digest(sparse.csr_matrix(dense)).rows == 5
+
+
+def test_what_came_from_no_index_is_known_by_where_it_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trackers.capture import machine
+    from trackers.capture.lock import requirements
+
+    origins = {
+        "mine-0.1": {"url": "file:///home/ann/mine", "dir_info": {"editable": True}},
+        "forked-1.0": {
+            "url": "https://ann:tok3n@example.org/forked.git",
+            "vcs_info": {"vcs": "git", "commit_id": "a" * 40, "requested_revision": "main"},
+        },
+        "wheeled-2.0+cpu": {"url": "https://example.org/w.whl", "archive_info": {"hashes": {"sha256": "b" * 64}}},
+        "broken-3.0": ["nonsense"],
+    }
+    for stem, origin in origins.items():
+        folder = tmp_path / f"{stem}.dist-info"
+        folder.mkdir()
+        (folder / "direct_url.json").write_text(json.dumps(origin))
+        (folder / "METADATA").write_text("")
+    (tmp_path / "plain-4.0.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    packages, direct = machine._packages()
+    assert packages == {"broken": "3.0", "forked": "1.0", "mine": "0.1", "plain": "4.0", "wheeled": "2.0+cpu"}
+    text = requirements({"python": "3.12.1", "platform": "Linux", "packages": packages, "direct": direct})
+    assert text.splitlines() == [
+        "# python 3.12.1 on Linux",
+        "broken==3.0",
+        "forked @ git+https://example.org/forked.git@" + "a" * 40,
+        "# mine==0.1 came from an editable folder of that machine: file:///home/ann/mine",
+        "plain==4.0",
+        "wheeled @ https://example.org/w.whl#sha256=" + "b" * 64,
+    ]
+
+
+def test_the_lock_of_this_environment_is_one_that_pip_takes(tmp_path: Path) -> None:
+    from trackers.capture.lock import requirements
+
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(requirements(capture.environment()))
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index", "--quiet", "-r", str(lock)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    hostile = {"packages": {"a\n--index-url=x": "1", "b": "1 --pre", "c": "1"}, "direct": {"c": {"url": "x\n-r y"}}}
+    kept = [line for line in requirements(hostile).splitlines() if not line.startswith("#")]
+    assert kept == []
