@@ -210,11 +210,6 @@ class Store(Tracking):
         with self.database.reading() as connection:
             return studies.read_studies(connection, studies.find_study(connection, ref))[0]
 
-    def study_code(self, study_id: int, version: str) -> Mapping[str, Any] | None:
-        """Return the record of the code that the attempts with this ``code`` ran, None where there is none."""
-        with self.database.reading() as connection:
-            return studies.read_code(connection, study_id, version)
-
     def list_studies(self) -> list[StudyRow]:
         """Return every study, newest first (without ``code`` and ``environment``, which may be long)."""
         with self.database.reading() as connection:
