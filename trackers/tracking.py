@@ -250,7 +250,7 @@ class Tracking(ABC):
         from trackers.capture import launch
 
         try:
-            captured = launch(self._own_files())
+            captured = launch(self.own_files())
             known = self._launches.get(id(captured))
             if known is None or known[0] is not captured:
                 self._launches[id(captured)] = known = (captured, self.keep_launch(captured))
@@ -258,7 +258,7 @@ class Tracking(ABC):
         except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
             return None
 
-    def _own_files(self) -> tuple[Path, ...]:
+    def own_files(self) -> tuple[Path, ...]:
         """Return the files and folders of this store, which are nobody's code."""
         path = self.database.address.path
         files = () if path is None else tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm", "-journal"))

@@ -396,9 +396,14 @@ def test_each_trial_keeps_the_code_that_it_ran(study: Study) -> None:
     assert versions[0] == versions[1] != versions[2]
     assert row.code is not None
     assert row.code["version"] == versions[2]
-    first, last = (study.store.study_code(row.id, v) for v in (versions[0], versions[2]))
+    first, last = (study.store.launch(trial) for trial in (study.trials[0], study.trials[2]))
     assert first is not None
     assert last is not None
-    assert "** 2" in first["source"]
-    assert "** 3" in last["source"]
+    assert first.code is not None
+    assert last.code is not None
+    assert "** 2" in first.code.content["objective"]["source"]
+    assert "** 3" in last.code.content["objective"]["source"]
+    assert first.environment is not None
+    assert first.environment == last.environment
+    assert first.environment["packages"]["numpy"]
     assert [r["code"] for r in sorted(study.ranking().to_rows(), key=lambda r: r["number"])] == versions
