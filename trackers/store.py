@@ -8,6 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.errors import ArtifactError, NotFoundError, StoreError
@@ -100,6 +101,13 @@ class Store(Tracking):
     def artifact_root(self) -> str:
         """Where the files of this store lie: an absolute path or a URL."""
         return self.identity.artifact_root
+
+    def own_files(self) -> tuple[Path, ...]:
+        """Return the files and folders of this store, which are nobody's code."""
+        path, root = self.database.address.path, self.artifact_root
+        ends = ("", "-wal", "-shm", "-journal")
+        files = () if path is None else tuple(path.with_name(path.name + end) for end in ends)
+        return files if "://" in root else (*files, Path(root))
 
     @property
     def artifacts(self) -> ArtifactStore:

@@ -62,6 +62,10 @@ class Tracking(ABC):
         """The files of this store."""
 
     @abstractmethod
+    def own_files(self) -> tuple[Path, ...]:
+        """Return the files and folders of this store, which are nobody's code."""
+
+    @abstractmethod
     def allocate_ids(self, n: int) -> range:
         """Return *n* ids that nobody else gets, rising and without a gap."""
 
@@ -257,12 +261,6 @@ class Tracking(ABC):
             return known[1]
         except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
             return None
-
-    def own_files(self) -> tuple[Path, ...]:
-        """Return the files and folders of this store, which are nobody's code."""
-        path = self.database.address.path
-        files = () if path is None else tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm", "-journal"))
-        return files if "://" in self.artifacts.root else (*files, Path(self.artifacts.root))
 
     # --- data --------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trackers.query.tokens import is_bare, quote
 
-KINDS = {"metrics": "metric", "params": "param", "tags": "tag", "attributes": "attribute"}
+KINDS = {"metrics": "metric", "params": "param", "tags": "tag", "attributes": "attribute", "datasets": "dataset"}
 """The prefixes as they are written, and the kind of each."""
 
 KIND_ALIASES = {
@@ -19,7 +19,13 @@ KIND_ALIASES = {
     "attribute": "attribute",
     "attr": "attribute",
     "run": "attribute",
+    "dataset": "dataset",
 }
+
+DATASETS = {"name": "text", "digest": "text", "role": "text", "source": "text", "rows": "number"}
+"""What can be asked of the data sets that a run read; a run may have several, and one that matches is enough."""
+
+DATASET_ALIASES = {"context": "role"}
 
 AGGREGATES = ("best", "last", "min", "max")
 
@@ -37,6 +43,11 @@ ATTRIBUTES = {
     "created": "time",
     "started": "time",
     "ended": "time",
+    "commit": "text",
+    "branch": "text",
+    "dirty": "any",
+    "entry_point": "text",
+    "python": "text",
 }
 """The attributes of a run and what each holds; *duration* is in seconds, *value* is the first final value."""
 
@@ -64,7 +75,7 @@ STATE_ALIASES = {"FINISHED": "COMPLETE", "FAILED": "FAIL", "KILLED": "FAIL", "SC
 class Field:
     """A thing that a run has or has not.
 
-    *kind* is ``"metric"``, ``"param"``, ``"tag"`` or ``"attribute"``; *aggregate* of a metric is ``"last"`` unless
+    *kind* is ``"metric"``, ``"param"``, ``"tag"``, ``"attribute"`` or ``"dataset"``; *aggregate* of a metric is ``"last"`` unless
     another is asked for; *context* names the series of a metric among those with the same key.
     """
 
@@ -85,6 +96,8 @@ class Field:
         """What its values are: ``"number"``, ``"text"``, ``"time"``, ``"state"`` or ``"any"`` (a param)."""
         if self.kind == "attribute":
             return ATTRIBUTES[self.key]
+        if self.kind == "dataset":
+            return DATASETS[self.key]
         return {"metric": "number", "tag": "text", "param": "any"}[self.kind]
 
 

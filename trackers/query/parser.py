@@ -10,6 +10,8 @@ from trackers.query.fields import (
     AGGREGATES,
     ATTRIBUTE_ALIASES,
     ATTRIBUTES,
+    DATASET_ALIASES,
+    DATASETS,
     KIND_ALIASES,
     KINDS,
     Field,
@@ -251,7 +253,7 @@ class Parser:
             return self._attribute(token, token.text, bare=True)
         kind = KINDS.get(prefix.lower()) or KIND_ALIASES.get(prefix.lower())
         if kind is None:
-            guess = suggest(prefix, KINDS) or ": a field starts with metrics. params. tags. or attributes."
+            guess = suggest(prefix, KINDS) or ": a field starts with metrics. params. tags. attributes. or datasets."
             raise FilterError(f"there is no {prefix!r}{guess}", self.text, token.position, len(prefix))
         if token.context and kind != "metric":
             self.fail("only metrics have a context in braces", token)
@@ -263,7 +265,16 @@ class Parser:
             self.fail(f"a name is expected after {prefix}.", token)
         if kind == "attribute":
             return self._attribute(token, key, bare=False)
+        if kind == "dataset":
+            return self._dataset(token, key)
         return Field(kind, _normal(key), context=_normal(token.context))
+
+    def _dataset(self, token: Token, name: str) -> Field:
+        known = DATASET_ALIASES.get(name.lower(), name.lower())
+        if known not in DATASETS:
+            guess = suggest(name, DATASETS) or _one_of(DATASETS)
+            raise FilterError(f"data sets have no {name[:64]!r}{guess}", self.text, token.position, len(token.text))
+        return Field("dataset", known)
 
     def _attribute(self, token: Token, name: str, *, bare: bool) -> Field:
         name = name.lower()

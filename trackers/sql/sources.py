@@ -6,11 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, FromClause, and_, case, cast, false, func, null, or_, true
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    FromClause,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    true,
+)
 
 from trackers.query import Field
 from trackers.sql import tables as t
-from trackers.sql.columns import FLOAT, NONE, escape
+from trackers.sql.columns import BOOL, FLOAT, NONE, escape
 
 Condition = ColumnElement[bool]
 
@@ -69,7 +85,9 @@ def find_source(field: Field, best: Mapping[str, Best]) -> Source:
         tags = t.tags.alias()
         match = and_(tags.c.run_id == t.runs.c.id, tags.c.name == escape(field.key))
         return Source(tags, match, tags.c.run_id.is_not(None), text=tags.c.value)
-    return _attribute(field)
+    if field.kind == "dataset":
+        return _dataset(field)
+    return _launch(field) if field.key in _LAUNCHED else _attribute(field)
 
 
 def _metric(field: Field, best: Mapping[str, Best]) -> Source:
@@ -102,6 +120,47 @@ def _param(field: Field) -> Source:
         kind=params.c.kind,
         is_nan=and_(func.coalesce(params.c.kind, NONE) == FLOAT, params.c.number.is_(None)),
     )
+
+
+def _dataset(field: Field) -> Source:
+    """Return the data sets of a run: of all sources only this one has several rows a run, and makes no order."""
+    inputs, datasets = t.inputs.alias(), t.datasets.alias()
+    table = inputs.join(datasets, datasets.c.id == inputs.c.dataset_id)
+    column = inputs.c.role if field.key == "role" else datasets.c[field.key]
+    match = inputs.c.run_id == t.runs.c.id
+    if field.key == "rows":
+        return Source(table, match, column.is_not(None), number=column, is_nan=false(), whole=True)
+    return Source(table, match, inputs.c.run_id.is_not(None), text=column)
+
+
+_LAUNCHED = frozenset({"commit", "branch", "dirty", "entry_point", "python"})
+
+
+def _launch(field: Field) -> Source:
+    """Return what is known of how a run's newest attempt was launched."""
+    attempts, later, launches = t.attempts.alias(), t.attempts.alias(), t.launches.alias()
+    newer = exists(literal(1)).where(
+        later.c.run_id == attempts.c.run_id, later.c.number > attempts.c.number, later.c.launch_id.is_not(None)
+    )
+    match = and_(attempts.c.run_id == t.runs.c.id, not_(newer))
+    table: FromClause = attempts.join(launches, launches.c.id == attempts.c.launch_id)
+    if field.key in {"commit", "dirty"}:
+        codes = t.code_versions.alias()
+        table = table.join(codes, codes.c.id == launches.c.code_id)
+        if field.key == "dirty":
+            dirty = codes.c.dirty
+            number = case((dirty, 1.0), (not_(dirty), 0.0), else_=null())
+            kind = case((dirty.is_(None), NONE), else_=BOOL)
+            return Source(
+                table, match, dirty.is_not(None), number=number, text=cast(null(), Text), kind=kind, is_nan=false()
+            )
+        return Source(table, and_(match, codes.c.commit.is_not(None)), true(), text=codes.c.commit)
+    if field.key == "python":
+        environments = t.environments.alias()
+        table = table.join(environments, environments.c.id == launches.c.environment_id)
+        return Source(table, match, true(), text=environments.c.python)
+    column = launches.c[field.key]
+    return Source(table, and_(match, column.is_not(None)), true(), text=column)
 
 
 def _attribute(field: Field) -> Source:
