@@ -10,7 +10,11 @@ from pathlib import Path
 def git(folder: Path, *arguments: str) -> str:
     """Run git in *folder* and return what it prints."""
     names = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
-    environment = {**os.environ, **{f"GIT_{name}": "ann@example.org" for name in names}, "GIT_CONFIG_GLOBAL": os.devnull}
+    environment = {
+        **os.environ,
+        **{f"GIT_{name}": "ann@example.org" for name in names},
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
     command = ["git", "-c", "protocol.file.allow=always", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
     return done.stdout.strip()

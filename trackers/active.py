@@ -350,9 +350,7 @@ def clean_tags(tags: Mapping[str, object]) -> dict[str, str]:
     return {clean_name(key, "tag"): str(value) for key, value in tags.items()}
 
 
-def describe_input(
-    run_id: int, data: Any, name: str | None, role: str, source: str | None
-) -> c.InputLogged:
+def describe_input(run_id: int, data: Any, name: str | None, role: str, source: str | None) -> c.InputLogged:
     """Return the record of a data set that a run or trial reads; credentials in *source* are hidden."""
     from trackers.capture import data_digest
     from trackers.capture.secret import redact

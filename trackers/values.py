@@ -280,6 +280,7 @@ class StudyRow:
     counts: Mapping[RunState, int] = field(default_factory=dict)
     code: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] | None = None
+    launch: int | None = None
 
     @property
     def direction(self) -> str:

@@ -130,7 +130,9 @@ class Ledger:
             self._complete(live)
         live.reports, live.used = [], set()
         self._scribe.write(
-            TrialStarted(live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus, self._launch)
+            TrialStarted(
+                live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus, self._launch
+            )
         )
         return Assignment(
             number, command.attempt, live.run_id, live.params, live.checkpoint, live.user_attrs, dict(live.models)

@@ -113,7 +113,9 @@ def view_of(store: Store, row: StudyRow) -> StudyView:
 
 def _diff(store: Store, trials: Sequence[Trial], row: StudyRow) -> str:
     """Return what was changed since the commit when the last trial started."""
-    launch = store.get_launch(next((a.launch for t in reversed(trials) for a in reversed(t.attempts) if a.launch), None))
+    launch = store.get_launch(
+        next((a.launch for t in reversed(trials) for a in reversed(t.attempts) if a.launch), None)
+    )
     if launch is None or launch.code is None:
         old = (row.code or {}).get("diff")
         return old if isinstance(old, str) else ""

@@ -77,7 +77,9 @@ def test_many_threads_and_stores_keep_one_row(store: Store, store_url: str, repo
     assert count(store, t.launches) == 1
 
 
-def test_a_code_version_keeps_its_file_and_a_damaged_one_is_seen(store: Store, repository: Path, tmp_path: Path) -> None:
+def test_a_code_version_keeps_its_file_and_a_damaged_one_is_seen(
+    store: Store, repository: Path, tmp_path: Path
+) -> None:
     launch = store.get_launch(store.keep_launch(capture.launch()))
     assert launch is not None
     assert launch.code is not None

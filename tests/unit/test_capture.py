@@ -111,7 +111,9 @@ def test_sparse_matrices_are_equal_by_content() -> None:
     assert capture.data_digest(sparse.csr_matrix(dense)).rows == 5
 
 
-def test_what_came_from_no_index_is_known_by_where_it_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_came_from_no_index_is_known_by_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from trackers.capture import machine
     from trackers.capture.lock import requirements
 
@@ -149,7 +151,18 @@ def test_the_lock_of_this_environment_is_one_that_pip_takes(tmp_path: Path) -> N
 
     lock = tmp_path / "requirements.txt"
     lock.write_text(requirements(capture.environment()))
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index", "--quiet", "-r", str(lock)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--no-deps",
+        "--no-index",
+        "--quiet",
+        "-r",
+        str(lock),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     hostile = {"packages": {"a\n--index-url=x": "1", "b": "1 --pre", "c": "1"}, "direct": {"c": {"url": "x\n-r y"}}}

@@ -76,7 +76,7 @@ def test_everything_comes_back(repository: Path, tmp_path: Path) -> None:
     (repository / "staged.py").write_text("staged\n")
     (repository / "empty.py").write_text("")
     git(repository, "add", "staged.py", "empty.py")
-    git(repository, "mv", "sub/a.txt", "sub/b ü \".txt")
+    git(repository, "mv", "sub/a.txt", 'sub/b ü ".txt')
     (repository / "new folder").mkdir()
     (repository / "new folder" / "neu.py").write_text("ü\n")
     (repository / "tool").write_text("#!/bin/sh\n")
@@ -171,7 +171,9 @@ def test_a_committed_secret_beside_a_change_does_not_enter_and_all_comes_back(re
     old = 'a = 1\npassword = "tops3cret"\nb = 1\nsecret = "othersecret"\nc = 1\n'
     (repository / "study.py").write_text(old)
     git(repository, "commit", "-am", "oops")
-    (repository / "study.py").write_text(old.replace("a = 1", "a = 2\nmore = 1").replace('secret = "othersecret"\n', ""))
+    (repository / "study.py").write_text(
+        old.replace("a = 1", "a = 2\nmore = 1").replace('secret = "othersecret"\n', "")
+    )
     state = read(repository)
     assert b"tops3cret" not in state.diff
     assert b"othersecret" not in state.diff
@@ -259,7 +261,9 @@ def test_where_git_is_broken_missing_or_slow_a_note_says_so(
     assert read(repository, seconds=0.0).notes == ("git took too long: the imported source was kept instead",)
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
-    program.write_text("#!/bin/sh\ncase \"$*\" in *status*) exec sleep 60;; esac\nexec /usr/bin/env -i /usr/bin/git \"$@\"\n")
+    program.write_text(
+        '#!/bin/sh\ncase "$*" in *status*) exec sleep 60;; esac\nexec /usr/bin/env -i /usr/bin/git "$@"\n'
+    )
     program.chmod(0o755)
     with monkeypatch.context() as patched:
         patched.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
@@ -317,7 +321,9 @@ def test_the_cells_of_a_notebook_are_kept_without_secrets(tmp_path: Path, monkey
 
 
 def test_the_call_is_kept_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["/opt/bin/hpo", "run", "--storage", "postgresql://u:pw@h/db", "--api-key", "k123"])
+    monkeypatch.setattr(
+        sys, "argv", ["/opt/bin/hpo", "run", "--storage", "postgresql://u:pw@h/db", "--api-key", "k123"]
+    )
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
     found = capture.capture(tmp_path)
     assert found.entry_point == "hpo"
@@ -339,7 +345,18 @@ def test_existing_work_is_never_written_over(repository: Path, tmp_path: Path) -
     assert restore(state, tmp_path / "a" / "new" / "one", repository).exact
 
 
-HOSTILE = ["../out", "/etc/out", "a/../../out", ".git/config", "sub/.GIT/hooks/x", "a/.git./x", "a\\b", "C:x", "a//b", ""]
+HOSTILE = [
+    "../out",
+    "/etc/out",
+    "a/../../out",
+    ".git/config",
+    "sub/.GIT/hooks/x",
+    "a/.git./x",
+    "a\\b",
+    "C:x",
+    "a//b",
+    "",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -349,7 +366,9 @@ def test_a_file_that_would_leave_the_folder_is_refused(name: str, repository: Pa
     record["files"] = {name: record["files"]["good.py"]}
     for commit in (None, git(repository, "rev-parse", "HEAD")):
         with pytest.raises(InvalidValueError):
-            checkout.restore({**record, "commit": commit}, packed({f"files/{name}": b"x"}), tmp_path / "again", repository)
+            checkout.restore(
+                {**record, "commit": commit}, packed({f"files/{name}": b"x"}), tmp_path / "again", repository
+            )
     assert not (tmp_path / "again").exists()
     assert not (tmp_path / "out").exists()
 
@@ -423,7 +442,9 @@ def test_what_is_not_what_was_recorded_is_refused(repository: Path, tmp_path: Pa
         with pytest.raises(InvalidValueError, match="is none"):
             restore(CodeState(commit=commit), tmp_path / "again", repository)
     assert not (tmp_path / "again").exists()
-    assert checkout.restore(record, None, tmp_path / "none", tmp_path).missing[-1].startswith("the changes and new files")
+    assert (
+        checkout.restore(record, None, tmp_path / "none", tmp_path).missing[-1].startswith("the changes and new files")
+    )
 
 
 def test_the_code_of_this_process_is_looked_at_once(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

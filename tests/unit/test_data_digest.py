@@ -47,9 +47,22 @@ def test_beyond_it_how_the_bytes_are_cut_changes_nothing(tmp_path: Path) -> None
 
 def test_an_array_is_the_same_in_every_layout_and_another_in_every_type() -> None:
     base = np.random.default_rng(0).integers(0, 99, (300, 4, 5)).astype("int32")
-    same = [np.asfortranarray(base), base.astype(">i4"), np.repeat(base, 2, axis=1)[:, ::2], base[::-1][::-1], base.copy()]
+    same = [
+        np.asfortranarray(base),
+        base.astype(">i4"),
+        np.repeat(base, 2, axis=1)[:, ::2],
+        base[::-1][::-1],
+        base.copy(),
+    ]
     assert {digest(array) for array in same} == {digest(base)}
-    other = [base.astype("int64"), base.astype("uint32"), base.view("float32"), base.reshape(300, 20), base[::-1], base.T]
+    other = [
+        base.astype("int64"),
+        base.astype("uint32"),
+        base.view("float32"),
+        base.reshape(300, 20),
+        base[::-1],
+        base.T,
+    ]
     assert len({digest(base), *map(digest, other)}) == 7
 
 
@@ -134,7 +147,9 @@ def test_polars_frames_have_a_digest() -> None:
 def test_tensors_are_the_data_that_they_hold() -> None:
     torch = pytest.importorskip("torch")
     base = torch.arange(12.0).reshape(3, 4)
-    assert digest(base) == digest(base.numpy()) == digest(base.T.contiguous().T) == digest(base.clone().requires_grad_())
+    assert (
+        digest(base) == digest(base.numpy()) == digest(base.T.contiguous().T) == digest(base.clone().requires_grad_())
+    )
     half = base.to(torch.bfloat16)
     assert len({digest(base), digest(half), digest(half + 1), digest(base.double()), digest(base.to_sparse())}) == 5
     assert data_digest(base).rows == 3

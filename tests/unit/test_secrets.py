@@ -125,7 +125,11 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
     assert redact_arguments(["--password=x", "--api-key", "y", "--n", "3", "--lr=0.1"]) == [
         "--password=***", "--api-key", "***", "--n", "3", "--lr=0.1",
     ]  # fmt: skip
-    assert redact_arguments([KEY, f"--k={KEY}", "db=postgresql://u:pw@h/d"]) == ["***", "--k=***", "db=postgresql://***@h/d"]
+    assert redact_arguments([KEY, f"--k={KEY}", "db=postgresql://u:pw@h/d"]) == [
+        "***",
+        "--k=***",
+        "db=postgresql://***@h/d",
+    ]
     kept = ["3f786850e387550fdab836ed7e6dc881de23001b", "--max-tokens", "512", "data/Train2026.csv", "study.py:digits"]
     assert redact_arguments(kept)[0] == kept[0]
     assert redact_arguments(kept)[2:] == kept[2:]

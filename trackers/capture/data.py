@@ -117,7 +117,9 @@ def _feed_tensor(tensor: Any, update: Feed) -> Facts:
     if tensor.layout is not torch.strided:
         tensor = tensor.coalesce() if tensor.layout is torch.sparse_coo else tensor
         update(f"tensor|{tensor.layout}|{tuple(tensor.shape)}|".encode())
-        parts = ("indices", "values") if tensor.layout is torch.sparse_coo else ("crow_indices", "col_indices", "values")
+        parts = (
+            ("indices", "values") if tensor.layout is torch.sparse_coo else ("crow_indices", "col_indices", "values")
+        )
         for part in parts:
             _feed_tensor(getattr(tensor, part)(), update)
     else:
@@ -207,7 +209,11 @@ def _feed_list(items: list[Any] | tuple[Any, ...], update: Feed) -> Facts:
 
 
 def _feed_mapping(data: Mapping[Any, Any], update: Feed) -> Facts:
-    names = [name for name in ("data", "target") if name in data] if type(data).__name__ == "Bunch" else sorted(data, key=str)
+    names = (
+        [name for name in ("data", "target") if name in data]
+        if type(data).__name__ == "Bunch"
+        else sorted(data, key=str)
+    )
     update(f"mapping|{names}|".encode())
     facts = {}
     for name in names:

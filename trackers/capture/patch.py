@@ -17,7 +17,9 @@ DIFF_OPTIONS = (
 
 _START = re.compile(rb"^diff --git ", re.MULTILINE)
 _HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
-_LINK = re.compile(rb"^(?:(?:new|old|deleted) (?:file )?mode|index [0-9a-f]+\.\.[0-9a-f]+) (?:120000|160000)$", re.MULTILINE)
+_LINK = re.compile(
+    rb"^(?:(?:new|old|deleted) (?:file )?mode|index [0-9a-f]+\.\.[0-9a-f]+) (?:120000|160000)$", re.MULTILINE
+)
 _INDEX = re.compile(rb"^(index [0-9a-f]+\.\.)([0-9a-f]+)", re.MULTILINE)
 _ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 _ESCAPED = re.compile(rb"\\([abtnvfr\"\\]|[0-3][0-7]{2})")
@@ -69,7 +71,12 @@ def _name(line: bytes) -> str:
     length = (len(rest) - 1) // 2
     first, second = rest[:length], rest[length + 1 :]
     names = [unquoted(word) for word in (first, second)]
-    if rest[length : length + 1] != b" " or names[0][:2] != "a/" or names[1][:2] != "b/" or names[0][2:] != names[1][2:]:
+    if (
+        rest[length : length + 1] != b" "
+        or names[0][:2] != "a/"
+        or names[1][:2] != "b/"
+        or names[0][2:] != names[1][2:]
+    ):
         raise ValueError(f"the diff names its file in a strange way: {line[:100]!r}")
     return names[0][2:]
 
@@ -118,3 +125,38 @@ def fill(section: Section, old_text: Callable[[str], bytes]) -> Section:
                 lines[place] = line[0] + old[at]
             at += 1
     return Section(section.name, section.head, "\n".join(lines).encode("latin-1"))
+
+
+def patched(section: Section, old: bytes | None) -> bytes | None:
+    """Return a file as the section makes it of *old* (None: there was none), None where it deletes it.
+
+    The hunks are where they say, since a section belongs to one commit. Raises ValueError where they are not, and
+    for a binary file.
+    """
+    if b"\ndeleted file mode " in section.head:
+        return None
+    if section.is_binary:
+        raise ValueError("a binary file")
+    before = [] if not old else old.splitlines(keepends=True)
+    after: list[bytes] = []
+    at = 0
+    for line in section.body.splitlines(keepends=True):
+        hunk = _HUNK.match(line[:80].decode("latin-1"))
+        if hunk is not None:
+            start = max(0, int(hunk[1]) - 1) if before else 0
+            if b" -0,0 " in line or re.match(rb"@@ -\d+,0 ", line):
+                start = int(hunk[1])  # nothing is taken away: what is added comes after this line
+            if start < at or start > len(before):
+                raise ValueError("the changes do not fit the commit")
+            after += before[at:start]
+            at = start
+        elif line.startswith(b"+"):
+            after.append(line[1:])
+        elif line.startswith(b"-"):
+            at += 1
+        elif line.startswith(b"\\"):
+            after[-1:] = [after[-1].rstrip(b"\n")] if after else []
+        else:
+            after += before[at : at + 1]
+            at += 1
+    return b"".join([*after, *before[at:]])

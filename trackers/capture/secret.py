@@ -17,7 +17,18 @@ HIDDEN = "***"
 
 SECRET_FILES = (
     *(".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.asc"),
-    *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pgpass", ".pypirc", ".npmrc", ".htpasswd"),
+    *(
+        "id_rsa*",
+        "id_dsa*",
+        "id_ecdsa*",
+        "id_ed25519*",
+        ".netrc",
+        "_netrc",
+        ".pgpass",
+        ".pypirc",
+        ".npmrc",
+        ".htpasswd",
+    ),
     *("credentials", "credentials.*", "secrets", "secrets.*", ".secrets*", "*service-account*.json", "kubeconfig"),
     *("*.tfvars", "*.tfstate", ".git-credentials", ".dockercfg"),
 )
@@ -36,10 +47,16 @@ _ASSIGNED = re.compile(
     rf"(?i)({_WORD_ANY_CASE}[\"'\]]{{0,2}}\s{{0,8}}(?::\s{{0,4}}str\s{{0,4}})?[:=]\s{{0,8}}[bru]?)"
     rf"([\"'])(?![<\[{{$%(]|\2)((?:(?!\2)[^\r\n]){{3,500}})\2"
 )
-_UNQUOTED = re.compile(rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({_NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S{{0,500}})$")
-_URL = re.compile(r"://(?:(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']{0,200}:[^\s/@\"']{1,300}|(?=\D{0,40}\d)[^\s/@:\"']{8,300})@")
+_UNQUOTED = re.compile(
+    rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({_NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S{{0,500}})$"
+)
+_URL = re.compile(
+    r"://(?:(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']{0,200}:[^\s/@\"']{1,300}|(?=\D{0,40}\d)[^\s/@:\"']{8,300})@"
+)
 """A user with a password, or a user alone who looks like a token; ``USER:PASSWORD`` stands for them."""
-_QUERY = re.compile(r"(?i)([?&;](?:token|key|api_?key|secret|password|sig|signature|access_token|accountkey)=)[^&\s\"';]{1,500}")
+_QUERY = re.compile(
+    r"(?i)([?&;](?:token|key|api_?key|secret|password|sig|signature|access_token|accountkey)=)[^&\s\"';]{1,500}"
+)
 _BEARER = re.compile(r"(?i)\b((?:bearer|basic)\s{1,4})(?=[\w.~+/-]{0,40}\d)[\w.~+/-]{16,2000}={0,2}")
 _LOOKS = re.compile(
     r"\bgh[pousr]_[A-Za-z0-9]{30,255}\b|\bgithub_pat_[A-Za-z0-9_]{40,255}\b|\bglpat-[\w-]{20,64}"
@@ -55,9 +72,13 @@ _HARMLESS = re.compile(
 )
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_BODY = re.compile(r"[ \t\"'+]{0,12}(?:[A-Za-z0-9+/=]{0,100}|[A-Za-z-]{1,30}: .{0,200})(?:\\n)?[\"']?[ \t,)]{0,4}\r?\Z")
+_KEY_BODY = re.compile(
+    r"[ \t\"'+]{0,12}(?:[A-Za-z0-9+/=]{0,100}|[A-Za-z-]{1,30}: .{0,200})(?:\\n)?[\"']?[ \t,)]{0,4}\r?\Z"
+)
 _CODE = re.compile(r"[(\[{$%<]|\A(?:None|null|true|false|str|bytes|int)\b", re.IGNORECASE)
-_COUNTED = re.compile(r"(?i)(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)[-_]?(?:\w*[-_])?tokens?")
+_COUNTED = re.compile(
+    r"(?i)(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)[-_]?(?:\w*[-_])?tokens?"
+)
 """Names of what a language model counts or marks."""
 _NAME_END = re.compile(r"[\w.-]{1,40}\Z")
 _PLACEHOLDERS = re.compile(r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|changeme)\Z")

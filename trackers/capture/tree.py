@@ -28,7 +28,9 @@ class TreeHash:
         self._leaves: deque[Future[bytes]] = deque()
         self._done: list[bytes] = []
         self._pool: ThreadPoolExecutor | None = None
-        self._threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        self._threads = min(
+            8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
 
     def __enter__(self) -> TreeHash:
         return self

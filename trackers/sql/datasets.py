@@ -47,7 +47,9 @@ def runs_with(connection: Connection, digest: str, limit: int) -> list[int]:
         .join(t.inputs, i.run_id == r.id)
         .join(t.datasets, d.id == i.dataset_id)
         .join(t.experiments, e.id == r.experiment_id)
-        .where(d.digest.between(low, low + "g"), r.archived_at.is_(None), r.deleted_at.is_(None), e.deleted_at.is_(None))
+        .where(
+            d.digest.between(low, low + "g"), r.archived_at.is_(None), r.deleted_at.is_(None), e.deleted_at.is_(None)
+        )
         .distinct()
         .order_by(r.id.desc())
         .limit(limit)

@@ -249,6 +249,7 @@ def _study_row(
         counts=counts,
         code=_code(documents.get("code"), launch),
         environment=None if launch is None else launch.environment,
+        launch=row.launch_id,
     )
 
 

@@ -166,7 +166,9 @@ def _launches() -> None:
 
 def _move_documents() -> None:
     """Make rows of the documents ``code-VERSION`` and ``environment`` of studies, and let their attempts refer to them."""
-    listed = "SELECT study_id, name, content FROM trackers_study_documents WHERE name = 'environment' OR name LIKE 'code%'"
+    listed = (
+        "SELECT study_id, name, content FROM trackers_study_documents WHERE name = 'environment' OR name LIKE 'code%'"
+    )
     studies: dict[int, dict[str, Any]] = {}
     for study_id, name, content in op.get_bind().execute(text(listed)).all():
         studies.setdefault(study_id, {})[name] = json.loads(content)
