@@ -16,7 +16,6 @@ from trackers.changes import (
     AttrsSet,
     Change,
     CheckpointSaved,
-    InputLogged,
     ModelLogged,
     PointsLogged,
     TagsSet,

@@ -24,10 +24,10 @@ from trackers.states import RunState
 from trackers.values import ModelVersion, StudyRow, Trial
 
 if TYPE_CHECKING:
-    from trackers.capture import Capture
     import pandas as pd
 
     from hpo.ranking import Ranking
+    from trackers.capture import Capture
     from trackers.store import Store
 
 DEFAULT_STORAGE = "sqlite:///hpo.db"

@@ -145,8 +145,8 @@ class Tracking(ABC):
         NotFoundError, and StateError for a run that has ended.
         """
         run_id = self._run_id(ref)
-        here = {"host": host_name()[:LONGEST], "pid": os.getpid(), "launch": self._own_launch()}
-        resume = partial(runs.resume_run, run_id=run_id, **here)
+        host, launch = host_name()[:LONGEST], self._own_launch()
+        resume = partial(runs.resume_run, run_id=run_id, host=host, pid=os.getpid(), launch=launch)
         attempt = self.writer.call(resume)
         with self.database.reading() as connection:
             found = runs.read_runs(connection, [run_id])[0]

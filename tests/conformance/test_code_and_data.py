@@ -135,7 +135,7 @@ def test_code_and_environment_are_searched(store: Store, repository: Path) -> No
     trial = manage(store, "s")
     trial.lease.submit(trial.whole()).wait(10)
     python = sys.version.split()[0]
-    for filter in (
+    for asked in (
         f"attributes.commit = '{commit}'",
         f"commit like '{commit[:8]}%'",
         "branch = 'main'",
@@ -145,12 +145,12 @@ def test_code_and_environment_are_searched(store: Store, repository: Path) -> No
         "attributes.python like '3.%'",
         f"attributes.entry_point = '{capture.launch().entry_point}' and commit is not null",
     ):
-        assert found(store, filter) == {"a"}, filter
-    for filter in ("branch = 'other'", "dirty = false", f"commit != '{commit}'", "python in ('2.7')"):
-        assert found(store, filter) == set(), filter
+        assert found(store, asked) == {"a"}, asked
+    for asked in ("branch = 'other'", "dirty = false", f"commit != '{commit}'", "python in ('2.7')"):
+        assert found(store, asked) == set(), asked
     without = {run.path for run in store.search_runs("commit is null", order_by="attributes.commit")}
     assert without == {"s/0"}
-    assert [run.name for run in store.search_runs(order_by="attributes.commit, attributes.dirty desc")][0] == "a"
+    assert next(run.name for run in store.search_runs(order_by="attributes.commit, attributes.dirty desc")) == "a"
 
 
 def test_trials_know_the_code_that_they_ran(store: Store, repository: Path, store_url: str) -> None:
@@ -227,8 +227,8 @@ def test_the_filter_asks_for_data(store: Store) -> None:
         "datasets.name != 'digits'": {"both", "one"},
         "datasets.source = ''": {"both", "one"},
     }
-    for filter, expected in cases.items():
-        assert found(store, filter) == expected, filter
+    for asked, expected in cases.items():
+        assert found(store, asked) == expected, asked
     with pytest.raises(FilterError, match="data sets have no 'nam': did you mean name"):
         store.search_runs("datasets.nam = 'x'")
     with pytest.raises(FilterError, match="several data sets"):

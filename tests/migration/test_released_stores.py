@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,4 +60,49 @@ def test_a_server_of_an_earlier_release_is_upgraded_with_everything_in_it(revisi
         assert trackers.upgrade_store(postgresql_url) == (revision, schema.HEAD)
     with trackers.connect(postgresql_url) as store:
         assert held(read_by_its_release(revision, "postgresql"), describe(store)) == []
+        store.start_run("fraud").end()
+
+
+CODE = {
+    "version": "abcdef12+01234567", "commit": "a" * 40, "dirty": True, "diff": "diff --git a/x b/x\n", "branch": "main",
+    "author": "ann", "entry_point": "hpo", "arguments": ["run", "study.py"], "file": "/s/study.py", "name": "objective",
+    "digest": "0" * 64, "source": "x = 1\n",
+}  # fmt: skip
+
+
+def test_the_code_and_environment_of_a_study_move_to_where_runs_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "hpo.db"
+    path.write_bytes(gzip.decompress((ASSETS / "0001.db.gz").read_bytes()))
+    with closing(sqlite3.connect(path)) as raw, raw:
+        (study,) = raw.execute("SELECT id FROM trackers_experiments WHERE name = 'digits'").fetchone()
+        older = {**CODE, "version": "abcdef12.76543210", "dirty": False}
+        documents = {
+            "code": CODE,
+            "code-abcdef12+01234567": CODE,
+            "code-abcdef12.76543210": older,
+            "environment": {"python": "3.11.1", "packages": {"numpy": "2.0"}},
+        }
+        for name, content in documents.items():
+            raw.execute("INSERT INTO trackers_study_documents VALUES (?, ?, ?)", (study, name, json.dumps(content)))
+        numbered = "SELECT id FROM trackers_runs WHERE experiment_id = ? AND number {} 2"
+        for sign, version in (("<", older["version"]), (">=", CODE["version"])):
+            update = f"UPDATE trackers_attempts SET code = ? WHERE run_id IN ({numbered.format(sign)})"
+            raw.execute(update, (version, study))
+    with trackers.connect(path) as store:
+        row = store.get_study("digits")
+        assert row.code is not None
+        kept = {name: value for name, value in CODE.items() if name != "version"}
+        assert {name: row.code[name] for name in kept} == kept
+        assert row.code["version"] == CODE["version"]
+        assert row.environment == documents["environment"]
+        versions = [trial.attempts[0].code for trial in store.get_trials(row.id)]
+        assert versions == [older["version"]] * 2 + [CODE["version"]] * 4
+        launch = store.launch("digits/0")
+        assert launch is not None
+        assert launch.code is not None
+        assert (launch.code.commit, launch.code.dirty, launch.branch) == ("a" * 40, False, "main")
+        assert launch.environment == documents["environment"]
+        assert (launch.entry_point, launch.arguments) == ("hpo", ("run", "study.py"))
+        assert store.code_diff(launch.code) == CODE["diff"]
+        assert len(list(store.search_runs("commit like 'aaaa%' and python = '3.11.1'"))) == 6
         store.start_run("fraud").end()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trackers.capture.data import data_digest as data_digest
+    from trackers.capture.machine import environment as environment
     from trackers.capture.process import Capture as Capture
     from trackers.capture.process import capture as capture
     from trackers.capture.process import code_state as code_state
     from trackers.capture.process import launch as launch
-    from trackers.capture.machine import environment as environment
 
 _HOMES = {
     "Capture": "process",

@@ -149,7 +149,7 @@ def feed_array(array: Any, update: Feed) -> None:
     step = max(1, CHUNK // row_bytes)
     for start in range(0, len(array), step):
         block = np.ascontiguousarray(array[start : start + step].astype(little, copy=False))
-        update(memoryview(block.reshape(-1).view(np.uint8)))
+        update(block.reshape(-1).view(np.uint8))
 
 
 def _feed_values(values: Iterable[Any], update: Feed) -> None:

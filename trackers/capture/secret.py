@@ -8,6 +8,7 @@ redacted diff still has the lines that its headers count. Redacting twice change
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import math
 import re
 from collections import Counter
@@ -146,7 +147,7 @@ def _is_random(value: str) -> bool:
     if longest_word >= 7 or value.count("/") > 3 or value.count(".") > 2:
         return False
     entropy = -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
-    switches = sum(_kind(a) != _kind(b) for a, b in zip(value, value[1:], strict=False))
+    switches = sum(_kind(a) != _kind(b) for a, b in itertools.pairwise(value))
     return entropy >= 3.7 and switches >= len(value) * 0.4
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from trackers.cli.storage import open_store, reading_options
+
+if TYPE_CHECKING:
+    from trackers.values import Run, RunInput
 
 
 @click.command(
@@ -23,7 +28,7 @@ def data(ref: str | None, limit: int, storage: str | None, as_json: bool) -> Non
 
     with open_store(storage) as store:
         sets = store.datasets(ref)
-        runs = {}
+        runs: dict[str, tuple[Run, list[RunInput]]] = {}
         for digest in dict.fromkeys(one.digest for one in sets) if ref is not None else ():
             for run in store.runs_with_data(digest, limit=limit):
                 runs.setdefault(run.path, (run, store.inputs(run)))

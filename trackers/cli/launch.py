@@ -63,10 +63,8 @@ def _code_lines(code: CodeVersion, branch: str | None) -> list[tuple[str, str]]:
     by = str(content.get("author") or "").partition(" <")[0]
     where = ", ".join(part for part in (branch or "detached", tree, f"by {by}" if by else "") if part)
     lines = [("code", f"{code.version} ({where})"), ("remote", str(content.get("remote") or ""))]
-    kept = [name for name in content.get("files") or {}]
-    if kept:
-        lines.append(("new files", _listed(kept)))
-    return [*lines, *_notes(content)]
+    lines.append(("new files", _listed(list(content.get("files") or {}))))
+    return [*((name, text) for name, text in lines if text), *_notes(content)]
 
 
 def _notes(content: Any) -> list[tuple[str, str]]:

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Table, Text, func, select, typ
 
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
-from trackers.sql.launches import read_version
 from trackers.sql.columns import Content, Json, join_number, join_param
+from trackers.sql.launches import read_version
 from trackers.states import RunState
 from trackers.values import Attempt, Trial, to_datetime
 
@@ -203,12 +203,15 @@ class _Reading:
     def _attempts(self) -> dict[int, tuple[Attempt, ...]]:
         found: dict[int, tuple[Attempt, ...]] = {}
         names = ("number", "worker", "host", "pid", "started_at", "ended_at", "outcome", "reason", "counts")
-        for run_id, number, worker, host, pid, start, end, *rest in self._of(
+        for run_id, number, worker, host, pid, start, end, *rest, launch in self._of(
             t.attempts, *names, "cpus", "gpus", "launch_id", order=("run_id", "number")
         ):
-            *rest, launch = rest
+            outcome, reason, counts, cpus, gpus = rest
+            times = to_datetime(start), to_datetime(end)
             code = "" if launch is None else self._code(launch)
-            attempt = Attempt(number, worker, host, pid, to_datetime(start), to_datetime(end), *rest, code, launch)
+            attempt = Attempt(
+                number, worker, host, pid, *times, outcome, reason, counts, cpus, gpus, code=code, launch=launch
+            )
             found[run_id] = (*found.get(run_id, ()), attempt)
         return found
 

@@ -227,7 +227,7 @@ def _row(ids: Any, table: str, row: Mapping[str, Any]) -> int:
     found = _ask(f"SELECT id FROM trackers_{table} WHERE digest = :digest", digest=row["digest"])
     if found is not None:
         return int(found)
-    new_id = next(ids)
+    new_id = int(next(ids))
     names = ", ".join(f'"{name}"' for name in ("id", *row))
     values = ", ".join(f":{name}" for name in ("id", *row))
     _run(f"INSERT INTO trackers_{table} ({names}) VALUES ({values})", id=new_id, **row)
