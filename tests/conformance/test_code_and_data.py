@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,23 @@ def test_trials_know_the_code_that_they_ran(store: Store, repository: Path, stor
         launches[0].code.version,
     )
     assert len(list(store.search_runs("attributes.branch = 'main' and dirty = true"))) == 2
+
+
+@pytest.mark.usefixtures("cluster")
+def test_trials_on_ray_know_what_ray_was_asked_for(tmp_path: Path, repository: Path) -> None:
+    with trackers.connect(tmp_path / "ray.db", artifacts=str(tmp_path / "files")) as store:
+        study = hpo.create_study(study_name="s", storage=store, space={"x": hpo.Float(0, 1)})
+        study.optimize(square, n_trials=2, workers=1, cpus_per_trial=0.5)
+        launch = store.launch("s/1")
+        assert launch is not None
+        assert launch.environment is not None
+        assert launch.environment["ray"] == {"version": version("ray"), "cpus": 0.5, "gpus": 0}
+        assert launch.code is not None
+        assert launch.code.commit == git(repository, "rev-parse", "HEAD")
+
+
+def square(trial: Any) -> float:
+    return float(trial.params["x"]) ** 2
 
 
 # --- data ---------------------------------------------------------------------------------------------------------

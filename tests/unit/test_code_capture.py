@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import subprocess
 import sys
 import time
 import types
@@ -15,7 +17,7 @@ import pytest
 
 from tests.git import git, make_repository
 from trackers import capture
-from trackers.capture import checkout
+from trackers.capture import checkout, patch
 from trackers.capture.state import CodeState, state_digest
 from trackers.errors import AlreadyExistsError, DigestError, InvalidValueError, NotFoundError
 
@@ -91,6 +93,74 @@ def test_everything_comes_back(repository: Path, tmp_path: Path) -> None:
     del expected["x.log"]
     assert tree(tmp_path / "again") == expected
     assert git(repository, "status", "--porcelain"), "the repository itself is as it was"
+
+
+def test_odd_states_of_an_index_come_back(repository: Path, tmp_path: Path) -> None:
+    (repository / "b.py").write_text("b\n")
+    (repository / "c.py").write_text("c\n")
+    (repository / ".gitignore").write_text("*.log\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "more")
+    git(repository, "rm", "--cached", "b.py")  # still there, and untracked
+    (repository / "c.py").unlink()
+    (repository / "c.py").mkdir()  # a file became a folder
+    (repository / "c.py" / "inner.py").write_text("inner\n")
+    (repository / "sub" / "a.txt").unlink()
+    (repository / "sub").rmdir()
+    (repository / "sub").write_text("a folder became a file\n")
+    (repository / "forced.log").write_text("ignored, and added all the same\n")
+    git(repository, "add", "-f", "forced.log")
+    (repository / "later.py").write_text("l\n")
+    git(repository, "add", "-N", "later.py")
+    state = read(repository)
+    assert (state.notes, state.left_out) == ((), {})
+    assert restore(state, tmp_path / "again", repository).exact
+    assert tree(tmp_path / "again") == tree(repository)
+
+
+def test_a_merge_with_conflicts_comes_back_as_it_lies_there(repository: Path, tmp_path: Path) -> None:
+    git(repository, "checkout", "-q", "-b", "other")
+    (repository / "study.py").write_text("x = 3\n")
+    git(repository, "commit", "-qam", "three")
+    git(repository, "checkout", "-q", "main")
+    (repository / "study.py").write_text("x = 4\n")
+    git(repository, "commit", "-qam", "four")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(repository, "merge", "other")
+    state = read(repository)
+    assert state.notes == ()
+    assert restore(state, tmp_path / "again", repository).exact
+    assert tree(tmp_path / "again") == tree(repository)
+
+
+def test_a_worktree_and_a_folder_behind_a_link_are_repositories_too(repository: Path, tmp_path: Path) -> None:
+    git(repository, "worktree", "add", "-q", str(tmp_path / "tree"), "-b", "tree")
+    (tmp_path / "tree" / "study.py").write_text("x = 5\n")
+    (tmp_path / "link").symlink_to(tmp_path / "tree")
+    for place in (tmp_path / "tree", tmp_path / "link" / "study.py"):
+        state = read(place)
+        assert (state.branch, state.dirty) == ("tree", True)
+    assert restore(state, tmp_path / "again", tmp_path / "tree").exact
+
+
+def test_a_change_applied_in_memory_is_what_lies_there(repository: Path) -> None:
+    dice = random.Random(0)
+    for _ in range(60):
+        lines = [
+            f"line {dice.randrange(9)}" + dice.choice(["", "\r", "\x0c", " \x85", "ü"])
+            for _ in range(dice.randrange(40))
+        ]
+        old = ("\n".join(lines) + dice.choice(["", "\n"])).encode()
+        for _ in range(dice.randrange(1, 6)):
+            place = dice.randrange(len(lines) + 1)
+            lines[place : place + dice.randrange(3)] = ["new"] * dice.randrange(3)
+        new = ("\n".join(lines) + dice.choice(["", "\n"])).encode()
+        (repository / "study.py").write_bytes(old)
+        git(repository, "add", ".")
+        git(repository, "commit", "-q", "--allow-empty", "-m", "old")
+        (repository / "study.py").write_bytes(new)
+        for section in patch.split(read(repository).diff):
+            assert patch.patched(section, old) == new
 
 
 def test_the_settings_of_a_person_change_nothing(repository: Path, tmp_path: Path) -> None:

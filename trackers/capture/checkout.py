@@ -206,9 +206,13 @@ def _verify(record: Mapping[str, Any], to: Path, git: Git | None, diff: bytes) -
         raise DigestError(f"{to} is not at commit {record['commit']}")
     if isinstance(record.get("diff"), str):
         return
-    names = [section.name for section in patch.split(diff)]
-    if names:
-        here("add", "--intent-to-add", "--", *names, stdin=b"")  # else what is new would not be in the diff
+    # What is new is not in a diff before git is told of it; nor is it gone, where an untracked file has its name.
+    gone = [section.name for section in patch.split(diff) if section.is_deletion]
+    there = [section.name for section in patch.split(diff) if not section.is_deletion]
+    if gone:
+        here("rm", "--cached", "--quiet", "--", *gone, stdin=b"")
+    if there:
+        here("add", "--intent-to-add", "--force", "--", *there, stdin=b"")
     partly = {name for name, exact in (record.get("hidden") or {}).items() if not exact}
     sections = [patch.hide(s)[0] for s in patch.split(here("diff", *patch.DIFF_OPTIONS, "HEAD", limit=1 << 27))]
     now = b"".join((patch.anonymous(s) if s.name in partly else s).data for s in sections)

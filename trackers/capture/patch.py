@@ -43,6 +43,10 @@ class Section:
         return _LINK.search(self.head) is not None
 
     @property
+    def is_deletion(self) -> bool:
+        return b"\ndeleted file mode " in self.head
+
+    @property
     def is_binary(self) -> bool:
         return b"\nGIT binary patch\n" in self.head
 
@@ -133,14 +137,14 @@ def patched(section: Section, old: bytes | None) -> bytes | None:
     The hunks are where they say, since a section belongs to one commit. Raises ValueError where they are not, and
     for a binary file.
     """
-    if b"\ndeleted file mode " in section.head:
+    if section.is_deletion:
         return None
     if section.is_binary:
         raise ValueError("a binary file")
-    before = [] if not old else old.splitlines(keepends=True)
+    before = _lines(old or b"")
     after: list[bytes] = []
-    at = 0
-    for line in section.body.splitlines(keepends=True):
+    at, last = 0, b""
+    for line in _lines(section.body):
         hunk = _HUNK.match(line[:80].decode("latin-1"))
         if hunk is not None:
             start = max(0, int(hunk[1]) - 1) if before else 0
@@ -155,8 +159,16 @@ def patched(section: Section, old: bytes | None) -> bytes | None:
         elif line.startswith(b"-"):
             at += 1
         elif line.startswith(b"\\"):
-            after[-1:] = [after[-1].rstrip(b"\n")] if after else []
+            if last == b"+":  # the new file has no end of line at its end
+                after[-1] = after[-1].removesuffix(b"\n")
         else:
             after += before[at : at + 1]
             at += 1
+        last = line[:1]
     return b"".join([*after, *before[at:]])
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Split *data* where git does: at line feeds alone."""
+    lines = data.split(b"\n")
+    return [*(line + b"\n" for line in lines[:-1]), *([lines[-1]] if lines[-1] else [])]

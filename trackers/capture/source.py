@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import site
 import sys
 import sysconfig
@@ -30,10 +31,11 @@ def read_source(place: Path, seconds: float, beside: Collection[Path] = ()) -> C
 def imported(top: Path) -> set[Path]:
     """Return the source files of imported modules below *top*; what is installed is none of the project's."""
     installed = _installed()
+    prefixes = tuple(f"{path}{os.sep}" for path in installed)
     found: set[Path] = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith((".py", ".pyw")):
+        if not isinstance(file, str) or not file.endswith((".py", ".pyw")) or file.startswith(prefixes):
             continue
         try:
             path = Path(file).resolve()
