@@ -131,7 +131,7 @@ class Tracking(ABC):
             user=user_name()[:LONGEST],
             host=host_name()[:LONGEST],
             pid=os.getpid(),
-            launch=self._own_launch(),
+            launch=self.own_launch(),
         )
         self.writer.call(partial(runs.insert_run, start=start))
         run = ActiveRun(self, start.run_id, start.uid)
@@ -145,7 +145,7 @@ class Tracking(ABC):
         NotFoundError, and StateError for a run that has ended.
         """
         run_id = self._run_id(ref)
-        host, launch = host_name()[:LONGEST], self._own_launch()
+        host, launch = host_name()[:LONGEST], self.own_launch()
         resume = partial(runs.resume_run, run_id=run_id, host=host, pid=os.getpid(), launch=launch)
         attempt = self.writer.call(resume)
         with self.database.reading() as connection:
@@ -249,7 +249,7 @@ class Tracking(ABC):
             arguments=captured.arguments,
         )
 
-    def _own_launch(self) -> int | None:
+    def own_launch(self) -> int | None:
         """Return the id of how this process was launched; None where that cannot be told. Kept once a process."""
         from trackers.capture import launch
 

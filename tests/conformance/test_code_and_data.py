@@ -174,6 +174,17 @@ def test_trials_know_the_code_that_they_ran(store: Store, repository: Path, stor
     assert len(list(store.search_runs("attributes.branch = 'main' and dirty = true"))) == 2
 
 
+def test_trials_of_optuna_know_their_code_too(store: Store, repository: Path) -> None:
+    import optuna
+
+    from trackers.interop.optuna import OptunaStorage
+
+    study = optuna.create_study(storage=OptunaStorage(store), study_name="s")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    commit = git(repository, "rev-parse", "HEAD")
+    assert len(list(store.search_runs(f"attributes.commit = '{commit}' and branch = 'main'"))) == 2
+
+
 @pytest.mark.usefixtures("cluster")
 def test_trials_on_ray_know_what_ray_was_asked_for(tmp_path: Path, repository: Path) -> None:
     with trackers.connect(tmp_path / "ray.db", artifacts=str(tmp_path / "files")) as store:
