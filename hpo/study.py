@@ -459,7 +459,7 @@ def _captured(store: Store, code: Mapping[str, Any], need: Mapping[str, Any]) ->
     """Return the code around the objective, and the environment; *need* is what Ray is asked for a trial."""
     from trackers import capture
 
-    place = Path(code["file"]) if code.get("file") else Path.cwd()
+    place = code.get("file") or "."
     # The source of a file is in the code around it, that of a function in a notebook nowhere else.
     kept = ("file", "name", "digest") if code.get("file") else ("name", "digest", "source")
     objective = {name: code.get(name) for name in kept}

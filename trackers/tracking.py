@@ -54,7 +54,7 @@ class Tracking(ABC):
     def __init__(self) -> None:
         self._log_lock = threading.Lock()
         self._latest: Commit | None = None
-        self._launches: dict[int, tuple[Capture, int]] = {}
+        self._launched: tuple[Capture, int] | None = None
 
     @property
     @abstractmethod
@@ -255,9 +255,9 @@ class Tracking(ABC):
 
         try:
             captured = launch(self.own_files())
-            known = self._launches.get(id(captured))
+            known = self._launched
             if known is None or known[0] is not captured:
-                self._launches[id(captured)] = known = (captured, self.keep_launch(captured))
+                self._launched = known = (captured, self.keep_launch(captured))
             return known[1]
         except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
             return None

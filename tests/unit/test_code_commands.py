@@ -13,8 +13,10 @@ import pytest
 import hpo
 import trackers
 from hpo.cli import main as hpo_main
+from hpo.objective_file import load_objective
 from tests.git import git, make_repository
 from trackers.capture import process
+from trackers.capture.state import read_bundle
 from trackers.cli.exit import run_command
 from trackers.difference import compare_runs
 
@@ -207,3 +209,37 @@ def test_a_run_of_which_nothing_is_known_says_so(cli: Cli, tmp_path: Path, monke
     assert cli("show", run.uid)[0] == 0
     assert "code: nothing" in cli("diff", run.uid, run.uid)[1]
     assert cli("data") == (0, "No run has logged its data yet: run.log_input(data) does.\n", "")
+
+
+def test_no_secret_is_anywhere_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = make_repository(tmp_path / "repo")  # its remote has a password
+    monkeypatch.chdir(repository)
+    secret = "tops3cret"
+    (repository / "kept.py").write_text(f'password = "{secret}-old"\nx = 1\n')
+    git(repository, "add", ".")
+    git(repository, "commit", "-m", "oops")
+    (repository / "kept.py").write_text(f'password = "{secret}-new"\nx = 2\nurl = "https://ann:{secret}@h/x"\n')
+    (repository / ".env").write_text(f"X={secret}\n")
+    (repository / "new.py").write_text(f'token = "{secret}"\n')
+    (repository / "harmless.py").write_text("y = 1\n")
+    tune = f'import hpo\nAPI_KEY = "{secret}"\n@hpo.objective(space={{"x": hpo.Float(0, 1)}}, direction="minimize")\n'
+    (repository / "tune.py").write_text(tune + "def f(trial):\n    return trial.params['x']\n")
+    monkeypatch.setattr("sys.argv", ["train.py", "--password", secret, f"--db=postgresql://u:{secret}@h/d"])
+    process._launch.cache_clear()
+    with trackers.connect(tmp_path / "hpo.db", artifacts=str(tmp_path / "files")) as store:
+        with store.start_run("e") as run:
+            run.log_input([1, 2], source=f"https://ann:{secret}@example.org/data")
+        objective = load_objective("tune.py:f")
+        hpo.create_study(study_name="s", storage=store, space=objective.spec.space).optimize(objective, n_trials=1)
+        for launch in (store.launch(run), store.launch("s/0")):
+            assert launch is not None
+            assert launch.code is not None
+            assert "+x = 2" in store.code_diff(launch.code)
+            assert secret not in store.code_diff(launch.code)
+            assert list(launch.code.content["files"]) == ["harmless.py"]
+            bundle = store.read_bundle(launch.code)
+            assert bundle is not None
+            assert all(secret.encode() not in part for part in read_bundle(bundle).values())
+    for path in [tmp_path / "hpo.db", *(p for p in (tmp_path / "files").rglob("*") if p.is_file())]:
+        assert secret.encode() not in path.read_bytes(), path
+        assert b"hunter2" not in path.read_bytes(), path

@@ -74,7 +74,11 @@ def capture(
     from trackers.capture.machine import environment
 
     code = code_state(Path(place), beside)
-    return Capture(code, environment(), entry_point(), tuple(redact_arguments(sys.argv[1:])), dict(objective or {}))
+    try:
+        facts = environment()
+    except Exception as exc:  # noqa: BLE001 - whatever is installed: the run goes on, the note says so
+        facts = {"note": f"the environment could not be read ({type(exc).__name__}: {exc})"}
+    return Capture(code, facts, entry_point(), tuple(redact_arguments(sys.argv[1:])), dict(objective or {}))
 
 
 def code_state(place: Path, beside: Collection[Path] = (), seconds: float = SECONDS) -> CodeState:
