@@ -112,6 +112,7 @@ def _of_version(table: str) -> ForeignKeyConstraint:
 
 # --- code and environments: documents of studies become rows that runs and studies share ------------------------------
 
+
 def _launches() -> None:
     op.create_table(
         "trackers_code_versions",
