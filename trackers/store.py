@@ -356,7 +356,7 @@ class Store(Tracking):
         with self.database.reading() as connection:
             return logged_models.find_model(connection, uid)
 
-    def load_model(self, ref: str, *, trust: bool | str | Sequence[str] = False) -> LoadedModel:
+    def load_model(self, ref: str | os.PathLike[str], *, trust: bool | str | Sequence[str] = False) -> LoadedModel:
         """Load a model by name, alias or run; see ``trackers.load_model``."""
         from trackers.models import load_model
 

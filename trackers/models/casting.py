@@ -134,7 +134,8 @@ def _cast_times(series: Any, dtype: str, what: str) -> Any:
     if pd.api.types.is_numeric_dtype(series.dtype):
         raise InvalidValueError(f"{what} holds {series.dtype}, where the model takes times ({dtype}).")
     try:
-        return pd.to_datetime(series).astype(dtype)
+        is_text = not pd.api.types.is_datetime64_any_dtype(series.dtype)
+        return pd.to_datetime(series, format="ISO8601" if is_text else None).astype(dtype)
     except (TypeError, ValueError) as exc:
         raise InvalidValueError(f"{what} holds what is no time, where the model takes {dtype}.") from exc
 

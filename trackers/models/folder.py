@@ -96,7 +96,7 @@ def load(
     otherwise, with what has to be installed.
     """
     source, trusts = Path(folder), Trust.of(trust)
-    if not (source / manifests.NAME).exists() and (source / mlmodel.NAME).exists():
+    if (source / mlmodel.NAME).exists() and not manifests.has_manifest(source):
         from trackers.models.mlflow_folder import load_mlflow
 
         return load_mlflow(source, trusts)

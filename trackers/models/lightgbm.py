@@ -45,7 +45,7 @@ class LightGBMFlavor(Flavor):
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
         import lightgbm
 
-        text = (folder / FILE).read_text(encoding="utf-8")
+        text = (folder / FILE).read_bytes().decode("utf-8")
         booster = lightgbm.Booster(model_str=text if trust.everything else check_text(text))
         booster.best_iteration = int(details["best_iteration"])
         if details["kind"] == "Booster":

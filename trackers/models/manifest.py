@@ -95,6 +95,18 @@ def read_manifest(folder: Path, digest: str | None = None) -> dict[str, Any]:
     return dict(manifest)
 
 
+def has_manifest(folder: Path) -> bool:
+    """Tell whether ``model.json`` in *folder* is a manifest: XGBoost's own model may have that name."""
+    path = folder / NAME
+    try:
+        if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
+            return False
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "format" in content
+
+
 def check_manifest(manifest: Any) -> None:
     """Raise ``ModelError`` unless *manifest* has the form that this release reads."""
     form = manifest.get("format") if isinstance(manifest, dict) else None

@@ -29,7 +29,6 @@ _TO_MLFLOW = {
     "object": "string",
     "str": "string",
     "string": "string",
-    "category": "string",
 }
 _FROM_MLFLOW = {
     "boolean": "bool",
@@ -93,8 +92,6 @@ def _to_specs(schema: Mapping[str, Any] | None) -> list[dict[str, Any]] | None:
 
 def _to_column(column: Mapping[str, Any]) -> dict[str, Any] | None:
     dtype = str(column.get("dtype"))
-    if column.get("categories") is not None and not all(isinstance(value, str) for value in column["categories"]):
-        return None
     kind = "datetime" if dtype.startswith("datetime64") else _TO_MLFLOW.get(dtype)
     return None if kind is None else {"type": kind, "name": column["name"], "required": True}
 
@@ -116,7 +113,7 @@ def read_mlmodel(folder: Path) -> dict[str, Any]:
     flavors = content.get("flavors") if isinstance(content, dict) else None
     if not isinstance(flavors, dict) or not all(isinstance(value, dict) for value in flavors.values()):
         raise ModelError(f"{path} names no flavours: it is not MLflow's.")
-    return content
+    return dict(content)
 
 
 def read_signature(content: Mapping[str, Any]) -> dict[str, dict[str, Any] | None]:

@@ -66,7 +66,7 @@ class Reference:
             return cls(folder=Path(text.removeprefix("file://")).expanduser())
         elif _UID.fullmatch(text) or _OF_A_TRIAL.fullmatch(text):
             return cls(run=text)
-        elif "\0" not in text and "://" not in text and len(text) < 1000 and Path(text).is_dir():
+        elif text and "\0" not in text and "://" not in text and len(text) < 1000 and Path(text).is_dir():
             return cls(folder=Path(text))
         raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
 

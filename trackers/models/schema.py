@@ -85,7 +85,7 @@ def _is_array(schema: Any) -> bool:
         return False
     shape = schema.get("shape")
     sizes = isinstance(shape, list) and all(n is None or (isinstance(n, int) and n >= 0) for n in shape)
-    return sizes and len(shape) > 0 and shape[0] is None
+    return isinstance(shape, list) and sizes and len(shape) > 0 and shape[0] is None
 
 
 def head(data: Any) -> Any:
@@ -120,7 +120,10 @@ def in_words(schema: Mapping[str, Any] | None) -> str:
 
 def _shape_in_words(schema: Mapping[str, Any]) -> str:
     sizes = ", ".join("any" if n is None else str(n) for n in schema["shape"][1:])
-    return f"(rows{', ' if sizes else ''}{sizes}) {schema['dtype'] or ''}".rstrip()
+    dtype = str(schema["dtype"] or "")
+    # NumPy's text of at most so many characters: what the longest one of the example had is of no matter.
+    shown = "str" if dtype.lstrip("<>=|").startswith("U") else dtype
+    return f"(rows{', ' if sizes else ''}{sizes}) {shown}".rstrip()
 
 
 def some(names: list[str]) -> str:
