@@ -466,7 +466,7 @@ def test_an_example_that_the_model_cannot_predict_does_not_lose_the_model(tmp_pa
 def test_importing_models_loads_nothing_heavy() -> None:
     code = (
         "import sys, trackers.models; "
-        "print([m for m in ('sklearn', 'skops', 'numpy', 'sqlalchemy', 'pandas', 'ray') if m in sys.modules])"
+        "print([m for m in ('sklearn', 'skops', 'numpy', 'sqlalchemy', 'pandas', 'ray', 'yaml', 'lightgbm', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
