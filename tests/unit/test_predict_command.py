@@ -56,7 +56,7 @@ def test_a_model_is_found_by_every_name_that_it_has(logged: Store, tmp_path: Pat
         f"runs:/{run.uid}",
         f"runs:/{run.uid}/second",
     ]
-    for name in (*names, run.uid, folder, str(folder), f"file://{folder}"):
+    for name in (*names, run.uid, folder, str(folder)):
         loaded = trackers.load_model(name, store=logged)
         assert loaded.predict(FRAME.to_dict("records")).tolist() == MODEL.predict(FRAME).tolist()
     with pytest.raises(NotFoundError, match="has no model named 'third'"):

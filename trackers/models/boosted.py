@@ -7,6 +7,7 @@ The compiled trees of both libraries follow the indices of a file without lookin
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,14 +15,12 @@ from trackers.errors import ModelError
 
 
 def json_params(model: Any) -> tuple[dict[str, Any], list[str]]:
-    """Return the params of an estimator that JSON can hold, and the names of those that it cannot."""
+    """Return the params of an estimator as JSON can hold them, and the names of those that it cannot."""
     kept, dropped = {}, []
     for name, value in model.get_params().items():
         try:
-            plain = value.item() if hasattr(value, "item") else value
-            json.dumps(plain)
-            kept[name] = plain
-        except (TypeError, ValueError):
+            kept[name] = _encode(value)
+        except TypeError:
             dropped.append(name)
     if "objective" in dropped:
         raise ModelError(
@@ -29,6 +28,33 @@ def json_params(model: Any) -> tuple[dict[str, Any], list[str]]:
             "itself, whose predictions are raw scores."
         )
     return kept, sorted(dropped)
+
+
+def read_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return params as they were before ``json_params``."""
+    return {name: _decode(value) for name, value in params.items()}
+
+
+def _encode(value: Any) -> Any:
+    """Write what JSON has no word for: NaN and the infinities, and mappings whose keys are no text."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    if isinstance(value, Mapping):
+        return {"items": [[_encode(key), _encode(item)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_encode(item) for item in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(type(value).__name__)
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if "float" in value:
+            return float(value["float"])
+        return {_decode(key): _decode(item) for key, item in value["items"]}
+    return [_decode(item) for item in value] if isinstance(value, list) else value
 
 
 def names_or_width(names: Any, width: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trackers.errors import ModelError
-from trackers.models.boosted import json_params, names_or_width
+from trackers.models.boosted import json_params, names_or_width, read_params
 from trackers.models.flavor import Flavor, Saving
 from trackers.models.lightgbm_text import check_text
 from trackers.models.trust import Trust
@@ -80,7 +80,7 @@ def _wrap(library: Any, booster: Any, details: Mapping[str, Any]) -> Any:
     """Return the estimator around *booster* as ``fit`` leaves it; LightGBM has no public way to do so."""
     import numpy as np
 
-    model = getattr(library, details["kind"])(**details["params"])
+    model = getattr(library, details["kind"])(**read_params(details["params"]))
     model._Booster = booster
     model._n_features = model._n_features_in = booster.num_feature()
     model._best_iteration, model._best_score, model._evals_result = booster.best_iteration, {}, {}

@@ -82,7 +82,7 @@ def read_manifest(folder: Path, digest: str | None = None) -> dict[str, Any]:
         if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
             raise ModelError(f"{path} is not a manifest that we wrote: it is a link or far too large.")
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
+    except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelError(f"{folder} is not a model folder: it has no {NAME}.") from exc
     except (OSError, ValueError, RecursionError) as exc:
         raise ModelError(f"{path} cannot be read as JSON: the model folder is damaged.") from exc

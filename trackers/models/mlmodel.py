@@ -56,7 +56,7 @@ def write_mlmodel(folder: Path, native: Mapping[str, Any], manifest: Mapping[str
             **native,
         },
         "metadata": {"trackers": {"flavor": manifest["flavor"], "class": manifest["class"]}},
-        "utc_time_created": str(manifest["created"]).replace("T", " ").replace("+00:00", ".000000"),
+        # Neither a time nor an id: the file is the same for models that differ in their weights alone, and kept once.
     }
     signature = {"inputs": _to_specs(manifest.get("input")), "outputs": _to_specs(manifest.get("output"))}
     if signature["inputs"] is not None:

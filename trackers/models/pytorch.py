@@ -116,7 +116,7 @@ def _factory(model: Any, how: Saving) -> tuple[str, dict[str, Any]]:
         raise ModelError(f"The factory {factory[:80]!r} must be module:callable, such as mypkg.nets:make_net.")
     kwargs = dict(how.factory_kwargs)
     try:
-        if json.loads(json.dumps(kwargs)) != kwargs:
+        if json.loads(json.dumps(kwargs, allow_nan=False)) != kwargs:
             raise TypeError("it would come back as something else")
     except (TypeError, ValueError) as exc:
         raise ModelError(f"The factory_kwargs must be what JSON can hold: {exc}.") from exc

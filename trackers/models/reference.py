@@ -30,7 +30,7 @@ _FORMS = (
 _UID = re.compile(r"[0-9a-f]{32}")
 _OF_A_RUN = re.compile(r"(?P<run>[0-9a-f]{32}|.+?/\d+)(?:/(?P<model>.+))?")
 _OF_A_TRIAL = re.compile(r".+/\d+")
-_PLACES = ("/", "./", "../", "~", "file://")
+_PLACES = ("/", "./", "../", "~")
 DEFAULT_MODEL = "model"
 
 
@@ -63,10 +63,10 @@ class Reference:
             if match := _OF_A_RUN.fullmatch(text.removeprefix("runs:/").strip("/")):
                 return cls(run=match["run"], model=match["model"] or DEFAULT_MODEL)
         elif text.startswith(_PLACES):
-            return cls(folder=Path(text.removeprefix("file://")).expanduser())
+            return cls(folder=Path(text).expanduser())
         elif _UID.fullmatch(text) or _OF_A_TRIAL.fullmatch(text):
             return cls(run=text)
-        elif text and "\0" not in text and "://" not in text and len(text) < 1000 and Path(text).is_dir():
+        elif "\0" not in text and "://" not in text and os.path.isdir(text):
             return cls(folder=Path(text))
         raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
 
@@ -108,6 +108,14 @@ def load_model(
     url = store if store is not None else os.environ.get("HPO_STORAGE") or DEFAULT_STORE
     with connect(url, create=False) as opened:
         return fetch(opened.artifacts, find(opened, reference), trust)
+
+
+def load_logged(store: Store, ref: str, trust: bool | str | Sequence[str] = False) -> LoadedModel:
+    """Load a model of *store*; a folder, which is elsewhere, is refused. See ``load_model``."""
+    reference = Reference.parse(ref)
+    if reference.folder is not None:
+        raise InvalidValueError(f"{str(ref)[:200]!r} names no model: use {_FORMS} (by trackers.load_model).")
+    return fetch(store, find(store, reference), trust)
 
 
 def find(store: Store, reference: Reference) -> LoggedModel:

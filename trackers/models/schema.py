@@ -8,6 +8,7 @@ dtype ``category`` its ``categories`` and whether they are ``ordered``.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +51,8 @@ def describe_fully(data: Any) -> dict[str, Any]:
         categories = getattr(series.dtype, "categories", None)
         if categories is not None and len(categories) <= _MAX_CATEGORIES:
             values = [plain(value) for value in categories]
-            if all(isinstance(value, str | int | float | bool) for value in values):
+            finite = all(not isinstance(value, float) or math.isfinite(value) for value in values)
+            if finite and all(isinstance(value, str | int | float | bool) for value in values):
                 column |= {"categories": values, "ordered": bool(series.dtype.ordered)}
     return schema
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trackers.errors import ModelError
-from trackers.models.boosted import json_params, names_or_width
+from trackers.models.boosted import json_params, names_or_width, read_params
 from trackers.models.flavor import Flavor, Saving
 from trackers.models.trust import Trust
 from trackers.models.xgboost_json import check_json
@@ -48,10 +48,11 @@ class XGBoostFlavor(Flavor):
             return xgboost.Booster(model_file=path)
         if kind not in _WRAPPERS:
             raise ModelError(f"{kind[:60]!r} is none of XGBoost's models: the model is damaged.")
-        model = getattr(xgboost, kind)(**details["params"])
+        params = read_params(details["params"])
+        model = getattr(xgboost, kind)(**params)
         model.load_model(path)
         # Reading the file puts what training found in the place of what was asked for, such as base_score.
-        model.set_params(**details["params"])
+        model.set_params(**params)
         return model
 
     def needs(self, details: Mapping[str, Any]) -> tuple[str, ...]:
