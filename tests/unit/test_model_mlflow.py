@@ -45,6 +45,27 @@ def test_mlflow_predicts_the_same_from_our_folders(mlflow: Any, tmp_path: Path) 
         np.testing.assert_array_equal(np.asarray(theirs), ours, err_msg=name)
 
 
+def test_networks_predict_the_same_by_mlflow_and_keras_goes_both_ways(mlflow: Any, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'hpo[torch]'")
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras", reason="Keras is not installed: pip install 'hpo[keras]'")
+    import mlflow.keras
+
+    rows = X.astype("float32")
+    layer = torch.nn.Linear(4, 2)
+    sizes = {"in_features": 4, "out_features": 2}
+    save(layer, tmp_path / "torch", factory="torch.nn:Linear", factory_kwargs=sizes, input_example=rows)
+    network = keras.Sequential([keras.Input([4]), keras.layers.Dense(2)])
+    save(network, tmp_path / "keras", input_example=rows)
+    for name in ("torch", "keras"):
+        theirs = mlflow.pyfunc.load_model(str(tmp_path / name)).predict(rows)
+        np.testing.assert_array_equal(np.asarray(theirs), load(tmp_path / name).predict(rows), err_msg=name)
+    native = mlflow.keras.load_model(str(tmp_path / "keras"))
+    np.testing.assert_array_equal(native.predict(rows, verbose=0), network.predict(rows, verbose=0))
+    mlflow.keras.save_model(network, str(tmp_path / "theirs"))
+    np.testing.assert_array_equal(load(tmp_path / "theirs").predict(rows), network.predict(rows, verbose=0))
+
+
 def test_mlflow_enforces_the_signature_that_was_inferred(mlflow: Any, tmp_path: Path) -> None:
     frame = frame_of(X)[["a", "b"]].assign(n=np.arange(200))
     save(LogisticRegression().fit(frame, TWO), tmp_path / "model", input_example=frame)

@@ -8,6 +8,9 @@ from typing import Any
 from trackers.errors import ModelError
 from trackers.models.boosted import check_children, demand, read_json
 
+_NO_PARENT = 2**31 - 1
+_MAX_FEATURES = 1 << 24
+
 
 def check_json(text: str) -> None:
     """Raise ModelError with what is wrong with the trees of *text*, or what of it cannot be checked."""
@@ -34,6 +37,7 @@ def _check_model(model: Mapping[str, Any], width: int, groups: int) -> None:
     import numpy as np
 
     trees = model["trees"]
+    demand(width <= _MAX_FEATURES and groups <= max(1, len(trees)), "a size that would take all memory")
     demand(len(trees) == int(model["gbtree_model_param"]["num_trees"]) == len(model["tree_info"]), "a wrong count")
     demand(all(0 <= group < groups for group in model["tree_info"]), "a class that does not exist")
     steps = np.asarray(model.get("iteration_indptr", [0, len(trees)]), dtype=np.int64)
@@ -45,8 +49,20 @@ def _check_model(model: Mapping[str, Any], width: int, groups: int) -> None:
     if len(segments):
         demand(len(segments) == width + 1 and segments[0] == 0, "categories of other features")
         demand((np.diff(segments) >= 0).all() and segments[-1] <= len(order), "categories in disorder")
-    for tree in trees:
+    for at, tree in enumerate(trees):
+        demand(tree["id"] == at, "the number of another")
         _check_tree(tree, width)
+
+
+def _check_parents(parts: Mapping[str, Any], inner: Any) -> None:
+    """Each child names its parent, and the root none: XGBoost looks for the root by them."""
+    import numpy as np
+
+    parents, own = parts["parents"], np.arange(len(parts["parents"]))
+    demand(parents[0] == _NO_PARENT, "a root with a parent")
+    demand(((parents == _NO_PARENT) | ((parents >= 0) & (parents < len(own)))).all(), "a parent that does not exist")
+    for side in ("left_children", "right_children"):
+        demand((parents[parts[side][inner]] == own[inner]).all(), "a child of another parent")
 
 
 def _check_tree(tree: Mapping[str, Any], width: int) -> None:
@@ -68,6 +84,7 @@ def _check_tree(tree: Mapping[str, Any], width: int) -> None:
         (parts["left_children"][inner] >= 0).all() and (parts["right_children"][inner] >= 0).all(), "a negative child"
     )
     check_children(parts["left_children"], parts["right_children"], count, inner)
+    _check_parents(parts, inner)
     features = parts["split_indices"][inner]
     demand(((features >= 0) & (features < width)).all(), "a feature that does not exist")
     nodes = np.asarray(tree.get("categories_nodes", []), dtype=np.int64)
