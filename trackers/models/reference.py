@@ -115,7 +115,7 @@ def load_logged(store: Store, ref: str, trust: bool | str | Sequence[str] = Fals
     reference = Reference.parse(ref)
     if reference.folder is not None:
         raise InvalidValueError(f"{str(ref)[:200]!r} names no model: use {_FORMS} (by trackers.load_model).")
-    return fetch(store, find(store, reference), trust)
+    return fetch(store.artifacts, find(store, reference), trust)
 
 
 def find(store: Store, reference: Reference) -> LoggedModel:
