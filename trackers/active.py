@@ -196,8 +196,9 @@ class ActiveRun:
     ) -> LoggedModel:
         """Save *model* and return its row, once that is committed; an older one of the same name is replaced.
 
-        *step* and *value* say what it was the model of; *options* are those of ``trackers.models.save``. Raises
-        ModelError for a model that cannot be saved.
+        *step* and *value* say what it was the model of; *options* are those of ``trackers.models.save``:
+        ``input_example=``, ``signature=``, ``flavor=``, ``code=``, ``pip_requirements=``, and for PyTorch ``factory=``
+        and ``factory_kwargs=``. Raises ModelError for a model that cannot be saved.
         """
         from trackers.models.packing import pack
 

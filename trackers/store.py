@@ -360,10 +360,10 @@ class Store(Tracking):
             return logged_models.find_model(connection, uid)
 
     def load_model(self, ref: str, *, trust: bool | str | Sequence[str] = False) -> LoadedModel:
-        """Load a model by name, alias or run; see ``trackers.load_model``."""
-        from trackers.models import load_model
+        """Load a model of this store by name, alias or run; see ``trackers.load_model``, which loads folders too."""
+        from trackers.models.reference import load_logged
 
-        return load_model(ref, store=self, trust=trust)
+        return load_logged(self, ref, trust)
 
     def drop_unreferenced(self, digests: Collection[str], *, grace: float | None = None) -> set[str]:
         """Delete those of *digests* that nothing in the store refers to any more, and return what was deleted.

@@ -28,6 +28,7 @@ TABLE = {
     "promote": "trackers.cli.promote:promote",
     "rollback": "trackers.cli.promote:rollback",
     "models": "trackers.cli.models:models",
+    "predict": "trackers.cli.predict:predict",
     "policy": "trackers.cli.policy:policy",
     "approve": "trackers.cli.notes:approve",
     "measure": "trackers.cli.notes:measure",
