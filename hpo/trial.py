@@ -274,7 +274,7 @@ class Trial(Logbook):
             raise TrialStopped
         return verdict
 
-    def metric_logged(self, key: str, value: float, step: int | None) -> bool:
+    def _metric_taken(self, key: str, value: float, step: int | None) -> bool:
         """Take a logged metric as a report where it is the objective's own series; tell whether it was."""
         if key != self.facts.metric_names[0] or len(self.facts.directions) > 1:
             return False

@@ -6,22 +6,26 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trackers.active import ActiveRun, active_run, clean_params, clean_tags, context_label
+from trackers.active import ActiveRun, active_run
 from trackers.artifacts.names import check_name
+from trackers.clock import now_us
+from trackers.errors import InvalidValueError, NotFoundError, SchemaError, StoreError
+from trackers.journal import Entry
 from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.query import parse, parse_order
+from trackers.recorder import clean_params, clean_tags, context_label
 from trackers.sql import experiments, metrics, runs, search
 from trackers.sql.ids import new_uid
 from trackers.values import ArtifactRow, Experiment, MetricPoint, MetricSummary, ParamValue, Run, RunInput, Trial
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
-    from trackers.changes import Change
     from trackers.page import RunPage
     from trackers.sql.commit import Commit
     from trackers.sql.engine import Database
@@ -92,31 +96,67 @@ class Tracking(ABC):
         tags: Mapping[str, str] | None = None,
         parent: RunRef | None = None,
         nested: bool = False,
+        system_metrics: bool | float = False,
     ) -> ActiveRun:
         """Start a run; use it in a ``with`` block, or call its ``end``.
 
         *experiment* is made where it is new; the default is that of the parent, else ``"default"``. *parent* is the
-        run that this one belongs to; with *nested* it is the active one. Raises NotFoundError for an unknown parent.
+        run that this one belongs to; with *nested* it is the active one. *system_metrics* logs what the machine does
+        until the run ends, every 10 seconds or as many as are given. Raises NotFoundError for an unknown parent.
         """
         if parent is None and nested:
             active = active_run()
             parent = active if active is None or isinstance(active, ActiveRun | Run) else active.run_id
+        parent_id, parent_uid = self._parent(parent)
         start = runs.Start(
-            run_id=self.allocate_ids(1)[0],
+            run_id=-1,
             uid=new_uid(),
             experiment=None if experiment is None else experiments.check_experiment(experiment),
             name=clean_name(name, "run") if name else "",
             params=clean_params(params or {}),
             tags=clean_tags(tags or {}),
-            parent_id=None if parent is None else self._run_id(parent),
+            parent_id=parent_id,
             user=user_name()[:LONGEST],
             host=host_name()[:LONGEST],
             pid=os.getpid(),
+            time=now_us(),
+            parent=parent_uid,
         )
-        self.writer.call(partial(runs.insert_run, start=start))
-        run = ActiveRun(self, start.run_id, start.uid)
+        run = ActiveRun(self, self._insert(start), start.uid)
         run.known(start.params)
+        if system_metrics:
+            from trackers.system import SystemMetrics
+
+            run.system_metrics = SystemMetrics.begin(run, system_metrics)
         return run
+
+    def _parent(self, ref: RunRef | None) -> tuple[int | None, str | None]:
+        """Return the id of a parent, or its uid where it has no id yet or none can be looked up."""
+        if ref is None:
+            return None, None
+        if isinstance(ref, ActiveRun):
+            return ref.known_id, ref.uid if ref.known_id is None else None
+        if not self.writer.spilling or not isinstance(ref, str):
+            return self._run_id(ref), None
+        if len(ref) != 32:
+            raise InvalidValueError(f"while the store is away a parent is named by its 32 hex digits, not {ref[:80]!r}")
+        return None, ref.lower()
+
+    def _insert(self, start: runs.Start) -> int:
+        """Write a new run and return its id; while the database is away its journal takes it, and it has none."""
+        if not self.writer.spilling:
+            try:
+                start = replace(start, run_id=self.allocate_ids(1)[0])
+                self.writer.call(partial(runs.insert_run, start=start))
+                return start.run_id
+            except SchemaError:
+                raise
+            except StoreError:
+                self.writer.spill()
+                if not self.writer.spilling:  # it is strict
+                    raise
+        self._submit(Entry("start", start.uid, asdict(start)))
+        return -1
 
     def resume_run(self, ref: RunRef) -> ActiveRun:
         """Go on with a run that never ended, after a crash: what is logged now belongs to its next attempt.
@@ -211,17 +251,25 @@ class Tracking(ABC):
 
     # --- for the handle of a run -------------------------------------------------------------------------------
 
-    def submit_log(self, changes: Sequence[Change]) -> Commit:
-        """Hand what a run logs to the writer."""
+    def submit(self, run: ActiveRun, kind: str, content: Any) -> Commit:
+        """Hand what a run logs to the writer; *kind* and *content* are those of a journal's entry."""
+        return self._submit(Entry(kind, run.uid, content, -1 if run.known_id is None else run.known_id))
+
+    def _submit(self, entry: Entry) -> Commit:
         with self._log_lock:  # so that the latest commit is the last one in the queue
-            self._latest = self.writer.submit(changes)
+            self._latest = self.writer.log(entry)
             return self._latest
 
-    def submit_params(self, run_id: int, params: Mapping[str, ParamValue]) -> Commit:
-        """Hand params of a run to the writer, which checks that they are written once."""
-        with self._log_lock:
-            self._latest = self.writer.defer(partial(runs.set_params, run_id=run_id, params=dict(params)))
-            return self._latest
+    def keep(self) -> None:
+        """Make what waits in the journal outlive a power cut."""
+        self.writer.keep()
+
+    def run_id_of(self, uid: str) -> int:
+        """Return the id of a run that was started while the store was away; raises StoreError while it has none."""
+        try:
+            return self._run_id(uid)
+        except NotFoundError as exc:
+            raise StoreError(f"run {uid} has no id yet: it waits in the journal until the store is back") from exc
 
     def check_param(self, name: str, old: Any, new: Any) -> None:
         """Raise InvalidValueError unless both are the same param."""
@@ -235,9 +283,16 @@ class Tracking(ABC):
                 latest.wait()
             except Exception:  # noqa: BLE001 - the run it belongs to reports it
                 pass
+        if self.writer.spilling:
+            try:
+                self.writer.drain()
+            except Exception:  # noqa: BLE001 - the database is away: who reads it is told so
+                pass
 
     def _run_id(self, ref: RunRef) -> int:
         self._settle()
+        if isinstance(ref, ActiveRun) and ref.known_id is None:
+            ref = ref.uid
         if isinstance(ref, Run | ActiveRun):
             return ref.id
         if isinstance(ref, Trial):
