@@ -28,7 +28,9 @@ def pack_figure(figure: Any, name: str) -> tuple[str, bytes]:
             text = figure.to_html(include_plotlyjs="cdn") if suffix == "html" else figure.to_json()
             return name, text.encode()
         return name, bytes(figure.to_image(format=suffix))
-    raise InvalidValueError(f"a figure is one of matplotlib or plotly, not {type(figure).__name__}: log_image takes arrays")
+    raise InvalidValueError(
+        f"a figure is one of matplotlib or plotly, not {type(figure).__name__}: log_image takes arrays"
+    )
 
 
 def pack_image(image: Any, name: str) -> tuple[str, bytes]:

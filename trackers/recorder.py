@@ -231,9 +231,7 @@ class Recorder(ABC):
         name = clean_name(name if name is not None else (Path(place).name or "data"), "data set")
         role = clean_name(role, "role")
         digest, rows, schema = data_digest(data)
-        self._log(
-            c.InputLogged(self._run_id, name, digest, role, rows, schema, place if source is None else source)
-        )
+        self._log(c.InputLogged(self._run_id, name, digest, role, rows, schema, place if source is None else source))
 
     def _log(self, record: c.Change) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,12 +16,14 @@ from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, SchemaError, StoreError
 from trackers.journal import Entry
+from trackers.lifecycle import Lifecycle
 from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.query import parse, parse_order
 from trackers.recorder import clean_params, clean_tags, context_label
-from trackers.sql import experiments, metrics, runs, search
+from trackers.sql import experiments, lifecycle, metrics, runs, search
 from trackers.sql.ids import new_uid
+from trackers.table import Table, join_tables, table_place, unpack_table
 from trackers.values import ArtifactRow, Experiment, MetricPoint, MetricSummary, ParamValue, Run, RunInput, Trial
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ RunRef = Run | Trial | ActiveRun | int | str
 """A run, or what names one: its id, its 32 hex digits, or ``STUDY/17``."""
 
 
-class Tracking(ABC):
+class Tracking(Lifecycle):
     """Experiments and runs of a store. Thread-safe; reading sees everything that this store was given to log."""
 
     database: Database
@@ -74,13 +76,14 @@ class Tracking(ABC):
             found = experiments.find_experiments(connection, [ref])[0]
             return experiments.read_experiments(connection, found)[0]
 
-    def list_experiments(self) -> list[Experiment]:
-        """Return every experiment and study, newest first."""
+    def list_experiments(self, view: str = "active") -> list[Experiment]:
+        """Return every experiment and study in *view*, newest first; see ``search_runs``."""
+        where = lifecycle.experiments_in_view(lifecycle.check_view(view))
         with self.database.reading() as connection:
-            return experiments.read_experiments(connection)
+            return experiments.read_experiments(connection, where=where)
 
     def count_runs(self) -> dict[int, int]:
-        """Return the number of runs of each experiment that has any, by its id; archived ones are not counted."""
+        """Return the number of runs of each experiment that has any, by its id; archived and deleted ones are not counted."""
         self._settle()
         with self.database.reading() as connection:
             return runs.count_runs(connection)
@@ -188,18 +191,21 @@ class Tracking(ABC):
         order_by: str | Sequence[str] | None = None,
         limit: int = 100,
         page_token: str | None = None,
+        view: str = "active",
     ) -> RunPage:
         """Return the runs that match *filter*, at most *limit*; the next page by its ``next_token``.
 
         The language is that of ``trackers.query``. *experiments* are names, None means all; the order is newest
         first unless *order_by* says otherwise, such as ``"metrics.auc desc, attributes.started"``: runs with NaN come
-        after the others and runs without the field last, whatever the direction.
+        after the others and runs without the field last, whatever the direction. *view* is ``"active"``,
+        ``"archived"``, ``"deleted"`` or ``"all"``.
 
         Raises FilterError, NotFoundError for an unknown experiment, InvalidValueError for a limit or a token that
         does not serve.
         """
         names = (experiments,) if isinstance(experiments, str) else experiments
         wanted = search.Search(parse(filter), None if names is None else tuple(names), parse_order(order_by))
+        wanted = replace(wanted, view=lifecycle.check_view(view))
         self._settle()
         with self.database.reading() as connection:
             return search.search_runs(connection, wanted, limit, page_token)
@@ -232,6 +238,28 @@ class Tracking(ABC):
         run_id = self._run_id(run)
         with self.database.reading() as connection:
             return metrics.read_artifacts(connection, run_id)
+
+    def load_table(
+        self, name: str, runs: RunRef | Sequence[RunRef] | None = None, *, filter: str = "", **search: Any
+    ) -> Table:
+        """Return the table *name* of one run, or of several under each other with the column ``run`` before them.
+
+        *runs* are runs, or what names them; without them those that ``search_runs`` finds for *filter* and *search*,
+        newest first. Runs without the table are left away; raises NotFoundError where none has it.
+        """
+        if runs is None:
+            runs = list(self.search_runs(filter, **{"limit": 1000, **search}))
+        one = isinstance(runs, RunRef)
+        parts: list[tuple[Mapping[str, Any], Table]] = []
+        folder, form = table_place(check_name(name))
+        for run in [runs] if isinstance(runs, RunRef) else runs:
+            names = [file.name for file in self.list_artifacts(run) if file.name.startswith(f"{folder}/")]
+            own = sorted(name for name in names if name.count("/") == folder.count("/") + 1)
+            label: Mapping[str, Any] = {} if one or not own else {"run": self.get_run(run).path}
+            parts += [(label, unpack_table(self.read_artifact(run, x), x.rpartition(".")[2] or form)) for x in own]
+        if not parts:
+            raise NotFoundError(f"none of these runs has a table {name!r}: log it with log_table")
+        return join_tables(parts)
 
     def read_artifact(self, run: RunRef, name: str) -> bytes:
         """Return the bytes of a run's file; raises NotFoundError, and DigestError for one that is damaged."""

@@ -22,7 +22,9 @@ _KINDS = (
     *(c.AttemptEnded, c.TrialFinished, c.LogKept),
 )
 _CLASSES: dict[str, type] = {kind.__name__: kind for kind in _KINDS}
-_FIELDS = {kind: tuple(field.name for field in fields(kind) if field.name != "run_id") for kind in _KINDS}
+_FIELDS: dict[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind) if field.name != "run_id") for kind in _KINDS
+}
 
 
 @dataclass(frozen=True, slots=True)

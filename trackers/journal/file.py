@@ -91,7 +91,9 @@ class Journal:
             for path in (folder, parent):
                 _sync_folder(path)
         except OSError as exc:
-            raise StoreError(f"the journal {folder} cannot be made: {exc.strerror}; HPO_JOURNAL names a folder") from exc
+            raise StoreError(
+                f"the journal {folder} cannot be made: {exc.strerror}; HPO_JOURNAL names a folder"
+            ) from exc
         return cls(folder, descriptor, head, len(line))
 
     @classmethod
@@ -120,7 +122,9 @@ class Journal:
         head = {} if content is None else json.loads(content)
         if head.get("journal") != VERSION:
             os.close(descriptor)
-            what = "was written by a newer release: install that one" if head else "has no head: nothing was logged to it"
+            what = (
+                "was written by a newer release: install that one" if head else "has no head: nothing was logged to it"
+            )
             raise StoreError(f"the journal {folder} {what}")
         found = cls(folder, descriptor, head, size)
         found.size = os.fstat(descriptor).st_size

@@ -298,7 +298,7 @@ class SqlApplier:
         points = [(*row, join_number(value, kind)) for *row, value, kind in self._cursor.fetchall()]
         newest = max(point[1] for point in points)
         since = min(point[0] for point in points if point[1] == newest)
-        return (*summary(visible(points)), since, series_id)  # type: ignore[arg-type]  # step, attempt, time, value
+        return (*summary(visible(points)), since, series_id)
 
     def _take_ids(self, n: int) -> range:
         if n > len(self._series_ids):

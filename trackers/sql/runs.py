@@ -189,7 +189,9 @@ def check_living(connection: Connection, run_ids: Collection[int]) -> None:
     for start in range(0, len(listed), _CHUNK):
         found = connection.execute(query.where(r.id.in_(listed[start : start + _CHUNK])).limit(1)).scalar()
         if found is not None:
-            raise StateError(f"run {found} was deleted: nothing is logged to it; `trackers restore {found}` brings it back")
+            raise StateError(
+                f"run {found} was deleted: nothing is logged to it; `trackers restore {found}` brings it back"
+            )
 
 
 # --- reading ----------------------------------------------------------------------------------------------------
@@ -232,9 +234,10 @@ def _find_trial(connection: Connection, ref: str) -> int | None:
 
 
 def count_runs(connection: Connection) -> dict[int, int]:
-    """Return the number of runs that are not archived, by experiment."""
+    """Return the number of runs that are neither archived nor deleted, by experiment."""
     c = t.runs.c
-    query = select(c.experiment_id, func.count()).where(c.archived_at.is_(None)).group_by(c.experiment_id)
+    query = select(c.experiment_id, func.count()).where(c.archived_at.is_(None), c.deleted_at.is_(None))
+    query = query.group_by(c.experiment_id)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
@@ -309,4 +312,5 @@ def _run(
         values=values,
         error=error,
         archived=row.archived_at is not None,
+        deleted_at=to_datetime(row.deleted_at),
     )

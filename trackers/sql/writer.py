@@ -43,7 +43,7 @@ LINGER_SECONDS = 0.004
 
 LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
-SPILL_AT = 20_000
+SPILL_AT = 10_000
 """In changes; of SPILL_AT the journal takes what runs log."""
 
 _TRIES = 4
