@@ -311,11 +311,12 @@ class Tracking(Lifecycle):
                 latest.wait()
             except Exception:  # noqa: BLE001 - the run it belongs to reports it
                 pass
-        if self.writer.spilling:
+        for _ in range(2):  # a connection that was lost is opened again by the second
             try:
                 self.writer.drain()
             except Exception:  # noqa: BLE001 - the database is away: who reads it is told so
-                pass
+                continue
+            break
 
     def _run_id(self, ref: RunRef) -> int:
         self._settle()
