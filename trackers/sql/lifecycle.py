@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StateError
@@ -21,6 +21,7 @@ from trackers.values import to_datetime
 GRACE_DAYS = 30.0
 """How long what was deleted can be restored, unless somebody says otherwise."""
 
+_CHUNK = 500
 VIEWS = ("active", "archived", "deleted", "all")
 
 
@@ -84,11 +85,16 @@ def archive_run(connection: Connection, run_id: int, archived: bool) -> None:
     _changed(connection, update(t.runs).where(c.id == run_id).values(archived_at=value), f"run {run_id}")
 
 
-def _family(run_id: int) -> Select[tuple[int]]:
-    """Return the ids of a run and of all that are below it."""
+def _mark_family(connection: Connection, run_id: int, where: Condition, deleted_at: int | None) -> int:
+    """Set the mark of a run and of all that are below it, where they satisfy *where*; return how many that were."""
     c = t.runs.c
     family = select(c.id).where(c.id == run_id).cte("family", recursive=True)
-    return select(family.union_all(select(c.id).join(family, c.parent_id == family.c.id)).c.id)
+    family = family.union_all(select(c.id).join(family, c.parent_id == family.c.id))
+    ids = connection.execute(select(c.id).join(family, family.c.id == c.id).where(where)).scalars().all()
+    for start in range(0, len(ids), _CHUNK):
+        part = c.id.in_(ids[start : start + _CHUNK])
+        connection.execute(update(t.runs).where(part).values(deleted_at=deleted_at))
+    return len(ids)
 
 
 def delete_run(connection: Connection, run_id: int) -> int:
@@ -100,8 +106,7 @@ def delete_run(connection: Connection, run_id: int) -> int:
     row = connection.execute(select(c.number, c.uid).where(c.id == run_id)).one()
     if row.number is not None:
         raise StateError(f"run {row.uid} is a trial: archive it, or delete its study")
-    marked = update(t.runs).where(c.id.in_(_family(run_id)), c.deleted_at.is_(None), c.number.is_(None))
-    return int(connection.execute(marked.values(deleted_at=now_us())).rowcount)
+    return _mark_family(connection, run_id, and_(c.deleted_at.is_(None), c.number.is_(None)), now_us())
 
 
 def restore_run(connection: Connection, run_id: int) -> int:
@@ -122,8 +127,7 @@ def restore_run(connection: Connection, run_id: int) -> int:
     parent = connection.execute(select(c.uid).where(c.id == row.parent_id, c.deleted_at.is_not(None))).scalar()
     if parent is not None:
         raise StateError(f"run {row.uid} belongs to run {parent}, which was deleted too: restore that one")
-    back = update(t.runs).where(c.id.in_(_family(run_id)), c.deleted_at == row.deleted_at)
-    return int(connection.execute(back.values(deleted_at=None)).rowcount)
+    return _mark_family(connection, run_id, c.deleted_at == row.deleted_at, None)
 
 
 # --- experiments ------------------------------------------------------------------------------------------------
