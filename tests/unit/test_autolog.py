@@ -126,7 +126,7 @@ def test_lightgbm_round_by_round(watched: Store) -> None:
     points = watched.metric_history(run, "binary_logloss", {"data": "train"})
     assert [point.value for point in points] == curves["train"]["binary_logloss"]
     assert [point.step for point in points] == list(range(5))
-    lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(X, Y, eval_X=X, eval_y=Y)
+    lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(X, Y, eval_X=(X,), eval_y=(Y,))
     (run, _) = watched.search_runs()
     assert len(watched.metric_history(run, "binary_logloss", {"data": "valid_0"})) == 3
     assert trackers.autolog(disable=True) == ()
