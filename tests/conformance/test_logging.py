@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,3 +288,55 @@ def test_system_metrics_come_while_a_run_goes_on_and_end_with_it(store: Store) -
     with pytest.raises(ZeroDivisionError), store.start_run(system_metrics=True):
         1 / 0  # noqa: B018 - what a run fails by
     assert not [thread for thread in threading.enumerate() if thread.name == "trackers-system"]
+
+
+class OneCard:
+    """A library of NVIDIA's with one card."""
+
+    class NVMLError(Exception):
+        pass
+
+    ended = False
+
+    def nvmlInit(self) -> None:
+        pass
+
+    def nvmlShutdown(self) -> None:
+        self.ended = True
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 1
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
+        return types.SimpleNamespace(used=25_000_000, total=100_000_000)
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:
+        return types.SimpleNamespace(gpu=40)
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
+        raise self.NVMLError
+
+
+def test_graphics_cards_are_read_as_far_as_they_tell(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = OneCard()
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    with trackers.connect(sqlite_url) as store:
+        with store.start_run(system_metrics=True) as run:
+            pass
+        found = store.get_run(run).metrics
+    assert found["system/gpu_0_memory_usage_percentage"] == 25.0
+    assert found["system/gpu_0_utilization_percentage"] == 40.0
+    assert "system/gpu_0_power_usage_watts" not in found
+    assert library.ended
+
+
+def test_trials_log_what_the_machine_does_where_it_is_asked_for(tmp_path: Path) -> None:
+    study = hpo.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db", sampler="random", pruner="none")
+    study.optimize(lambda trial: 1.0, n_trials=1)
+    study.optimize(lambda trial: 1.0, n_trials=1, system_metrics=0.5)
+    without, with_them = (study.store.get_run(f"s/{number}").metrics for number in (0, 1))
+    assert not without
+    assert "system/system_memory_usage_percentage" in with_them

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from trackers.autologging.patch import Patch, Settings, Training, outermost, safely
+from trackers.autologging.patch import Patch, Settings, Training, estimators, outermost, safely
 
 
 def patches(settings: Settings) -> list[Patch]:
@@ -15,13 +15,14 @@ def patches(settings: Settings) -> list[Patch]:
     import lightgbm.sklearn
 
     places = [lightgbm, lightgbm.engine, lightgbm.sklearn]
-    return [Patch(place, "train", _watching(settings)) for place in places if callable(vars(place).get("train"))]
+    found = [Patch(place, "train", _watching(settings)) for place in places if callable(vars(place).get("train"))]
+    return found + estimators(lightgbm.sklearn, "lightgbm")
 
 
 def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def make(before: Callable[..., Any]) -> Callable[..., Any]:
         def train(params: Any, train_set: Any, *args: Any, **kwargs: Any) -> Any:
-            with outermost() as first:
+            with outermost("lightgbm") as first:
                 if not first:
                     return before(params, train_set, *args, **kwargs)
                 with Training("lightgbm", "lightgbm") as training:

@@ -14,7 +14,7 @@ from trackers.active import ActiveRun, active_run, reset_active, set_active
 from trackers.names import LONGEST
 
 _LONGEST_VALUE = 500
-_depth = threading.local()
+_calls = threading.local()
 _warned: set[str] = set()
 
 
@@ -47,14 +47,34 @@ class Patch:
 
 
 @contextmanager
-def outermost() -> Iterator[bool]:
-    """Tell whether this is the outermost call that is watched in this thread: what it calls is part of it."""
-    depth = getattr(_depth, "value", 0)
-    _depth.value = depth + 1
+def outermost(name: str) -> Iterator[bool]:
+    """Tell whether this is the outermost call that is watched in this thread: what it calls is part of it.
+
+    An estimator of a library is a shell: the training inside, of the same *name*, counts as the outermost too.
+    """
+    stack: tuple[str, ...] = getattr(_calls, "stack", ())
+    _calls.stack = (*stack, name)
     try:
-        yield depth == 0
+        yield not stack or set(stack) == {f"{name} estimator"}
     finally:
-        _depth.value = depth
+        _calls.stack = stack
+
+
+def estimators(module: Any, library: str) -> list[Patch]:
+    """Replace ``fit`` of the classes of *module*: one training each, whatever of scikit-learn they use inside."""
+
+    def make(before: Callable[..., Any]) -> Callable[..., Any]:
+        def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with outermost(f"{library} estimator") as first:
+                if not first:
+                    return before(self, *args, **kwargs)
+                with Training(library, type(self).__name__):
+                    return before(self, *args, **kwargs)
+
+        return fit
+
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
+    return [Patch(kind, "fit", make) for kind in kinds if callable(vars(kind).get("fit"))]
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def patches(settings: Settings) -> list[Patch]:
 def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def make(before: Callable[..., Any]) -> Callable[..., Any]:
         def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
-            with outermost() as first:
+            with outermost("sklearn") as first:
                 if not first:
                     return before(self, *args, **kwargs)
                 with Training("sklearn", type(self).__name__) as training:
