@@ -41,7 +41,7 @@ def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[...
 def _rounds(training: Training, every: int) -> Any:
     from xgboost.callback import TrainingCallback
 
-    class Rounds(TrainingCallback):  # type: ignore[misc]  # XGBoost has no types
+    class Rounds(TrainingCallback):
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             if training.run is not None and epoch % every == 0:
                 with safely("xgboost"):
