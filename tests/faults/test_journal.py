@@ -25,7 +25,7 @@ from trackers.states import RunState
 from trackers.store import Store
 
 LOGGER = """
-import sys, trackers
+import os, sys, trackers
 from trackers.sql import engine
 engine.BUSY_SECONDS = 0.2
 url, acknowledged, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -36,8 +36,9 @@ for step in range(wanted):
     run.log_metrics({"loss": 1.0 / (step + 1), "acc": float(step)}, step=step)
     if step % 50 == 49:
         run.flush()
-        with open(acknowledged, "w") as note:
+        with open(acknowledged + ".new", "w") as note:
             note.write(str(step))
+        os.replace(acknowledged + ".new", acknowledged)
 print("done", flush=True)
 sys.stdin.read()
 """
@@ -212,6 +213,33 @@ def test_a_process_killed_while_it_spills_loses_nothing_it_was_told_was_kept(out
             assert steps == list(range(len(steps))), "nothing is missing in the middle, and nothing is twice"
             assert len(steps) > acknowledged
         assert store.get_run(uid).params == {"lr": 0.1}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_process_killed_while_it_drains_loses_nothing_either(outage: Outage, tmp_path: Path, seed: int) -> None:
+    note = tmp_path / "acknowledged"
+    process = start(outage.url, note, 10_000_000)
+    assert process.stdout is not None
+    uid = process.stdout.readline().strip()
+    until(lambda: note.exists() and int(note.read_text() or 0) > 100)
+    outage.away()
+    until(lambda: journals(outage.url))
+    before = int(note.read_text() or 0)
+    until(lambda: int(note.read_text() or 0) > before + 3000)
+    outage.back()
+    with trackers.connect(outage.direct) as store:
+        seen = len(steps_of(store, uid))
+        until(lambda: len(steps_of(store, uid)) > seen)  # it drains
+    time.sleep(random.Random(seed).random() / 5)
+    kill(process)
+    acknowledged = int(note.read_text())
+    for left in journals(outage.url):
+        assert trackers.sync(left, store=outage.direct)[0].busy == ""
+    with trackers.connect(outage.direct) as store:
+        for key in ("loss", "acc"):
+            steps = steps_of(store, uid, key)
+            assert steps == list(range(len(steps)))
+            assert len(steps) > acknowledged
 
 
 SYNC = "import sys, trackers; trackers.sync(store=sys.argv[1])"

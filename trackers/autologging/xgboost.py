@@ -41,17 +41,16 @@ def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[...
 def _rounds(training: Training, every: int) -> Any:
     from xgboost.callback import TrainingCallback
 
-    class Rounds(TrainingCallback):
-        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            if training.run is not None and epoch % every == 0:
-                with safely("xgboost"):
-                    for data, metrics in evals_log.items():
-                        for metric, values in metrics.items():
-                            last = values[-1][0] if isinstance(values[-1], tuple) else values[-1]
-                            training.run.log_metric(metric, float(last), epoch, {"data": data})
-            return False
+    def after_iteration(self: Any, model: Any, epoch: int, evals_log: Any) -> bool:
+        if training.run is not None and epoch % every == 0:
+            with safely("xgboost"):
+                for data, metrics in evals_log.items():
+                    for metric, values in metrics.items():
+                        last = values[-1][0] if isinstance(values[-1], tuple) else values[-1]
+                        training.run.log_metric(metric, float(last), epoch, {"data": data})
+        return False
 
-    return Rounds()
+    return type("Rounds", (TrainingCallback,), {"after_iteration": after_iteration})()
 
 
 def _end(run: Any, booster: Any, settings: Settings) -> None:
