@@ -111,6 +111,8 @@ class Store(Tracking):
             self.database, self.identity = open_database(address, artifacts=artifacts, create=create)
         head = {"store": self.identity.uid, "url": address.safe}
         spill = None if strict else Spill(uid := new_uid(), partial(_make_journal, address, uid, head), offline=offline)
+        if offline and spill is not None:
+            spill.prepare()
         self.writer = Writer(self.database, partial(_make_applier, self.database.dialect), spill)
         self.ids = Ids(partial(_take_ids, self.writer))
         self._artifacts: ArtifactStore | None = None
@@ -423,8 +425,10 @@ class Store(Tracking):
 def _close(writer: Writer, database: Database) -> None:
     if os.getpid() != writer.pid:
         return  # a forked child: the connections are its parent's
-    writer.close()
-    database.close()
+    try:
+        writer.close()
+    finally:
+        database.close()
 
 
 def _make_journal(address: Address, uid: str, head: Mapping[str, Any]) -> Journal:

@@ -151,6 +151,28 @@ def test_a_strict_store_raises_instead(outage: Outage) -> None:
     store.close()
 
 
+def test_without_a_place_for_a_journal_the_database_is_all_there_is(
+    outage: Outage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HPO_JOURNAL", "/dev/null/journals")
+    with trackers.connect(outage.url) as store:
+        run = store.start_run("e")
+        run.flush()
+        outage.away()
+        run.log_metric("loss", 1.0)  # no error reaches the training
+        with pytest.raises(StoreError):
+            run.flush()
+        assert "cannot be made" in caplog.text
+        with pytest.raises(StoreError):
+            store.start_run("e")
+        outage.back()
+        run.log_metric("loss", 2.0)
+        run.end()
+        assert [point.value for point in store.metric_history(run, "loss")] == [2.0]
+    with pytest.raises(StoreError, match="cannot be made"):
+        trackers.connect(outage.url, offline=True)
+
+
 def test_a_process_that_ends_meanwhile_leaves_its_journal_to_sync(
     outage: Outage, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -133,13 +133,17 @@ class Journal:
     def append(self, entries: Iterable[bytes]) -> None:
         """Write encoded entries at the end; they outlive the process at once, and a power cut after ``sync``.
 
-        While the disk is full they are held in memory and written with the next ones; ``sync`` tells.
+        While the disk is full they are held in memory and written with the next ones; ``sync`` tells. Raises
+        StoreError, and forgets them, where too many are held already.
         """
+        before = len(self._held)
         self._held.extend(map(seal, entries))
         try:
             self._write_held()
         except OSError as exc:
-            if len(self._held) > LARGEST_HELD:
+            if before > LARGEST_HELD:
+                while len(self._held) > before:
+                    self._held.pop()
                 raise self._unwritable(exc) from exc
 
     def _write_held(self) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from trackers.errors import StoreError
 from trackers.journal import Journal, Line
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
@@ -39,6 +40,7 @@ class Spill:
         self._drained: int | None = None
         self._wait = FIRST_WAIT
         self._due = 0.0
+        self._unusable = False
 
     def number(self) -> int:
         """Return the number of the next entry."""
@@ -55,6 +57,22 @@ class Spill:
     @property
     def folder(self) -> Path | None:
         return None if self._journal is None else self._journal.folder
+
+    def prepare(self) -> None:
+        """Make the journal now; raises StoreError where it cannot be made."""
+        self.journal.sync()
+
+    @property
+    def usable(self) -> bool:
+        """Whether there can be a journal: where its folder cannot be written, the database is all there is."""
+        if self._unusable:
+            return False
+        try:
+            self.prepare()
+        except StoreError as exc:
+            self._unusable = True
+            _log.warning("%s; without a journal, logging waits for the database and fails with it", exc)
+        return not self._unusable
 
     def keep(self, entries: Iterable[bytes]) -> None:
         """Append encoded entries, by rising numbers; from now on all go to the journal, until it is drained."""
@@ -101,6 +119,9 @@ class Spill:
         if journal is not None and (self._place < journal.size or journal.holds):
             return False
         if journal is not None:
+            if journal.damaged:
+                _log.error("%d lines of the journal %s were damaged and are lost", journal.damaged, journal.folder)
+                journal.damaged = 0
             journal.clear()
             self._place = journal.start
         self.active = False

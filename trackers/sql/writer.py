@@ -164,7 +164,7 @@ class Writer:
         """Send what is logged from now on to the journal: the database is away."""
         ended: list[Work] = []
         with self._lock:
-            if self._spill is not None:
+            if self._spill is not None and self._spill.usable:
                 ended = self._spill_over([])
         for work in ended:
             work.commit.resolve()
@@ -232,7 +232,7 @@ class Writer:
             else:
                 self._check_open()
                 work.journal, work.seq = spill.uid, spill.number()
-                if spill.active or self._queued >= SPILL_AT:
+                if spill.active or (self._queued >= SPILL_AT and spill.usable):
                     ended = self._spill_over([work])
                 else:
                     self._enqueue(work, size, urgent)
@@ -294,7 +294,12 @@ class Writer:
                 work.commit.resolve(failure=exc)
             else:
                 kept.append(work)
-        self._spill.keep(lines)
+        try:
+            self._spill.keep(lines)
+        except StoreError as exc:  # the disk is full, and memory too: who waits is told, the training goes on
+            for work in kept:
+                work.commit.resolve(failure=exc)
+            return []
         return kept
 
     def _drain(self) -> None:
@@ -409,7 +414,8 @@ class Writer:
     def _end(self, group: list[Work], failure: BaseException) -> None:
         with self._lock:
             self._dead = failure
-            safe = self._spill is not None and any(work.journal for work in (*group, *self._queue))
+            logged = any(work.journal for work in (*group, *self._queue))
+            safe = logged and self._spill is not None and self._spill.usable
             ended = [*self._spill_over([]), *(work for work in group if work.journal)] if safe else []
             left = [*group, *self._queue]
             self._queue.clear()
@@ -458,7 +464,7 @@ class Writer:
         kept: list[Work] = []
         with self._lock:
             logged = [work for work in group if work.journal]
-            if self._spill is not None and logged:
+            if self._spill is not None and logged and (self._spill.active or self._spill.usable):
                 # where the journal is in use already, it took this group when it took the queue
                 kept = logged + (self._spill_over([]) if not self._spill.active else [])
             self._gone = True
