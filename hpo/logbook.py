@@ -43,11 +43,6 @@ class Logbook(Recorder):
         self._store: ArtifactStore | None = None
         self._constraints: dict[str, float] = {}
 
-    def take_records(self) -> tuple[Change, ...]:
-        """Return what was logged since the last time, for the message that takes it along."""
-        records, self.records = self.records, []
-        return tuple(records)
-
     @staticmethod
     def now() -> int:
         """Microseconds since the epoch, UTC."""

@@ -56,9 +56,13 @@ class Recorder(ABC):
     def log_params(self, params: Mapping[str, ParamValue]) -> None:
         """Log params."""
 
-    def _metric_taken(self, key: str, value: float, step: int | None) -> bool:
-        """Tell whether the point was taken otherwise; a trial takes its objective's series as reports."""
+    def _is_reported(self, key: str) -> bool:
+        """Tell whether this series is kept otherwise; a trial takes its objective's own as reports."""
         return False
+
+    def _report(self, value: float, step: int | None) -> None:
+        """Take one point of it; never called with the lock held, since a report may wait for an answer."""
+        raise NotImplementedError
 
     # --- params, metrics, tags ---------------------------------------------------------------------------------
 
@@ -86,19 +90,20 @@ class Recorder(ABC):
         label = context_label(context)
         given = None if step is None else check_step(step)
         values = {clean_name(key, "metric"): check_number(key, value) for key, value in metrics.items()}
+        reported = [values.pop(key) for key in list(values) if not label and self._is_reported(key)]
         now = now_us()
         with self._lock:
             self._check_open()
             records: list[c.Change] = []
             for key, value in values.items():
-                if not label and self._metric_taken(key, value, given):
-                    continue
                 last = self._steps_of.get((key, label), -1)
                 at = last + 1 if given is None else given
                 self._steps_of[key, label] = max(last, at)
                 records.append(c.PointsLogged(self._run_id, key, ((at, self._attempt, now, value),), label))
             if records:
                 self._record(records)
+        for value in reported:  # last: it takes the others along
+            self._report(value, given)
 
     def log_points(
         self,
@@ -117,19 +122,19 @@ class Recorder(ABC):
         places = None if steps is None else [check_step(step) for step in _plain_items(steps)]
         if places is not None and len(places) != len(numbers):
             raise InvalidValueError(f"the metric {key!r} was given {len(numbers)} values and {len(places)} steps")
+        if not label and self._is_reported(key):
+            for index, value in enumerate(numbers):
+                self._report(value, None if places is None else places[index])
+            return
         now = now_us()
         with self._lock:
             self._check_open()
             last = self._steps_of.get((key, label), -1)
             at = places if places is not None else range(last + 1, last + 1 + len(numbers))
-            left = [
-                (step, self._attempt, now, value)
-                for step, value in zip(at, numbers, strict=True)
-                if label or not self._metric_taken(key, value, step)
-            ]
-            if left:
-                self._steps_of[key, label] = max(last, max(point[0] for point in left))
-                self._record([c.PointsLogged(self._run_id, key, tuple(left), label)])
+            points = tuple((step, self._attempt, now, value) for step, value in zip(at, numbers, strict=True))
+            if points:
+                self._steps_of[key, label] = max(last, max(point[0] for point in points))
+                self._record([c.PointsLogged(self._run_id, key, points, label)])
 
     def set_tag(self, key: str, value: object) -> None:
         """Set one tag; see ``set_tags``."""
