@@ -114,6 +114,8 @@ def _name(length: int) -> Any:
 
 def _content() -> Any:
     return Text().with_variant(String(collation="C"), "postgresql")
+
+
 def _journals() -> None:
     op.create_table(
         "trackers_journals",
