@@ -29,6 +29,7 @@ class FileJob:
     source: str
     args: Mapping[str, Any] = field(default_factory=dict)
     retry_on: tuple[str, ...] = ()
+    system_metrics: float = 0.0
 
     def __call__(self) -> Job:
         """Import the objective here."""
@@ -40,7 +41,7 @@ class FileJob:
             path = folder / path.name
             path.write_text(self.source, encoding="utf-8")
         loaded = load_objective(f"{path}:{self.name}")
-        return Job(loaded.function, _fetched(self.args), self.retry_on)
+        return Job(loaded.function, _fetched(self.args), self.retry_on, self.system_metrics)
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,11 @@ class ValueJob:
     objective: Callable[..., Any]
     args: Mapping[str, Any] = field(default_factory=dict)
     retry_on: tuple[str, ...] = ()
+    system_metrics: float = 0.0
 
     def __call__(self) -> Job:
         """Return it."""
-        return Job(self.objective, _fetched(self.args), self.retry_on)
+        return Job(self.objective, _fetched(self.args), self.retry_on, self.system_metrics)
 
 
 def with_args(job: Callable[[], Job], args: Mapping[str, Any]) -> Callable[[], Job]:

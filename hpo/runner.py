@@ -216,6 +216,7 @@ def _plan(settings: Settings, row: StudyRow) -> dict[str, Any]:
         "max_retries": settings.max_retries,
         "retry_on": settings.retry_on,
         "keep_models": settings.keep_models,
+        "system_metrics": settings.system_metrics,
         "lease_seconds": settings.lease_seconds,
         "address": settings.address,
         "settings": settings.to_json(),

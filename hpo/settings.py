@@ -216,6 +216,14 @@ _TABLE = (
         default="3",
     ),
     Setting(
+        "system_metrics",
+        kinds.amount(zero=True, unit=_SECONDS),
+        "SEC",
+        "Log CPU, memory, disk, network and GPUs on each trial every this many seconds.",
+        "--system-metrics",
+        default="0: not at all",
+    ),
+    Setting(
         "lease_seconds",
         kinds.amount(zero=False, unit=_SECONDS),
         "SEC",
@@ -259,6 +267,7 @@ class Settings:
     max_retries: int = 2
     retry_on: tuple[str, ...] = ()
     keep_models: int | Literal["all"] = 3
+    system_metrics: float = 0.0
     lease_seconds: float = 10.0
     given: frozenset[str] = frozenset()
 

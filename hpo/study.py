@@ -266,6 +266,7 @@ class Study:
         max_retries: int = 2,
         retry_on: Sequence[type[BaseException] | str] = (),
         keep_models: int | str = 3,
+        system_metrics: float = 0.0,
         slots_per_worker: int = 1,
         lease_seconds: float = 10.0,
         address: str | None = None,
@@ -281,7 +282,8 @@ class Study:
         interrupted study has left, else until *timeout* (seconds) or a stop. *workers* 0 runs them here, one after another; more are Ray worker processes, each with
         *cpus_per_trial*, *gpus_per_trial* (fractions) and *resources*, on the cluster at *address* (None: one of our
         own). *args* are passed to the objective by name and travel once. *callbacks* run after each trial's commit, in
-        the manager's process. Times are in seconds. Raises: UserError, ClusterError, StudyBusyError, StoreError.
+        the manager's process. *system_metrics*: what the machine does is logged on each trial every so many seconds (0:
+        not at all). Times are in seconds. Raises: UserError, ClusterError, StudyBusyError, StoreError.
         """
         from hpo.driver.cluster import run_on_ray
         from hpo.driver.inline import run_inline
@@ -292,7 +294,7 @@ class Study:
                 "and give --address auto"
             )
         row = self.row
-        job = _job(objective, args or {}, retry_on)
+        job = _job(objective, args or {}, retry_on, system_metrics)
         _check_space(objective, row)
         code = _code(objective)
         need = {"cpus": cpus_per_trial, "gpus": gpus_per_trial, **(resources or {})} if workers else {}
@@ -401,13 +403,13 @@ class _Callback:
         self._function(self._study, store.get_trial(study_id, number))
 
 
-def _job(objective: Any, args: Mapping[str, Any], retry_on: Sequence[Any]) -> FileJob | ValueJob:
+def _job(objective: Any, args: Mapping[str, Any], retry_on: Sequence[Any], system_metrics: float) -> FileJob | ValueJob:
     if isinstance(objective, LoadedObjective):
         names = exception_names(retry_on, objective.function)
-        return FileJob(objective.file, objective.name, objective.source, args, names)
+        return FileJob(objective.file, objective.name, objective.source, args, names, system_metrics)
     if not callable(objective):
         raise ObjectiveError(f"an objective is a function of a trial, not {objective!r:.60}")
-    return ValueJob(objective, args, exception_names(retry_on, objective))
+    return ValueJob(objective, args, exception_names(retry_on, objective), system_metrics)
 
 
 def _check_space(objective: Any, row: StudyRow) -> None:

@@ -274,15 +274,14 @@ class Trial(Logbook):
             raise TrialStopped
         return verdict
 
-    def metric_logged(self, key: str, value: float, step: int | None) -> bool:
-        """Take a logged metric as a report where it is the objective's own series; tell whether it was."""
-        if key != self.facts.metric_names[0] or len(self.facts.directions) > 1:
-            return False
+    def _is_reported(self, key: str) -> bool:
+        return key == self.facts.metric_names[0] and len(self.facts.directions) == 1
+
+    def _report(self, value: float, step: int | None) -> None:
         if step is None:
             step = max(self._steps, default=-1) + 1
         if step not in self._steps:
             self.report(value, step)
-        return True
 
     # ---- attributes
 

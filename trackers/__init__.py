@@ -12,22 +12,82 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trackers.active import ActiveRun, active_run
+    from trackers.autologging import autolog
     from trackers.default import start_run
+    from trackers.drain import Synced, sync
+    from trackers.fluent import (
+        end_run,
+        log_artifact,
+        log_artifacts,
+        log_dict,
+        log_figure,
+        log_image,
+        log_input,
+        log_metric,
+        log_metrics,
+        log_model,
+        log_param,
+        log_params,
+        log_points,
+        log_table,
+        log_text,
+        set_tag,
+        set_tags,
+    )
     from trackers.models import load_model
     from trackers.store import Store, connect, upgrade_store
+
+_FLUENT = (
+    *("log_param", "log_params", "log_metric", "log_metrics", "log_points", "set_tag", "set_tags"),
+    *("log_artifact", "log_artifacts", "log_text", "log_dict", "log_table", "log_figure", "log_image"),
+    *("log_input", "log_model", "end_run"),
+)
+"""Functions that act on the active run."""
 
 _HOMES = {
     "ActiveRun": "trackers.active",
     "Store": "trackers.store",
+    "Synced": "trackers.drain",
     "active_run": "trackers.active",
+    "autolog": "trackers.autologging",
     "connect": "trackers.store",
     "load_model": "trackers.models",
     "start_run": "trackers.default",
+    "sync": "trackers.drain",
     "upgrade_store": "trackers.store",
+    **dict.fromkeys(_FLUENT, "trackers.fluent"),
 }
 """Public names and the module of each, which is imported when the name is first used."""
 
-__all__ = ["ActiveRun", "Store", "active_run", "connect", "load_model", "start_run", "upgrade_store"]
+__all__ = [
+    "ActiveRun",
+    "Store",
+    "Synced",
+    "active_run",
+    "autolog",
+    "connect",
+    "end_run",
+    "load_model",
+    "log_artifact",
+    "log_artifacts",
+    "log_dict",
+    "log_figure",
+    "log_image",
+    "log_input",
+    "log_metric",
+    "log_metrics",
+    "log_model",
+    "log_param",
+    "log_params",
+    "log_points",
+    "log_table",
+    "log_text",
+    "set_tag",
+    "set_tags",
+    "start_run",
+    "sync",
+    "upgrade_store",
+]
 
 
 def __getattr__(name: str) -> Any:

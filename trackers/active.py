@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import operator
-import os
-import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
 from trackers.clock import now_us
-from trackers.errors import InvalidValueError, StateError
+from trackers.errors import StateError
 from trackers.names import clean_name
+from trackers.recorder import Recorder, clean_params
 from trackers.states import RunState
 from trackers.values import LoggedModel, ParamValue, Run, to_datetime
 
 if TYPE_CHECKING:
+    from trackers.artifacts import ArtifactStore
     from trackers.sql.commit import Commit
+    from trackers.system import SystemMetrics
     from trackers.tracking import Tracking
 
 _active: ContextVar[Any] = ContextVar("trackers_active_run", default=None)
@@ -42,30 +40,41 @@ def reset_active(token: Token[Any]) -> None:
     _active.reset(token)
 
 
-class ActiveRun:
+class ActiveRun(Recorder):
     """A run that is being written.
 
     Thread-safe. Logging returns at once: what is logged within a few milliseconds is committed together, in order,
-    and is certain after ``flush``, ``end`` or the end of the ``with`` block, which raise the first failure. As a
-    context manager it ends the run, and is ``trackers.active_run()`` inside: an exception marks it FAIL, with the
-    traceback, and goes on up.
+    and is certain after ``flush``, ``end`` or the end of the ``with`` block, which raise the first failure. While the
+    database is away it is kept in a journal, unless the store is strict. As a context manager it ends the run, and is
+    ``trackers.active_run()`` inside: an exception marks it FAIL, with the traceback, and goes on up.
     """
 
     def __init__(self, store: Tracking, run_id: int, uid: str, attempt: int = 0) -> None:
-        self.id = run_id
+        super().__init__(run_id, attempt)
         self.uid = uid
+        self.system_metrics: SystemMetrics | None = None
         self._store = store
-        self._attempt = attempt
-        self._lock = threading.Lock()
         self._params: dict[str, ParamValue] = {}
-        self._steps: dict[tuple[str, str], int] = {}
         self._pending: deque[Commit] = deque()
         self._failure: BaseException | None = None
         self._ended = False
         self._token: Token[Any] | None = None
+        self._before: Any = None
 
     def __repr__(self) -> str:
         return f"<ActiveRun {self.uid}>"
+
+    @property
+    def id(self) -> int:
+        """The run's id in its store; raises StoreError for one that was started while the store was away."""
+        if self._run_id < 0:
+            self._run_id = self._store.run_id_of(self.uid)
+        return self._run_id
+
+    @property
+    def known_id(self) -> int | None:
+        """The run's id, None while it has none: it was started while the store was away."""
+        return self._run_id if self._run_id >= 0 else None
 
     def start_run(self, experiment: str | None = None, **details: Any) -> ActiveRun:
         """Start a run that belongs to this one, in the same store; *details* are those of ``Store.start_run``."""
@@ -75,18 +84,12 @@ class ActiveRun:
     def run(self) -> Run:
         """The run as it is stored now, with everything that was logged."""
         self.flush()
-        return self._store.get_run(self.id)
+        return self._store.get_run(self.uid)
 
     def known(self, params: Mapping[str, ParamValue], steps: Mapping[tuple[str, str], int] | None = None) -> None:
         """Tell the handle what its run holds already: params, and the last step of each series (the store's part)."""
         self._params.update(params)
-        self._steps.update(steps or {})
-
-    # --- params, metrics, tags ---------------------------------------------------------------------------------
-
-    def log_param(self, key: str, value: ParamValue) -> None:
-        """Log one param; see ``log_params``."""
-        self.log_params({key: value})
+        self._steps_of.update(steps or {})
 
     def log_params(self, params: Mapping[str, ParamValue]) -> None:
         """Log params: numbers, booleans, text, None, and lists or mappings of them.
@@ -102,88 +105,9 @@ class ActiveRun:
             new = {name: value for name, value in clean.items() if name not in self._params}
             if new:
                 self._params.update(new)
-                self._sent(self._store.submit_params(self.id, new))
+                self._sent(self._store.submit(self, "params", new))
 
-    def log_metric(self, key: str, value: float, step: int | None = None) -> None:
-        """Log one point of a metric; see ``log_metrics``."""
-        self.log_metrics({key: value}, step)
-
-    def log_metrics(
-        self,
-        metrics: Mapping[str, float],
-        step: int | None = None,
-        context: Mapping[str, object] | str | None = None,
-    ) -> None:
-        """Log a point of each of these metrics; NaN and the infinities are kept.
-
-        *step* counts on from the largest one of the series where it is not given. *context*, such as
-        ``{"split": "val"}``, tells series of the same key apart. Raises InvalidValueError for what is no number.
-        """
-        label = context_label(context)
-        given = None if step is None else _check_step(step)
-        values = {clean_name(key, "metric"): _check_number(key, value) for key, value in metrics.items()}
-        now = now_us()
-        with self._lock:
-            self._check_open()
-            records: list[c.Change] = []
-            for key, value in values.items():
-                last = self._steps.get((key, label), -1)
-                at = last + 1 if given is None else given
-                self._steps[key, label] = max(last, at)
-                records.append(c.PointsLogged(self.id, key, ((at, self._attempt, now, value),), label))
-            self._submit(records)
-
-    def set_tag(self, key: str, value: object) -> None:
-        """Set one tag; see ``set_tags``."""
-        self.set_tags({key: value})
-
-    def set_tags(self, tags: Mapping[str, object]) -> None:
-        """Set tags, over those of the same names; a value that is no text is kept as its text."""
-        self._log(c.TagsSet(self.id, clean_tags(tags)))
-
-    # --- files -------------------------------------------------------------------------------------------------
-
-    def log_text(self, text: str, name: str) -> None:
-        """Store *text* as the file *name* of this run (UTF-8)."""
-        self._put(name, lambda: self._store.artifacts.put_bytes(text.encode("utf-8", "backslashreplace")))
-
-    def log_dict(self, content: Mapping[str, Any] | list[Any], name: str) -> None:
-        """Store *content* as the JSON file *name* of this run; raises InvalidValueError for what JSON cannot hold."""
-        try:
-            text = json.dumps(content, indent=2, ensure_ascii=False)
-        except (TypeError, ValueError, RecursionError) as exc:
-            raise InvalidValueError(f"the content of {name!r} cannot be written as JSON: {exc}") from exc
-        self.log_text(text, name)
-
-    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
-        """Store the file at *path*, as *name* (default: its own name). Raises ArtifactError."""
-        path = Path(path)
-        if path.is_dir():
-            raise InvalidValueError(f"{path} is a folder: log its files with log_artifacts")
-        self._put(path.name if name is None else name, lambda: self._store.artifacts.put_file(path))
-
-    def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None) -> None:
-        """Store every file below *folder*, with names relative to it, below *name* where that is given."""
-        files = self._store.artifacts.put_folder(folder)
-        prefix = "" if name is None else name.rstrip("/") + "/"
-        self._log(c.ArtifactsLogged(self.id, now_us(), {_file_name(prefix + key): put for key, put in files.items()}))
-
-    def _put(self, name: str, put: Callable[[], tuple[str, int]]) -> None:
-        name = _file_name(name)
-        with self._lock:
-            self._check_open()
-        self._log(c.ArtifactsLogged(self.id, now_us(), {name: put()}))
-
-    # --- data and models ---------------------------------------------------------------------------------------
-
-    def log_input(self, data: Any, name: str | None = None, role: str = "train", source: str | None = None) -> None:
-        """Note a data set that this run reads: its digest, rows and schema, not its content.
-
-        *data* is what ``trackers.capture.data_digest`` takes: arrays, tables, tensors, bytes, paths. *name* is that of
-        the file, or ``"data"``; *role* what it is for; *source* where it came from, by default the path. Equal data
-        has an equal digest, however it lies in memory. Raises InvalidValueError for what has no digest.
-        """
-        self._log(describe_input(self.id, data, name, role, source))
+    # --- models ------------------------------------------------------------------------------------------------
 
     def log_model(
         self,
@@ -204,14 +128,14 @@ class ActiveRun:
 
         name = clean_name(name, "model")
         manifest, files = pack(model, self._store.artifacts, **options)
-        record = c.ModelLogged(self.id, now_us(), self._store.new_uid(), name, manifest, files, step, value)
+        record = c.ModelLogged(self._run_id, now_us(), self._store.new_uid(), name, manifest, files, step, value)
         self._log(record)
         self.flush()
         created_at = to_datetime(record.time)
         assert created_at is not None  # None only for a time that is None
         return LoggedModel(
             uid=record.uid,
-            run_id=self.id,
+            run_id=self._run_id,
             name=name,
             flavor=str(manifest.get("flavor", "")),
             manifest=manifest,
@@ -225,7 +149,10 @@ class ActiveRun:
     # --- the end -----------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Wait until everything logged so far is committed; raises the first failure since the last call."""
+        """Wait until everything logged so far is committed, or safe in the journal while the database is away.
+
+        Raises the first failure since the last call.
+        """
         with self._lock:
             waiting = list(self._pending)
         for commit in waiting:
@@ -234,6 +161,7 @@ class ActiveRun:
             except BaseException:
                 if not commit.done():
                     raise  # interrupted while waiting: what is queued is still written
+        self._store.keep()
         with self._lock:
             self._collect()
             failure, self._failure = self._failure, None
@@ -250,19 +178,32 @@ class ActiveRun:
             raise StateError(f"a run ends as COMPLETE, PRUNED or FAIL, not as {state.name}")
         with self._lock:
             self._check_open()
+        if self.system_metrics is not None:
+            self.system_metrics.stop()
+        with self._lock:
+            self._check_open()
             self._ended = True
             now = now_us()
             outcome = {RunState.COMPLETE: "complete", RunState.PRUNED: "pruned", RunState.FAIL: "fail"}[state]
             error = _explain(reason)
-            self._submit(
+            self._record(
                 [
-                    c.AttemptEnded(self.id, self._attempt, now, outcome, reason=error[1] or ""),
-                    c.TrialFinished(self.id, now, state, None, *error),
+                    c.AttemptEnded(self._run_id, self._attempt, now, outcome, reason=error[1] or ""),
+                    c.TrialFinished(self._run_id, now, state, None, *error),
                 ]
             )
+        if active_run() is self and self._token is None:
+            set_active(self._before)
         self.flush()
 
+    def activate(self) -> None:
+        """Make it the active run of this context until it ends, without a ``with`` block."""
+        self._before = active_run()
+        set_active(self)
+
     def __enter__(self) -> ActiveRun:
+        if active_run() is self:
+            set_active(self._before)  # what was made active without a block has one now
         self._token = set_active(self)
         return self
 
@@ -290,19 +231,17 @@ class ActiveRun:
         if self._ended:
             raise StateError(f"run {self.uid} has ended: nothing more can be logged to it")
 
-    def _log(self, record: c.Change) -> None:
-        with self._lock:
-            self._check_open()
-            self._submit([record])
+    def _files(self) -> ArtifactStore:
+        return self._store.artifacts
 
     def write(self, records: Iterable[c.Change]) -> None:
         """Log records that were made for this run elsewhere (by the trial that a refit calls its function with)."""
         with self._lock:
             self._check_open()
-            self._submit(records)
+            self._record(list(records))
 
-    def _submit(self, records: Iterable[c.Change]) -> None:
-        self._sent(self._store.submit_log(list(records)))
+    def _record(self, records: list[c.Change]) -> None:
+        self._sent(self._store.submit(self, "log", records))
 
     def _sent(self, commit: Commit) -> None:
         self._collect()
@@ -336,67 +275,6 @@ class Logging:
 
     def end(self, state: RunState = RunState.COMPLETE, reason: BaseException | None = None) -> None:
         """Do nothing: a trial ends with its objective."""
-
-
-# --- what may be logged -----------------------------------------------------------------------------------------
-
-
-def clean_params(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
-    """Return params with clean names; raises InvalidValueError."""
-    return {clean_name(key, "param"): value for key, value in params.items()}
-
-
-def clean_tags(tags: Mapping[str, object]) -> dict[str, str]:
-    """Return tags with clean names and text as values; raises InvalidValueError."""
-    return {clean_name(key, "tag"): str(value) for key, value in tags.items()}
-
-
-def describe_input(run_id: int, data: Any, name: str | None, role: str, source: str | None) -> c.InputLogged:
-    """Return the record of a data set that a run or trial reads; credentials in *source* are hidden."""
-    from trackers.capture import data_digest
-    from trackers.capture.secret import redact
-
-    path = os.fspath(data) if isinstance(data, str | os.PathLike) else ""
-    name = clean_name(name if name is not None else (Path(path).name or "data"), "data set")
-    role = clean_name(role, "role")
-    digest, rows, schema = data_digest(data)
-    return c.InputLogged(run_id, name, digest, role, rows, schema, redact(str(path if source is None else source)))
-
-
-def context_label(context: Mapping[str, object] | str | None) -> str:
-    """Return a metric's context as it is stored: ``"split=val"``, several with commas between them, sorted."""
-    if not context:
-        return ""
-    if isinstance(context, Mapping):
-        context = ",".join(f"{key}={value}" for key, value in sorted(context.items(), key=lambda item: str(item[0])))
-    if "{" in context or "}" in context:
-        raise InvalidValueError(f"a metric's context may not hold braces: {context!r}")
-    return clean_name(context, "context")
-
-
-def _check_number(key: str, value: object) -> float:
-    if not isinstance(value, str | bytes):
-        try:
-            return float(value)  # type: ignore[arg-type]  # whatever has a __float__: NumPy's and PyTorch's scalars
-        except (TypeError, ValueError, OverflowError):
-            pass
-    raise InvalidValueError(f"the metric {key!r} must be a number, not {type(value).__name__} {repr(value)[:60]}")
-
-
-def _check_step(step: object) -> int:
-    try:
-        number = operator.index(step)  # type: ignore[arg-type]  # anything else is refused below
-    except TypeError:
-        raise InvalidValueError(f"a step is a whole number, not {step!r}") from None
-    if not -(2**63) <= number < 2**63:
-        raise InvalidValueError(f"a step has 64 bits: {number} is out of range")
-    return number
-
-
-def _file_name(name: str) -> str:
-    from trackers.artifacts.names import check_name
-
-    return check_name(name)
 
 
 def _explain(exc: BaseException | None) -> tuple[str | None, str | None, str | None]:

@@ -45,19 +45,26 @@ def start_run(
     tags: Mapping[str, str] | None = None,
     parent: Any = None,
     nested: bool = False,
+    system_metrics: bool | float = False,
 ) -> ActiveRun | Logging:
-    """Start a run in the default store; see ``Store.start_run``.
+    """Start a run in the default store and make it the active one until it ends; see ``Store.start_run``.
 
     With *nested* it belongs to the active run, in that run's store. Inside an objective it is the trial itself: what
     is logged lands on the trial, and the trial's own end is left to the study.
     """
     active = active_run() if nested and parent is None else None
     if isinstance(active, ActiveRun):
-        return active.start_run(experiment, name=name, params=params, tags=tags)
+        run = active.start_run(experiment, name=name, params=params, tags=tags, system_metrics=system_metrics)
+        run.activate()
+        return run
     if active is not None:
         if params:
             active.log_params(params)
         if tags:
             active.set_tags(tags)
         return Logging(active)
-    return default_store().start_run(experiment, name=name, params=params, tags=tags, parent=parent)
+    run = default_store().start_run(
+        experiment, name=name, params=params, tags=tags, parent=parent, system_metrics=system_metrics
+    )
+    run.activate()
+    return run

@@ -11,7 +11,8 @@
     ├── FencedError(RuntimeError)          a newer epoch owns the study: this writer must stop
     ├── StudyBusyError(RuntimeError)       a living manager owns the study
     ├── StoreError(RuntimeError)           the database: unreachable, not one, full, read-only, locked
-    │   └── SchemaError                    an older or newer schema than this release reads
+    │   ├── SchemaError                    an older or newer schema than this release reads
+    │   └── StoreBusyError                 another process has what one alone may have
     ├── ArtifactError(RuntimeError)        a file that cannot be stored or read
     │   └── DigestError                    a file whose bytes are not those that were stored
     └── ModelError(RuntimeError)           a model that cannot be saved or loaded
@@ -113,6 +114,10 @@ class StoreError(TrackersError, RuntimeError):
 
 class SchemaError(StoreError):
     """The store was written by another release: upgrade it with `hpo db upgrade`, or use the newer release."""
+
+
+class StoreBusyError(StoreError):
+    """Another process is at it: wait until it is done."""
 
 
 class ArtifactError(TrackersError, RuntimeError):

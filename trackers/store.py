@@ -11,16 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trackers.errors import ArtifactError, NotFoundError, StoreError
+from trackers.clock import now_us
+from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, StoreError
+from trackers.journal import Journal, journal_folder
 from trackers.processes import host_name, user_name
 from trackers.sql import blobs, commands, events, holding, leases, logged_models, studies, trials
-from trackers.sql.address import read_address
-from trackers.sql.engine import Database
+from trackers.sql.address import Address, read_address
+from trackers.sql.engine import Away, Database
 from trackers.sql.guard import Guard
 from trackers.sql.ids import Ids, new_uid, take_block
 from trackers.sql.leases import StudyLease as StudyLease  # what acquire_study returns: part of the front door
-from trackers.sql.schema import open_database, read_revision
+from trackers.sql.schema import Identity, open_database, read_revision
 from trackers.sql.shared import SharedStudy as SharedStudy  # what share_study returns: part of the front door
+from trackers.sql.spill import Spill
 from trackers.sql.writer import Writer
 from trackers.states import RunState
 from trackers.tracking import Tracking
@@ -35,7 +38,14 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 10.0
 
 
-def connect(url: str | os.PathLike[str] | Store, *, artifacts: str | None = None, create: bool = True) -> Store:
+def connect(
+    url: str | os.PathLike[str] | Store,
+    *,
+    artifacts: str | None = None,
+    create: bool = True,
+    strict: bool = False,
+    offline: bool | None = None,
+) -> Store:
     """Connect to a store and return it.
 
     *url* is ``sqlite:///FILE``, the path of a SQLite file, ``postgresql+psycopg://USER@HOST/DATABASE``, or a store
@@ -43,12 +53,18 @@ def connect(url: str | os.PathLike[str] | Store, *, artifacts: str | None = None
     URL such as ``s3://BUCKET/FOLDER``; the default lies beside a SQLite file. With *create* an empty database gets
     its schema, and a SQLite file that is missing is made.
 
+    What runs log never waits for the database: while that is away it goes to a journal, which is drained when it is
+    back (see ``trackers.sync``). With *strict* it raises instead. With *offline* (default: ``HPO_OFFLINE=1``, for a
+    store that may be made) the journal takes everything from the start, and the database is not looked at.
+
     Raises InvalidValueError for a URL that cannot be read, NotFoundError when there is no store and *create* is
     false, SchemaError for one of another release, and StoreError for a database that cannot be used.
     """
     if isinstance(url, Store):
         return url
-    return Store(url, artifacts=artifacts, create=create)
+    if offline is None:
+        offline = create and os.environ.get("HPO_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
+    return Store(url, artifacts=artifacts, create=create, strict=strict, offline=offline)
 
 
 def upgrade_store(url: str | os.PathLike[str]) -> tuple[str | None, str]:
@@ -76,11 +92,29 @@ class Store(Tracking):
     Reading sees what is committed; every write goes through one writer thread. ``close`` flushes.
     """
 
-    def __init__(self, url: str | os.PathLike[str], *, artifacts: str | None = None, create: bool = True) -> None:
+    def __init__(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        artifacts: str | None = None,
+        create: bool = True,
+        strict: bool = False,
+        offline: bool = False,
+    ) -> None:
         super().__init__()
+        if strict and offline:
+            raise InvalidValueError("a store is strict or offline, not both: offline everything goes to the journal")
         address = read_address(url)
-        self.database, self.identity = open_database(address, artifacts=artifacts, create=create)
-        self.writer = Writer(self.database, partial(_make_applier, self.database.dialect))
+        self.strict, self.offline = strict, offline
+        if offline:
+            self.database, self.identity = Away(address), Identity("", now_us(), "")
+        else:
+            self.database, self.identity = open_database(address, artifacts=artifacts, create=create)
+        head = {"store": self.identity.uid, "url": address.safe}
+        spill = None if strict else Spill(uid := new_uid(), partial(_make_journal, address, uid, head), offline=offline)
+        if offline and spill is not None:
+            spill.prepare()
+        self.writer = Writer(self.database, partial(_make_applier, self.database.dialect), spill)
         self.ids = Ids(partial(_take_ids, self.writer))
         self._artifacts: ArtifactStore | None = None
         self._claims = create
@@ -120,6 +154,8 @@ class Store(Tracking):
     def _open_artifacts(self) -> ArtifactStore:
         from trackers.artifacts import ArtifactStore
 
+        if self.offline:
+            return self.writer.journal_files()
         artifacts = ArtifactStore(self.artifact_root, uid=self.identity.uid)
         if self._claims:
             # Workers look for this note to tell whether they see the same root. Who only reads writes nothing.
@@ -139,8 +175,14 @@ class Store(Tracking):
         return not self._closing.alive
 
     def flush(self) -> None:
-        """Wait until everything submitted so far is committed or has failed."""
-        self.writer.flush()
+        """Wait until everything submitted so far is committed or has failed, or is in the journal."""
+        if not self.writer.spilling:
+            try:
+                self.writer.flush()
+            except StoreError:
+                if not self.writer.spilling:
+                    raise
+        self.keep()
 
     def __enter__(self) -> Store:
         return self
@@ -149,13 +191,13 @@ class Store(Tracking):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Store {self.safe_url}>"
+        return f"<Store {self.safe_url}{', offline' if self.offline else ''}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self._closing.alive:
             raise StoreError("the store is closed: connect again")
         self.flush()
-        return partial(Store, create=False), (self.url,)
+        return partial(Store, create=False, strict=self.strict, offline=self.offline), (self.url,)
 
     # --- ids ---------------------------------------------------------------------------------------------------
 
@@ -386,8 +428,15 @@ class Store(Tracking):
 def _close(writer: Writer, database: Database) -> None:
     if os.getpid() != writer.pid:
         return  # a forked child: the connections are its parent's
-    writer.close()
-    database.close()
+    try:
+        writer.close()
+    finally:
+        database.close()
+
+
+def _make_journal(address: Address, uid: str, head: Mapping[str, Any]) -> Journal:
+    about = {"uid": uid, **head, "user": user_name(), "host": host_name(), "pid": os.getpid(), "created": now_us()}
+    return Journal.create(journal_folder(address.path, address.safe), about)
 
 
 def _make_applier(dialect: str) -> SqlApplier:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trackers.active import ActiveRun, active_run, clean_params, clean_tags, context_label
+from trackers.active import ActiveRun, active_run
 from trackers.artifacts.names import check_name
-from trackers.errors import ArtifactError
+from trackers.clock import now_us
+from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, SchemaError, StoreError
+from trackers.journal import Entry
+from trackers.lifecycle import Lifecycle
 from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.query import parse, parse_order
-from trackers.sql import datasets, experiments, launches, metrics, runs, search
+from trackers.recorder import clean_params, clean_tags, context_label
+from trackers.sql import datasets, experiments, launches, lifecycle, metrics, runs, search
 from trackers.sql.ids import new_uid
+from trackers.table import Table, join_tables, table_place, unpack_table
 from trackers.values import (
     ArtifactRow,
     CodeVersion,
@@ -35,7 +41,6 @@ from trackers.values import (
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
     from trackers.capture import Capture
-    from trackers.changes import Change
     from trackers.page import RunPage
     from trackers.sql.commit import Commit
     from trackers.sql.engine import Database
@@ -45,7 +50,7 @@ RunRef = Run | Trial | ActiveRun | int | str
 """A run, or what names one: its id, its 32 hex digits, or ``STUDY/17``."""
 
 
-class Tracking(ABC):
+class Tracking(Lifecycle):
     """Experiments and runs of a store. Thread-safe; reading sees everything that this store was given to log."""
 
     database: Database
@@ -89,13 +94,14 @@ class Tracking(ABC):
             found = experiments.find_experiments(connection, [ref])[0]
             return experiments.read_experiments(connection, found)[0]
 
-    def list_experiments(self) -> list[Experiment]:
-        """Return every experiment and study, newest first."""
+    def list_experiments(self, view: str = "active") -> list[Experiment]:
+        """Return every experiment and study in *view*, newest first; see ``search_runs``."""
+        where = lifecycle.experiments_in_view(lifecycle.check_view(view))
         with self.database.reading() as connection:
-            return experiments.read_experiments(connection)
+            return experiments.read_experiments(connection, where=where)
 
     def count_runs(self) -> dict[int, int]:
-        """Return the number of runs of each experiment that has any, by its id; archived ones are not counted."""
+        """Return the number of runs of each experiment that has any, by its id; archived and deleted ones are not counted."""
         self._settle()
         with self.database.reading() as connection:
             return runs.count_runs(connection)
@@ -111,32 +117,68 @@ class Tracking(ABC):
         tags: Mapping[str, str] | None = None,
         parent: RunRef | None = None,
         nested: bool = False,
+        system_metrics: bool | float = False,
     ) -> ActiveRun:
         """Start a run; use it in a ``with`` block, or call its ``end``.
 
         *experiment* is made where it is new; the default is that of the parent, else ``"default"``. *parent* is the
-        run that this one belongs to; with *nested* it is the active one. Raises NotFoundError for an unknown parent.
+        run that this one belongs to; with *nested* it is the active one. *system_metrics* logs what the machine does
+        until the run ends, every 10 seconds or as many as are given. Raises NotFoundError for an unknown parent.
         """
         if parent is None and nested:
             active = active_run()
             parent = active if active is None or isinstance(active, ActiveRun | Run) else active.run_id
+        parent_id, parent_uid = self._parent(parent)
         start = runs.Start(
-            run_id=self.allocate_ids(1)[0],
+            run_id=-1,
             uid=new_uid(),
             experiment=None if experiment is None else experiments.check_experiment(experiment),
             name=clean_name(name, "run") if name else "",
             params=clean_params(params or {}),
             tags=clean_tags(tags or {}),
-            parent_id=None if parent is None else self._run_id(parent),
+            parent_id=parent_id,
             user=user_name()[:LONGEST],
             host=host_name()[:LONGEST],
             pid=os.getpid(),
+            time=now_us(),
+            parent=parent_uid,
             launch=self.own_launch(),
         )
-        self.writer.call(partial(runs.insert_run, start=start))
-        run = ActiveRun(self, start.run_id, start.uid)
+        run = ActiveRun(self, self._insert(start), start.uid)
         run.known(start.params)
+        if system_metrics:
+            from trackers.system import SystemMetrics
+
+            run.system_metrics = SystemMetrics.begin(run, system_metrics)
         return run
+
+    def _parent(self, ref: RunRef | None) -> tuple[int | None, str | None]:
+        """Return the id of a parent, or its uid where it has no id yet or none can be looked up."""
+        if ref is None:
+            return None, None
+        if isinstance(ref, ActiveRun):
+            return ref.known_id, ref.uid if ref.known_id is None else None
+        if not self.writer.spilling or not isinstance(ref, str):
+            return self._run_id(ref), None
+        if len(ref) != 32:
+            raise InvalidValueError(f"while the store is away a parent is named by its 32 hex digits, not {ref[:80]!r}")
+        return None, ref.lower()
+
+    def _insert(self, start: runs.Start) -> int:
+        """Write a new run and return its id; while the database is away its journal takes it, and it has none."""
+        if not self.writer.spilling:
+            try:
+                start = replace(start, run_id=self.allocate_ids(1)[0])
+                self.writer.call(partial(runs.insert_run, start=start))
+                return start.run_id
+            except SchemaError:
+                raise
+            except StoreError:
+                self.writer.spill()
+                if not self.writer.spilling:  # it is strict
+                    raise
+        self._submit(Entry("start", start.uid, asdict(start)))
+        return -1
 
     def resume_run(self, ref: RunRef) -> ActiveRun:
         """Go on with a run that never ended, after a crash: what is logged now belongs to its next attempt.
@@ -169,18 +211,21 @@ class Tracking(ABC):
         order_by: str | Sequence[str] | None = None,
         limit: int = 100,
         page_token: str | None = None,
+        view: str = "active",
     ) -> RunPage:
         """Return the runs that match *filter*, at most *limit*; the next page by its ``next_token``.
 
         The language is that of ``trackers.query``. *experiments* are names, None means all; the order is newest
         first unless *order_by* says otherwise, such as ``"metrics.auc desc, attributes.started"``: runs with NaN come
-        after the others and runs without the field last, whatever the direction.
+        after the others and runs without the field last, whatever the direction. *view* is ``"active"``,
+        ``"archived"``, ``"deleted"`` or ``"all"``.
 
         Raises FilterError, NotFoundError for an unknown experiment, InvalidValueError for a limit or a token that
         does not serve.
         """
         names = (experiments,) if isinstance(experiments, str) else experiments
         wanted = search.Search(parse(filter), None if names is None else tuple(names), parse_order(order_by))
+        wanted = replace(wanted, view=lifecycle.check_view(view))
         self._settle()
         with self.database.reading() as connection:
             return search.search_runs(connection, wanted, limit, page_token)
@@ -251,6 +296,8 @@ class Tracking(ABC):
 
     def own_launch(self) -> int | None:
         """Return the id of how this process was launched; None where that cannot be told. Kept once a process."""
+        if self.writer.spilling:
+            return None  # it would wait for the database that is away
         from trackers.capture import launch
 
         try:
@@ -308,6 +355,28 @@ class Tracking(ABC):
         with self.database.reading() as connection:
             return metrics.read_artifacts(connection, run_id)
 
+    def load_table(
+        self, name: str, runs: RunRef | Sequence[RunRef] | None = None, *, filter: str = "", **search: Any
+    ) -> Table:
+        """Return the table *name* of one run, or of several under each other with the column ``run`` before them.
+
+        *runs* are runs, or what names them; without them those that ``search_runs`` finds for *filter* and *search*,
+        newest first. Runs without the table are left away; raises NotFoundError where none has it.
+        """
+        if runs is None:
+            runs = list(self.search_runs(filter, **{"limit": 1000, **search}))
+        one = isinstance(runs, RunRef)
+        parts: list[tuple[Mapping[str, Any], Table]] = []
+        folder, form = table_place(check_name(name))
+        for run in [runs] if isinstance(runs, RunRef) else runs:
+            names = [file.name for file in self.list_artifacts(run) if file.name.startswith(f"{folder}/")]
+            own = sorted(name for name in names if name.count("/") == folder.count("/") + 1)
+            label: Mapping[str, Any] = {} if one or not own else {"run": self.get_run(run).path}
+            parts += [(label, unpack_table(self.read_artifact(run, x), x.rpartition(".")[2] or form)) for x in own]
+        if not parts:
+            raise NotFoundError(f"none of these runs has a table {name!r}: log it with log_table")
+        return join_tables(parts)
+
     def read_artifact(self, run: RunRef, name: str) -> bytes:
         """Return the bytes of a run's file; raises NotFoundError, and DigestError for one that is damaged."""
         return self.artifacts.read(self._digest(run, name))
@@ -326,17 +395,25 @@ class Tracking(ABC):
 
     # --- for the handle of a run -------------------------------------------------------------------------------
 
-    def submit_log(self, changes: Sequence[Change]) -> Commit:
-        """Hand what a run logs to the writer."""
+    def submit(self, run: ActiveRun, kind: str, content: Any) -> Commit:
+        """Hand what a run logs to the writer; *kind* and *content* are those of a journal's entry."""
+        return self._submit(Entry(kind, run.uid, content, -1 if run.known_id is None else run.known_id))
+
+    def _submit(self, entry: Entry) -> Commit:
         with self._log_lock:  # so that the latest commit is the last one in the queue
-            self._latest = self.writer.submit(changes)
+            self._latest = self.writer.log(entry)
             return self._latest
 
-    def submit_params(self, run_id: int, params: Mapping[str, ParamValue]) -> Commit:
-        """Hand params of a run to the writer, which checks that they are written once."""
-        with self._log_lock:
-            self._latest = self.writer.defer(partial(runs.set_params, run_id=run_id, params=dict(params)))
-            return self._latest
+    def keep(self) -> None:
+        """Make what waits in the journal outlive a power cut."""
+        self.writer.keep()
+
+    def run_id_of(self, uid: str) -> int:
+        """Return the id of a run that was started while the store was away; raises StoreError while it has none."""
+        try:
+            return self._run_id(uid)
+        except NotFoundError as exc:
+            raise StoreError(f"run {uid} has no id yet: it waits in the journal until the store is back") from exc
 
     def check_param(self, name: str, old: Any, new: Any) -> None:
         """Raise InvalidValueError unless both are the same param."""
@@ -350,9 +427,17 @@ class Tracking(ABC):
                 latest.wait()
             except Exception:  # noqa: BLE001 - the run it belongs to reports it
                 pass
+        for _ in range(2):  # a connection that was lost is opened again by the second
+            try:
+                self.writer.drain()
+            except Exception:  # noqa: BLE001 - the database is away: who reads it is told so
+                continue
+            break
 
     def _run_id(self, ref: RunRef) -> int:
         self._settle()
+        if isinstance(ref, ActiveRun) and ref.known_id is None:
+            ref = ref.uid
         if isinstance(ref, Run | ActiveRun):
             return ref.id
         if isinstance(ref, Trial):

@@ -35,6 +35,7 @@ class Experiment:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     deleted_at: datetime | None = None
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,10 @@ class MetricPoint:
 
 @dataclass(frozen=True, slots=True)
 class MetricSummary:
-    """What a store keeps of a series besides its points."""
+    """What a store keeps of a series besides its points.
+
+    *count* is the number of points that are stored; the rest is of those that no later attempt hides.
+    """
 
     key: str
     context: str
@@ -87,6 +91,7 @@ class Run:
     values: tuple[float, ...] | None = None
     error: str | None = None
     archived: bool = False
+    deleted_at: datetime | None = None
 
     @property
     def path(self) -> str:

@@ -37,7 +37,11 @@ TABLE = {
     "history": "trackers.cli.history:history",
     "lineage": "trackers.cli.history:lineage",
     "refit": "hpo.cli.register:refit",
+    "rename": "trackers.cli.lifecycle:rename",
+    "archive": "trackers.cli.lifecycle:archive",
     "delete": "hpo.cli.delete:delete",
+    "restore": "trackers.cli.lifecycle:restore",
+    "sync": "trackers.cli.sync:sync",
     "db": "hpo.cli.database:db",
     "completion": "hpo.cli.completion:completion",
 }

@@ -33,6 +33,7 @@ from hpo.execution.messages import (
     Work,
 )
 from hpo.trial import Assignment, Trial, Verdict
+from trackers.system import SystemMetrics
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -56,11 +57,15 @@ MOST = 16
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every trial of a study shares: the objective, its further arguments, and what is tried again."""
+    """What every trial of a study shares: the objective, its further arguments, and what is tried again.
+
+    *system_metrics*: what the machine does is logged every so many seconds; 0: not at all.
+    """
 
     objective: Objective
     args: Mapping[str, Any] = field(default_factory=dict)
     retry_on: tuple[str, ...] = ()
+    system_metrics: float = 0.0
 
 
 class WorkerChannel:
@@ -276,11 +281,26 @@ class Slot:
         begun = time.monotonic()
         trial = Trial(assignment, self.facts, self.channel)
         self.channel.begin(trial)
-        outcome = run_attempt(trial, self.job.objective, self.job.args, self.channel.last_news, self.job.retry_on)
+        outcome = self._attempt(trial)
         self._seconds += 0.3 * (max(time.monotonic() - begun, 1e-4) - self._seconds)
         if time.monotonic() - begun > 0.25:
             self._seconds = max(self._seconds, 0.25)
         return outcome
+
+    def _attempt(self, trial: Trial) -> Outcome:
+        job, news = self.job, self.channel.last_news
+        if not job.system_metrics:
+            return run_attempt(trial, job.objective, job.args, news, job.retry_on)
+        gauge = SystemMetrics.begin(trial, job.system_metrics)
+
+        def last_news(trial: Trial) -> News:
+            gauge.stop()
+            return news(trial)
+
+        try:
+            return run_attempt(trial, job.objective, job.args, last_news, job.retry_on)
+        finally:
+            gauge.stop()
 
 
 def _given_back(assignment: Assignment) -> Outcome:

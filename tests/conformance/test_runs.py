@@ -139,7 +139,6 @@ def test_two_writers_of_one_param_learn_of_each_other(store: Store) -> None:
         (lambda run: run.log_text("x", "/etc/x"), "is absolute"),
         (lambda run: run.log_dict({"a": object()}, "x.json"), "cannot be written as JSON"),
         (lambda run: run.end(RunState.RUNNING), "a run ends as COMPLETE, PRUNED or FAIL"),
-        (lambda run: run.log_artifact("/"), "is a folder: log its files with log_artifacts"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_at_once_and_harms_nothing(store: Store, call: Any, message: str) -> None:

@@ -17,7 +17,7 @@ HOMES = {
     "alembic": ("trackers/sql/",),
     "matplotlib": ("hpo/reports/",),
     "click": ("hpo/cli/", "trackers/cli/"),
-    "sklearn": ("trackers/models/", "trackers/capture/"),
+    "sklearn": ("trackers/models/", "trackers/capture/", "trackers/autologging/"),
     "skops": ("trackers/models/",),
     "xgboost": ("trackers/models/",),
     "onnxruntime": ("trackers/models/",),

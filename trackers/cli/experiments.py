@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import click
 
-from trackers.cli.storage import open_store, reading_options
+from trackers.cli.storage import open_store, reading_options, view_option
 
 
 @click.command(short_help="List experiments and studies.", epilog="\b\nExample:\n  trackers experiments --json")
+@view_option
 @reading_options
-def experiments(storage: str | None, as_json: bool) -> None:
+def experiments(view: str, storage: str | None, as_json: bool) -> None:
     """List experiments and studies, newest first, with their number of runs."""
     from trackers.cli import text
 
     with open_store(storage) as store:
-        found = store.list_experiments()
+        found = store.list_experiments(view)
         counts = store.count_runs()
     if as_json:
         text.print_json(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trackers.cli.storage import open_store, reading_options
+from trackers.cli.storage import open_store, reading_options, view_option
 
 if TYPE_CHECKING:
     from trackers.page import RunPage
@@ -50,6 +50,7 @@ Examples:
 @click.option("--order", "--order-by", "order_by", metavar="KEYS", help="As in 'metrics.auc desc, attributes.started'.")
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
 @click.option("--page-token", metavar="TOKEN", help="Go on where another page ended.")
+@view_option
 @reading_options
 def search(
     filter: str,
@@ -57,6 +58,7 @@ def search(
     order_by: str | None,
     limit: int,
     page_token: str | None,
+    view: str,
     storage: str | None,
     as_json: bool,
 ) -> None:
@@ -65,7 +67,7 @@ def search(
     Fields are metrics.KEY, params.KEY, tags.KEY and attributes.NAME (state, name, experiment, number, value, user,
     host, created, started, ended, duration); operators = != < <= > >= in, between, like, ilike, is null; and, or, not.
     """
-    _search(filter, names, order_by, limit, page_token, storage, as_json)
+    _search(filter, names, order_by, limit, page_token, view, storage, as_json)
 
 
 @click.command(short_help="List runs, newest first.", epilog="\b\nExample:\n  trackers runs fraud --limit 20")
@@ -73,17 +75,19 @@ def search(
 @click.option("--order", "--order-by", "order_by", metavar="KEYS", help="As in 'metrics.auc desc, attributes.started'.")
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
 @click.option("--page-token", metavar="TOKEN", help="Go on where another page ended.")
+@view_option
 @reading_options
 def runs(
     experiments: tuple[str, ...],
     order_by: str | None,
     limit: int,
     page_token: str | None,
+    view: str,
     storage: str | None,
     as_json: bool,
 ) -> None:
     """List the runs of these experiments (default: of all), newest first."""
-    _search("", experiments, order_by, limit, page_token, storage, as_json)
+    _search("", experiments, order_by, limit, page_token, view, storage, as_json)
 
 
 def _search(
@@ -92,6 +96,7 @@ def _search(
     order_by: str | None,
     limit: int,
     page_token: str | None,
+    view: str,
     storage: str | None,
     as_json: bool,
 ) -> None:
@@ -101,7 +106,7 @@ def _search(
     fields = _fields(parse(filter)) + [key.field for key in parse_order(order_by)]
     with open_store(storage) as store:
         page = store.search_runs(
-            filter, experiments=names or None, order_by=order_by, limit=limit, page_token=page_token
+            filter, experiments=names or None, order_by=order_by, limit=limit, page_token=page_token, view=view
         )
         if not page and not page_token:
             _check_fields(store, fields)

@@ -26,6 +26,15 @@ def reading_options(command: F) -> F:
     )(command)
 
 
+view_option = click.option(
+    "--view",
+    type=click.Choice(["active", "archived", "deleted", "all"]),
+    default="active",
+    show_default=True,
+    help="What is archived or deleted is hidden otherwise.",
+)
+
+
 def open_store(url: str | None) -> Store:
     """Open the store at *url* for reading; it must be there. Raises NotFoundError, which says what to do."""
     from trackers.store import connect

@@ -7,21 +7,25 @@ the number of rows it did.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
 from trackers.errors import FencedError, NotFoundError, StateError, TrackersError
-from trackers.sql import manifests, shared
+from trackers.sql import journals, manifests, runs, shared
 from trackers.sql import tables as t
-from trackers.sql.columns import split_number
+from trackers.sql.columns import join_number, split_number
 from trackers.sql.failures import is_integrity
-from trackers.sql.fold import Fold, StudyFold, summary
+from trackers.sql.fold import Fold, StudyFold, summary, visible
 from trackers.sql.guard import Guard
 from trackers.sql.ids import BLOCK, take_block
 from trackers.sql.statements import Statement, delete, insert, update, upsert
 from trackers.sql.writer import Work
 from trackers.states import RunState
+
+if TYPE_CHECKING:
+    from trackers.journal import Entry
 
 _RUNS = insert(
     t.runs,
@@ -67,9 +71,18 @@ _SERIES = insert(
         f"{name} = CASE WHEN trackers_series.{name} IS NULL OR excluded.{name} {sign} trackers_series.{name} "
         f"THEN excluded.{name} ELSE trackers_series.{name} END"
         for name, sign in (("min", "<"), ("max", ">"))
-    ),
+    )
+    + ", since_step = CASE WHEN excluded.last_attempt > trackers_series.last_attempt THEN NULL "
+    "ELSE trackers_series.since_step END",
 )
 _POINTS = insert(t.points)
+_AGAIN = update(
+    t.series,
+    "last = {last}, last_kind = {last_kind}, last_step = {last_step}, last_attempt = {last_attempt}, "
+    "last_time = {last_time}, min = {min}, max = {max}, since_step = {since_step}",
+    "trackers_series.id = {id}",
+    *(*_LAST, "min", "max", "since_step", "id"),
+)
 _EVENTS = insert(t.events)
 _DISTRIBUTIONS = upsert(t.distributions)
 _DOCUMENTS = upsert(t.study_documents)
@@ -91,31 +104,69 @@ class SqlApplier:
         self._series_ids = range(0)
         self._cursor: Any = None
         self._connection: Connection | None = None
+        self._run_ids: dict[str, int] = {}
 
     def rolled_back(self) -> None:
-        """Forget the block of series ids: the counter was rolled back too."""
+        """Forget the block of series ids and those of runs: the counters were rolled back too."""
         self._series_ids = range(0)
+        self._run_ids.clear()
 
     def apply(self, connection: Connection, group: Sequence[Work]) -> None:
         """Write the group: runs of submissions are folded together, a task sees all that came before it."""
         self._connection = connection
         self._cursor = connection.connection.dbapi_connection.cursor()  # type: ignore[union-attr]
         try:
+            self._advance(group)
             fold: Fold | None = None
             for work in group:
-                if work.task is None:
+                entry = work.entry
+                if work.task is None and (entry is None or entry.kind == "log"):
                     fold = fold or Fold()
-                    fold.add(work.changes, work.guard)
+                    fold.add(work.changes if entry is None else self._changes(entry), work.guard)
                     continue
                 if fold is not None:
                     self._write(fold)
                     fold = None
-                work.result = work.task(connection)
+                work.result = self._do(connection, entry) if work.task is None else work.task(connection)
             if fold is not None:
                 self._write(fold)
         finally:
             self._cursor.close()
             self._cursor = self._connection = None
+
+    # --- journals ----------------------------------------------------------------------------------------------
+
+    def _advance(self, group: Sequence[Work]) -> None:
+        """Note how far each journal is written with this group: its entries come by rising numbers."""
+        spans: dict[str, tuple[int, int]] = {}
+        for work in group:
+            if work.journal:
+                spans[work.journal] = (spans.get(work.journal, (work.seq, 0))[0], work.seq)
+        for uid, (first, last) in spans.items():
+            journals.advance(self._dialect, self._cursor, uid, first, last)
+
+    def _changes(self, entry: Entry) -> Any:
+        """Return what a run logged under the id that it has in this store."""
+        if entry.run_id >= 0:
+            return entry.content
+        run_id = self._run_id(entry)
+        return [replace(change, run_id=run_id) for change in entry.content]
+
+    def _run_id(self, entry: Entry) -> int:
+        if entry.run_id >= 0:
+            return entry.run_id
+        if entry.run not in self._run_ids:
+            assert self._connection is not None  # set while a group is applied
+            self._run_ids[entry.run] = runs.find_run(self._connection, entry.run)
+        return self._run_ids[entry.run]
+
+    def _do(self, connection: Connection, entry: Entry | None) -> Any:
+        assert entry is not None  # a work is a task, changes or an entry
+        if entry.kind == "start":
+            return runs.start_later(connection, runs.Start(**entry.content))
+        return runs.set_params(connection, self._run_id(entry), entry.content)
+
+    # --- statements --------------------------------------------------------------------------------------------
 
     def _run(self, statement: Statement, rows: Any) -> int:
         return statement.run(self._dialect, self._cursor, list(rows)) if rows else 0
@@ -131,6 +182,9 @@ class SqlApplier:
                 shared.admit(self._one, self._cursor, guard, study, fold)
             else:
                 self._check_epoch(guard, study)
+        if fold.unguarded:
+            assert self._connection is not None  # set while a group is applied
+            runs.check_living(self._connection, fold.unguarded)
         try:
             self._write_runs(fold)
             self._write_points(fold)
@@ -206,32 +260,45 @@ class SqlApplier:
             return
         ids = self._take_ids(len(fold.points))
         rows = [
-            (series_id, *key, len(points), *summary(points))
+            (series_id, *key, len(points), *summary(points), None)
             for series_id, (key, points) in zip(ids, fold.points.items(), strict=True)
         ]
         self._run(_SERIES, rows)
         known = self._known_series({key[0] for key in fold.points if key[0] not in fold.runs})
-        lines = []
+        lines, again = [], []
         for row, (key, points) in zip(rows, fold.points.items(), strict=True):
-            series_id, total = known.get(key) or (row[0], len(points))
+            series_id, total, newest, since = known.get(key) or (row[0], len(points), row[7], None)
             for ordinal, (step, attempt, time, value) in enumerate(points, start=total - len(points)):
                 lines.append((series_id, ordinal, step, attempt, time, *split_number(value)))
+            if newest > 0 and _hides(points, newest, since):
+                again.append(series_id)
         self._run(_POINTS, lines)
+        self._run(_AGAIN, [self._summary_again(series_id) for series_id in again])
 
-    def _known_series(self, run_ids: set[int]) -> dict[tuple[int, str, str], tuple[int, int]]:
-        """Return the id and the number of points of every series of these runs."""
+    def _known_series(self, run_ids: set[int]) -> dict[tuple[int, str, str], tuple[int, int, int, int | None]]:
+        """Return the id, the number of points, the newest attempt and its first step of every series of these runs."""
         known = {}
         listed = sorted(run_ids)
         for start in range(0, len(listed), _LOOKUP):
             part = listed[start : start + _LOOKUP]
-            text = "SELECT run_id, key, context, id, count FROM trackers_series WHERE run_id "
+            columns = "run_id, key, context, id, count, last_attempt, since_step"
+            text = f"SELECT {columns} FROM trackers_series WHERE run_id "
             if self._dialect == "sqlite":
                 self._cursor.execute(f"{text} IN ({', '.join('?' * len(part))})", part)
             else:
                 self._cursor.execute(f"{text} = ANY(%s::bigint[])", [part])
-            for run_id, key, context, series_id, total in self._cursor.fetchall():
-                known[run_id, key, context] = (series_id, total)
+            for run_id, key, context, *rest in self._cursor.fetchall():
+                known[run_id, key, context] = (rest[0], rest[1], rest[2], rest[3])
         return known
+
+    def _summary_again(self, series_id: int) -> tuple[Any, ...]:
+        """Return what a series keeps of its points where a later attempt hides some: read once an attempt, not a write."""
+        text = "SELECT step, attempt, time, value, kind FROM trackers_points WHERE series_id = ? ORDER BY ordinal"
+        self._one(text, (series_id,))
+        points = [(*row, join_number(value, kind)) for *row, value, kind in self._cursor.fetchall()]
+        newest = max(point[1] for point in points)
+        since = min(point[0] for point in points if point[1] == newest)
+        return (*summary(visible(points)), since, series_id)
 
     def _take_ids(self, n: int) -> range:
         if n > len(self._series_ids):
@@ -239,6 +306,13 @@ class SqlApplier:
             self._series_ids = take_block(self._connection, "series", max(n, BLOCK))
         taken, self._series_ids = self._series_ids[:n], self._series_ids[n:]
         return taken
+
+
+def _hides(points: Sequence[tuple[int, int, int, float]], newest: int, since: int | None) -> bool:
+    """Tell whether *points*, just added, change which ones of their series are hidden, or are hidden themselves."""
+    if since is None:
+        return True
+    return any(step < since if attempt == newest else step >= since for step, attempt, _, _ in points)
 
 
 def _explained(exc: BaseException) -> TrackersError:

@@ -60,6 +60,39 @@ class Database:
         self._writer.dispose()
 
 
+class Away(Database):
+    """The database of a store that is offline: it is never opened, whatever is asked of it raises StoreError."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.dialect = address.dialect
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Refuse."""
+        raise self._refusal()
+        yield  # a generator, as contextmanager needs it
+
+    def open_writer(self) -> Connection:
+        """Refuse."""
+        raise self._refusal()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Refuse."""
+        raise self._refusal()
+        yield  # a generator, as contextmanager needs it
+
+    def close(self) -> None:
+        """Close nothing."""
+
+    def _refusal(self) -> StoreError:
+        return StoreError(
+            f"the store {self.address.safe} is offline here: only runs can be started and logged to; run `trackers sync`, "
+            "then connect without offline (HPO_OFFLINE)"
+        )
+
+
 def _make_engine(address: Address, *, writes: bool) -> Engine:
     if address.dialect == "sqlite":
         return _sqlite_engine(address, writes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, insert, select
 
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError
@@ -62,11 +62,19 @@ def create_experiment(connection: Connection, name: str, description: str, tags:
     return experiment_id
 
 
-def find_experiments(connection: Connection, refs: Sequence[str | int]) -> list[int]:
-    """Return the ids of living experiments, by name or id; raises NotFoundError with the close matches."""
+def find_experiments(connection: Connection, refs: Sequence[str | int], *, deleted: bool = False) -> list[int]:
+    """Return the ids of living experiments, by name or id; raises NotFoundError with the close matches.
+
+    With *deleted* a name means those that were deleted, too.
+    """
     e = t.experiments.c
-    found = []
+    found: list[int] = []
     for ref in refs:
+        if deleted:
+            every = connection.execute(select(e.id).where(e.id == ref if isinstance(ref, int) else e.name == ref))
+            found += (ids := [int(one) for one in every.scalars()])
+            if ids:
+                continue
         column = e.id if isinstance(ref, int) else e.live_name
         known = connection.execute(select(e.id).where(column == ref, e.deleted_at.is_(None))).scalar()
         if known is None:
@@ -76,16 +84,18 @@ def find_experiments(connection: Connection, refs: Sequence[str | int]) -> list[
     return found
 
 
-def read_experiments(connection: Connection, experiment_id: int | None = None) -> list[Experiment]:
-    """Read one experiment, or every living one, newest first."""
+def read_experiments(
+    connection: Connection, experiment_id: int | None = None, where: Sequence[ColumnElement[bool]] = ()
+) -> list[Experiment]:
+    """Read one experiment, or every one that satisfies *where*, newest first."""
     e, g = t.experiments.c, t.experiment_tags.c
-    query = select(e.id, e.uid, e.name, e.kind, e.created_at, e.description, e.deleted_at)
+    query = select(e.id, e.uid, e.name, e.kind, e.created_at, e.description, e.deleted_at, e.archived_at)
     query = query.order_by(e.created_at.desc(), e.id.desc())
     tagged = select(g.experiment_id, g.name, g.value)
     if experiment_id is not None:
         query, tagged = query.where(e.id == experiment_id), tagged.where(g.experiment_id == experiment_id)
     else:
-        query = query.where(e.deleted_at.is_(None))
+        query = query.where(*where)
     tags: dict[int, dict[str, str]] = {}
     for key, name, value in connection.execute(tagged):
         tags.setdefault(key, {})[name] = value
@@ -104,4 +114,5 @@ def _experiment(row: Any, tags: Mapping[str, str]) -> Experiment:
         description=row.description,
         tags=tags,
         deleted_at=to_datetime(row.deleted_at),
+        archived=row.archived_at is not None,
     )

@@ -6,6 +6,7 @@ are checked against the one table of legal moves here, and the first of each run
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -76,6 +77,8 @@ class Fold:
         self.model_failures: dict[tuple[int, str], c.ModelLogged] = {}
         self.model_drops: dict[tuple[int, str], c.ModelDropped] = {}
         self.inputs: dict[tuple[int, str, str, str], c.InputLogged] = {}
+        self.unguarded: set[int] = set()
+        """Runs that were written without a lease."""
         self._guard: Guard | None = None
 
     def add(self, changes: Sequence[c.Change], guard: Guard | None) -> None:
@@ -85,6 +88,8 @@ class Fold:
             self.studies[guard] = StudyFold()
         for change in changes:
             _FOLDERS[type(change)](self, change)
+            if guard is None:
+                self.unguarded.add(change.run_id)  # type: ignore[union-attr]  # what has none needs a guard
 
     @property
     def _study(self) -> StudyFold:
@@ -326,6 +331,24 @@ def summary(points: Sequence[tuple[int, int, int, float]]) -> list[Any]:
             high = value if high is None or value > high else high
     numbers = [None if number is None else split_number(number)[0] for number in (low, high)]
     return [*split_number(last[3]), last[0], last[1], last[2], *numbers]
+
+
+def visible(points: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return those of *points* (step, attempt, ...) that count, in their order.
+
+    Where a later attempt began again at a step, what older attempts logged from that step on is hidden.
+    """
+    firsts: dict[int, int] = {}
+    for step, attempt, *_ in points:
+        firsts[attempt] = min(step, firsts.get(attempt, step))
+    if len(firsts) < 2:
+        return list(points)
+    ends: dict[int, float] = {}
+    end = math.inf
+    for attempt in sorted(firsts, reverse=True):
+        ends[attempt] = end
+        end = min(end, firsts[attempt])
+    return [point for point in points if point[0] < ends[point[1]]]
 
 
 def value_columns(value: float | None) -> tuple[float | None, int]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number
+from trackers.sql.fold import visible
 from trackers.sql.sources import LARGEST
 from trackers.sql.studies import did_you_mean
 from trackers.values import ArtifactRow, MetricPoint, MetricSummary, RunInput, to_datetime
@@ -44,27 +45,14 @@ def read_history(connection: Connection, run_id: int, key: str, context: str) ->
         known = [f"{name}{{{other}}}" if other else name for name, other in rows]
         shown = f"{key}{{{context}}}" if context else key
         raise NotFoundError(f"run {run_id} has no metric {shown!r}{did_you_mean(shown, known)}")
-    query = select(p.step, p.value, p.kind, p.time, p.attempt).where(p.series_id == series_id)
+    query = select(p.step, p.attempt, p.value, p.kind, p.time).where(p.series_id == series_id)
+    rows = connection.execute(query.order_by(p.step, p.ordinal))
     points = []
-    for step, value, kind, time, attempt in connection.execute(query.order_by(p.step, p.ordinal)):
+    for step, attempt, value, kind, time in visible([tuple(row) for row in rows]):
         moment = to_datetime(time)
         assert moment is not None  # the column is never NULL
         points.append(MetricPoint(step, join_number(value, kind), moment, attempt))
-    return _newest(points)
-
-
-def _newest(points: list[MetricPoint]) -> list[MetricPoint]:
-    firsts: dict[int, int] = {}
-    for point in points:
-        firsts.setdefault(point.attempt, point.step)  # points come by step: the first one is the smallest
-    if len(firsts) < 2:
-        return points
-    ends: dict[int, float] = {}
-    end = math.inf
-    for attempt in sorted(firsts, reverse=True):
-        ends[attempt] = end
-        end = min(end, firsts[attempt])
-    return [point for point in points if point.step < ends[point.attempt]]
+    return points
 
 
 def read_artifacts(connection: Connection, run_id: int) -> list[ArtifactRow]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, func, insert, select, type_coerce, update
+from sqlalchemy import Connection, Select, Text, func, insert, or_, select, type_coerce, update
 
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, StateError
@@ -15,6 +15,7 @@ from trackers.sql import statements
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number, join_param, split_param
 from trackers.sql.experiments import make_experiment
+from trackers.sql.ids import take_block
 from trackers.sql.studies import find_study
 from trackers.states import RunState
 from trackers.values import ParamValue, Run, to_datetime
@@ -28,7 +29,11 @@ _PARAMS = statements.insert(t.params, conflict="ON CONFLICT (run_id, name) DO NO
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A run that is about to exist; names are clean. *experiment* None: that of the parent."""
+    """A run that is about to exist; names are clean. *experiment* None: that of the parent.
+
+    *run_id* is negative where it is allotted when the run is written; *parent* is the parent's uid, where its id is
+    not known.
+    """
 
     run_id: int
     uid: str
@@ -40,18 +45,33 @@ class Start:
     user: str
     host: str
     pid: int
+    time: int
+    parent: str | None = None
     launch: int | None = None
 
 
+def start_later(connection: Connection, start: Start) -> int:
+    """Write a run that started while the store was away, unless it is there already; return its id."""
+    found = connection.execute(select(t.runs.c.id).where(t.runs.c.uid == start.uid)).scalar()
+    if found is not None:
+        return int(found)
+    run_id = start.run_id if start.run_id >= 0 else take_block(connection, "ids", 1)[0]
+    parent_id = start.parent_id if start.parent is None else find_run(connection, start.parent)
+    insert_run(connection, replace(start, run_id=run_id, parent_id=parent_id))
+    return run_id
+
+
 def insert_run(connection: Connection, start: Start) -> None:
-    """Write a run that starts now, with its experiment where that is new; raises NotFoundError for the parent."""
-    now = now_us()
+    """Write a run, with its experiment where that is new; raises NotFoundError for the parent."""
+    now = start.time
     parent = None
     if start.parent_id is not None:
         c = t.runs.c
-        parent = connection.execute(select(c.experiment_id).where(c.id == start.parent_id)).scalar()
+        parent = connection.execute(
+            select(c.experiment_id).where(c.id == start.parent_id, c.deleted_at.is_(None))
+        ).scalar()
         if parent is None:
-            raise NotFoundError(f"there is no run {start.parent_id} to be the parent in this store")
+            raise NotFoundError(f"there is no run {start.parent_id} to be the parent in this store, or it was deleted")
     if start.experiment is None and parent is not None:
         experiment_id = parent
     else:
@@ -104,6 +124,7 @@ def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch:
     Raises StateError for a run that has ended, and for a trial, which only its study's manager starts again.
     """
     a, r = t.attempts.c, t.runs.c
+    check_living(connection, [run_id])
     row = connection.execute(select(r.state, r.number).where(r.id == run_id)).one()
     if row.number is not None:
         raise StateError(f"run {run_id} is a trial: hpo resume STUDY starts it again")
@@ -123,8 +144,10 @@ def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch:
 def set_params(connection: Connection, run_id: int, params: Mapping[str, ParamValue]) -> None:
     """Write params of a run once: the same value again changes nothing.
 
-    Raises InvalidValueError, which names both values, where another one is there already.
+    Raises InvalidValueError, which names both values, where another one is there already, and StateError for a run
+    that was deleted.
     """
+    check_living(connection, [run_id])
     start = now_us()
     columns = {name: split_param(value) for name, value in params.items()}
     rows = [(run_id, name, start + index, *found) for index, (name, found) in enumerate(columns.items())]
@@ -158,6 +181,20 @@ def check_param(name: str, old: ParamValue, new: ParamValue) -> None:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:80] + "..."
+
+
+def check_living(connection: Connection, run_ids: Collection[int]) -> None:
+    """Raise StateError where one of these runs was deleted, alone or with its experiment."""
+    r, e = t.runs.c, t.experiments.c
+    gone = or_(r.deleted_at.is_not(None), e.deleted_at.is_not(None))
+    query = select(r.uid).join(t.experiments, e.id == r.experiment_id).where(gone)
+    listed = sorted(run_ids)
+    for start in range(0, len(listed), _CHUNK):
+        found = connection.execute(query.where(r.id.in_(listed[start : start + _CHUNK])).limit(1)).scalar()
+        if found is not None:
+            raise StateError(
+                f"run {found} was deleted: nothing is logged to it; `trackers restore {found}` brings it back"
+            )
 
 
 # --- reading ----------------------------------------------------------------------------------------------------
@@ -200,9 +237,10 @@ def _find_trial(connection: Connection, ref: str) -> int | None:
 
 
 def count_runs(connection: Connection) -> dict[int, int]:
-    """Return the number of runs that are not archived, by experiment."""
+    """Return the number of runs that are neither archived nor deleted, by experiment."""
     c = t.runs.c
-    query = select(c.experiment_id, func.count()).where(c.archived_at.is_(None)).group_by(c.experiment_id)
+    query = select(c.experiment_id, func.count()).where(c.archived_at.is_(None), c.deleted_at.is_(None))
+    query = query.group_by(c.experiment_id)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
@@ -277,4 +315,5 @@ def _run(
         values=values,
         error=error,
         archived=row.archived_at is not None,
+        deleted_at=to_datetime(row.deleted_at),
     )

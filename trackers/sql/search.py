@@ -14,6 +14,7 @@ from trackers.query import And, Between, Comparison, Field, In, IsNull, Like, No
 from trackers.sql import tables as t
 from trackers.sql.experiments import find_experiments
 from trackers.sql.filters import FilterCompiler
+from trackers.sql.lifecycle import in_view
 from trackers.sql.ordering import Order, Phase, read_token, search_mark, write_token
 from trackers.sql.runs import read_runs
 from trackers.sql.sources import Best, Condition
@@ -24,30 +25,35 @@ _NEWEST_FIRST = OrderKey(Field("attribute", "created"), descending=True)
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for: a filter's tree (None: every run), the names of experiments (None: all), an order."""
+    """What is looked for: a filter's tree (None: every run), the names of experiments (None: all), an order, a view."""
 
     filter: Node | None
     experiments: tuple[str | int, ...] | None
     order: tuple[OrderKey, ...]
+    view: str = "active"
 
     @property
     def mark(self) -> str:
-        return search_mark(str(self.filter), self.experiments, tuple(map(str, self.order)))
+        parts = () if self.view == "active" else (self.view,)
+        return search_mark(str(self.filter), self.experiments, (*map(str, self.order), *parts))
 
 
 def search_runs(connection: Connection, search: Search, limit: int, token: str | None) -> RunPage:
     """Return one page: at most *limit* runs, from where *token* says on.
 
-    Archived runs and those of deleted experiments are left away. Raises NotFoundError for an unknown experiment,
+    What is archived or deleted is left away unless the view says otherwise. Raises NotFoundError for an unknown experiment,
     FilterError for a ``best(...)`` that no study defines, InvalidValueError for a token of another search.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
         raise InvalidValueError(f"limit must be a number from 1 to {LARGEST_PAGE:,}, not {limit!r}")
-    scope = None if search.experiments is None else find_experiments(connection, search.experiments)
+    hidden = search.view in {"deleted", "all"}
+    scope = None if search.experiments is None else find_experiments(connection, search.experiments, deleted=hidden)
     keys = search.order or (_NEWEST_FIRST,)
     best = _find_best(connection, _best_keys(search.filter, keys), scope)
     order = Order(keys, best)
-    wanted = [*_living(scope)]
+    wanted = in_view(search.view)
+    if scope is not None:
+        wanted.append(t.runs.c.experiment_id.in_(scope))
     if search.filter is not None:
         wanted.append(FilterCompiler(connection.dialect.name, best).condition(search.filter))
     phase, values = (0, None) if token is None else read_token(token, search.mark, order.phases)
@@ -62,12 +68,6 @@ def search_runs(connection: Connection, search: Search, limit: int, token: str |
         return RunPage(runs)
     index, row = found[limit - 1]
     return RunPage(runs, write_token(search.mark, index, row[1:]))
-
-
-def _living(scope: list[int] | None) -> list[Condition]:
-    deleted = select(t.experiments.c.id).where(t.experiments.c.deleted_at.is_not(None))
-    chosen: list[Condition] = [t.runs.c.archived_at.is_(None), t.runs.c.experiment_id.not_in(deleted)]
-    return chosen if scope is None else [*chosen, t.runs.c.experiment_id.in_(scope)]
 
 
 def _phase_query(order: Order, phase: Phase, wanted: Sequence[Condition], values: Sequence[Any] | None) -> Select[Any]:

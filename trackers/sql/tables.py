@@ -78,6 +78,16 @@ store = _table(
 
 counters = _table("counters", _key("name", name_type(32)), Column("next", Id, nullable=False), clustered=True)
 
+journals = _table(
+    "journals",
+    _key("uid", Uid),
+    Column("position", Id, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("changed_at", Time, nullable=False),
+    clustered=True,
+)
+"""How far each process's log entries are in this store: *position* is the number of the last one (see the journal)."""
+
 # --- experiments and studies -------------------------------------------------------------------------------------
 
 experiments = _table(
@@ -253,11 +263,13 @@ series = _table(
     Column("last_time", Time, nullable=False),
     Column("min", Number),
     Column("max", Number),
+    Column("since_step", Id),
     UniqueConstraint("run_id", "key", "context"),
 )
 """What is kept of each metric series besides its points; *last* is that of the newest attempt's largest step.
 
-*min* and *max* hold the largest double for an infinity, and NULL while every point was NaN.
+*min* and *max* hold the largest double for an infinity, and NULL while every point was NaN; points that a later attempt
+hides are not in them. *since_step* is the smallest step of the newest attempt, NULL where there was one attempt only.
 """
 
 points = _table(

@@ -4,53 +4,73 @@ Submissions are written in the order in which they arrived. A group that fails f
 again one submission at a time, so that only the culprits fail; a failure of the database itself (gone, full, locked)
 reaches everyone who waited. A lost connection is opened again once where nothing can have been committed. The queue
 is bounded: a submitter waits for room. When the thread ends, however it ends, nobody is left waiting.
+
+What runs log (`log`) is different where there is a spill: it never waits for room and never fails with the database.
+It goes to the journal instead, in order and numbered; the thread drains the journal when the database is back. The
+number of the last entry is written in the same transaction as the entries, so that a commit whose answer was lost, and
+which is therefore in the journal too, is not written again.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from trackers.errors import StoreError
+from trackers.errors import ConflictError, InvalidValueError, StoreError
+from trackers.journal.entry import encode
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
 from trackers.sql.failures import is_driver_error, is_everyones, is_value_error, may_retry, translate
+from trackers.sql.journals import forget, read_position
 
 if TYPE_CHECKING:
+    from trackers.artifacts import ArtifactStore
     from trackers.changes import Change
+    from trackers.journal import Entry, Line
+    from trackers.sql.spill import Spill
 
 LINGER_SECONDS = 0.004
 """How long a group waits for more, when the last one was of several submissions."""
 
 LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
-"""In changes."""
+SPILL_AT = 10_000
+"""In changes; of SPILL_AT the journal takes what runs log."""
 
 _TRIES = 4
+_log = logging.getLogger("trackers")
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """One submission: *changes* under a *guard* (see ``trackers.sql.apply``), or a *task* of its own."""
+    """One submission: *changes* under a *guard* (see ``trackers.sql.apply``), a *task* of its own, or an *entry*.
+
+    *journal* and *seq* are where an entry stands in its writer's journal, in which it may never be.
+    """
 
     commit: Commit
     changes: Sequence[Change] = ()
     guard: Any = None
     task: Callable[[Connection], Any] | None = None
+    entry: Entry | None = None
+    journal: str = ""
+    seq: int = 0
     result: Any = field(default=None)
 
     @property
     def size(self) -> int:
-        return len(self.changes) or 1
+        return len(self.changes) or (1 if self.entry is None else self.entry.size)
 
 
 class Applier(Protocol):
@@ -66,10 +86,15 @@ class Applier(Protocol):
 class Writer:
     """The writer of a store. ``submit`` and ``call`` are thread-safe; the thread starts with the first of them.
 
-    *make_applier* is called on the thread, before its first group.
+    *make_applier* is called on the thread, before its first group. Without a *spill* the queue bounds what runs log
+    too, and a failure of the database reaches them.
     """
 
-    def __init__(self, database: Database, make_applier: Callable[[], Applier]) -> None:
+    def __init__(self, database: Database, make_applier: Callable[[], Applier], spill: Spill | None = None) -> None:
+        self._spill = spill
+        self._current: list[Work] = []
+        self._gone = False
+        self._drain_wanted = False
         self._database = database
         self._make_applier = make_applier
         self._applier: Applier | None = None
@@ -77,6 +102,7 @@ class Writer:
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
+        self._attempted = threading.Condition(self._lock)
         self._queue: deque[Work] = deque()
         self._queued = 0
         self._awake = False
@@ -114,6 +140,64 @@ class Writer:
         self._put(Work(commit, task=task), urgent=False)
         return commit
 
+    def log(self, entry: Entry) -> Commit:
+        """Queue what a run logs and return at once, whatever the database does.
+
+        The commit is done once it is in the database, or in the journal. Raises StoreError when the store is closed, or
+        when not even the journal can be written.
+        """
+        commit = Commit()
+        self._put(Work(commit, entry=entry), urgent=False)
+        return commit
+
+    def write(self, works: Sequence[Work]) -> None:
+        """Queue submissions that were made elsewhere: entries of a journal that is being drained."""
+        for work in works:
+            self._put(work, urgent=False)
+
+    @property
+    def spilling(self) -> bool:
+        """Whether what runs log goes to the journal now."""
+        return self._spill is not None and self._spill.active
+
+    def spill(self) -> None:
+        """Send what is logged from now on to the journal: the database is away."""
+        ended: list[Work] = []
+        with self._lock:
+            if self._spill is not None and self._spill.usable:
+                ended = self._spill_over([])
+        for work in ended:
+            work.commit.resolve()
+
+    def keep(self) -> None:
+        """Make what is in the journal outlive a power cut; raises StoreError where its disk is full."""
+        with self._lock:
+            if self._spill is not None and self._spill.active:
+                self._spill.journal.sync()
+
+    def journal_files(self) -> ArtifactStore:
+        """Return where the journal keeps files: those of a store that is offline."""
+        with self._lock:
+            if self._spill is None:
+                raise StoreError("the store is strict: it has no journal")
+            return self._spill.journal.files
+
+    def drain(self) -> None:
+        """Wait until the journal is drained, or one attempt has failed: then its failure is raised."""
+        with self._lock:
+            spill = self._spill
+            if spill is None or spill.offline or not spill.active:
+                return
+            before = spill.attempts
+            self._drain_wanted = True
+            self._start()
+            self._arrived.notify()
+            while spill.active and spill.attempts == before and self._dead is None:
+                self._attempted.wait()
+            failure = spill.failure if spill.active else None
+        if failure is not None:
+            raise failure
+
     def flush(self) -> None:
         """Wait until everything submitted so far is committed or has failed."""
         if self._thread is not None and not self._closing:
@@ -123,30 +207,152 @@ class Writer:
         """Write what is queued and end the thread; what is submitted later is refused."""
         with self._lock:
             self._closing = True
+            self._gone = False  # one more try
             self._arrived.notify_all()
             self._room.notify_all()
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread() and os.getpid() == self.pid:
+        if os.getpid() != self.pid:
+            return
+        if thread is not None and thread is not threading.current_thread():
             thread.join()
+        if self._spill is not None:
+            self._spill.close()
 
     # --- the queue ---------------------------------------------------------------------------------------------
 
     def _put(self, work: Work, urgent: bool) -> None:
         if os.getpid() != self.pid:
             raise StoreError("a store does not survive a fork: connect again in the child process")
+        ended: list[Work] = []
         with self._lock:
-            while self._queued >= LARGEST_QUEUE and threading.current_thread() is not self._thread:
+            size = work.size
+            spill = self._spill
+            if work.entry is None or spill is None:
+                self._enqueue(work, size, urgent)
+            else:
                 self._check_open()
-                self._room.wait()
+                work.journal, work.seq = spill.uid, spill.number()
+                if spill.active or (self._queued >= SPILL_AT and spill.usable):
+                    ended = self._spill_over([work])
+                else:
+                    self._enqueue(work, size, urgent)
+        for one in ended:
+            one.commit.resolve()
+
+    def _enqueue(self, work: Work, size: int, urgent: bool) -> None:
+        while self._queued >= LARGEST_QUEUE and threading.current_thread() is not self._thread:
             self._check_open()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._main, name="trackers-writer", daemon=True)
-                self._thread.start()
-            self._queue.append(work)
-            self._queued += work.size
-            self._urgent = self._urgent or urgent
-            if not self._awake or self._urgent:
-                self._arrived.notify()
+            self._room.wait()
+        self._check_open()
+        self._start()
+        self._queue.append(work)
+        self._queued += size
+        self._urgent = self._urgent or urgent
+        if not self._awake or self._urgent:
+            self._arrived.notify()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._main, name="trackers-writer", daemon=True)
+            self._thread.start()
+
+    # --- the journal -------------------------------------------------------------------------------------------
+
+    def _take_logged(self) -> list[Work]:
+        """Take what runs logged out of the queue; the lock is held."""
+        logged = [work for work in self._queue if work.journal]
+        if logged:
+            self._queue = deque(work for work in self._queue if not work.journal)
+            self._queued -= sum(work.size for work in logged)
+            self._room.notify_all()
+        return logged
+
+    def _spill_over(self, works: Sequence[Work]) -> list[Work]:
+        """Go over to the journal, with *works* behind all that is waiting; return what ended so. The lock is held.
+
+        The group that is being written goes there too, in case it fails: where it does not, it is passed over by its
+        numbers when the journal is drained.
+        """
+        assert self._spill is not None  # the caller looked
+        if self._spill.active:
+            return self._to_journal(works)
+        self._to_journal([work for work in self._current if work.journal and not work.commit.done()])
+        ended = self._to_journal([*self._take_logged(), *works])
+        self._start()
+        self._arrived.notify()
+        return ended
+
+    def _to_journal(self, works: Sequence[Work]) -> list[Work]:
+        """Append *works* to the journal and return those that are there: one that JSON cannot hold fails alone."""
+        assert self._spill is not None  # the caller looked
+        kept, lines = [], []
+        for work in works:
+            assert work.entry is not None  # a journal is named in entries only
+            try:
+                lines.append(encode(work.seq, work.entry))
+            except InvalidValueError as exc:
+                work.commit.resolve(failure=exc)
+            else:
+                kept.append(work)
+        try:
+            self._spill.keep(lines)
+        except StoreError as exc:  # the disk is full, and memory too: who waits is told, the training goes on
+            for work in kept:
+                work.commit.resolve(failure=exc)
+            return []
+        return kept
+
+    def _drain(self) -> None:
+        """Write one batch of the journal to the database; go back to the database itself when it was the last."""
+        spill = self._spill
+        assert spill is not None  # the caller looked
+        failure: BaseException | None = None
+        try:
+            lines = spill.next_lines(self._read_position)
+            if lines:
+                self._write_lines(spill, lines)
+        except Exception as exc:  # noqa: BLE001 - the database is still away: tried again later
+            failure = self._said(exc)
+        with self._lock:
+            if failure is not None or (not lines and spill.leave()):
+                spill.tried(failure)
+                self._drain_wanted = False
+                self._gone = failure is not None
+                self._attempted.notify_all()
+
+    def _write_lines(self, spill: Spill, lines: Sequence[Line]) -> None:
+        works = [Work(Commit(), entry=line.entry, journal=spill.uid, seq=line.seq) for line in lines]
+        try:
+            self._commit(works)
+        except Exception as exc:
+            if is_everyones(exc) or isinstance(exc, ConflictError):
+                raise
+            for line, work in zip(lines, works, strict=True):
+                self._write_line(spill, line, work)
+        spill.direct = True
+        spill.passed(lines[-1])
+
+    def _write_line(self, spill: Spill, line: Line, work: Work) -> None:
+        try:
+            self._commit([work])
+        except Exception as exc:
+            if is_everyones(exc) or isinstance(exc, ConflictError):
+                raise
+            _log.error("the store refused what run %s logged: %s", line.entry.run, self._said(exc))
+        spill.passed(line)
+
+    def _read_position(self) -> int:
+        assert self._spill is not None  # the caller looked
+        work = Work(Commit(), task=partial(read_position, uid=self._spill.uid))
+        self._commit([work])
+        return int(work.result)
+
+    def _may_drain(self) -> bool:
+        """Tell whether it is time to try the database again; the lock is held."""
+        spill = self._spill
+        if spill is None or spill.offline or not spill.active:
+            return False
+        return not self._gone if self._closing else self._drain_wanted or not spill.seconds_left
 
     def _check_open(self) -> None:
         if self._dead is not None:
@@ -157,9 +363,9 @@ class Writer:
     def _next_group(self) -> list[Work]:
         """Wait for work and return it in order of arrival; an empty list: closing, and all is written."""
         with self._lock:
-            while not self._queue and not self._closing:
+            while not self._queue and not self._closing and not self._may_drain():
                 self._awake = False
-                self._arrived.wait()
+                self._arrived.wait(None if self._spill is None else self._spill.seconds_left)
             self._awake = True
             if self._last_group > 1:
                 self._linger()
@@ -172,6 +378,7 @@ class Writer:
             self._queued -= size
             self._urgent = bool(self._queue) and self._urgent
             self._last_group = len(group)
+            self._current = group
             self._room.notify_all()
             return group
 
@@ -188,8 +395,16 @@ class Writer:
         group: list[Work] = []
         failure: BaseException = StoreError("the store is closed")
         try:
-            while group := self._next_group():
-                self._write(group)
+            while True:
+                group = self._next_group()
+                if group:
+                    self._write(group)
+                    self._current = []
+                if self._may_drain():
+                    self._drain()
+                elif not group and self._closing:
+                    break
+            self._forget()
         except BaseException as exc:
             failure = exc
             raise
@@ -199,34 +414,73 @@ class Writer:
     def _end(self, group: list[Work], failure: BaseException) -> None:
         with self._lock:
             self._dead = failure
+            logged = any(work.journal for work in (*group, *self._queue))
+            safe = logged and self._spill is not None and self._spill.usable
+            ended = [*self._spill_over([]), *(work for work in group if work.journal)] if safe else []
             left = [*group, *self._queue]
             self._queue.clear()
             self._room.notify_all()
+            self._attempted.notify_all()
+        for work in ended:
+            work.commit.resolve()
         for work in left:
             work.commit.resolve(failure=StoreError(f"the writer of the store has ended: {failure}"))
         self._disconnect()
 
-    def _write(self, group: list[Work]) -> None:
+    def _forget(self) -> None:
+        """Delete the note about the journal where everything is in the database: nobody will ask for it."""
+        spill = self._spill
+        if spill is not None and spill.direct and not spill.active:
+            try:
+                self._commit([Work(Commit(), task=partial(forget, uid=spill.uid))])
+            except Exception:  # noqa: BLE001 - a row too many harms nobody
+                pass
+
+    def _write(self, group: list[Work]) -> bool:
+        """Write a group; tell whether the database took part, whatever it said of the group."""
         try:
             self._commit(group)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it reaches those who wait
-            self._fail(group, exc)
-        else:
-            for work in group:
-                work.commit.resolve(work.result)
+            return self._fail(group, exc)
+        for work in group:
+            work.commit.resolve(work.result)
+        return True
 
-    def _fail(self, group: list[Work], exc: Exception) -> None:
-        if len(group) > 1 and not is_everyones(exc):
-            for work in group:
-                self._write([work])
-            return
+    def _fail(self, group: list[Work], exc: Exception) -> bool:
+        if is_everyones(exc):
+            self._give_up(group, exc)
+            return False
+        if len(group) > 1:
+            for index, work in enumerate(group):
+                if not self._write([work]):
+                    self._give_up(group[index + 1 :], exc)
+                    return False
+            return True
+        group[0].commit.resolve(failure=self._said(exc))
+        return True
+
+    def _give_up(self, group: Sequence[Work], exc: Exception) -> None:
+        """Leave to the journal what runs logged, in this group and in the queue; everyone else is told."""
+        kept: list[Work] = []
+        with self._lock:
+            logged = [work for work in group if work.journal]
+            if self._spill is not None and logged and (self._spill.active or self._spill.usable):
+                # where the journal is in use already, it took this group when it took the queue
+                kept = logged + (self._spill_over([]) if not self._spill.active else [])
+            self._gone = True
+        failure = self._said(exc)
+        for work in kept:
+            work.commit.resolve()
+        for work in group:
+            work.commit.resolve(failure=failure)
+
+    def _said(self, exc: Exception) -> Exception:
+        """Return what those who wait are told of *exc*."""
         if is_driver_error(exc) or is_value_error(exc) or isinstance(exc, ImportError):
             failure: Exception = translate(exc, self._database.address)
             failure.__cause__ = exc
-        else:
-            failure = exc
-        for work in group:
-            work.commit.resolve(failure=failure)
+            return failure
+        return exc
 
     def _commit(self, group: list[Work]) -> None:
         if self._applier is None:
@@ -239,6 +493,8 @@ class Writer:
                     self._applier.apply(connection, group)
                     committing = True
                     transaction.commit()
+                if self._spill is not None and not self._spill.direct:
+                    self._spill.direct = any(work.journal for work in group)
                 return
             except BaseException as exc:
                 self._applier.rolled_back()

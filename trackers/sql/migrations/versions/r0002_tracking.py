@@ -37,6 +37,8 @@ def upgrade() -> None:
     _registry()
     _launches()
     _datasets()
+    _journals()
+    _series()
 
 
 def _runs() -> None:
@@ -267,3 +269,30 @@ def _name(length: int) -> Any:
 
 def _content() -> Any:
     return Text().with_variant(String(collation="C"), "postgresql")
+
+
+def _journals() -> None:
+    op.create_table(
+        "trackers_journals",
+        Column("uid", String(32).with_variant(String(32, collation="C"), "postgresql"), nullable=False),
+        Column("position", BigInteger().with_variant(Integer, "sqlite"), nullable=False),
+        Column("created_at", BigInteger, nullable=False),
+        Column("changed_at", BigInteger, nullable=False),
+        PrimaryKeyConstraint("uid", name="pk_trackers_journals"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _series() -> None:
+    op.add_column("trackers_series", Column("since_step", BigInteger().with_variant(Integer, "sqlite")))
+    # Of the series that several attempts wrote: what a later attempt hides was in the extremes until now.
+    hidden = (
+        "EXISTS (SELECT 1 FROM trackers_points q WHERE q.series_id = p.series_id AND q.attempt > p.attempt "
+        "AND q.step <= p.step)"
+    )
+    seen = f"FROM trackers_points p WHERE p.series_id = trackers_series.id AND NOT {hidden}"
+    op.execute(
+        "UPDATE trackers_series SET since_step = (SELECT MIN(p.step) FROM trackers_points p "
+        "WHERE p.series_id = trackers_series.id AND p.attempt = trackers_series.last_attempt), "
+        f"min = (SELECT MIN(p.value) {seen}), max = (SELECT MAX(p.value) {seen}) WHERE last_attempt > 0"
+    )

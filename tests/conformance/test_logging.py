@@ -1,0 +1,342 @@
+"""Every logging method, on a run and on a trial alike."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import numpy as np
+import pytest
+from PIL import Image
+
+import hpo
+import trackers
+from trackers.errors import InvalidValueError, NotFoundError, StateError
+from trackers.store import Store
+from trackers.values import Run
+
+Logged = Callable[[Callable[[Any], object]], Run]
+
+
+@pytest.fixture(params=["run", "trial"])
+def logged(request: pytest.FixtureRequest, store: Store) -> Logged:
+    """Return a function that calls another with what logs, and returns the run as it is stored then."""
+
+    def on_a_run(work: Callable[[Any], object]) -> Run:
+        with store.start_run("e") as run:
+            work(run)
+        return store.get_run(run)
+
+    def on_a_trial(work: Callable[[Any], object]) -> Run:
+        study = hpo.create_study(study_name="s", storage=store.url, sampler="random", pruner="none")
+
+        def objective(trial: Any) -> float:
+            work(trial)
+            return 1.0
+
+        study.optimize(objective, n_trials=1)
+        (trial,) = study.trials
+        assert trial.error is None
+        return store.get_run("s/0")
+
+    return on_a_run if request.param == "run" else on_a_trial
+
+
+def files(store: Store, run: Run) -> dict[str, int]:
+    return {file.name: file.size for file in store.list_artifacts(run)}
+
+
+def test_metrics_with_a_context_and_many_points_at_once(store: Store, logged: Logged) -> None:
+    def work(run: Any) -> None:
+        run.log_metric("loss", 1.0, context={"split": "train"})
+        run.log_metrics({"loss": 0.5, "acc": 1}, context={"split": "train"})
+        run.log_points("loss", np.linspace(0, 1, 5), context={"split": "val", "fold": 1})
+        run.log_points("loss", [1, 2], steps=np.array([10, 20]), context={"split": "val", "fold": 1})
+        run.log_points("loss", iter([7.0]), context={"split": "val", "fold": 1})
+        run.log_points("nothing", [])
+
+    run = logged(work)
+    train = store.metric_history(run, "loss", {"split": "train"})
+    assert [(point.step, point.value) for point in train] == [(0, 1.0), (1, 0.5)]
+    points = store.metric_history(run, "loss", {"fold": 1, "split": "val"})
+    assert [point.step for point in points] == [0, 1, 2, 3, 4, 10, 20, 21]
+    assert points[3].value == 0.75
+    assert run.metrics["acc{split=train}"] == 1.0
+    assert "nothing" not in {one.key for one in store.metrics(run)}
+
+
+def test_what_is_no_list_of_points_is_refused(store: Store) -> None:
+    with store.start_run() as run:
+        for wrong in (
+            lambda: run.log_points("m", [1.0, 2.0], steps=[1]),
+            lambda: run.log_points("m", ["x"]),
+            lambda: run.log_points("m", [1.0], steps=[0.5]),
+            lambda: run.log_points("", [1.0]),
+        ):
+            with pytest.raises(InvalidValueError):
+                wrong()
+    assert store.get_run(run).metrics == {}
+
+
+def test_a_folder_comes_with_its_tree(store: Store, logged: Logged, tmp_path: Path) -> None:
+    top = tmp_path / "out"
+    (top / "a" / "b").mkdir(parents=True)
+    (top / "a" / "b" / "deep.txt").write_text("deep")
+    (top / "top.txt").write_text("top!")
+
+    def work(run: Any) -> None:
+        run.log_artifact(top)
+        run.log_artifact(top, "again")
+        run.log_artifacts(top)
+        run.log_artifact(top / "top.txt", "one/file.txt")
+
+    run = logged(work)
+    assert set(files(store, run)) == {
+        *("out/a/b/deep.txt", "out/top.txt", "again/a/b/deep.txt", "again/top.txt", "a/b/deep.txt", "top.txt"),
+        "one/file.txt",
+    }
+
+
+def test_text_and_mappings_by_their_suffix(store: Store, logged: Logged) -> None:
+    content = {"a": [1, 2.5, None], "ü": {"b": True}}
+
+    def work(run: Any) -> None:
+        run.log_text("words\ud800", "note.md")
+        run.log_dict(content, "c.json")
+        run.log_dict(content, "c.yaml")
+        run.log_dict([1, 2], "list.yml")
+
+    run = logged(work)
+    assert store.read_artifact(run, "note.md") == b"words\\ud800"
+    assert json.loads(store.read_artifact(run, "c.json")) == content
+    assert store.read_artifact(run, "c.yaml").decode().startswith("a:\n- 1\n- 2.5\n- null\n")
+    assert store.read_artifact(run, "list.yml") == b"- 1\n- 2\n"
+
+
+def test_tables_grow_and_are_read_back_over_runs(store: Store, logged: Logged) -> None:
+    import pandas
+
+    def work(run: Any) -> None:
+        run.log_table({"id": [1, 2], "text": ["a", "b"]}, "preds")
+        run.log_table([{"id": 3, "score": 0.5}], "preds.json")
+        run.log_table(pandas.DataFrame({"id": np.array([4]), "score": [math.inf]}), "preds")
+        run.log_table({"one": 1}, "single")
+
+    run = logged(work)
+    table = store.load_table("preds", run)
+    assert table.columns == {
+        "id": [1, 2, 3, 4],
+        "text": ["a", "b", None, None],
+        "score": [None, None, 0.5, math.inf],
+    }
+    assert list(table)[2] == {"id": 3, "text": None, "score": 0.5}
+    assert len(table.to_pandas()) == 4
+    assert store.load_table("single", run).columns == {"one": [1]}
+    with store.start_run("other") as second:
+        second.log_table({"id": [9]}, "preds")
+    both = store.load_table("preds", [run, second.uid])
+    assert both.columns["run"] == [run.path] * 4 + [second.uid]
+    assert store.load_table("preds", experiments="other").columns == {"run": [second.uid], "id": [9]}
+    with pytest.raises(NotFoundError, match="has a table"):
+        store.load_table("nothing", run)
+
+
+def test_a_table_as_parquet(store: Store, logged: Logged) -> None:
+    arrow = pytest.importorskip("pyarrow")
+
+    def work(run: Any) -> None:
+        run.log_table(arrow.table({"x": [1, 2], "y": [0.5, None]}), "t.parquet")
+        run.log_table({"x": [3]}, "t.parquet")
+
+    run = logged(work)
+    table = store.load_table("t.parquet", run)
+    assert table.columns == {"x": [1, 2, 3], "y": [0.5, None, None]}
+    assert table.to_arrow().num_rows == 3
+
+
+def test_figures_and_images_of_every_kind(store: Store, logged: Logged) -> None:
+    figure = matplotlib.figure.Figure()
+    figure.subplots().plot([1, 2, 3])
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+
+    def work(run: Any) -> None:
+        run.log_figure(figure, "plots/loss")
+        run.log_figure(figure, "plots/loss.svg")
+        run.log_image(grey, "grey")
+        run.log_image(grey[:, :, None], "grey1.png")
+        run.log_image(np.full((2, 2, 3), 0.5), "half.png")
+        run.log_image(np.zeros((2, 2, 4), dtype=np.uint8), "clear.png")
+        run.log_image(np.zeros((2, 2, 4), dtype=np.uint8), "clear.jpg")
+        run.log_image(Image.new("RGB", (5, 6)), "pil.png")
+        for step in (1, 10):
+            run.log_image(grey > step, "series", step=step)
+
+    run = logged(work)
+    found = files(store, run)
+    assert {"plots/loss.png", "plots/loss.svg", "series/step-00000001.png", "series/step-00000010.png"} <= set(found)
+
+    def pixels(name: str) -> Any:
+        return np.asarray(Image.open(io.BytesIO(store.read_artifact(run, name))))
+
+    assert (pixels("grey.png") == grey).all()
+    assert (pixels("grey1.png") == grey).all()
+    assert (pixels("half.png") == 128).all()
+    assert pixels("clear.png").shape == (2, 2, 4)
+    assert pixels("clear.jpg").shape == (2, 2, 3)
+    assert pixels("pil.png").shape == (6, 5, 3)
+    assert set(np.unique(pixels("series/step-00000010.png"))) == {0, 255}
+
+
+WRONG_PICTURES: list[Callable[[Any], object]] = [
+    lambda run: run.log_image(np.zeros((2, 2, 2)), "x"),
+    lambda run: run.log_image(np.zeros(4), "x"),
+    lambda run: run.log_image(np.zeros((0, 4)), "x"),
+    lambda run: run.log_image(np.full((2, 2), 1.5), "x"),
+    lambda run: run.log_image(np.full((2, 2), np.nan), "x"),
+    lambda run: run.log_image(np.full((2, 2), 256), "x"),
+    lambda run: run.log_image(np.full((2, 2), "a"), "x"),
+    lambda run: run.log_image(np.zeros((2, 2)), "x.nosuch"),
+    lambda run: run.log_figure(3, "x"),
+    lambda run: run.log_figure(matplotlib.figure.Figure(), "x.nosuch"),
+    lambda run: run.log_table(3, "x"),
+    lambda run: run.log_table([1, 2], "x"),
+    lambda run: run.log_table({"a": [1], "b": [1, 2]}, "x"),
+    lambda run: run.log_table({"a": [object()]}, "x"),
+    lambda run: run.log_table({"a": [1]}, "x.csv"),
+    lambda run: run.log_table({"a": [1]}, "../x"),
+    lambda run: run.log_dict({"a": object()}, "x.yaml"),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_PICTURES)
+def test_what_is_no_picture_and_no_table_is_refused_with_a_sentence(
+    store: Store, wrong: Callable[[Any], object]
+) -> None:
+    with store.start_run() as run:
+        with pytest.raises(InvalidValueError):
+            wrong(run)
+        run.log_metric("after", 1.0)
+    assert store.list_artifacts(run) == []
+
+
+def test_functions_log_to_the_active_run(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPO_STORAGE", sqlite_url)
+    with pytest.raises(StateError, match=r"there is none: call trackers\.start_run"):
+        trackers.log_metric("m", 1.0)
+    run = trackers.start_run("fluent", params={"a": 1})
+    assert trackers.active_run() is run
+    trackers.log_param("b", 2)
+    trackers.log_metrics({"m": 1.0, "n": 2.0}, step=3)
+    trackers.set_tags({"t": "x"})
+    trackers.log_text("hello", "a.txt")
+    trackers.log_table({"x": [1]}, "t")
+    with trackers.start_run(nested=True, name="inside") as child:
+        trackers.log_metric("m", 5.0)
+    assert trackers.active_run() is run
+    trackers.end_run()
+    assert trackers.active_run() is None
+    with pytest.raises(StateError, match="there is none"):
+        trackers.end_run()
+    from trackers.default import default_store
+
+    store = default_store()
+    found = store.get_run(run.uid)
+    assert (found.params, found.metrics, found.tags) == ({"a": 1, "b": 2}, {"m": 1.0, "n": 2.0}, {"t": "x"})
+    assert store.get_run(child.uid).parent_id == found.id
+    with trackers.start_run("fluent") as second:
+        trackers.set_tag("k", 1)
+    assert trackers.active_run() is None
+    assert store.get_run(second.uid).tags == {"k": "1"}
+    store.close()
+
+
+def test_functions_inside_an_objective_log_to_the_trial(tmp_path: Path) -> None:
+    study = hpo.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db", sampler="random", pruner="none")
+
+    def objective(trial: Any) -> float:
+        trackers.log_metric("m", 2.0, context="val")
+        trackers.log_dict({"a": 1}, "a.json")
+        trackers.end_run()  # a trial ends with its objective
+        return 1.0
+
+    study.optimize(objective, n_trials=1)
+    run = study.store.get_run("s/0")
+    assert run.metrics["m{val}"] == 2.0
+    assert study.store.read_artifact(run, "a.json")
+
+
+def test_system_metrics_come_while_a_run_goes_on_and_end_with_it(store: Store) -> None:
+    with store.start_run(system_metrics=0.1) as run:
+        end = time.monotonic() + 60
+        while "system/cpu_utilization_percentage" not in run.run.metrics:
+            assert time.monotonic() < end, "no reading came"
+            time.sleep(0.02)
+    assert not [thread for thread in threading.enumerate() if thread.name == "trackers-system"]
+    keys = {one.key for one in store.metrics(run)}
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_percentage"} <= keys
+    assert {"system/disk_usage_percentage", "system/network_receive_megabytes"} <= keys
+    assert 0 <= store.get_run(run).metrics["system/system_memory_usage_percentage"] <= 100
+    with pytest.raises(ZeroDivisionError), store.start_run(system_metrics=True):
+        1 / 0  # noqa: B018 - what a run fails by
+    assert not [thread for thread in threading.enumerate() if thread.name == "trackers-system"]
+
+
+class OneCard:
+    """A library of NVIDIA's with one card."""
+
+    class NVMLError(Exception):
+        pass
+
+    ended = False
+
+    def nvmlInit(self) -> None:
+        pass
+
+    def nvmlShutdown(self) -> None:
+        self.ended = True
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 1
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
+        return types.SimpleNamespace(used=25_000_000, total=100_000_000)
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:
+        return types.SimpleNamespace(gpu=40)
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
+        raise self.NVMLError
+
+
+def test_graphics_cards_are_read_as_far_as_they_tell(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = OneCard()
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    with trackers.connect(sqlite_url) as store:
+        with store.start_run(system_metrics=True) as run:
+            pass
+        found = store.get_run(run).metrics
+    assert found["system/gpu_0_memory_usage_percentage"] == 25.0
+    assert found["system/gpu_0_utilization_percentage"] == 40.0
+    assert "system/gpu_0_power_usage_watts" not in found
+    assert library.ended
+
+
+def test_trials_log_what_the_machine_does_where_it_is_asked_for(tmp_path: Path) -> None:
+    study = hpo.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db", sampler="random", pruner="none")
+    study.optimize(lambda trial: 1.0, n_trials=1)
+    study.optimize(lambda trial: 1.0, n_trials=1, system_metrics=0.5)
+    without, with_them = (study.store.get_run(f"s/{number}").metrics for number in (0, 1))
+    assert not without
+    assert "system/system_memory_usage_percentage" in with_them

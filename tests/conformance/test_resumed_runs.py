@@ -1,0 +1,91 @@
+"""A run goes on after a crash: no point comes twice, none is lost, and no hidden point is a last, min or max."""
+
+from __future__ import annotations
+
+import math
+import random
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from trackers.store import Store
+
+VICTIM = """
+import sys, trackers
+store = trackers.connect(sys.argv[1])
+run = store.start_run("e")
+for step in range(200):
+    run.log_metrics({"loss": 100.0 - step, "spike": 1e9 if step in (120, 150) else -1e9 if step == 130 else 0.0}, step=step)
+run.flush()
+print(run.uid, flush=True)
+while True:
+    step += 1
+    run.log_metric("loss", 100.0 - step, step=step)
+"""
+
+
+def test_a_killed_run_goes_on_at_its_checkpoint(store: Store) -> None:
+    victim = subprocess.Popen([sys.executable, "-c", VICTIM, store.url], stdout=subprocess.PIPE, text=True)
+    assert victim.stdout is not None
+    uid = victim.stdout.readline().strip()
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    victim.stdout.close()
+    run = store.resume_run(uid)
+    run.log_metrics({"loss": 0.0, "spike": 5.0}, step=100)
+    run.log_metrics({"loss": 50.5, "spike": 6.0}, step=101)
+    run.flush()
+    history = store.metric_history(uid, "loss")
+    assert [point.step for point in history] == list(range(102))
+    assert [point.attempt for point in history] == [0] * 100 + [1] * 2
+    loss, spike = store.metrics(uid)
+    assert (loss.last, loss.last_step, loss.min, loss.max) == (50.5, 101, 0.0, 100.0)
+    assert (spike.last, spike.min, spike.max) == (6.0, 0.0, 6.0), "the hidden spikes are no extremes"
+    assert loss.count >= 202, "what is hidden is kept"
+    assert [found.uid for found in store.search_runs("max(metrics.spike) = 6 and min(metrics.spike) = 0")] == [uid]
+    run.log_metric("loss", -1.0, step=90)  # goes back further: hides more
+    run.end()
+    assert [point.step for point in store.metric_history(uid, "loss")] == [*range(90), 90, 100, 101]
+    assert store.metrics(uid)[0].min == -1.0
+
+
+def expected(points: list[tuple[int, int, float]]) -> list[tuple[int, float]]:
+    """Return what must be seen of (attempt, step, value) in the order logged: by the rule, said the slow way."""
+    seen = [
+        (step, index, value)
+        for index, (attempt, step, value) in enumerate(points)
+        if not any(other > attempt and first <= step for other, first, _ in points)
+    ]
+    return [(step, value) for step, _, value in sorted(seen)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_summaries_are_those_of_the_points_that_are_seen(store: Store, seed: int) -> None:
+    luck = random.Random(seed)
+    handles: list[Any] = [store.start_run("e")]
+    logged: list[tuple[int, int, float]] = []
+    for _ in range(12):
+        if luck.random() < 0.35:
+            handles[-1].flush()
+            handles.append(store.resume_run(handles[0].uid))
+        attempt = len(handles) - 1
+        if attempt and luck.random() < 0.2:
+            attempt -= 1  # an older process that never heard of its end
+        for _ in range(luck.randrange(1, 6)):
+            step, value = luck.randrange(30), luck.choice([luck.gauss(0, 10), math.nan, math.inf, -math.inf])
+            handles[attempt].log_metric("m", value, step=step)
+            logged.append((attempt, step, value))
+        handles[attempt].flush()
+    want = expected(logged)
+    history = store.metric_history(handles[0].uid, "m")
+    assert [(p.step, repr(p.value)) for p in history] == [(step, repr(value)) for step, value in want]
+    (summary,) = store.metrics(handles[0].uid)
+    numbers = [value for _, value in want if not math.isnan(value)]
+    assert summary.count == len(logged)
+    assert (summary.min, summary.max) == (min(numbers), max(numbers)) if numbers else math.isnan(summary.min)
+    newest = max(attempt for attempt, _, _ in logged)
+    last = max((step, index) for index, (attempt, step, _) in enumerate(logged) if attempt == newest)
+    assert repr(summary.last) == repr(logged[last[1]][2])

@@ -1,0 +1,537 @@
+"""The database goes away and comes back, and processes are killed meanwhile: nothing is lost, nothing comes twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import trackers
+from tests.faults.proxy import proxied
+from trackers.errors import InvalidValueError, StoreBusyError, StoreError, TrackersError
+from trackers.journal import Journal, list_journals
+from trackers.states import RunState
+from trackers.store import Store
+
+LOGGER = """
+import os, sys, trackers
+from trackers.sql import engine
+engine.BUSY_SECONDS = 0.2
+url, acknowledged, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3])
+store = trackers.connect(url, offline=len(sys.argv) > 4)
+run = store.start_run("killed", name="victim", params={"lr": 0.1})
+print(run.uid, flush=True)
+for step in range(wanted):
+    run.log_metrics({"loss": 1.0 / (step + 1), "acc": float(step)}, step=step)
+    if step % 50 == 49:
+        run.flush()
+        with open(acknowledged + ".new", "w") as note:
+            note.write(str(step))
+        os.replace(acknowledged + ".new", acknowledged)
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the journals of servers in the test's own folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+class Outage:
+    """A store whose database can be away: *url* is for who logs, *direct* is always there."""
+
+    def __init__(self, url: str, direct: str, away: Callable[[], None], back: Callable[[], None]) -> None:
+        self.url, self.direct, self.away, self.back = url, direct, away, back
+
+
+@contextmanager
+def _locked(url: str) -> Iterator[Outage]:
+    """Make a SQLite file that somebody else's transaction locks."""
+    trackers.connect(url).close()
+    holder = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+    try:
+        yield Outage(
+            url, url, lambda: holder.execute("BEGIN IMMEDIATE") and None, lambda: holder.execute("ROLLBACK") and None
+        )
+    finally:
+        holder.close()
+
+
+@contextmanager
+def _cut(url: str) -> Iterator[Outage]:
+    trackers.connect(url).close()
+    with proxied(url) as proxy:
+        yield Outage(proxy.url, url, proxy.cut, proxy.mend)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def outage(request: pytest.FixtureRequest, state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
+    monkeypatch.setattr("trackers.sql.engine.BUSY_SECONDS", 0.2)
+    if request.param == "sqlite":
+        with _locked(request.getfixturevalue("sqlite_url")) as found:
+            yield found
+    else:
+        with _cut(request.getfixturevalue("postgresql_store_url")) as found:
+            yield found
+
+
+def until(true: Callable[[], object], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+def steps_of(store: Store, run: str, key: str = "loss") -> list[int]:
+    return [point.step for point in store.metric_history(run, key)]
+
+
+def journals(url: str) -> list[Path]:
+    from trackers.journal import journal_folder
+    from trackers.sql.address import read_address
+
+    address = read_address(url)
+    return list_journals(journal_folder(address.path, address.safe))
+
+
+def test_what_is_logged_while_the_database_is_away_comes_back_by_itself(outage: Outage) -> None:
+    with trackers.connect(outage.url) as store:
+        run = store.start_run("e", params={"a": 1})
+        run.log_metric("loss", 0.0, step=0)
+        run.flush()
+        outage.away()
+        for step in range(1, 500):
+            run.log_metric("loss", float(step), step=step)
+        run.log_params({"b": 2})
+        run.set_tag("seen", "no")
+        run.log_text("words", "note.txt") if outage.url == outage.direct else None
+        run.flush()  # in the journal now: no error reaches the training
+        child = run.start_run(name="child")
+        child.log_metric("late", 1.0)
+        child.end()
+        assert len(journals(outage.url)) == 1
+        outage.back()
+        run.log_metric("loss", 500.0, step=500)
+        run.end()
+        assert steps_of(store, run.uid) == list(range(501))
+        found = store.get_run(run.uid)
+        assert (found.params, found.tags, found.state) == ({"a": 1, "b": 2}, {"seen": "no"}, RunState.COMPLETE)
+        assert store.get_run(child).parent_id == found.id
+        assert child.id == store.get_run(child.uid).id
+        (summary,) = store.metrics(run)
+        assert (summary.count, summary.last, summary.min, summary.max) == (501, 500.0, 0.0, 500.0)
+    assert journals(outage.url) == [], "a drained journal is gone"
+
+
+def test_a_strict_store_raises_instead(outage: Outage) -> None:
+    store = trackers.connect(outage.url, strict=True)
+    run = store.start_run("e")
+    outage.away()
+    run.log_metric("loss", 1.0)
+    with pytest.raises(StoreError):
+        run.flush()
+    with pytest.raises(StoreError):
+        store.start_run("e")
+    assert journals(outage.url) == []
+    outage.back()
+    store.close()
+
+
+def test_without_a_place_for_a_journal_the_database_is_all_there_is(
+    outage: Outage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HPO_JOURNAL", "/dev/null/journals")
+    with trackers.connect(outage.url) as store:
+        run = store.start_run("e")
+        run.flush()
+        outage.away()
+        run.log_metric("loss", 1.0)  # no error reaches the training
+        with pytest.raises(StoreError):
+            run.flush()
+        assert "cannot be made" in caplog.text
+        with pytest.raises(StoreError):
+            store.start_run("e")
+        outage.back()
+        run.log_metric("loss", 2.0)
+        run.end()
+        assert [point.value for point in store.metric_history(run, "loss")] == [2.0]
+    with pytest.raises(StoreError, match="cannot be made"):
+        trackers.connect(outage.url, offline=True)
+
+
+def test_a_process_that_ends_meanwhile_leaves_its_journal_to_sync(
+    outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = trackers.connect(outage.url)
+    run = store.start_run("e")
+    run.flush()
+    outage.away()
+    for step in range(100):
+        run.log_metric("loss", float(step), step=step)
+    run.end()
+    store.close()
+    assert "trackers sync" in caplog.text
+    outage.back()
+    (left,) = journals(outage.url)
+    first = trackers.sync(left, store=outage.direct)
+    assert [(one.busy, one.refused, one.damaged) for one in first] == [("", (), 0)]
+    assert sum(one.written for one in first) == 101
+    assert trackers.sync(store=outage.url) == []
+    with trackers.connect(outage.direct) as store:
+        assert steps_of(store, run.uid) == list(range(100))
+        assert store.get_run(run.uid).state is RunState.COMPLETE
+
+
+def start(url: str, note: Path, wanted: int, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", LOGGER, url, str(note), str(wanted), *more],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        pipe.close()
+
+
+def test_a_process_killed_while_it_spills_loses_nothing_it_was_told_was_kept(outage: Outage, tmp_path: Path) -> None:
+    note = tmp_path / "acknowledged"
+    process = start(outage.url, note, 10_000_000)
+    assert process.stdout is not None
+    uid = process.stdout.readline().strip()
+    until(lambda: note.exists() and int(note.read_text() or 0) > 200)
+    outage.away()
+    until(lambda: journals(outage.url))
+    before = int(note.read_text() or 0)
+    until(lambda: int(note.read_text() or 0) > before + 500)
+    kill(process)
+    acknowledged = int(note.read_text())
+    outage.back()
+    (left,) = journals(outage.url)
+    (found,) = trackers.sync(left, store=outage.direct)
+    assert (found.refused, found.damaged, found.busy) == ((), 0, "")
+    with trackers.connect(outage.direct) as store:
+        for key in ("loss", "acc"):
+            steps = steps_of(store, uid, key)
+            assert steps == list(range(len(steps))), "nothing is missing in the middle, and nothing is twice"
+            assert len(steps) > acknowledged
+        assert store.get_run(uid).params == {"lr": 0.1}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_process_killed_while_it_drains_loses_nothing_either(outage: Outage, tmp_path: Path, seed: int) -> None:
+    note = tmp_path / "acknowledged"
+    process = start(outage.url, note, 10_000_000)
+    assert process.stdout is not None
+    uid = process.stdout.readline().strip()
+    until(lambda: note.exists() and int(note.read_text() or 0) > 100)
+    outage.away()
+    until(lambda: journals(outage.url))
+    before = int(note.read_text() or 0)
+    until(lambda: int(note.read_text() or 0) > before + 3000)
+    outage.back()
+    with trackers.connect(outage.direct) as store:
+        seen = len(steps_of(store, uid))
+        until(lambda: len(steps_of(store, uid)) > seen)  # it drains
+    time.sleep(random.Random(seed).random() / 5)
+    kill(process)
+    acknowledged = int(note.read_text())
+    for left in journals(outage.url):
+        assert trackers.sync(left, store=outage.direct)[0].busy == ""
+    with trackers.connect(outage.direct) as store:
+        for key in ("loss", "acc"):
+            steps = steps_of(store, uid, key)
+            assert steps == list(range(len(steps)))
+            assert len(steps) > acknowledged
+
+
+SYNC = "import sys, trackers; trackers.sync(store=sys.argv[1])"
+
+
+def test_a_sync_that_is_killed_again_and_again_writes_everything_once(
+    store_url: str, state: Path, tmp_path: Path
+) -> None:
+    trackers.connect(store_url).close()
+    wanted = 30_000
+    process = start(store_url, tmp_path / "note", wanted, "offline")
+    assert process.stdout is not None
+    uid = process.stdout.readline().strip()
+    assert process.stdout.readline().strip() == "done"
+    kill(process)
+    luck = random.Random(7)
+    kills = 0
+    while journals(store_url) and kills < 60:
+        sync = subprocess.Popen([sys.executable, "-c", SYNC, store_url])
+        try:
+            sync.wait(timeout=0.5 + luck.random() * (1.0 + kills / 4))
+        except subprocess.TimeoutExpired:
+            sync.kill()
+            sync.wait()
+            kills += 1
+    assert journals(store_url) == []
+    with trackers.connect(store_url) as store:
+        for key in ("loss", "acc"):
+            assert steps_of(store, uid, key) == list(range(wanted))
+        (one, other) = store.metrics(uid)
+        assert (one.count, other.count) == (wanted, wanted)
+        assert len(store.search_runs()) == 1
+
+
+def test_a_commit_whose_answer_is_lost_is_not_written_again(postgresql_store_url: str, state: Path) -> None:
+    trackers.connect(postgresql_store_url).close()
+    with proxied(postgresql_store_url) as proxy, trackers.connect(proxy.url) as store:
+        run = store.start_run("e")
+        run.flush()
+        for start in range(0, 100, 20):
+            proxy.commits_to_lose = 1
+            for step in range(20):
+                run.log_metric("loss", 1.0, step=start + step)
+            run.flush()
+            assert steps_of(store, run.uid) == list(range(start + 20))
+        assert steps_of(store, run.uid) == list(range(100))
+        assert proxy.lost >= 5
+        assert store.metrics(run)[0].count == 100
+        proxy.commits_to_lose = 1
+        late = store.start_run("e", name="lost and found")
+        late.end()
+        assert [one.name for one in store.search_runs()] == ["lost and found", ""]
+
+
+def test_two_at_one_journal_do_not_write_it_twice(store_url: str, state: Path, tmp_path: Path) -> None:
+    trackers.connect(store_url).close()
+    process = start(store_url, tmp_path / "note", 20_000, "offline")
+    assert process.stdout is not None
+    uid = process.stdout.readline().strip()
+    assert process.stdout.readline().strip() == "done"
+    (found,) = trackers.sync(store=store_url)
+    assert "in use" in found.busy, "its process lives"
+    kill(process)
+    syncs = [subprocess.Popen([sys.executable, "-c", SYNC, store_url]) for _ in range(3)]
+    assert [sync.wait() for sync in syncs] == [0, 0, 0]
+    until(lambda: not trackers.sync(store=store_url))
+    with trackers.connect(store_url) as store:
+        assert steps_of(store, uid) == list(range(20_000))
+
+
+def test_offline_everything_goes_to_the_journal_and_then_to_the_store(
+    store_url: str, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tree"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "x.bin").write_bytes(b"\0" * 3_000_000)
+    (folder / "a.txt").write_text("a")
+    monkeypatch.setenv("HPO_OFFLINE", "1")
+    with trackers.connect(store_url) as store:
+        assert store.offline
+        with store.start_run("away", params={"a": [1, 2], "b": "\ud800"}, tags={"t": "1"}) as run:
+            run.log_points("loss", [3.0, float("nan"), float("-inf")])
+            run.log_artifact(folder)
+            run.log_table({"x": [1, 2]}, "preds")
+            with run.start_run(name="child") as child:
+                child.log_metric("m", 1.0, context={"split": "val"})
+            with pytest.raises(StoreError, match="offline"):
+                store.get_run(run)
+            with pytest.raises(StoreError, match=r"no id yet|offline"):
+                run.id  # noqa: B018 - asking is the point
+            with pytest.raises(StoreError, match="offline"):
+                store.search_runs()
+        with pytest.raises(ZeroDivisionError), store.start_run("away", name="bad"):
+            1 / 0  # noqa: B018 - what a run fails by
+    monkeypatch.delenv("HPO_OFFLINE")
+    if store_url.startswith("sqlite"):
+        assert not Path(store_url.removeprefix("sqlite:///")).exists(), "offline the database is not looked at"
+    with trackers.connect(store_url, artifacts=str(tmp_path / "artifacts")) as store:
+        (found,) = trackers.sync(store=store)
+        assert found.files == 3
+        assert trackers.sync(store=store) == []
+        there = store.get_run(run.uid)
+        assert (there.params, there.tags) == ({"a": [1, 2], "b": "\ud800"}, {"t": "1"})
+        assert there.experiment == "away"
+        assert [repr(point.value) for point in store.metric_history(there, "loss")] == ["3.0", "nan", "-inf"]
+        assert store.read_artifact(there, "tree/deep/x.bin") == b"\0" * 3_000_000
+        assert store.load_table("preds", there).columns == {"x": [1, 2]}
+        assert store.get_run(child.uid).parent_id == there.id
+        assert store.get_run(child.uid).metrics == {"m{split=val}": 1.0}
+        (bad,) = store.search_runs("attributes.state = 'FAIL'")
+        assert bad.error == "division by zero"
+        assert (there.created_at <= bad.created_at, there.state) == (True, RunState.COMPLETE)
+
+
+def offline(url: str, points: int = 10) -> tuple[str, Path]:
+    with trackers.connect(url, offline=True) as store, store.start_run("e") as run:
+        for step in range(points):
+            run.log_metric("loss", float(step), step=step)
+    return run.uid, journals(url)[-1]
+
+
+def test_a_torn_tail_is_dropped_and_a_damaged_line_is_told(sqlite_url: str) -> None:
+    uid, journal = offline(sqlite_url)
+    records = journal / "records"
+    whole = records.read_bytes()
+    records.write_bytes(whole[:-5])  # the end of the run was being written when the power went
+    (found,) = trackers.sync(store=sqlite_url)
+    assert (found.written, found.damaged) == (11, 0)
+    with trackers.connect(sqlite_url) as store:
+        assert store.get_run(uid).state is RunState.RUNNING
+        assert steps_of(store, uid) == list(range(10))
+    uid, journal = offline(sqlite_url)
+    lines = (journal / "records").read_bytes().splitlines(keepends=True)
+    lines[5] = lines[5].replace(b"loss", b"lass")
+    (journal / "records").write_bytes(b"".join(lines))
+    (found,) = trackers.sync(store=sqlite_url)
+    assert (found.written, found.damaged) == (11, 1)
+    assert journal.exists(), "what cannot be read is kept for a person to look at"
+    with trackers.connect(sqlite_url) as store:
+        assert steps_of(store, uid) == [0, 1, 2, *range(4, 10)]
+
+
+def test_a_journal_goes_into_one_store_only(sqlite_url: str, tmp_path: Path) -> None:
+    other = f"sqlite:///{tmp_path}/other.db"
+    trackers.connect(other).close()
+    _, journal = offline(sqlite_url)
+    content = (journal / "records").read_bytes()
+    trackers.sync(store=sqlite_url)
+    journal.mkdir(parents=True)
+    (journal / "records").write_bytes(content)
+    (journal / "store").write_text("0" * 32)
+    with pytest.raises(StoreError, match="belongs to another store"):
+        trackers.sync(journal, store=other)
+    with pytest.raises(TrackersError, match="no journal"):
+        trackers.sync(tmp_path / "nowhere", store=other)
+
+
+def test_what_the_store_refuses_is_told_and_the_rest_is_written(sqlite_url: str) -> None:
+    with trackers.connect(sqlite_url) as store, store.start_run("e") as parent:
+        pass
+    with trackers.connect(sqlite_url, offline=True) as away:
+        with away.start_run("e", parent=parent.uid) as orphan:
+            orphan.log_metric("m", 1.0)
+        with away.start_run("e", name="good") as good:
+            good.log_metric("m", 1.0)
+            with pytest.raises(InvalidValueError, match="32 hex digits"):
+                away.start_run(parent="e/1")
+    with trackers.connect(sqlite_url) as store:
+        store.delete_run(parent)
+    (found,) = trackers.sync(store=sqlite_url)
+    assert found.refused
+    assert "deleted" in found.refused[0]
+    assert (found.journal / "refused").exists()
+    with trackers.connect(sqlite_url) as store:
+        assert [run.name for run in store.search_runs()] == ["good"]
+
+
+def test_an_offline_store_and_a_strict_one_are_two_things(sqlite_url: str) -> None:
+    with pytest.raises(InvalidValueError, match="strict or offline"):
+        trackers.connect(sqlite_url, strict=True, offline=True)
+    with trackers.connect(sqlite_url, offline=True) as store, pytest.raises(InvalidValueError, match="offline"):
+        trackers.sync(store=store)
+
+
+def test_a_journal_is_open_once(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, {"uid": "a" * 32})
+    with pytest.raises(StoreBusyError):
+        Journal.open(journal.folder)
+    journal.close()
+    Journal.open(journal.folder).close()
+
+
+FULL = """
+import resource, signal, sys, trackers
+store = trackers.connect(sys.argv[1])
+run = store.start_run("full")
+run.flush()
+print(run.uid, flush=True)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+for step in range(20_000):
+    run.log_metric("loss", float(step), step=step)
+try:
+    run.flush()
+    told = ""
+except trackers.errors.TrackersError as exc:
+    told = str(exc)
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+run.end()
+store.close()
+print(told, flush=True)
+"""
+
+
+def test_a_full_disk_is_told_when_asked_and_loses_nothing_once_there_is_room(sqlite_url: str) -> None:
+    script = FULL.replace("import resource", "import trackers.errors, resource")
+    done = subprocess.run([sys.executable, "-c", script, sqlite_url], capture_output=True, text=True, check=True)
+    uid, told = done.stdout.strip().splitlines()
+    assert "memory only" in told
+    assert "free some space" in told
+    trackers.sync(store=sqlite_url)
+    with trackers.connect(sqlite_url) as store:
+        assert steps_of(store, uid) == list(range(20_000))
+        assert store.get_run(uid).state is RunState.COMPLETE
+
+
+def test_many_threads_lose_nothing_over_an_outage(outage: Outage) -> None:
+    with trackers.connect(outage.url) as store:
+        runs = [store.start_run("e", name=str(i)) for i in range(4)]
+        over = threading.Event()
+        counts = [0] * 4
+
+        def log(index: int) -> None:
+            while not over.is_set():
+                runs[index].log_metric("m", 1.0, step=counts[index])
+                counts[index] += 1
+                if counts[index] % 100 == 0:
+                    time.sleep(0.001)
+
+        threads = [threading.Thread(target=log, args=(i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            seen = list(counts)
+            until(lambda seen=seen: all(now > then + 300 for now, then in zip(counts, seen, strict=True)))
+            outage.away()
+            seen = list(counts)
+            until(lambda seen=seen: all(now > then + 300 for now, then in zip(counts, seen, strict=True)))
+            outage.back()
+        over.set()
+        for thread in threads:
+            thread.join()
+        for run in runs:
+            run.end()
+        for run, count in zip(runs, counts, strict=True):
+            assert steps_of(store, run.uid, "m") == list(range(count))
+
+
+def test_the_journal_is_plain_and_holds_no_password(state: Path, postgresql_store_url: str) -> None:
+    url = (
+        postgresql_store_url.replace("//", "//somebody:secret@", 1)
+        if "@" not in postgresql_store_url
+        else postgresql_store_url
+    )
+    with trackers.connect(url, offline=True) as store, store.start_run("e"):
+        pass
+    (journal,) = journals(url)
+    lines = (journal / "records").read_text().splitlines()
+    head = json.loads(lines[0].partition(" ")[2])
+    assert head["journal"] == 1
+    assert "secret" not in "".join(lines)
+    assert (os.stat(journal).st_mode & 0o077, os.stat(journal / "records").st_mode & 0o077) == (0, 0)

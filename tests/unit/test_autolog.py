@@ -1,0 +1,195 @@
+"""``trackers.autolog``: what libraries train is logged, and the training never breaks by it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hpo
+import trackers
+from trackers.autologging import patch
+from trackers.default import default_store
+from trackers.errors import InvalidValueError
+from trackers.states import RunState
+from trackers.store import Store
+
+X = np.random.default_rng(0).normal(size=(60, 3))
+Y = (X[:, 0] > 0).astype(int)
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Return the default store; nothing is watched any more when the test is over."""
+    monkeypatch.setenv("HPO_STORAGE", f"sqlite:///{tmp_path}/auto.db")
+    monkeypatch.setattr(patch, "_warned", set())
+    store = default_store()
+    yield store
+    trackers.autolog(disable=True)
+    store.close()
+
+
+def test_scikit_learn_at_the_outermost_fit_only(watched: Store) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    assert "sklearn" in trackers.autolog(models=True)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.5))
+    pipeline.fit(X, Y)
+    (run,) = watched.search_runs()
+    assert (run.name, run.state) == ("Pipeline", RunState.COMPLETE)
+    assert run.params["estimator"] == "Pipeline"
+    assert run.params["logisticregression__C"] == 0.5
+    assert run.metrics["training_score"] == pipeline.score(X, Y)
+    assert watched.get_logged_model(run) is not None
+    search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}).fit(X, Y)
+    (run, _) = watched.search_runs()
+    assert run.metrics["best_cv_score"] == search.best_score_
+    assert run.tags["best_params.C"] == str(search.best_params_["C"])
+
+
+def test_it_is_undone(watched: Store) -> None:
+    from sklearn.linear_model import LinearRegression
+
+    before = LinearRegression.fit
+    trackers.autolog("sklearn")
+    assert LinearRegression.fit is not before
+    trackers.autolog("sklearn")
+    assert trackers.autolog(disable=True) == ()
+    assert LinearRegression.fit is before
+    LinearRegression().fit(X, Y)
+    assert len(watched.search_runs()) == 0
+
+
+def test_it_logs_to_the_active_run_and_keeps_the_first_params(watched: Store) -> None:
+    from sklearn.linear_model import Ridge
+
+    trackers.autolog("sklearn")
+    with trackers.start_run("mine", params={"alpha": 7.0}) as run:
+        Ridge(alpha=2.0).fit(X, y=Y)
+        Ridge(alpha=3.0).fit(X, Y)
+    found = watched.get_run(run.uid)
+    assert (found.params["alpha"], found.params["estimator"]) == (7.0, "Ridge")
+    assert len(watched.metric_history(found, "training_score")) == 2
+    assert len(watched.search_runs()) == 1
+
+
+def test_a_training_that_fails_fails_as_ever_and_so_does_its_run(watched: Store) -> None:
+    from sklearn.linear_model import Ridge
+
+    trackers.autolog("sklearn")
+    with pytest.raises(ValueError, match="NaN"):
+        Ridge().fit(np.full((3, 1), np.nan), [1, 2, 3])
+    (run,) = watched.search_runs()
+    assert run.state is RunState.FAIL
+
+
+def test_a_failure_of_the_watching_breaks_no_training(watched: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.linear_model import Ridge
+
+    trackers.autolog("sklearn")
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("the log is broken")
+
+    monkeypatch.setattr("trackers.active.ActiveRun.log_metric", broken)
+    monkeypatch.setattr("trackers.active.ActiveRun.log_param", broken)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            assert Ridge().fit(X, Y).coef_.shape == (3,)
+    told = [str(one.message) for one in said if "autolog" in str(one.message)]
+    assert told == ["autolog of sklearn failed and goes on without: RuntimeError: the log is broken"]
+
+
+def test_lightgbm_round_by_round(watched: Store) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    trackers.autolog(["lightgbm", "sklearn"])
+    data = lightgbm.Dataset(X, Y)
+    curves: dict[str, Any] = {}
+    lightgbm.train(
+        {"objective": "binary", "metric": ["auc", "binary_logloss"], "verbose": -1, "num_leaves": 4},
+        data,
+        5,
+        valid_sets=[data],
+        valid_names=["train"],
+        callbacks=[lightgbm.record_evaluation(curves)],
+    )
+    (run,) = watched.search_runs()
+    assert (run.params["num_leaves"], run.params["objective"]) == (4, "binary")
+    points = watched.metric_history(run, "binary_logloss", {"data": "train"})
+    assert [point.value for point in points] == curves["train"]["binary_logloss"]
+    assert [point.step for point in points] == list(range(5))
+    lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(X, Y, eval_X=(X,), eval_y=(Y,))
+    (run, _) = watched.search_runs()
+    assert len(watched.metric_history(run, "binary_logloss", {"data": "valid_0"})) == 3
+    assert trackers.autolog(disable=True) == ()
+    lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, Y), 1)
+    assert len(watched.search_runs()) == 2
+
+
+def test_xgboost_round_by_round(watched: Store) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    trackers.autolog("xgboost")
+    data = xgboost.DMatrix(X, Y)
+    curves: dict[str, Any] = {}
+    xgboost.train({"objective": "binary:logistic", "eta": 0.5}, data, 4, evals=[(data, "train")], evals_result=curves)
+    (run,) = watched.search_runs()
+    assert run.params["eta"] == 0.5
+    points = watched.metric_history(run, "logloss", {"data": "train"})
+    assert [point.value for point in points] == curves["train"]["logloss"]
+    xgboost.XGBClassifier(n_estimators=3).fit(X, Y, eval_set=[(X, Y)])
+    (run, _) = watched.search_runs()
+    assert len(watched.metric_history(run, "logloss", {"data": "validation_0"})) == 3
+
+
+def test_the_loop_of_pytorch(watched: Store) -> None:
+    torch = pytest.importorskip("torch")
+    trackers.autolog("torch")
+    from trackers.autologging.torch import watch
+
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    loss = watch(torch.nn.functional.mse_loss)
+    with trackers.start_run("loop") as run:
+        for _ in range(4):
+            optimizer.zero_grad()
+            loss(model(torch.tensor(X, dtype=torch.float32))[:, 0], torch.tensor(Y, dtype=torch.float32)).backward()
+            optimizer.step()
+            schedule.step()
+    assert watched.get_run(run.uid).tags["torch.optimizer"] == "SGD"
+    assert [point.step for point in watched.metric_history(run.uid, "loss")] == [0, 1, 2, 3]
+    rates = watched.metric_history(run.uid, "learning_rate")
+    assert [(point.step, round(point.value, 3)) for point in rates] == [(0, 0.1), (2, 0.01)]
+
+
+def test_inside_an_objective_it_lands_on_the_trial(watched: Store) -> None:
+    from sklearn.linear_model import Ridge
+
+    study = hpo.create_study(study_name="s", storage=watched.url, sampler="random", pruner="none")
+    trackers.autolog("sklearn")
+
+    def objective(trial: Any) -> float:
+        return float(Ridge(alpha=trial.suggest_float("alpha", 0.1, 1.0)).fit(X, Y).score(X, Y))
+
+    study.optimize(objective, n_trials=2)
+    runs = watched.search_runs()
+    assert sorted(run.path for run in runs) == ["s/0", "s/1"]
+    for run in runs:
+        assert run.tags["param.estimator"] == "Ridge"
+        assert run.values is not None
+        assert run.metrics["training_score"] == pytest.approx(run.values[0])
+
+
+def test_what_is_not_known_is_told() -> None:
+    with pytest.raises(InvalidValueError, match="autolog knows sklearn, lightgbm, xgboost, torch, not 'keras'"):
+        trackers.autolog("keras")
+    with pytest.raises(InvalidValueError, match="every is 1 or more"):
+        trackers.autolog("sklearn", every=0)

@@ -1,0 +1,152 @@
+"""What every watcher shares: a function put in another's place, the run it logs to, and failures that stay here."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from trackers.active import ActiveRun, active_run, reset_active, set_active
+from trackers.names import LONGEST
+
+_LONGEST_VALUE = 500
+_calls = threading.local()
+_warned: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is logged; see ``trackers.autolog``."""
+
+    models: bool = False
+    every: int = 1
+
+
+class Patch:
+    """``owner.name`` replaced by what *make* makes of it, until ``undo``."""
+
+    def __init__(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self._owner, self._name = owner, name
+        self._own = name in vars(owner)
+        self._before = getattr(owner, name)
+        self.after = wraps(self._before)(make(self._before))
+        setattr(owner, name, self.after)
+
+    def undo(self) -> None:
+        """Put back what was there, unless somebody else has replaced it since."""
+        if vars(self._owner).get(self._name) is not self.after:
+            return
+        if self._own:
+            setattr(self._owner, self._name, self._before)
+        else:
+            delattr(self._owner, self._name)
+
+
+@contextmanager
+def outermost(name: str) -> Iterator[bool]:
+    """Tell whether this is the outermost call that is watched in this thread: what it calls is part of it.
+
+    An estimator of a library is a shell: the training inside, of the same *name*, counts as the outermost too.
+    """
+    stack: tuple[str, ...] = getattr(_calls, "stack", ())
+    _calls.stack = (*stack, name)
+    try:
+        yield not stack or set(stack) == {f"{name} estimator"}
+    finally:
+        _calls.stack = stack
+
+
+def estimators(module: Any, library: str) -> list[Patch]:
+    """Replace ``fit`` of the classes of *module*: one training each, whatever of scikit-learn they use inside."""
+
+    def make(before: Callable[..., Any]) -> Callable[..., Any]:
+        def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with outermost(f"{library} estimator") as first:
+                if not first:
+                    return before(self, *args, **kwargs)
+                with Training(library, type(self).__name__):
+                    return before(self, *args, **kwargs)
+
+        return fit
+
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
+    return [Patch(kind, "fit", make) for kind in kinds if callable(vars(kind).get("fit"))]
+
+
+@contextmanager
+def safely(library: str) -> Iterator[None]:
+    """Keep what goes wrong in the watching from the training: it is warned about, once a library."""
+    try:
+        yield
+    except Exception as exc:  # noqa: BLE001 - an hour's training is worth more than its log
+        if library not in _warned:
+            _warned.add(library)
+            warnings.warn(f"autolog of {library} failed and goes on without: {type(exc).__name__}: {exc}", stacklevel=3)
+
+
+class Training:
+    """The run that one training logs to: the active one, else one of its own, which ends with it.
+
+    Everything it does is safe; where not even a run can be started, nothing is logged.
+    """
+
+    def __init__(self, library: str, name: str) -> None:
+        self.library = library
+        self.run: Any = active_run()
+        self._own: ActiveRun | None = None
+        self._token: Any = None
+        if self.run is None:
+            with safely(library):
+                from trackers.default import default_store
+
+                self._own = self.run = default_store().start_run(name=name[:LONGEST])
+                self._token = set_active(self._own)
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: object) -> None:
+        if self._own is None:
+            return
+        reset_active(self._token)
+        with safely(self.library):
+            from trackers.states import RunState
+
+            self._own.end() if exc is None else self._own.end(RunState.FAIL, exc)
+
+    def log(self, what: Callable[[Any], object]) -> None:
+        """Call *what* with the run, safely."""
+        if self.run is not None:
+            with safely(self.library):
+                what(self.run)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log params of a library, each once: a second training in the same run keeps those of the first."""
+        for key, value in params.items():
+            with safely(self.library):
+                if self.run is not None:
+                    _log_param(self.run, str(key), plain(value))
+
+
+def _log_param(run: Any, key: str, value: Any) -> None:
+    from trackers.errors import InvalidValueError
+
+    try:
+        run.log_param(key, value)
+    except InvalidValueError as exc:
+        if "written once" not in str(exc):
+            raise
+
+
+def plain(value: Any) -> Any:
+    """Return a param as it is kept: numbers, booleans and None as they are, anything else as short text."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."

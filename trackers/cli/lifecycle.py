@@ -1,0 +1,121 @@
+"""``rename``, ``archive``, ``delete`` and ``restore``: what becomes of a run or an experiment."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trackers.cli.storage import open_store, reading_options
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+
+_UID = re.compile(r"[0-9a-fA-F]{32}")
+
+
+def _is_run(word: str) -> bool:
+    """Tell whether *word* names a run (its id, its 32 hex digits, STUDY/NUMBER) and not an experiment."""
+    return "/" in word or bool(_UID.fullmatch(word)) or (word.isascii() and word.isdigit() and len(word) < 19)
+
+
+def _run_ref(word: str) -> int | str:
+    return int(word) if word.isdigit() else word
+
+
+def _say(as_json: bool, sentence: str, **facts: Any) -> None:
+    if as_json:
+        from trackers.cli import text
+
+        text.print_json(facts)
+    else:
+        click.echo(sentence)
+
+
+_what = click.argument("what", metavar="RUN|EXPERIMENT")
+
+
+@click.command(epilog="\b\nExamples:\n  trackers rename fraud fraud-2026\n  trackers rename 0199... 'with dropout'")
+@_what
+@click.argument("name")
+@reading_options
+def rename(what: str, name: str, storage: str | None, as_json: bool) -> None:
+    """Give a run, an experiment or a study another NAME.
+
+    A run goes by its id, its 32 hex digits or STUDY/NUMBER; the name of an experiment must be free.
+    """
+    with open_store(storage) as store:
+        if _is_run(what):
+            store.rename_run(_run_ref(what), name)
+        else:
+            store.rename_experiment(what, name)
+    _say(as_json, f"{what} is called {name} now.", renamed=what, name=name)
+
+
+@click.command(epilog="\b\nExamples:\n  trackers archive digits/17\n  trackers archive old-tries --undo")
+@_what
+@click.option("--undo", is_flag=True, help="Show it again.")
+@reading_options
+def archive(what: str, undo: bool, storage: str | None, as_json: bool) -> None:
+    """Hide a run, a trial, an experiment or a study from what is listed; nothing is removed."""
+    with open_store(storage) as store:
+        if _is_run(what):
+            store.archive_run(_run_ref(what), not undo)
+        else:
+            store.archive_experiment(what, not undo)
+    done = "shown again" if undo else "archived: --view archived shows it"
+    _say(as_json, f"{what} is {done}.", archived=not undo, name=what)
+
+
+@click.command(epilog="\b\nExample:\n  trackers delete old-tries --yes")
+@_what
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@reading_options
+def delete(what: str, yes: bool, storage: str | None, as_json: bool) -> None:
+    """Delete a run with its children, or an experiment or study with its runs.
+
+    It is hidden at once, refuses what is logged to it, and can be restored for 30 days; then it may be removed. A
+    trial is archived instead.
+    """
+    with open_store(storage) as store:
+        runs = _count(store, what)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError(f"Deleting {what} must be confirmed: give --yes.")
+            click.confirm(f"Delete {what}{f' with its {runs} runs' if runs else ''}?", abort=True)
+        if _is_run(what):
+            runs = store.delete_run(_run_ref(what))
+        else:
+            store.delete_experiment(what)
+    what_for = f"`trackers restore {what}` brings it back"
+    _say(as_json, f"Deleted {what}; {what_for}, for 30 days.", deleted=what, runs=runs)
+
+
+def _count(store: Store, what: str) -> int:
+    if _is_run(what):
+        store.get_run(_run_ref(what))
+        return 0
+    return store.count_runs().get(store.get_experiment(what).id, 0)
+
+
+@click.command(epilog="\b\nExamples:\n  trackers restore old-tries\n  trackers restore old-tries --as older-tries")
+@_what
+@click.option("--as", "name", metavar="NAME", help="Under another name: for an experiment whose own is taken.")
+@reading_options
+def restore(what: str, name: str | None, storage: str | None, as_json: bool) -> None:
+    """Bring back what was deleted: a run with its children, or an experiment or study with its runs."""
+    with open_store(storage) as store:
+        if _is_run(what) and not _is_deleted_experiment(store, what):
+            store.restore_run(_run_ref(what))
+            if name is not None:
+                store.rename_run(_run_ref(what), name)
+        else:
+            store.restore_experiment(what, name)
+    _say(as_json, f"{name or what} is back.", restored=what, name=name or what)
+
+
+def _is_deleted_experiment(store: Store, what: str) -> bool:
+    """Tell whether *what* is the uid of a deleted experiment: of two of one name only that tells them apart."""
+    return any(one.uid == what.lower() for one in store.list_experiments("deleted"))

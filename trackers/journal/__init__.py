@@ -1,0 +1,9 @@
+"""The journal: where what was logged waits while the database is away, or from the start when offline."""
+
+from trackers.journal.entry import Entry as Entry
+from trackers.journal.file import Journal as Journal
+from trackers.journal.file import Line as Line
+from trackers.journal.place import journal_folder as journal_folder
+from trackers.journal.place import list_journals as list_journals
+
+__all__ = ["Entry", "Journal", "Line", "journal_folder", "list_journals"]

@@ -1,0 +1,235 @@
+"""An append-only journal: one line an entry, each with its checksum; a torn tail is told from damage.
+
+A journal is a folder named by its uid: ``records`` (a head, then the entries) and ``files`` (what was logged offline).
+Whoever appends to it or drains it holds a lock on ``records``; the lock goes with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trackers.errors import NotFoundError, StoreBusyError, StoreError
+from trackers.journal.entry import Entry, decode
+
+if TYPE_CHECKING:
+    from trackers.artifacts import ArtifactStore
+
+VERSION = 1
+LARGEST_HELD = 100_000
+"""Lines that are kept in memory while the disk of the journal is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry with its number, and *end*: where the next one begins in the file."""
+
+    seq: int
+    entry: Entry
+    end: int
+
+
+def seal(content: bytes) -> bytes:
+    """Return a line of the file: the checksum (CRC-32, 8 hex digits), a space, the content, a line feed."""
+    return b"%08x %b\n" % (zlib.crc32(content), content)
+
+
+def unseal(line: bytes) -> bytes | None:
+    """Return the content of a line, None where its checksum or its end is not right."""
+    if len(line) < 10 or line[-1:] != b"\n" or line[8:9] != b" ":
+        return None
+    content = line[9:-1]
+    return content if line[:8] == b"%08x" % zlib.crc32(content) else None
+
+
+class Journal:
+    """An open journal. Not thread-safe: the writer's lock guards it, and a reader of its own position may run beside.
+
+    *size* is the number of bytes that are whole; ``damaged`` counts the lines that a reader passed over, ``torn`` the
+    bytes after the last whole line.
+    """
+
+    def __init__(self, folder: Path, descriptor: int, head: Mapping[str, Any], size: int) -> None:
+        self.folder = folder
+        self.head = head
+        self.size = size
+        self.start = size
+        self.damaged = 0
+        self.torn = 0
+        self._descriptor = descriptor
+        self._held: deque[bytes] = deque()
+
+    @property
+    def uid(self) -> str:
+        return str(self.head["uid"])
+
+    @property
+    def files(self) -> ArtifactStore:
+        """Where files that were logged offline lie."""
+        from trackers.artifacts import ArtifactStore
+
+        return ArtifactStore(self.folder / "files")
+
+    @classmethod
+    def create(cls, parent: Path, head: Mapping[str, Any]) -> Journal:
+        """Make a journal below *parent* and lock it; *head* has its ``uid``. Raises StoreError."""
+        folder = parent / str(head["uid"])
+        try:
+            folder.mkdir(parents=True, mode=0o700)
+            descriptor = os.open(folder / "records", os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            line = seal(json.dumps({"journal": VERSION, **head}).encode("ascii"))
+            os.write(descriptor, line)
+            for path in (folder, parent):
+                _sync_folder(path)
+        except OSError as exc:
+            raise StoreError(
+                f"the journal {folder} cannot be made: {exc.strerror}; HPO_JOURNAL names a folder"
+            ) from exc
+        return cls(folder, descriptor, head, len(line))
+
+    @classmethod
+    def open(cls, folder: Path) -> Journal:
+        """Open a journal that another process left, to drain it.
+
+        Raises NotFoundError where there is none, StoreBusyError while its process lives or another one drains it, and
+        StoreError for one that cannot be read.
+        """
+        try:
+            descriptor = os.open(folder / "records", os.O_RDWR | os.O_APPEND)
+        except OSError as exc:
+            raise NotFoundError(f"there is no journal at {folder}: {exc.strerror}") from exc
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(descriptor)
+            raise StoreBusyError(
+                f"the journal {folder} is in use: the process that writes it will drain it, or another one is draining "
+                "it now; try again when it has ended"
+            ) from exc
+        with os.fdopen(os.dup(descriptor), "rb") as source:
+            source.seek(0)
+            content = unseal(source.readline())
+            size = source.tell()
+        head = {} if content is None else json.loads(content)
+        if head.get("journal") != VERSION:
+            os.close(descriptor)
+            what = (
+                "was written by a newer release: install that one" if head else "has no head: nothing was logged to it"
+            )
+            raise StoreError(f"the journal {folder} {what}")
+        found = cls(folder, descriptor, head, size)
+        found.size = os.fstat(descriptor).st_size
+        return found
+
+    def append(self, entries: Iterable[bytes]) -> None:
+        """Write encoded entries at the end; they outlive the process at once, and a power cut after ``sync``.
+
+        While the disk is full they are held in memory and written with the next ones; ``sync`` tells. Raises
+        StoreError, and forgets them, where too many are held already.
+        """
+        before = len(self._held)
+        self._held.extend(map(seal, entries))
+        try:
+            self._write_held()
+        except OSError as exc:
+            if before > LARGEST_HELD:
+                while len(self._held) > before:
+                    self._held.pop()
+                raise self._unwritable(exc) from exc
+
+    def _write_held(self) -> None:
+        while self._held:
+            lines = list(self._held)[:1000] if len(self._held) > 1 else [self._held[0]]
+            data = b"".join(lines)
+            try:
+                written = os.write(self._descriptor, data)
+                if written < len(data):
+                    raise OSError(28, "the disk is full")
+            except OSError:
+                os.ftruncate(self._descriptor, self.size)
+                raise
+            self.size += len(data)
+            for _ in lines:
+                self._held.popleft()
+
+    def sync(self) -> None:
+        """Make what was appended outlive a power cut; raises StoreError where the disk does not take it."""
+        try:
+            self._write_held()
+            os.fsync(self._descriptor)
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
+
+    def _unwritable(self, exc: OSError) -> StoreError:
+        return StoreError(
+            f"the journal {self.folder} cannot be written ({exc.strerror}), and {len(self._held)} log entries are in "
+            "memory only: free some space, or set HPO_JOURNAL to another disk"
+        )
+
+    def read(self, start: int, limit: int) -> Iterator[Line]:
+        """Yield at most *limit* entries from the byte *start* on; a line whose checksum is wrong is passed over."""
+        with os.fdopen(os.open(self.folder / "records", os.O_RDONLY), "rb") as source:
+            source.seek(start)
+            end, found = start, 0
+            while found < limit and end < self.size:
+                line = source.readline()
+                end += len(line)
+                content = unseal(line)
+                if content is not None:
+                    found += 1
+                    yield Line(*decode(content), end)
+                elif end >= self.size:
+                    self.torn = len(line)  # what a killed process was writing: it was never acknowledged
+                else:
+                    self.damaged += 1
+
+    @property
+    def holds(self) -> bool:
+        """Whether lines are in memory that the disk did not take."""
+        return bool(self._held)
+
+    @property
+    def empty(self) -> bool:
+        return self.size <= self.start and not self._held
+
+    def clear(self) -> None:
+        """Forget every entry: all are in the store."""
+        os.ftruncate(self._descriptor, self.start)
+        self.size = self.start
+
+    def remove(self) -> None:
+        """Delete the journal with its files."""
+        gone = self.folder.with_name(f".{self.folder.name}.gone")
+        try:
+            self.folder.rename(gone)  # at once: half a journal is never found
+        except OSError:
+            gone = self.folder
+        self.close()
+        shutil.rmtree(gone, ignore_errors=True)
+        try:
+            gone.parent.rmdir()
+        except OSError:
+            pass  # it holds other journals
+
+    def close(self) -> None:
+        """Let go of the journal; a second call changes nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,28 @@
+"""Where journals lie: beside a SQLite file; for a server in ``HPO_JOURNAL``, or in the user's state folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def journal_folder(path: Path | None, safe_url: str) -> Path:
+    """Return the folder that holds the journals of a store: its SQLite file is *path*, or a server's *safe_url*."""
+    given = os.environ.get("HPO_JOURNAL", "").strip()
+    if path is not None and not given:
+        return path.with_name(f"{path.stem}-journals")
+    mark = hashlib.sha256(safe_url.encode()).hexdigest()[:12]
+    if given:
+        return Path(os.path.abspath(os.path.expanduser(given)), mark)
+    state = os.environ.get("XDG_STATE_HOME", "").strip() or os.path.expanduser("~/.local/state")
+    return Path(state, "hpo", "journals", mark)
+
+
+def list_journals(folder: Path) -> list[Path]:
+    """Return the journals in *folder*, oldest first; *folder* may be one itself."""
+    if (folder / "records").is_file():
+        return [folder]
+    if not folder.is_dir():
+        return []
+    return sorted(one for one in folder.iterdir() if (one / "records").is_file())

@@ -1,0 +1,93 @@
+"""The part of a store's front door that renames, archives, deletes and restores."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from trackers.names import clean_name
+from trackers.sql import experiments, lifecycle
+from trackers.sql.lifecycle import GRACE_DAYS, Expired
+
+if TYPE_CHECKING:
+    from trackers.sql.engine import Database
+    from trackers.sql.writer import Writer
+
+
+class Lifecycle(ABC):
+    """What becomes of runs and experiments besides their states. *run* and *ref* are what other methods take."""
+
+    database: Database
+    writer: Writer
+
+    @abstractmethod
+    def _run_id(self, ref: Any) -> int:
+        """Return the id of a run."""
+
+    @abstractmethod
+    def delete_study(self, ref: str | int) -> None:
+        """Delete a study that no living manager runs."""
+
+    def _experiment_id(self, ref: str | int) -> int:
+        with self.database.reading() as connection:
+            return experiments.find_experiments(connection, [ref])[0]
+
+    def rename_run(self, run: Any, name: str) -> None:
+        """Give a run another name."""
+        name = clean_name(name, "run")
+        self.writer.call(partial(lifecycle.rename_run, run_id=self._run_id(run), name=name))
+
+    def rename_experiment(self, ref: str | int, name: str) -> None:
+        """Give an experiment or study another name; raises AlreadyExistsError where it is taken."""
+        name, found = experiments.check_experiment(name), self._experiment_id(ref)
+        self.writer.call(partial(lifecycle.rename_experiment, experiment_id=found, name=name))
+
+    def archive_run(self, run: Any, archived: bool = True) -> None:
+        """Hide a run or trial from searches and counts, or with *archived* False show it again."""
+        self.writer.call(partial(lifecycle.archive_run, run_id=self._run_id(run), archived=archived))
+
+    def archive_experiment(self, ref: str | int, archived: bool = True) -> None:
+        """Hide an experiment with its runs, or with *archived* False show it again; its name stays taken."""
+        found = self._experiment_id(ref)
+        self.writer.call(partial(lifecycle.archive_experiment, experiment_id=found, archived=archived))
+
+    def delete_run(self, run: Any) -> int:
+        """Mark a run and its children as deleted and return how many: hidden, refusing what is logged, restorable.
+
+        Their rows and files go when the grace period is over. Raises StateError for a trial.
+        """
+        return self.writer.call(partial(lifecycle.delete_run, run_id=self._run_id(run)))
+
+    def restore_run(self, run: Any) -> int:
+        """Take back ``delete_run`` and return how many runs came back; raises StateError where it was not deleted."""
+        return self.writer.call(partial(lifecycle.restore_run, run_id=self._run_id(run)))
+
+    def delete_experiment(self, ref: str | int) -> None:
+        """Mark an experiment or study as deleted with its runs and free its name.
+
+        Raises NotFoundError, and StudyBusyError for a study that a living manager runs.
+        """
+        with self.database.reading() as connection:
+            found = experiments.find_experiments(connection, [ref])[0]
+            kind = experiments.read_experiments(connection, found)[0].kind
+        if kind == "study":
+            self.delete_study(found)
+        else:
+            self.writer.call(partial(lifecycle.delete_experiment, experiment_id=found))
+
+    def restore_experiment(self, ref: str | int, name: str | None = None) -> None:
+        """Take back ``delete_experiment``; *ref* is its id, its 32 hex digits or its name (of several the newest).
+
+        With *name* it is called that from now on. Raises AlreadyExistsError where its name is taken by now, and
+        StateError where it was not deleted.
+        """
+        name = None if name is None else experiments.check_experiment(name)
+        with self.database.reading() as connection:
+            found = lifecycle.find_any_experiment(connection, ref)
+        self.writer.call(partial(lifecycle.restore_experiment, experiment_id=found, name=name))
+
+    def list_expired(self, grace_days: float = GRACE_DAYS) -> list[Expired]:
+        """Return the runs and experiments that were deleted more than *grace_days* ago: what may go for good."""
+        with self.database.reading() as connection:
+            return lifecycle.list_expired(connection, grace_days)

@@ -1,0 +1,324 @@
+"""What may be logged, and how: the one implementation behind a run's handle and an objective's trial.
+
+It imports neither a database nor a tuner: workers use it.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trackers import changes as c
+from trackers.clock import now_us
+from trackers.errors import InvalidValueError
+from trackers.names import clean_name
+from trackers.values import ParamValue
+
+if TYPE_CHECKING:
+    from trackers.artifacts import ArtifactStore
+
+Put = Callable[["ArtifactStore"], dict[str, tuple[str, int]]]
+
+
+class Recorder(ABC):
+    """The logging methods that runs and trials share. Thread-safe.
+
+    A subclass says where records go (`_record`, called with the lock held, in order) and where files lie
+    (`_files`; None: they are not kept at all).
+    """
+
+    def __init__(self, run_id: int, attempt: int) -> None:
+        self._run_id = run_id
+        self._attempt = attempt
+        self._lock = threading.RLock()
+        self._steps_of: dict[tuple[str, str], int] = {}
+        self._parts: dict[str, int] = {}
+
+    @abstractmethod
+    def _record(self, records: list[c.Change]) -> None:
+        """Take *records* along; the lock is held. Raises StateError where nothing more may be logged."""
+
+    @abstractmethod
+    def _check_open(self) -> None:
+        """Raise StateError where nothing more may be logged."""
+
+    @abstractmethod
+    def _files(self) -> ArtifactStore | None:
+        """Return where files go, None where none are kept."""
+
+    @abstractmethod
+    def log_params(self, params: Mapping[str, ParamValue]) -> None:
+        """Log params."""
+
+    def _is_reported(self, key: str) -> bool:
+        """Tell whether this series is kept otherwise; a trial takes its objective's own as reports."""
+        return False
+
+    def _report(self, value: float, step: int | None) -> None:
+        """Take one point of it; never called with the lock held, since a report may wait for an answer."""
+        raise NotImplementedError
+
+    # --- params, metrics, tags ---------------------------------------------------------------------------------
+
+    def log_param(self, key: str, value: ParamValue) -> None:
+        """Log one param; see ``log_params``."""
+        self.log_params({key: value})
+
+    def log_metric(
+        self, key: str, value: float, step: int | None = None, context: Mapping[str, object] | str | None = None
+    ) -> None:
+        """Log one point of a metric; see ``log_metrics``."""
+        self.log_metrics({key: value}, step, context)
+
+    def log_metrics(
+        self,
+        metrics: Mapping[str, float],
+        step: int | None = None,
+        context: Mapping[str, object] | str | None = None,
+    ) -> None:
+        """Log a point of each of these metrics; NaN and the infinities are kept.
+
+        *step* counts on from the largest one of the series where it is not given. *context*, such as
+        ``{"split": "val"}``, tells series of the same key apart. Raises InvalidValueError for what is no number.
+        """
+        label = context_label(context)
+        given = None if step is None else check_step(step)
+        values = {clean_name(key, "metric"): check_number(key, value) for key, value in metrics.items()}
+        reported = [values.pop(key) for key in list(values) if not label and self._is_reported(key)]
+        now = now_us()
+        with self._lock:
+            self._check_open()
+            records: list[c.Change] = []
+            for key, value in values.items():
+                last = self._steps_of.get((key, label), -1)
+                at = last + 1 if given is None else given
+                self._steps_of[key, label] = max(last, at)
+                records.append(c.PointsLogged(self._run_id, key, ((at, self._attempt, now, value),), label))
+            if records:
+                self._record(records)
+        for value in reported:  # last: it takes the others along
+            self._report(value, given)
+
+    def log_points(
+        self,
+        key: str,
+        values: Iterable[float],
+        steps: Iterable[int] | None = None,
+        context: Mapping[str, object] | str | None = None,
+    ) -> None:
+        """Log many points of one metric at once, in the order of *values*.
+
+        *steps* has as many whole numbers; without it they count on from the largest step of the series. Raises
+        InvalidValueError where the two are of different lengths.
+        """
+        key, label = clean_name(key, "metric"), context_label(context)
+        numbers = [check_number(key, value) for value in _plain_items(values)]
+        places = None if steps is None else [check_step(step) for step in _plain_items(steps)]
+        if places is not None and len(places) != len(numbers):
+            raise InvalidValueError(f"the metric {key!r} was given {len(numbers)} values and {len(places)} steps")
+        if not label and self._is_reported(key):
+            for index, value in enumerate(numbers):
+                self._report(value, None if places is None else places[index])
+            return
+        now = now_us()
+        with self._lock:
+            self._check_open()
+            last = self._steps_of.get((key, label), -1)
+            at = places if places is not None else range(last + 1, last + 1 + len(numbers))
+            points = tuple((step, self._attempt, now, value) for step, value in zip(at, numbers, strict=True))
+            if points:
+                self._steps_of[key, label] = max(last, max(point[0] for point in points))
+                self._record([c.PointsLogged(self._run_id, key, points, label)])
+
+    def set_tag(self, key: str, value: object) -> None:
+        """Set one tag; see ``set_tags``."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        """Set tags, over those of the same names; a value that is no text is kept as its text."""
+        self._log(c.TagsSet(self._run_id, clean_tags(tags)))
+
+    # --- files -------------------------------------------------------------------------------------------------
+
+    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        """Store the file at *path*, or the folder with its tree, as *name* (default: its own name).
+
+        Raises ArtifactError for what cannot be read, and for a link or a device.
+        """
+        path = Path(path)
+        if path.is_dir() and not path.is_symlink():
+            self.log_artifacts(path, path.resolve().name if name is None else name)
+            return
+        kept = check_file_name(path.name if name is None else name)
+        self._put(lambda files: {kept: files.put_file(path)})
+
+    def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None) -> None:
+        """Store every file below *folder*, with names relative to it, below *name* where that is given."""
+        prefix = "" if name is None else name.rstrip("/") + "/"
+        self._put(
+            lambda files: {check_file_name(prefix + key): put for key, put in files.put_folder(folder).items()},
+        )
+
+    def log_text(self, text: str, name: str) -> None:
+        """Store *text* as the file *name* (UTF-8)."""
+        self._put_bytes(name, text.encode("utf-8", "backslashreplace"))
+
+    def log_dict(self, content: Mapping[str, Any] | list[Any], name: str) -> None:
+        """Store *content* as the file *name*: YAML where that ends in ``.yaml`` or ``.yml``, JSON otherwise.
+
+        Raises InvalidValueError for what the format cannot hold.
+        """
+        yaml = name.lower().endswith((".yaml", ".yml"))
+        self.log_text(_as_yaml(content, name) if yaml else _as_json(content, name), name)
+
+    def log_table(self, data: Any, name: str) -> None:
+        """Store a table: columns (a mapping of lists), rows (mappings), a DataFrame or an Arrow table.
+
+        *name* ends in ``.json`` (default) or ``.parquet``, which needs pyarrow. Logged again under the same name its
+        rows come after those that are there; ``Store.load_table`` reads it back, over one run or many.
+        """
+        from trackers.table import as_table, pack_table, table_place
+
+        folder, form = table_place(name)
+        content = pack_table(as_table(data), form)
+        with self._lock:
+            index = self._parts[folder] = self._parts.get(folder, -1) + 1
+        self._put_bytes(f"{folder}/{self._attempt:03d}-{index:06d}.{form}", content)
+
+    def log_figure(self, figure: Any, name: str) -> None:
+        """Store a figure of matplotlib or plotly; the suffix of *name* says the format (``.png``, ``.html``)."""
+        from trackers.picture import pack_figure
+
+        self._put_bytes(*pack_figure(figure, name))
+
+    def log_image(self, image: Any, name: str, step: int | None = None) -> None:
+        """Store an image: PIL's, or an array of H x W, H x W x 1, 3 or 4, of 0..255 or of floats 0..1.
+
+        With *step* it is one of a series: ``NAME/step-00000012.png``.
+        """
+        from trackers.picture import pack_image
+
+        name, content = pack_image(image, name)
+        if step is not None:
+            stem, _, suffix = name.rpartition(".")
+            name = f"{stem}/step-{check_step(step):08d}.{suffix}"
+        self._put_bytes(name, content)
+
+    def _put_bytes(self, name: str, content: bytes) -> None:
+        name = check_file_name(name)
+        self._put(lambda files: {name: files.put_bytes(content)})
+
+    def _put(self, put: Put) -> None:
+        """Store files and record their names; nothing is stored for what has ended."""
+        with self._lock:
+            self._check_open()
+        files = self._files()
+        if files is not None:
+            self._log(c.ArtifactsLogged(self._run_id, now_us(), put(files)))
+
+    # --- data --------------------------------------------------------------------------------------------------
+
+    def log_input(self, data: Any, name: str | None = None, role: str = "train", source: str | None = None) -> None:
+        """Note a data set that this run reads: its digest, rows and schema, not its content.
+
+        *data* is what ``trackers.capture.data_digest`` takes: arrays, tables, tensors, bytes, paths. *name* is that of
+        the file, or ``"data"``; *role* what it is for; *source* where it came from, by default the path; credentials in
+        it are hidden. Equal data has an equal digest, however it lies in memory. Raises InvalidValueError for what has
+        no digest.
+        """
+        from trackers.capture import data_digest
+        from trackers.capture.secret import redact
+
+        place = str(data) if isinstance(data, str | os.PathLike) else ""
+        name = clean_name(name if name is not None else (Path(place).name or "data"), "data set")
+        role = clean_name(role, "role")
+        digest, rows, schema = data_digest(data)
+        shown = redact(str(place if source is None else source))
+        self._log(c.InputLogged(self._run_id, name, digest, role, rows, schema, shown))
+
+    def _log(self, record: c.Change) -> None:
+        with self._lock:
+            self._check_open()
+            self._record([record])
+
+
+# --- what may be logged -----------------------------------------------------------------------------------------
+
+
+def clean_params(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
+    """Return params with clean names; raises InvalidValueError."""
+    return {clean_name(key, "param"): value for key, value in params.items()}
+
+
+def clean_tags(tags: Mapping[str, object]) -> dict[str, str]:
+    """Return tags with clean names and text as values; raises InvalidValueError."""
+    return {clean_name(key, "tag"): str(value) for key, value in tags.items()}
+
+
+def context_label(context: Mapping[str, object] | str | None) -> str:
+    """Return a metric's context as it is stored: ``"split=val"``, several with commas between them, sorted."""
+    if not context:
+        return ""
+    if isinstance(context, Mapping):
+        context = ",".join(f"{key}={value}" for key, value in sorted(context.items(), key=lambda item: str(item[0])))
+    if "{" in context or "}" in context:
+        raise InvalidValueError(f"a metric's context may not hold braces: {context!r}")
+    return clean_name(context, "context")
+
+
+def check_number(key: str, value: object) -> float:
+    """Return a metric's value as a float; raises InvalidValueError for what is no number."""
+    if not isinstance(value, str | bytes):
+        try:
+            return float(value)  # type: ignore[arg-type]  # whatever has a __float__: NumPy's and PyTorch's scalars
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise InvalidValueError(f"the metric {key!r} must be a number, not {type(value).__name__} {repr(value)[:60]}")
+
+
+def check_step(step: object) -> int:
+    """Return a step as a whole number of 64 bits; raises InvalidValueError."""
+    try:
+        number = operator.index(step)  # type: ignore[arg-type]  # anything else is refused below
+    except TypeError:
+        raise InvalidValueError(f"a step is a whole number, not {step!r:.60}") from None
+    if not -(2**63) <= number < 2**63:
+        raise InvalidValueError(f"a step has 64 bits: {number} is out of range")
+    return number
+
+
+def check_file_name(name: str) -> str:
+    """Return the clean name of a file of a run; raises InvalidValueError."""
+    from trackers.artifacts.names import check_name
+
+    return check_name(name)
+
+
+def _plain_items(items: Iterable[Any]) -> Iterable[Any]:
+    """Return the items of an array as Python's own numbers: much faster than one by one."""
+    return items.tolist() if hasattr(items, "tolist") and getattr(items, "ndim", 0) == 1 else items
+
+
+def _as_json(content: Any, name: str) -> str:
+    try:
+        return json.dumps(content, indent=2, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InvalidValueError(f"the content of {name!r} cannot be written as JSON: {exc}") from exc
+
+
+def _as_yaml(content: Any, name: str) -> str:
+    try:
+        import yaml
+    except ImportError as exc:
+        raise InvalidValueError(f"{name!r} needs PyYAML: pip install pyyaml, or name it .json") from exc
+    try:
+        text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    except (yaml.YAMLError, RecursionError) as exc:
+        raise InvalidValueError(f"the content of {name!r} cannot be written as YAML: {exc}") from exc
+    return text

@@ -1,0 +1,140 @@
+"""What stands behind a writer's queue: the journal that takes log entries while the database is away."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from trackers.errors import StoreError
+from trackers.journal import Journal, Line
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+"""Seconds between two tries to reach a database that is away."""
+
+BATCH = 5000
+"""Entries that are drained in one transaction."""
+
+_log = logging.getLogger("trackers")
+
+
+class Spill:
+    """The journal of one writer, made when it is first needed. The writer's lock guards all but ``next_lines``.
+
+    *offline*: everything goes to the journal, and nothing is drained from it here.
+    """
+
+    def __init__(self, uid: str, make: Callable[[], Journal], *, offline: bool = False) -> None:
+        self.uid = uid
+        self.offline = offline
+        self.active = offline
+        self.seq = 0
+        self.direct = False
+        """Whether entries went to the database itself: then there is a note of how far."""
+        self.attempts = 0
+        self.failure: BaseException | None = None
+        self._make = make
+        self._journal: Journal | None = None
+        self._place = 0
+        self._drained: int | None = None
+        self._wait = FIRST_WAIT
+        self._due = 0.0
+        self._unusable = False
+
+    def number(self) -> int:
+        """Return the number of the next entry."""
+        self.seq += 1
+        return self.seq
+
+    @property
+    def journal(self) -> Journal:
+        if self._journal is None:
+            self._journal = self._make()
+            self._place = self._journal.start
+        return self._journal
+
+    @property
+    def folder(self) -> Path | None:
+        return None if self._journal is None else self._journal.folder
+
+    def prepare(self) -> None:
+        """Make the journal now; raises StoreError where it cannot be made."""
+        self.journal.sync()
+
+    @property
+    def usable(self) -> bool:
+        """Whether there can be a journal: where its folder cannot be written, the database is all there is."""
+        if self._unusable:
+            return False
+        try:
+            self.prepare()
+        except StoreError as exc:
+            self._unusable = True
+            _log.warning("%s; without a journal, logging waits for the database and fails with it", exc)
+        return not self._unusable
+
+    def keep(self, entries: Iterable[bytes]) -> None:
+        """Append encoded entries, by rising numbers; from now on all go to the journal, until it is drained."""
+        if not self.active:
+            self.active, self._drained = True, None
+            self._due = time.monotonic() + self._wait
+        self.journal.append(entries)
+
+    # --- draining (the writer's thread) ------------------------------------------------------------------------
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long to wait before the next try; None: there is nothing to try."""
+        return max(0.0, self._due - time.monotonic()) if self.active and not self.offline else None
+
+    def next_lines(self, read_position: Callable[[], int]) -> list[Line]:
+        """Return what is to be drained next: entries that are not in the store yet; empty: none is left."""
+        if self._drained is None:
+            self._drained = read_position()
+        while True:
+            lines = list(self.journal.read(self._place, BATCH))
+            fresh = [line for line in lines if line.seq > self._drained]
+            if fresh or not lines:
+                return fresh
+            self._place = lines[-1].end
+
+    def passed(self, line: Line) -> None:
+        """Note that everything up to *line* is in the store, or was refused by it."""
+        self._place, self._drained = line.end, line.seq
+        self._wait, self._due = FIRST_WAIT, 0.0
+
+    def tried(self, failure: BaseException | None) -> None:
+        """Note how an attempt to drain ended."""
+        self.attempts += 1
+        self.failure = failure
+        if failure is not None:
+            self._due = time.monotonic() + self._wait
+            self._wait = min(LONGEST_WAIT, 2 * self._wait)
+            self._drained = None  # a commit may have landed whose answer was lost
+
+    def leave(self) -> bool:
+        """Go back to the database, if everything is drained; tell whether it was."""
+        journal = self._journal
+        if journal is not None and (self._place < journal.size or journal.holds):
+            return False
+        if journal is not None:
+            if journal.damaged:
+                _log.error("%d lines of the journal %s were damaged and are lost", journal.damaged, journal.folder)
+                journal.damaged = 0
+            journal.clear()
+            self._place = journal.start
+        self.active = False
+        return True
+
+    def close(self) -> None:
+        """Delete the journal where nothing is left in it, and say where it is where something is."""
+        if self._journal is None:
+            return
+        if self._journal.empty:
+            self._journal.remove()
+            return
+        self._journal.sync()
+        self._journal.close()
+        say = _log.info if self.offline else _log.warning
+        say("what was logged waits in %s: `trackers sync` writes it to the store", self._journal.folder)
