@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from trackers.active import ActiveRun, active_run, clean_params, clean_tags, context_label
 from trackers.artifacts.names import check_name
+from trackers.errors import InvalidValueError
 from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.query import parse, parse_order
-from trackers.sql import experiments, metrics, runs, search
+from trackers.sql import experiments, history, metrics, runs, search
 from trackers.sql.ids import new_uid
 from trackers.values import ArtifactRow, Experiment, MetricPoint, MetricSummary, ParamValue, Run, RunInput, Trial
 
@@ -173,13 +174,24 @@ class Tracking(ABC):
             return metrics.read_summaries(connection, run_id)
 
     def metric_history(
-        self, run: RunRef, key: str, context: Mapping[str, object] | str | None = ""
+        self,
+        run: RunRef,
+        key: str,
+        context: Mapping[str, object] | str | None = "",
+        *,
+        max_points: int | None = None,
     ) -> list[MetricPoint]:
-        """Return the points of a series by step; raises NotFoundError, which names close keys."""
+        """Return the points of a series by step; raises NotFoundError, which names close keys.
+
+        With *max_points* (4 or more) a longer series is thinned: its first and last point and the smallest and largest
+        of each part between them are kept, so that a picture of it looks the same.
+        """
+        if max_points is not None and (isinstance(max_points, bool) or max_points < 4):
+            raise InvalidValueError(f"max_points must be 4 or more, not {max_points!r}: leave it away for every point")
         key, label = clean_name(key, "metric"), context_label(context)
         run_id = self._run_id(run)
         with self.database.reading() as connection:
-            return metrics.read_history(connection, run_id, key, label)
+            return history.read_history(connection, run_id, key, label, max_points)
 
     def inputs(self, run: RunRef) -> list[RunInput]:
         """Return the data sets that a run read, by role and name."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trackers.query.tokens import is_bare, quote
 
-KINDS = {"metrics": "metric", "params": "param", "tags": "tag", "attributes": "attribute"}
+KINDS = {"metrics": "metric", "params": "param", "tags": "tag", "attributes": "attribute", "datasets": "dataset"}
 """The prefixes as they are written, and the kind of each."""
 
 KIND_ALIASES = {
@@ -19,6 +19,7 @@ KIND_ALIASES = {
     "attribute": "attribute",
     "attr": "attribute",
     "run": "attribute",
+    "dataset": "dataset",
 }
 
 AGGREGATES = ("best", "last", "min", "max")
@@ -39,6 +40,9 @@ ATTRIBUTES = {
     "ended": "time",
 }
 """The attributes of a run and what each holds; *duration* is in seconds, *value* is the first final value."""
+
+DATASET_NAMES = ("name", "digest", "context")
+"""What a data set that a run read has: *context* is what MLflow calls its role."""
 
 ATTRIBUTE_ALIASES = {
     "status": "state",
@@ -64,7 +68,7 @@ STATE_ALIASES = {"FINISHED": "COMPLETE", "FAILED": "FAIL", "KILLED": "FAIL", "SC
 class Field:
     """A thing that a run has or has not.
 
-    *kind* is ``"metric"``, ``"param"``, ``"tag"`` or ``"attribute"``; *aggregate* of a metric is ``"last"`` unless
+    *kind* is ``"metric"``, ``"param"``, ``"tag"``, ``"attribute"`` or ``"dataset"``; *aggregate* of a metric is ``"last"`` unless
     another is asked for; *context* names the series of a metric among those with the same key.
     """
 
@@ -85,7 +89,7 @@ class Field:
         """What its values are: ``"number"``, ``"text"``, ``"time"``, ``"state"`` or ``"any"`` (a param)."""
         if self.kind == "attribute":
             return ATTRIBUTES[self.key]
-        return {"metric": "number", "tag": "text", "param": "any"}[self.kind]
+        return {"metric": "number", "tag": "text", "param": "any", "dataset": "text"}[self.kind]
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

@@ -29,7 +29,10 @@ def parse_order(order_by: str | Sequence[str] | None) -> tuple[OrderKey, ...]:
 
 
 def _key(parser: Parser) -> OrderKey:
+    token = parser.token
     field = parser.field()
+    if field.kind == "dataset":
+        parser.fail(f"{field} has no order: a run may read several data sets", token)
     descending = parser.sees("desc", "descending")
     if descending or parser.sees("asc", "ascending"):
         parser.take()

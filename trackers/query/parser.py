@@ -10,6 +10,7 @@ from trackers.query.fields import (
     AGGREGATES,
     ATTRIBUTE_ALIASES,
     ATTRIBUTES,
+    DATASET_NAMES,
     KIND_ALIASES,
     KINDS,
     Field,
@@ -251,7 +252,7 @@ class Parser:
             return self._attribute(token, token.text, bare=True)
         kind = KINDS.get(prefix.lower()) or KIND_ALIASES.get(prefix.lower())
         if kind is None:
-            guess = suggest(prefix, KINDS) or ": a field starts with metrics. params. tags. or attributes."
+            guess = suggest(prefix, KINDS) or ": a field starts with metrics. params. tags. attributes. or datasets."
             raise FilterError(f"there is no {prefix!r}{guess}", self.text, token.position, len(prefix))
         if token.context and kind != "metric":
             self.fail("only metrics have a context in braces", token)
@@ -263,6 +264,8 @@ class Parser:
             self.fail(f"a name is expected after {prefix}.", token)
         if kind == "attribute":
             return self._attribute(token, key, bare=False)
+        if kind == "dataset" and key not in DATASET_NAMES:
+            self.fail(f"data sets have no {key[:64]!r}{suggest(key, DATASET_NAMES) or _one_of(DATASET_NAMES)}", token)
         return Field(kind, _normal(key), context=_normal(token.context))
 
     def _attribute(self, token: Token, name: str, *, bare: bool) -> Field:

@@ -12,11 +12,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from trackers.errors import FencedError, NotFoundError, StateError, TrackersError
-from trackers.sql import manifests, shared
+from trackers.sql import manifests, points, shared
 from trackers.sql import tables as t
-from trackers.sql.columns import split_number
 from trackers.sql.failures import is_integrity
-from trackers.sql.fold import Fold, StudyFold, summary
+from trackers.sql.fold import Fold, StudyFold
 from trackers.sql.guard import Guard
 from trackers.sql.ids import BLOCK, take_block
 from trackers.sql.statements import Statement, delete, insert, update, upsert
@@ -53,23 +52,6 @@ _SIMPLE: tuple[tuple[str, Statement], ...] = (
     ("tags", upsert(t.tags)),
     ("logs", upsert(t.logs)),
 )
-_LAST = ("last", "last_kind", "last_step", "last_attempt", "last_time")
-_NEWER = (
-    "(excluded.last_attempt > trackers_series.last_attempt OR (excluded.last_attempt = trackers_series.last_attempt "
-    "AND excluded.last_step >= trackers_series.last_step))"
-)
-_SERIES = insert(
-    t.series,
-    conflict="ON CONFLICT (run_id, key, context) DO UPDATE SET count = trackers_series.count + excluded.count, "
-    + ", ".join(f"{name} = CASE WHEN {_NEWER} THEN excluded.{name} ELSE trackers_series.{name} END" for name in _LAST)
-    + ", "
-    + ", ".join(
-        f"{name} = CASE WHEN trackers_series.{name} IS NULL OR excluded.{name} {sign} trackers_series.{name} "
-        f"THEN excluded.{name} ELSE trackers_series.{name} END"
-        for name, sign in (("min", "<"), ("max", ">"))
-    ),
-)
-_POINTS = insert(t.points)
 _EVENTS = insert(t.events)
 _DISTRIBUTIONS = upsert(t.distributions)
 _DOCUMENTS = upsert(t.study_documents)
@@ -80,7 +62,6 @@ _ANSWERS = update(
     "trackers_commands.id = {id} AND trackers_commands.answered_at IS NULL",
     *("answered_at", "answer", "id"),
 )
-_LOOKUP = 5000
 
 
 class SqlApplier:
@@ -133,7 +114,7 @@ class SqlApplier:
                 self._check_epoch(guard, study)
         try:
             self._write_runs(fold)
-            self._write_points(fold)
+            points.write(self._dialect, self._cursor, fold, self._take_ids)
             manifests.write(self._dialect, self._cursor, fold, self._take_ids)
             for guard, study in fold.studies.items():
                 self._write_study(guard, study)
@@ -198,40 +179,6 @@ class SqlApplier:
                 return StateError(f"run {run_id} is {RunState(found[0])!r} and cannot become {move.state!r}")
         listed = ", ".join(str(run_id) for run_id in list(fold.moves)[:5])
         return StateError(f"a run has reached its final state already, one of: {listed}")
-
-    # --- series ------------------------------------------------------------------------------------------------
-
-    def _write_points(self, fold: Fold) -> None:
-        if not fold.points:
-            return
-        ids = self._take_ids(len(fold.points))
-        rows = [
-            (series_id, *key, len(points), *summary(points))
-            for series_id, (key, points) in zip(ids, fold.points.items(), strict=True)
-        ]
-        self._run(_SERIES, rows)
-        known = self._known_series({key[0] for key in fold.points if key[0] not in fold.runs})
-        lines = []
-        for row, (key, points) in zip(rows, fold.points.items(), strict=True):
-            series_id, total = known.get(key) or (row[0], len(points))
-            for ordinal, (step, attempt, time, value) in enumerate(points, start=total - len(points)):
-                lines.append((series_id, ordinal, step, attempt, time, *split_number(value)))
-        self._run(_POINTS, lines)
-
-    def _known_series(self, run_ids: set[int]) -> dict[tuple[int, str, str], tuple[int, int]]:
-        """Return the id and the number of points of every series of these runs."""
-        known = {}
-        listed = sorted(run_ids)
-        for start in range(0, len(listed), _LOOKUP):
-            part = listed[start : start + _LOOKUP]
-            text = "SELECT run_id, key, context, id, count FROM trackers_series WHERE run_id "
-            if self._dialect == "sqlite":
-                self._cursor.execute(f"{text} IN ({', '.join('?' * len(part))})", part)
-            else:
-                self._cursor.execute(f"{text} = ANY(%s::bigint[])", [part])
-            for run_id, key, context, series_id, total in self._cursor.fetchall():
-                known[run_id, key, context] = (series_id, total)
-        return known
 
     def _take_ids(self, n: int) -> range:
         if n > len(self._series_ids):

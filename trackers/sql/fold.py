@@ -16,7 +16,7 @@ from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, StateError
 from trackers.names import clean_name
-from trackers.sql.columns import FINITE, escape, split_number, split_param, to_json
+from trackers.sql.columns import FINITE, escape, param_columns, split_number, to_json, word_of
 from trackers.sql.guard import Guard
 from trackers.sql.tables import code_document
 from trackers.states import LEGAL_MOVES, RunState, may_move
@@ -115,7 +115,7 @@ class Fold:
         ]
         for position, (name, value) in enumerate(change.params.items()):
             name = _name(name, "param")
-            self.params[change.run_id, name] = [change.run_id, name, position, *split_param(value)]
+            self.params[change.run_id, name] = [change.run_id, name, position, *param_columns(value)]
         if change.system_attrs:
             self._attrs(change.run_id, "system", change.system_attrs)
         if change.user_attrs:
@@ -202,7 +202,7 @@ class Fold:
             name = _name(name, "param")
             old = self.params.get((change.run_id, name))
             position = old[2] if old is not None else next(_positions)
-            self.params[change.run_id, name] = [change.run_id, name, position, *split_param(value)]
+            self.params[change.run_id, name] = [change.run_id, name, position, *param_columns(value)]
 
     def _params_dropped(self, change: c.ParamsDropped) -> None:
         for name in change.names:
@@ -233,7 +233,8 @@ class Fold:
     def _tags(self, change: c.TagsSet) -> None:
         for name, value in change.tags.items():
             name = _name(name, "tag")
-            self.tags[change.run_id, name] = [change.run_id, name, escape(str(value))]
+            text = escape(str(value))
+            self.tags[change.run_id, name] = [change.run_id, name, text, word_of(text)]
 
     def _log(self, change: c.LogKept) -> None:
         self.logs[change.run_id, change.attempt] = [change.run_id, change.attempt, escape(change.text)]
