@@ -82,6 +82,11 @@ class ActiveRun:
         self._params.update(params)
         self._steps.update(steps or {})
 
+    def begun(self, commit: Commit) -> None:
+        """Wait for *commit*, which writes the run, before anything is taken for certain (the store's part)."""
+        with self._lock:
+            self._sent(commit)
+
     # --- params, metrics, tags ---------------------------------------------------------------------------------
 
     def log_param(self, key: str, value: ParamValue) -> None:
@@ -231,6 +236,8 @@ class ActiveRun:
         """Wait until everything logged so far is committed; raises the first failure since the last call."""
         with self._lock:
             waiting = list(self._pending)
+        if waiting:
+            self._store.writer.hurry()
         for commit in waiting:
             try:
                 commit.wait()

@@ -97,7 +97,8 @@ class Tracking(ABC):
         """Start a run; use it in a ``with`` block, or call its ``end``.
 
         *experiment* is made where it is new; the default is that of the parent, else ``"default"``. *parent* is the
-        run that this one belongs to; with *nested* it is the active one. Raises NotFoundError for an unknown parent.
+        run that this one belongs to; with *nested* it is the active one. It does not wait for the commit: what goes wrong
+        there is raised by ``flush`` or ``end``. Raises NotFoundError for an unknown parent.
         """
         if parent is None and nested:
             active = active_run()
@@ -114,9 +115,14 @@ class Tracking(ABC):
             host=host_name()[:LONGEST],
             pid=os.getpid(),
         )
-        self.writer.call(partial(runs.insert_run, start=start))
         run = ActiveRun(self, start.run_id, start.uid)
         run.known(start.params)
+        with self._log_lock:
+            self._latest = begun = self.writer.defer(partial(runs.insert_run, start=start), lazy=True)
+        if parent is not None and not isinstance(parent, ActiveRun):
+            self.writer.hurry()
+            begun.wait()  # there may be no such parent; nothing else can be wrong with what was checked
+        run.begun(begun)
         return run
 
     def resume_run(self, ref: RunRef) -> ActiveRun:
@@ -226,13 +232,14 @@ class Tracking(ABC):
     def submit_log(self, changes: Sequence[Change]) -> Commit:
         """Hand what a run logs to the writer."""
         with self._log_lock:  # so that the latest commit is the last one in the queue
-            self._latest = self.writer.submit(changes)
+            self._latest = self.writer.submit(changes, lazy=True)
             return self._latest
 
     def submit_params(self, run_id: int, params: Mapping[str, ParamValue]) -> Commit:
         """Hand params of a run to the writer, which checks that they are written once."""
         with self._log_lock:
-            self._latest = self.writer.defer(partial(runs.set_params, run_id=run_id, params=dict(params)))
+            write = partial(runs.set_params, run_id=run_id, params=dict(params))
+            self._latest = self.writer.defer(write, lazy=True)
             return self._latest
 
     def check_param(self, name: str, old: Any, new: Any) -> None:
@@ -243,6 +250,7 @@ class Tracking(ABC):
         """Wait until what was logged so far is committed; a failure reaches the handle of its run."""
         latest = self._latest
         if latest is not None and not latest.done():
+            self.writer.hurry()
             try:
                 latest.wait()
             except Exception:  # noqa: BLE001 - the run it belongs to reports it

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trackers.changes import Change
 
 LINGER_SECONDS = 0.004
-"""How long a group waits for more, when the last one was of several submissions."""
+"""How long a group waits for more, when the last one was of several submissions or nobody waits for what there is."""
 
 LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
@@ -46,6 +46,7 @@ class Work:
     changes: Sequence[Change] = ()
     guard: Any = None
     task: Callable[[Connection], Any] | None = None
+    lazy: bool = False
     result: Any = field(default=None)
 
     @property
@@ -81,19 +82,22 @@ class Writer:
         self._queued = 0
         self._awake = False
         self._urgent = False
+        self._hasty = 0  # submissions in the queue that somebody may wait for
         self._closing = False
         self._last_group = 0
         self._dead: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
 
-    def submit(self, changes: Sequence[Change], guard: Any = None) -> Commit:
+    def submit(self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False) -> Commit:
         """Queue *changes* to be committed together; return at once (or when there is room).
+
+        What is *lazy* waits some milliseconds for more of its kind; ``hurry`` before waiting for it.
 
         Raises StoreError when the store is closed.
         """
         commit = Commit()
-        self._put(Work(commit, changes=changes, guard=guard), urgent=False)
+        self._put(Work(commit, changes=changes, guard=guard, lazy=lazy), urgent=False)
         return commit
 
     def call(self, task: Callable[[Connection], T]) -> T:
@@ -108,11 +112,18 @@ class Writer:
         result: T = commit.result()
         return result
 
-    def defer(self, task: Callable[[Connection], Any]) -> Commit:
+    def defer(self, task: Callable[[Connection], Any], *, lazy: bool = False) -> Commit:
         """Queue *task* to be run likewise and return at once; ``result()`` of the commit is what it returns."""
         commit = Commit()
-        self._put(Work(commit, task=task), urgent=False)
+        self._put(Work(commit, task=task, lazy=lazy), urgent=False)
         return commit
+
+    def hurry(self) -> None:
+        """Write what is queued now: somebody waits for it."""
+        with self._lock:
+            if self._queue:
+                self._urgent = True
+                self._arrived.notify()
 
     def flush(self) -> None:
         """Wait until everything submitted so far is committed or has failed."""
@@ -144,6 +155,7 @@ class Writer:
                 self._thread.start()
             self._queue.append(work)
             self._queued += work.size
+            self._hasty += not work.lazy
             self._urgent = self._urgent or urgent
             if not self._awake or self._urgent:
                 self._arrived.notify()
@@ -161,7 +173,7 @@ class Writer:
                 self._awake = False
                 self._arrived.wait()
             self._awake = True
-            if self._last_group > 1:
+            if self._last_group > 1 or not self._hasty:
                 self._linger()
             group: list[Work] = []
             size = 0
@@ -169,6 +181,7 @@ class Writer:
                 work = self._queue.popleft()
                 group.append(work)
                 size += work.size
+                self._hasty -= not work.lazy
             self._queued -= size
             self._urgent = bool(self._queue) and self._urgent
             self._last_group = len(group)
