@@ -1,7 +1,7 @@
 """Points of a series, a thousand to a row: ``[[step, time, value], ...]`` as JSON that every database can read.
 
-A series' newest points are rows of ``points``. The writer seals them in a chunk when there are ``SIZE`` of one attempt:
-a row costs a database dozens of bytes, however small its point. A chunk keeps beside its points what a picture of it
+A series' newest points are rows of ``points``. The writer seals them in a chunk when there are ``SIZE`` of one attempt,
+or when ``AT_ONCE`` arrive together: a row costs a database dozens of bytes, however small its point. A chunk keeps beside its points what a picture of it
 needs: its extremes, and a sketch of the extremes of its parts. See docs/design/0014-points.md.
 """
 
@@ -15,8 +15,10 @@ from typing import Any
 from trackers.sql.columns import join_number, split_number
 
 SIZE = 1000
+AT_ONCE = 100
+"""So many points that arrive together never become rows: they are a chunk, if a small one."""
 PARTS = 16
-"""How many parts of a chunk its sketch has two points of: the smallest and the largest."""
+"""How many parts of a full chunk its sketch has two points of: the smallest and the largest."""
 
 Point = tuple[int, int, int, float]
 """Step, attempt, time and value, as ``changes.PointsLogged`` has them."""
@@ -25,11 +27,13 @@ _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """How a value is written that is no number of JSON: as PostgreSQL reads it."""
 
 
-def seal(series_id: int, ordinal: int, points: Sequence[Point]) -> tuple[list[tuple[Any, ...]], int]:
+def seal(
+    series_id: int, ordinal: int, points: Sequence[Point], smallest: int = SIZE
+) -> tuple[list[tuple[Any, ...]], int]:
     """Return the rows of ``chunks`` that take from *points*, and how many points those take.
 
     *points* are the open ones of a series, the first of them its point number *ordinal*. A chunk is full, or is the
-    last of its attempt.
+    last of its attempt, or the last of *points* with *smallest* of them or more.
     """
     rows, start = [], 0
     while start < len(points):
@@ -37,7 +41,7 @@ def seal(series_id: int, ordinal: int, points: Sequence[Point]) -> tuple[list[tu
         attempt = points[start][1]
         while end < len(points) and end - start < SIZE and points[end][1] == attempt:
             end += 1
-        if end - start < SIZE and end == len(points):
+        if end - start < smallest and end == len(points):
             break
         rows.append(_row(series_id, ordinal + start, points[start:end]))
         start = end
@@ -75,7 +79,7 @@ def extremes(points: Iterable[Point]) -> tuple[Point | None, Point | None]:
 
 
 def _sketch(points: Sequence[Point]) -> list[Point]:
-    return list(thin(points, PARTS))
+    return list(thin(points, max(1, PARTS * len(points) // SIZE)))
 
 
 def thin(points: Sequence[Point], parts: int) -> Iterator[Point]:

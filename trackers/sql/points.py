@@ -1,4 +1,4 @@
-"""Series and their points as they are written: open ones as rows, a thousand of them sealed in one."""
+"""Series and their points as they are written: open ones as rows, many of them sealed in one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from trackers.sql import tables as t
-from trackers.sql.chunks import SIZE, Point, seal
+from trackers.sql.chunks import AT_ONCE, SIZE, Point, seal
 from trackers.sql.columns import join_number, split_number
 from trackers.sql.fold import Fold, summary
 from trackers.sql.statements import insert, update
@@ -86,9 +86,9 @@ class _Group:
     def add(self, series_id: int, points: Sequence[Point], before: int, sealed: int) -> None:
         """Take *points* of a series that had *before* already, the first *sealed* of them in chunks."""
         first = before  # the number of the first point that becomes a row
-        if before - sealed + len(points) >= SIZE:
+        if len(points) >= AT_ONCE or before - sealed + len(points) >= SIZE:
             rows = [*self._open(series_id), *points] if before > sealed else points
-            chunks, taken = seal(series_id, sealed, rows)
+            chunks, taken = seal(series_id, sealed, rows, AT_ONCE)
             self._chunks += chunks
             self._sealed.append((sealed + taken, series_id))
             if before > sealed:
@@ -118,7 +118,7 @@ def seal_series(connection: Connection, series_id: int) -> None:
         group = _Group(connection.dialect.name, cursor)
         cursor.execute(f"SELECT count(*) FROM trackers_points WHERE series_id = {int(series_id)}")
         ((count,),) = cursor.fetchall()
-        group.add(series_id, (), count, 0)
+        group.add(series_id, (), count, 0)  # it seals from SIZE on
         group.write()
     finally:
         cursor.close()
