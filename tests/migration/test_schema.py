@@ -71,6 +71,7 @@ def described(connection: Connection) -> dict[str, Any]:
             "indexes": sorted(_as_text(index) for index in look.get_indexes(table)),
             "checks": sorted(map(str, look.get_check_constraints(table))),
         }
+    found["views"] = {name: look.get_view_definition(name) for name in sorted(look.get_view_names())}
     if connection.dialect.name == "sqlite":
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' OR sql LIKE '%WITHOUT ROWID%' ORDER BY name"
         found["texts"] = [(name, " ".join(sql.split())) for name, sql in connection.execute(text(query))]

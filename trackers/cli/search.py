@@ -50,6 +50,7 @@ Examples:
 @click.option("--order", "--order-by", "order_by", metavar="KEYS", help="As in 'metrics.auc desc, attributes.started'.")
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
 @click.option("--page-token", metavar="TOKEN", help="Go on where another page ended.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print every attribute, param, metric and tag as CSV.")
 @reading_options
 def search(
     filter: str,
@@ -57,15 +58,16 @@ def search(
     order_by: str | None,
     limit: int,
     page_token: str | None,
+    as_csv: bool,
     storage: str | None,
     as_json: bool,
 ) -> None:
     """Find the runs and trials that match FILTER (all of them without one).
 
     Fields are metrics.KEY, params.KEY, tags.KEY and attributes.NAME (state, name, experiment, number, value, user,
-    host, created, started, ended, duration); operators = != < <= > >= in, between, like, ilike, is null; and, or, not.
+    host, created, started, ended, duration), datasets.name and datasets.digest; operators = != < <= > >= in, between, like, ilike, is null; and, or, not.
     """
-    _search(filter, names, order_by, limit, page_token, storage, as_json)
+    _search(filter, names, order_by, limit, page_token, storage, as_json, as_csv)
 
 
 @click.command(short_help="List runs, newest first.", epilog="\b\nExample:\n  trackers runs fraud --limit 20")
@@ -94,6 +96,7 @@ def _search(
     page_token: str | None,
     storage: str | None,
     as_json: bool,
+    as_csv: bool = False,
 ) -> None:
     from trackers.cli import text
     from trackers.query import parse, parse_order
@@ -105,7 +108,9 @@ def _search(
         )
         if not page and not page_token:
             _check_fields(store, fields)
-    if as_json:
+    if as_csv:
+        _print_csv(page)
+    elif as_json:
         text.print_json({"runs": [text.run_facts(run) for run in page], "next_token": page.next_token})
     elif not page:
         click.echo("No run matches." if filter else "There are no runs yet.")
@@ -133,6 +138,19 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
         has = f"they have {', '.join(list(known)[:_NAMED])}." if known else f"they have no {field.kind}s."
         there = f"did you mean {near!r}?" if near else has
         raise NotFoundError(f"No run has the {field.kind} {field.key!r}: {there}")
+
+
+def _print_csv(page: RunPage) -> None:
+    import csv
+    import sys
+
+    rows = page.to_rows()
+    if rows:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    if page.next_token:
+        click.echo(f"More follow: --page-token {page.next_token}", err=True)
 
 
 def _print_page(page: RunPage, fields: Sequence[Field]) -> None:

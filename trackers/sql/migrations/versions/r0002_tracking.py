@@ -21,6 +21,7 @@ from sqlalchemy import (
     text,
 )
 
+from trackers.sql import views
 from trackers.sql.chunks import SIZE
 from trackers.sql.points import seal_series
 
@@ -36,6 +37,7 @@ def upgrade() -> None:
     _registry()
     _search()
     _chunks()
+    _views()
 
 
 def _runs() -> None:
@@ -187,3 +189,10 @@ def _chunks() -> None:
     long = connection.exec_driver_sql(f"SELECT id FROM trackers_series WHERE count >= {SIZE}").scalars().all()
     for series_id in long:
         seal_series(connection, series_id)
+
+
+def _views() -> None:
+    """Make the views; they read every table, so they come last."""
+    connection = op.get_bind()
+    for statement in views.statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)
