@@ -75,6 +75,11 @@ def test_search_prints_csv_that_holds_everything(call: Any) -> None:
     assert call("search", "metrics.auc > 5", "--csv")[1] == ""
 
 
+def test_a_search_for_data_sets_shows_runs_as_any_other(call: Any) -> None:
+    assert call("search", "datasets.name = 'nothing' and metrics.auc > 0")[1] == "No run matches.\n"
+    assert call("search", "datasets.name is null")[0] == 0
+
+
 def test_a_page_is_an_arrow_table(storage: str) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install hpo[parquet]")
     with trackers.connect(storage, create=False) as store:

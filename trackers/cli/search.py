@@ -12,13 +12,15 @@ from trackers.cli.storage import open_store, reading_options
 
 if TYPE_CHECKING:
     from trackers.page import RunPage
-    from trackers.query import Field, Node
+    from trackers.query import Field
     from trackers.store import Store
     from trackers.values import Run
 
 _LOOKED_AT = 100
 """Runs whose names are known where a filter names one that none has."""
 _NAMED = 8
+_SHOWN = ("metric", "param", "tag")
+"""The kinds of field that a run holds by name."""
 _FILL = 4
 """How many params and metrics are shown where neither filter nor order names one."""
 
@@ -99,9 +101,9 @@ def _search(
     as_csv: bool = False,
 ) -> None:
     from trackers.cli import text
-    from trackers.query import parse, parse_order
+    from trackers.query import fields_of, parse, parse_order
 
-    fields = _fields(parse(filter)) + [key.field for key in parse_order(order_by)]
+    fields = fields_of(parse(filter)) + [key.field for key in parse_order(order_by)]
     with open_store(storage) as store:
         page = store.search_runs(
             filter, experiments=names or None, order_by=order_by, limit=limit, page_token=page_token
@@ -125,7 +127,7 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
 
     newest = store.search_runs(limit=_LOOKED_AT)
     for field in fields:
-        if not newest or field.kind == "attribute" or store.search_runs(f"{field} is not null", limit=1):
+        if not newest or field.kind not in _SHOWN or store.search_runs(f"{field} is not null", limit=1):
             continue
         called = [row.name for row in store.list_studies() if field.kind == "metric" and field.key in row.metric_names]
         if called:
@@ -178,22 +180,12 @@ def _print_page(page: RunPage, fields: Sequence[Field]) -> None:
         click.echo(f"More follow: --page-token {page.next_token}", err=True)
 
 
-def _fields(node: Node | None) -> list[Field]:
-    from trackers.query import And, Not, Or
-
-    if node is None:
-        return []
-    if isinstance(node, And | Or):
-        return [field for part in node.nodes for field in _fields(part)]
-    return _fields(node.node) if isinstance(node, Not) else [node.field]
-
-
 def _columns(page: RunPage, fields: Sequence[Field]) -> list[str]:
     """Return what to show of each run: the fields that were asked about, else those that most runs have."""
     asked = []
     for field in fields:
         name = f"{field.key}{{{field.context}}}" if field.context else field.key
-        if field.kind != "attribute":
+        if field.kind in _SHOWN:
             asked.append(f"{field.kind}s.{name}")
     if asked:
         return list(dict.fromkeys(asked))

@@ -11,7 +11,7 @@ quotes or backticks; ``metrics.loss{split=val}`` is the series with that context
 from __future__ import annotations
 
 from trackers.query.fields import ATTRIBUTES, Field
-from trackers.query.nodes import And, Between, Comparison, In, IsNull, Like, Literal, Node, Not, Or, OrderKey
+from trackers.query.nodes import And, Between, Comparison, In, IsNull, Like, Literal, Node, Not, Or, OrderKey, fields_of
 from trackers.query.order import parse_order
 from trackers.query.parser import parse
 
@@ -29,6 +29,7 @@ __all__ = [
     "Not",
     "Or",
     "OrderKey",
+    "fields_of",
     "parse",
     "parse_order",
 ]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from trackers.errors import FilterError, InvalidValueError
 from trackers.page import RunPage
-from trackers.query import And, Between, Comparison, Field, In, IsNull, Like, Node, Not, Or, OrderKey
+from trackers.query import And, Field, Node, OrderKey, fields_of
 from trackers.sql import tables as t
 from trackers.sql.experiments import find_experiments
 from trackers.sql.filters import FilterCompiler
@@ -79,16 +79,7 @@ def _flat(node: Node) -> list[Node]:
 
 
 def _best_keys(node: Node | None, order: Sequence[OrderKey]) -> set[str]:
-    fields = [key.field for key in order]
-    nodes = [node] if node is not None else []
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, And | Or):
-            nodes += node.nodes
-        elif isinstance(node, Not):
-            nodes.append(node.node)
-        elif isinstance(node, Comparison | Between | In | Like | IsNull):
-            fields.append(node.field)
+    fields = [*fields_of(node), *(key.field for key in order)]
     return {field.key for field in fields if field.aggregate == "best"}
 
 

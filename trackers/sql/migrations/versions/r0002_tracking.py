@@ -121,6 +121,8 @@ def _name(length: int) -> Any:
 
 def _content() -> Any:
     return Text().with_variant(String(collation="C"), "postgresql")
+
+
 def _search() -> None:
     """Make the indexes that searches walk, and the beginnings of texts that two of them hold."""
     is_server = op.get_bind().dialect.name == "postgresql"
