@@ -16,7 +16,6 @@ from trackers.changes import (
     AttrsSet,
     Change,
     CheckpointSaved,
-    InputLogged,
     ModelLogged,
     PointsLogged,
     TagsSet,
@@ -158,13 +157,14 @@ class Logbook:
 
         self.records.append(ArtifactsLogged(self.run_id, self.now(), {check_name(name): stored}))
 
-    def log_input(self, data: Any, name: str = "data", role: str = "train", source: str = "") -> None:
-        """Record which *data* (arrays, data frames, files, lists) the trial read, by its content's digest."""
-        from trackers.capture import data_digest
+    def log_input(self, data: Any, name: str | None = None, role: str = "train", source: str | None = None) -> None:
+        """Record which *data* (arrays, data frames, files, lists) the trial read, by its content's digest.
 
-        name, role = clean_name(name, "data set"), clean_name(role, "role")
-        digest, rows, schema = data_digest(data)
-        self.records.append(InputLogged(self.run_id, name, digest, role, rows, schema, source))
+        *name* is that of the file, or ``"data"``; *source* where it came from, by default the path.
+        """
+        from trackers.active import describe_input
+
+        self.records.append(describe_input(self.run_id, data, name, role, source))
 
     # ---- models and checkpoints
 

@@ -43,15 +43,17 @@ class LoadedObjective:
         return f"{self.file}:{self.name}"
 
     def record(self) -> dict[str, Any]:
-        """Return what a study keeps of its objective, as JSON."""
-        return {"file": self.file, "name": self.name, "digest": self.digest, "source": self.source}
+        """Return what a study keeps of its objective, as JSON; secrets in the source are hidden."""
+        from trackers.capture.secret import redact
+
+        return {"file": self.file, "name": self.name, "digest": self.digest, "source": redact(self.source)}
 
     def difference(self, recorded: Mapping[str, Any]) -> str:
         """Say how the code differs from what `record` once returned; nothing where it does the same."""
         if not recorded.get("digest") or recorded["digest"] == self.digest:
             return ""
         old = _essence(str(recorded.get("source", "")), str(recorded.get("name", self.name))).splitlines()
-        new = _essence(self.source, self.name).splitlines()
+        new = _essence(str(self.record()["source"]), self.name).splitlines()
         lines = [line for line in difflib.ndiff(old, new) if line[:2] in ("- ", "+ ")]
         added = sum(line.startswith("+ ") for line in lines)
         first = next((f": {line[2:].strip()[:60]}" for line in lines if line[2:].strip()), "")

@@ -86,8 +86,10 @@ def lineage(study: Study, row: StudyRow, trial: Trial) -> dict[str, Any]:
     """Return where a model came from: study, trial, params, code and whether its tree was clean, packages, data."""
     version = next((a.code for a in reversed(trial.attempts) if a.code), "")
     # The study may have gone on with other code since: what counts is what this trial ran.
-    code = dict(study.store.study_code(row.id, version) or row.code or {})
-    environment = dict(row.environment or {})
+    launch = study.store.launch(trial)
+    code = dict(launch.code.content if launch is not None and launch.code is not None else row.code or {})
+    objective = code.get("objective") or code
+    environment = dict((launch.environment if launch is not None else row.environment) or {})
     return {
         "study": row.name,
         "trial": trial.number,
@@ -97,9 +99,10 @@ def lineage(study: Study, row: StudyRow, trial: Trial) -> dict[str, Any]:
             "version": version,
             "commit": code.get("commit"),
             "dirty": code.get("dirty"),
-            "file": code.get("file"),
-            "objective": code.get("name"),
-            "digest": code.get("digest"),
+            "state": launch.code.digest if launch is not None and launch.code is not None else None,
+            "file": objective.get("file"),
+            "objective": objective.get("name"),
+            "digest": objective.get("digest"),
         },
         "python": environment.get("python"),
         "packages": environment.get("packages"),

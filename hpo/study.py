@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.ranking import Ranking
+    from trackers.capture import Capture
     from trackers.store import Store
 
 DEFAULT_STORAGE = "sqlite:///hpo.db"
@@ -292,6 +294,8 @@ class Study:
         row = self.row
         job = _job(objective, args or {}, retry_on)
         _check_space(objective, row)
+        code = _code(objective)
+        need = {"cpus": cpus_per_trial, "gpus": gpus_per_trial, **(resources or {})} if workers else {}
         order = Order(
             storage=self.store.url,
             study_id=self._id,
@@ -310,14 +314,12 @@ class Study:
             pruner=self._chosen(self._pruner, row, "pruner"),
             callbacks=[_Callback(c, self) for c in callbacks or ()],
             settings=settings,
-            code=_code(objective),
-            environment=_environment(),
+            code=code,
+            launch=self.store.keep_launch(_captured(self.store, code, need)),
             detach=detach,
         )
         if workers == 0:
             return run_inline(order, on_progress)
-        from dataclasses import replace
-
         from hpo.execution.ray.session import Need
 
         if isinstance(job, ValueJob):
@@ -442,26 +444,31 @@ def _whole(name: str, value: Any, least: int) -> int:
 
 
 def _code(objective: Any) -> dict[str, Any]:
-    """Return what a study records of the code it runs: the objective, the repository, and a *version* of both."""
-    from trackers import capture
-
+    """Return what a study records of its objective: file, name, source and digest."""
     if isinstance(objective, LoadedObjective):
-        record = {**capture.code(Path(objective.file)), **objective.record()}
-    else:
-        name = getattr(objective, "__name__", type(objective).__name__)
-        source = source_of(objective)
-        digest = hashlib.sha256(source.encode()).hexdigest()
-        record = {**capture.code(None), "file": None, "name": name, "source": source, "digest": digest}
-    commit, digest = str(record.get("commit") or "")[:8], str(record["digest"])[:8]
-    clean = commit and not record.get("dirty")
-    version = f"{commit}{'.' if clean else '+'}{digest}" if commit else digest
-    return {**record, "version": version}
+        return objective.record()
+    name = getattr(objective, "__name__", type(objective).__name__)
+    from trackers.capture.secret import redact
+
+    source = source_of(objective)
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    return {"file": None, "name": name, "source": redact(source), "digest": digest}
 
 
-def _environment() -> dict[str, Any]:
+def _captured(store: Store, code: Mapping[str, Any], need: Mapping[str, Any]) -> Capture:
+    """Return the code around the objective, and the environment; *need* is what Ray is asked for a trial."""
     from trackers import capture
 
-    return dict(capture.environment())
+    place = code.get("file") or "."
+    # The source of a file is in the code around it, that of a function in a notebook nowhere else.
+    kept = ("file", "name", "digest") if code.get("file") else ("name", "digest", "source")
+    objective = {name: code.get(name) for name in kept}
+    found = capture.capture(place, beside=store.own_files(), objective=objective)
+    if not need:
+        return found
+    from importlib.metadata import version
+
+    return replace(found, environment={**found.environment, "ray": {"version": version("ray"), **need}})
 
 
 __all__ = ["Study", "StudyBusyError", "create_study", "delete_study", "load_study", "open_store"]

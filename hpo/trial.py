@@ -324,8 +324,8 @@ class Trial(Logbook):
     def log_model(self, model: Any, name: str = "model", **options: Any) -> bool:
         """Save *model*; called once a report, the model of the best report is kept.
 
-        *options* go to ``trackers.models.pack`` (``input_example=``, ``trusted=``). Returns whether it was saved. A
-        model that cannot be saved does not fail the trial: the reason is kept and shown beside its value.
+        *options* are those of ``trackers.models.save``: ``input_example=``, ``signature=``, ``flavor=``, ``code=``,
+        ``pip_requirements=``, and for PyTorch ``factory=`` and ``factory_kwargs=``. Returns whether it was saved. A model that cannot be saved does not fail the trial: the reason is kept and shown beside its value.
         """
         last = self.reports[-1] if self.reports else None
         best = self._best_models.get(name, self._earlier_best(name))

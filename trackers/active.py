@@ -181,18 +181,14 @@ class ActiveRun:
 
     # --- data and models ---------------------------------------------------------------------------------------
 
-    def log_input(self, data: Any, name: str | None = None, role: str = "train") -> None:
+    def log_input(self, data: Any, name: str | None = None, role: str = "train", source: str | None = None) -> None:
         """Note a data set that this run reads: its digest, rows and schema, not its content.
 
-        *data* is what ``trackers.capture.data_digest`` takes: arrays, tables, bytes, paths. *name* is that of the
-        file, or ``"data"``.
+        *data* is what ``trackers.capture.data_digest`` takes: arrays, tables, tensors, bytes, paths. *name* is that of
+        the file, or ``"data"``; *role* what it is for; *source* where it came from, by default the path. Equal data
+        has an equal digest, however it lies in memory. Raises InvalidValueError for what has no digest.
         """
-        from trackers.capture import data_digest
-
-        digest, rows, schema = data_digest(data)
-        source = str(data) if isinstance(data, str | os.PathLike) else ""
-        name = clean_name(name if name is not None else (Path(source).name or "data"), "data set")
-        self._log(c.InputLogged(self.id, name, digest, clean_name(role, "role"), rows, schema, source))
+        self._log(describe_input(self.id, data, name, role, source))
 
     def log_model(
         self,
@@ -205,8 +201,9 @@ class ActiveRun:
     ) -> LoggedModel:
         """Save *model* and return its row, once that is committed; an older one of the same name is replaced.
 
-        *step* and *value* say what it was the model of; *options* are those of ``trackers.models.save``. Raises
-        ModelError for a model that cannot be saved.
+        *step* and *value* say what it was the model of; *options* are those of ``trackers.models.save``:
+        ``input_example=``, ``signature=``, ``flavor=``, ``code=``, ``pip_requirements=``, and for PyTorch ``factory=``
+        and ``factory_kwargs=``. Raises ModelError for a model that cannot be saved.
         """
         from trackers.models.packing import pack
 
@@ -359,6 +356,18 @@ def clean_params(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
 def clean_tags(tags: Mapping[str, object]) -> dict[str, str]:
     """Return tags with clean names and text as values; raises InvalidValueError."""
     return {clean_name(key, "tag"): str(value) for key, value in tags.items()}
+
+
+def describe_input(run_id: int, data: Any, name: str | None, role: str, source: str | None) -> c.InputLogged:
+    """Return the record of a data set that a run or trial reads; credentials in *source* are hidden."""
+    from trackers.capture import data_digest
+    from trackers.capture.secret import redact
+
+    path = os.fspath(data) if isinstance(data, str | os.PathLike) else ""
+    name = clean_name(name if name is not None else (Path(path).name or "data"), "data set")
+    role = clean_name(role, "role")
+    digest, rows, schema = data_digest(data)
+    return c.InputLogged(run_id, name, digest, role, rows, schema, redact(str(path if source is None else source)))
 
 
 def context_label(context: Mapping[str, object] | str | None) -> str:

@@ -39,8 +39,8 @@ class TrialCreated:
 class TrialStarted:
     """Attempt *attempt* (0, 1, ...) of a trial started on a worker; moves the trial to RUNNING.
 
-    *code* is the version of the code it runs, as the study's record of its code calls it. *claimed*: the trial must
-    have been WAITING, so that of two processes that want it one gets it.
+    *launch* is the id of what ``Store.keep_launch`` kept: code, environment, call. *claimed*: the trial must have been
+    WAITING, so that of two processes that want it one gets it.
     """
 
     run_id: int
@@ -51,7 +51,7 @@ class TrialStarted:
     pid: int
     cpus: float = 1.0
     gpus: float = 0.0
-    code: str = ""
+    launch: int | None = None
     claimed: bool = False
 
 
@@ -226,7 +226,10 @@ class DistributionsSeen:
 
 @dataclass(frozen=True, slots=True)
 class StudyChanged:
-    """Columns of the study's row to set; None leaves one as it is."""
+    """Columns of the study's row to set; None leaves one as it is.
+
+    *code* is the record of its objective; *launch* the id of what ``Store.keep_launch`` kept.
+    """
 
     status: str | None = None
     reason: str | None = None
@@ -237,7 +240,7 @@ class StudyChanged:
     system_attrs: Mapping[str, Any] | None = None
     user_attrs: Mapping[str, Any] | None = None
     code: Mapping[str, Any] | None = None
-    environment: Mapping[str, Any] | None = None
+    launch: int | None = None
     workers: tuple[tuple[str, int], ...] | None = None
     space: Mapping[str, Any] | None = None
 

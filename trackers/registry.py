@@ -99,6 +99,12 @@ class Registry:
             raise NotFoundError(f"The model of {version.name} version {version.version} is not in the store any more.")
         return found
 
+    def models_of(self, versions: Sequence[ModelVersion]) -> dict[int, LoggedModel]:
+        """Return the logged models that these versions of one name are: number -> model."""
+        uids = [version.model_uid for version in versions]
+        found = self._read(lambda connection: logged_models.find_models(connection, uids))
+        return {version.version: found[version.model_uid] for version in versions if version.model_uid in found}
+
     def register(
         self,
         name: str,

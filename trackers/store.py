@@ -8,6 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.errors import ArtifactError, NotFoundError, StoreError
@@ -100,6 +101,13 @@ class Store(Tracking):
     def artifact_root(self) -> str:
         """Where the files of this store lie: an absolute path or a URL."""
         return self.identity.artifact_root
+
+    def own_files(self) -> tuple[Path, ...]:
+        """Return the files and folders of this store, which are nobody's code."""
+        path, root = self.database.address.path, self.artifact_root
+        ends = ("", "-wal", "-shm", "-journal")
+        files = () if path is None else tuple(path.with_name(path.name + end) for end in ends)
+        return files if "://" in root else (*files, Path(root))
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -209,11 +217,6 @@ class Store(Tracking):
         """Return the study with this name or id; raises NotFoundError, which names the close matches."""
         with self.database.reading() as connection:
             return studies.read_studies(connection, studies.find_study(connection, ref))[0]
-
-    def study_code(self, study_id: int, version: str) -> Mapping[str, Any] | None:
-        """Return the record of the code that the attempts with this ``code`` ran, None where there is none."""
-        with self.database.reading() as connection:
-            return studies.read_code(connection, study_id, version)
 
     def list_studies(self) -> list[StudyRow]:
         """Return every study, newest first (without ``code`` and ``environment``, which may be long)."""
@@ -357,10 +360,10 @@ class Store(Tracking):
             return logged_models.find_model(connection, uid)
 
     def load_model(self, ref: str, *, trust: bool | str | Sequence[str] = False) -> LoadedModel:
-        """Load a model by name, alias or run; see ``trackers.load_model``."""
-        from trackers.models import load_model
+        """Load a model of this store by name, alias or run; see ``trackers.load_model``, which loads folders too."""
+        from trackers.models.reference import load_logged
 
-        return load_model(ref, store=self, trust=trust)
+        return load_logged(self, ref, trust)
 
     def drop_unreferenced(self, digests: Collection[str], *, grace: float | None = None) -> set[str]:
         """Delete those of *digests* that nothing in the store refers to any more, and return what was deleted.

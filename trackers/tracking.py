@@ -12,16 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 from trackers.active import ActiveRun, active_run, clean_params, clean_tags, context_label
 from trackers.artifacts.names import check_name
-from trackers.errors import InvalidValueError
+from trackers.errors import ArtifactError, InvalidValueError
 from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.query import parse, parse_order
-from trackers.sql import experiments, history, metrics, runs, search
+from trackers.sql import datasets, experiments, history, launches, metrics, runs, search
 from trackers.sql.ids import new_uid
-from trackers.values import ArtifactRow, Experiment, MetricPoint, MetricSummary, ParamValue, Run, RunInput, Trial
+from trackers.values import (
+    ArtifactRow,
+    CodeVersion,
+    DataSet,
+    Experiment,
+    Launch,
+    MetricPoint,
+    MetricSummary,
+    ParamValue,
+    Run,
+    RunInput,
+    Trial,
+)
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
+    from trackers.capture import Capture
     from trackers.changes import Change
     from trackers.page import RunPage
     from trackers.sql.commit import Commit
@@ -41,11 +54,16 @@ class Tracking(ABC):
     def __init__(self) -> None:
         self._log_lock = threading.Lock()
         self._latest: Commit | None = None
+        self._launched: tuple[Capture, int] | None = None
 
     @property
     @abstractmethod
     def artifacts(self) -> ArtifactStore:
         """The files of this store."""
+
+    @abstractmethod
+    def own_files(self) -> tuple[Path, ...]:
+        """Return the files and folders of this store, which are nobody's code."""
 
     @abstractmethod
     def allocate_ids(self, n: int) -> range:
@@ -114,6 +132,7 @@ class Tracking(ABC):
             user=user_name()[:LONGEST],
             host=host_name()[:LONGEST],
             pid=os.getpid(),
+            launch=self.own_launch(),
         )
         run = ActiveRun(self, start.run_id, start.uid)
         run.known(start.params)
@@ -132,7 +151,8 @@ class Tracking(ABC):
         NotFoundError, and StateError for a run that has ended.
         """
         run_id = self._run_id(ref)
-        resume = partial(runs.resume_run, run_id=run_id, host=host_name()[:LONGEST], pid=os.getpid())
+        host, launch = host_name()[:LONGEST], self.own_launch()
+        resume = partial(runs.resume_run, run_id=run_id, host=host, pid=os.getpid(), launch=launch)
         attempt = self.writer.call(resume)
         with self.database.reading() as connection:
             found = runs.read_runs(connection, [run_id])[0]
@@ -170,6 +190,100 @@ class Tracking(ABC):
         self._settle()
         with self.database.reading() as connection:
             return search.search_runs(connection, wanted, limit, page_token)
+
+    # --- code and environment ----------------------------------------------------------------------------------
+
+    def launch(self, run: RunRef | int) -> Launch | None:
+        """Return which code a run ran last, in which environment and by which call; None where it is not known."""
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            return launches.read_launch(connection, launches.last_launch(connection, run_id))
+
+    def get_launch(self, launch_id: int | None) -> Launch | None:
+        """Return what ``keep_launch`` kept under this id, as an attempt names it; None where there is none."""
+        with self.database.reading() as connection:
+            return launches.read_launch(connection, launch_id)
+
+    def keep_launch(self, captured: Capture) -> int:
+        """Keep how a process was launched, once for all that are alike, and return its id.
+
+        Files that cannot be stored are left away, and the record says so.
+        """
+        return self.writer.call(partial(launches.keep, new=self._packed(captured)))
+
+    def read_bundle(self, code: CodeVersion) -> bytes | None:
+        """Return the file with the changes and the new files of a code version; None where it has none.
+
+        Raises ArtifactError where it is gone, and DigestError where it is damaged.
+        """
+        return None if code.bundle is None else self.artifacts.read(code.bundle)
+
+    def code_diff(self, code: CodeVersion) -> str:
+        """Return what was changed since the commit, as text; raises ArtifactError where its file is gone."""
+        from trackers.capture.state import DIFF, read_bundle
+
+        old = code.content.get("diff")
+        if isinstance(old, str):  # kept by a release that kept it in the record
+            return old
+        data = self.read_bundle(code)
+        return "" if data is None else read_bundle(data).get(DIFF, b"").decode("utf-8", "replace")
+
+    def _packed(self, captured: Capture) -> launches.NewLaunch:
+        from trackers.capture.process import content_digest
+
+        record, bundle, size = captured.record, None, 0
+        try:
+            data = captured.code.bundle()
+            if data is not None:
+                bundle, size = self.artifacts.put_bytes(data)
+        except ArtifactError as exc:
+            record["notes"] = [*record.get("notes", ()), f"the changes and new files could not be stored: {exc}"]
+        environment = dict(captured.environment)
+        environment_digest = content_digest(environment)
+        call = [captured.code.branch, captured.entry_point, list(captured.arguments)]
+        return launches.NewLaunch(
+            digest=content_digest([captured.digest, environment_digest, *call]),
+            code_digest=captured.digest,
+            version=captured.version,
+            content=record,
+            bundle=bundle,
+            size=size,
+            environment_digest=environment_digest,
+            environment=environment,
+            branch=captured.code.branch,
+            entry_point=captured.entry_point,
+            arguments=captured.arguments,
+        )
+
+    def own_launch(self) -> int | None:
+        """Return the id of how this process was launched; None where that cannot be told. Kept once a process."""
+        from trackers.capture import launch
+
+        try:
+            captured = launch(self.own_files())
+            known = self._launched
+            if known is None or known[0] is not captured:
+                self._launched = known = (captured, self.keep_launch(captured))
+            return known[1]
+        except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
+            return None
+
+    # --- data --------------------------------------------------------------------------------------------------
+
+    def datasets(self, ref: str | None = None) -> list[DataSet]:
+        """Return the data sets that runs read, the newest first: all, or those of this name or digest.
+
+        A digest may be cut, to 8 digits at least.
+        """
+        self._settle()
+        with self.database.reading() as connection:
+            return datasets.read_datasets(connection, ref)
+
+    def runs_with_data(self, digest: str, *, limit: int = 100) -> list[Run]:
+        """Return the runs that read the data with this digest, under whatever name, the newest first."""
+        self._settle()
+        with self.database.reading() as connection:
+            return runs.read_runs(connection, datasets.runs_with(connection, digest, limit))
 
     # --- what a run holds --------------------------------------------------------------------------------------
 

@@ -100,7 +100,8 @@ class Attempt:
 
     *outcome* is None while it runs, then one of ``"complete"``, ``"pruned"``, ``"fail"``, ``"lost"`` (its worker
     died), ``"timeout"``, ``"released"`` (the service put it back: a stop, a drain). *counts* tells whether it counts
-    as a retry; *code* is the version of the code that it ran (see ``Store.study_code``).
+    as a retry; *code* is the short version of the code that it ran, and *launch* the id of what is known of it (see
+    ``Store.launch``).
     """
 
     number: int
@@ -115,6 +116,7 @@ class Attempt:
     cpus: float = 1.0
     gpus: float = 0.0
     code: str = ""
+    launch: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -242,7 +244,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """A study as stored.
+    """A study as stored; where all are listed, *code* and *environment* are None, since they may be long.
 
     *directions* are ``"minimize"`` or ``"maximize"``, one per objective; *metric_names* as many names. *space* is the
     declared space in JSON form (None: define-by-run). *settings* is what the last ``optimize`` ran with.
@@ -278,6 +280,7 @@ class StudyRow:
     counts: Mapping[RunState, int] = field(default_factory=dict)
     code: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] | None = None
+    launch: int | None = None
 
     @property
     def direction(self) -> str:
@@ -322,6 +325,47 @@ class ArtifactRow:
     digest: str
     size: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CodeVersion:
+    """A state of code: equal digests mean that the same code ran.
+
+    *version* is short and for people; *dirty* None where it is not known. *content* is all that is known: author,
+    remote, the changes and files with their digests, what was left out and why. *bundle* is the digest of the file
+    in the artifact store that holds the bytes, None where the commit says it all.
+    """
+
+    digest: str
+    version: str
+    commit: str | None = None
+    dirty: bool | None = None
+    content: Mapping[str, Any] = field(default_factory=dict)
+    bundle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a run was started: which code, in which environment, by which call."""
+
+    id: int
+    code: CodeVersion | None = None
+    environment: Mapping[str, Any] | None = None
+    branch: str | None = None
+    entry_point: str = ""
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A data set that runs read: its name, the digest of its content, and how many *runs* did."""
+
+    name: str
+    digest: str
+    rows: int | None = None
+    schema: Mapping[str, Any] | None = None
+    source: str = ""
+    runs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hpo.cli.command import Command
 from hpo.cli.options import complete_study, json_option, open_store, storage_options, stored_url, where
 from hpo.errors import UserError
+from trackers.cli.launch import launch_facts, launch_lines
 
 if TYPE_CHECKING:
     from trackers.store import Store
-    from trackers.values import StudyRow, Trial
+    from trackers.values import Launch, StudyRow, Trial
 
 
 @click.command(cls=Command, example="hpo show digits\nhpo show digits/17 --log")
@@ -34,12 +34,12 @@ def show(reference: str, with_log: bool, storage: str | None, profile: str | Non
         if number is None:
             if with_log:
                 raise UserError(f"A study has no log of its own: name a trial, {row.name}/0.")
-            _show_study(row, as_json, where(stored_url(storage, profile)))
+            _show_study(store, row, as_json, where(stored_url(storage, profile)))
         else:
             _show_trial(store, row, references.find_trial(store, row, number), with_log, as_json)
 
 
-def _show_study(row: StudyRow, as_json: bool, place: str) -> None:
+def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
     from hpo.cli import facts, text
     from hpo.cli.life import life_of
     from hpo.ranking import wording
@@ -53,14 +53,12 @@ def _show_study(row: StudyRow, as_json: bool, place: str) -> None:
                 "settings": dict(row.settings),
                 "seed": row.seed,
                 "objective": {key: objective.get(key) for key in ("file", "name", "digest")} if objective else None,
-                "code": {key: _git(row).get(key) for key in ("commit", "branch", "dirty")},
+                **launch_facts(_launch(store, row)),
                 "user_attrs": dict(row.user_attrs),
             }
         )
         return
     life = life_of(row, place)
-    commit = _git(row).get("commit")
-    code = f"{str(commit)[:8]}{' with changes' if _git(row).get('dirty') else ''}" if commit else ""
     settings = {k: v for k, v in row.settings.items() if k not in ("metrics", "directions", "objective")}
     pairs = [
         ("study", row.name),
@@ -71,7 +69,7 @@ def _show_study(row: StudyRow, as_json: bool, place: str) -> None:
         ("params", ", ".join(row.distributions) or "found as the objective asks"),
         ("settings", wording.params(settings)),
         ("objective", f"{objective['file']}:{objective.get('name', '')}" if objective.get("file") else ""),
-        ("code", code),
+        *launch_lines(_launch(store, row)),
         ("seed", str(row.seed)),
         ("tags", wording.params(row.tags)),
         ("created", text.when(row.created_at)),
@@ -87,8 +85,8 @@ def objective_of(row: StudyRow) -> dict[str, str]:
     return {key: str(code[key]) for key in ("file", "name", "digest", "source") if code.get(key)}
 
 
-def _git(row: StudyRow) -> Mapping[str, Any]:
-    return row.code or {}
+def _launch(store: Store, row: StudyRow) -> Launch | None:
+    return store.get_launch(row.launch)
 
 
 def _show_trial(store: Store, row: StudyRow, trial: Trial, with_log: bool, as_json: bool) -> None:
@@ -97,6 +95,7 @@ def _show_trial(store: Store, row: StudyRow, trial: Trial, with_log: bool, as_js
     log = store.trial_log(trial.run_id) if with_log else ""
     if as_json:
         shown = facts.trial_facts(trial, row.metric_names)
+        shown |= launch_facts(store.launch(trial), store.inputs(trial))
         text.print_json({**shown, "log": log} if with_log else shown)
     elif with_log:
         click.echo(log or f"{trial.path} printed nothing.", nl=not log.endswith("\n"))
@@ -132,6 +131,7 @@ def _pairs(store: Store, row: StudyRow, trial: Trial) -> list[tuple[str, str]]:
         ("cost", f"{wording.number(trial.cost, 4)} core-seconds" if trial.attempts else ""),
         ("model", model),
         ("files", ", ".join(file.name for file in files)),
+        *launch_lines(store.launch(trial), store.inputs(trial)),
         ("run", trial.uid),
     ]
 

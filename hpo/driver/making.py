@@ -88,12 +88,12 @@ def _plan(order: Order, row: StudyRow, space: Space | None, store: Store, starte
         gpus=order.need.gpus if order.need else 0.0,
         done=[_bound(callback, store, order.study_id) for callback in order.callbacks],
         keeper=None if order.keep_models == "all" else Keeper(order.keep_models, row.directions),  # type: ignore[arg-type]
-        code=str((order.code or {}).get("version") or ""),
+        launch=order.launch,
         changes=StudyChanged(
             total_trials=None if order.total is None else max(order.total, started),
             settings=order.settings,
             code=order.code,
-            environment=order.environment,
+            launch=order.launch,
         ),
     )
 

@@ -25,7 +25,7 @@ class Order:
     """All that a run of a study is told. It pickles: on Ray it travels to the manager's process.
 
     *total* is the study's sum of trials (None: no limit), *timeout* seconds from the start of the manager. *settings*,
-    *code* and *environment* are written to the study's row.
+    *code*, the record of the objective, and *launch* (see ``Store.keep_launch``) are written to the study's row.
     """
 
     storage: str
@@ -47,7 +47,7 @@ class Order:
     callbacks: Sequence[TrialDone] = ()
     settings: Mapping[str, Any] | None = None
     code: Mapping[str, Any] | None = None
-    environment: Mapping[str, Any] | None = None
+    launch: int | None = None
     detach: bool = False
 
 

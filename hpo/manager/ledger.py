@@ -68,7 +68,7 @@ class Ledger:
     ) -> None:
         self.live: dict[int, Live] = {}
         self.models = Models(plan.keeper, scribe)
-        self._facts, self._cpus, self._gpus, self._code = plan.facts, plan.cpus, plan.gpus, plan.code
+        self._facts, self._cpus, self._gpus, self._launch = plan.facts, plan.cpus, plan.gpus, plan.launch
         self._metric = plan.facts.metric_names[0]
         self._scribe, self._sampler, self._pruner = scribe, sampler, pruner
         self._new_id = new_id
@@ -130,7 +130,9 @@ class Ledger:
             self._complete(live)
         live.reports, live.used = [], set()
         self._scribe.write(
-            TrialStarted(live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus, self._code)
+            TrialStarted(
+                live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus, self._launch
+            )
         )
         return Assignment(
             number, command.attempt, live.run_id, live.params, live.checkpoint, live.user_attrs, dict(live.models)

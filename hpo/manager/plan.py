@@ -19,7 +19,7 @@ class Plan:
     """What a manager runs a study with.
 
     *workers* is how many slots are wanted (0: inline). *done* are called after each commit of a finished trial;
-    *keeper* says which models to drop; *code* is the version of the code, *changes* are written to the study's row.
+    *keeper* says which models to drop; *launch* is the id of code and environment, *changes* are written to the study's row.
     """
 
     facts: StudyFacts
@@ -29,7 +29,7 @@ class Plan:
     gpus: float = 0.0
     done: Sequence[Done] = ()
     keeper: Any = None
-    code: str = ""
+    launch: int | None = None
     changes: StudyChanged = field(default_factory=StudyChanged)
 
 

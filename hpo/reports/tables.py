@@ -235,8 +235,8 @@ def code_texts(view: StudyView) -> Facts:
     texts = []
     if text:
         texts.append(("Source of the objective", _cut(str(text))))
-    if facts.get("diff"):
-        texts.append(("Changes that were not committed", _cut(str(facts["diff"]))))
+    if view.diff:
+        texts.append(("Changes that were not committed", _cut(view.diff)))
     return texts
 
 

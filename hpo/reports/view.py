@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hpo.ranking import Group, Ranking, Standing
+from trackers.errors import TrackersError
 from trackers.states import RunState
 from trackers.values import LoggedModel, ModelVersion, StudyRow, Trial
 
@@ -32,6 +33,7 @@ class StudyView:
     versions: tuple[ModelVersion, ...] = ()
     storage: str = ""
     made_at: datetime | None = None
+    diff: str = ""
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -106,7 +108,21 @@ def view_of(store: Store, row: StudyRow) -> StudyView:
         for version in store.registry.versions(registered.name)
         if version.model_uid in logged
     )
-    return StudyView(row, trials, models, versions, store.safe_url, datetime.now(UTC))
+    return StudyView(row, trials, models, versions, store.safe_url, datetime.now(UTC), _diff(store, trials, row))
+
+
+def _diff(store: Store, trials: Sequence[Trial], row: StudyRow) -> str:
+    """Return what was changed since the commit when the last trial started."""
+    launch = store.get_launch(
+        next((a.launch for t in reversed(trials) for a in reversed(t.attempts) if a.launch), None)
+    )
+    if launch is None or launch.code is None:
+        old = (row.code or {}).get("diff")
+        return old if isinstance(old, str) else ""
+    try:
+        return store.code_diff(launch.code)
+    except TrackersError as exc:
+        return f"it cannot be read: {exc}"
 
 
 def _models(store: Store, trials: Sequence[Trial]) -> tuple[LoggedModel, ...]:

@@ -162,6 +162,26 @@ def test_everything_logged_lands_on_the_trial(study: Study, workers: int, tmp_pa
         assert "a line from the objective" in study.store.trial_log(trial.run_id)
 
 
+def log_booster(trial: Any) -> float:
+    import lightgbm
+    import numpy as np
+
+    rows = np.arange(40.0).reshape(20, 2)
+    model = lightgbm.LGBMRegressor(n_estimators=2, min_child_samples=1, verbose=-1).fit(rows, rows[:, 0])
+    trial.log_model(model, input_example=rows, pip_requirements=["lightgbm"])
+    return float(trial.params["x"])
+
+
+def test_a_model_of_any_flavour_goes_to_the_store_and_loads_by_its_trial(study: Study, workers: int) -> None:
+    pytest.importorskip("lightgbm")
+    study.optimize(log_booster, n_trials=2, workers=workers)
+    for trial in study.trials:
+        loaded = study.store.load_model(f"s/{trial.number}")
+        assert (loaded.flavor, trial.model_error) == ("lightgbm", None)
+        assert str(loaded.signature) == "(rows, 2) float64 -> (rows) float64"
+        assert loaded.predict([[1, 2]]).shape == (1,)
+
+
 def test_an_exception_that_is_named_is_tried_again(study: Study, workers: int, tmp_path: Path) -> None:
     marks = str(tmp_path)
 
@@ -396,9 +416,14 @@ def test_each_trial_keeps_the_code_that_it_ran(study: Study) -> None:
     assert versions[0] == versions[1] != versions[2]
     assert row.code is not None
     assert row.code["version"] == versions[2]
-    first, last = (study.store.study_code(row.id, v) for v in (versions[0], versions[2]))
+    first, last = (study.store.launch(trial) for trial in (study.trials[0], study.trials[2]))
     assert first is not None
     assert last is not None
-    assert "** 2" in first["source"]
-    assert "** 3" in last["source"]
+    assert first.code is not None
+    assert last.code is not None
+    assert "** 2" in first.code.content["objective"]["source"]
+    assert "** 3" in last.code.content["objective"]["source"]
+    assert first.environment is not None
+    assert first.environment == last.environment
+    assert first.environment["packages"]["numpy"]
     assert [r["code"] for r in sorted(study.ranking().to_rows(), key=lambda r: r["number"])] == versions

@@ -309,6 +309,20 @@ def test_a_model_is_kept_and_the_newer_one_of_its_name_replaces_it(store: Store)
     assert (kept.uid, kept.step, kept.value, dict(kept.files)) == (model.uid, 3, 0.5, dict(model.files))
 
 
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_a_model_of_another_library_comes_back_from_the_store_as_what_it_was(store: Store, library: str) -> None:
+    module = pytest.importorskip(library)
+    kind = module.LGBMClassifier if library == "lightgbm" else module.XGBClassifier
+    rows, labels = np.arange(80.0).reshape(40, 2), np.arange(40) % 2
+    model = kind(n_estimators=2, class_weight={0: 1.0, 1: 2.0}, missing=float("nan"), verbosity=0).fit(rows, labels)
+    with store.start_run() as run:
+        logged = run.log_model(model, "boosted", input_example=rows)
+    loaded = store.load_model(f"runs:/{run.uid}/boosted")
+    assert (logged.flavor, type(loaded.unwrap())) == (library, type(model))
+    np.testing.assert_array_equal(loaded.predict_proba(rows), model.predict_proba(rows))
+    assert loaded.unwrap().get_params()["class_weight"] == {0: 1.0, 1: 2.0}
+
+
 def test_experiments_are_made_found_and_listed(store: Store) -> None:
     made = store.create_experiment("fraud", description="first", tags={"owner": "me"})
     store.start_run("audio").end()

@@ -19,6 +19,11 @@ HOMES = {
     "click": ("hpo/cli/", "trackers/cli/"),
     "sklearn": ("trackers/models/", "trackers/capture/"),
     "skops": ("trackers/models/",),
+    "xgboost": ("trackers/models/",),
+    "onnxruntime": ("trackers/models/",),
+    "safetensors": ("trackers/models/",),
+    "keras": ("trackers/models/",),
+    "yaml": ("trackers/models/",),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +63,74 @@ def test_a_server_of_an_earlier_release_is_upgraded_with_everything_in_it(revisi
     with trackers.connect(postgresql_url) as store:
         assert held(read_by_its_release(revision, "postgresql"), describe(store)) == []
         store.start_run("fraud").end()
+
+
+CODE = {
+    "version": "abcdef12+01234567", "commit": "a" * 40, "dirty": True, "diff": "diff --git a/x b/x\n", "branch": "main",
+    "author": "ann", "entry_point": "hpo", "arguments": ["run", "study.py"], "file": "/s/study.py", "name": "objective",
+    "digest": "0" * 64, "source": "x = 1\n",
+}  # fmt: skip
+
+
+OLDER = {**CODE, "version": "abcdef12.76543210", "dirty": False}
+DOCUMENTS = {
+    "code": CODE,
+    "code-abcdef12+01234567": CODE,
+    "code-abcdef12.76543210": OLDER,
+    "environment": {"python": "3.11.1", "packages": {"numpy": "2.0"}},
+}
+
+
+def write_documents(connection: Any, mark: str) -> None:
+    """Give the study ``digits`` code and environment as the first release kept them; two trials ran the older code."""
+    cursor = connection.cursor()
+    cursor.execute("SELECT id FROM trackers_experiments WHERE name = 'digits'")
+    (study,) = cursor.fetchone()
+    for name, content in DOCUMENTS.items():
+        row = (study, name, json.dumps(content))
+        cursor.execute(f"INSERT INTO trackers_study_documents VALUES ({mark}, {mark}, {mark})", row)
+    numbered = f"SELECT id FROM trackers_runs WHERE experiment_id = {mark} AND number"
+    for sign, version in (("<", OLDER["version"]), (">=", CODE["version"])):
+        update = f"UPDATE trackers_attempts SET code = {mark} WHERE run_id IN ({numbered} {sign} 2)"
+        cursor.execute(update, (version, study))
+    cursor.close()
+
+
+def check_moved(store: trackers.Store) -> None:
+    row = store.get_study("digits")
+    assert row.code is not None
+    kept = {name: value for name, value in CODE.items() if name != "version"}
+    assert {name: row.code[name] for name in kept} == kept
+    assert row.code["version"] == CODE["version"]
+    assert row.environment == DOCUMENTS["environment"]
+    versions = [trial.attempts[0].code for trial in store.get_trials(row.id)]
+    assert versions == [OLDER["version"]] * 2 + [CODE["version"]] * 4
+    launch = store.launch("digits/0")
+    assert launch is not None
+    assert launch.code is not None
+    assert (launch.code.commit, launch.code.dirty, launch.branch) == ("a" * 40, False, "main")
+    assert launch.environment == DOCUMENTS["environment"]
+    assert (launch.entry_point, launch.arguments) == ("hpo", ("run", "study.py"))
+    assert store.code_diff(launch.code) == CODE["diff"]
+    assert len(list(store.search_runs("commit like 'aaaa%' and python = '3.11.1'"))) == 6
+    store.start_run("fraud").end()  # ids go on after those that were given
+
+
+def test_the_code_and_environment_of_a_study_move_to_where_runs_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "hpo.db"
+    path.write_bytes(gzip.decompress((ASSETS / "0001.db.gz").read_bytes()))
+    with closing(sqlite3.connect(path)) as raw, raw:
+        write_documents(raw, "?")
+    with trackers.connect(path) as store:
+        check_moved(store)
+
+
+def test_the_same_on_a_server(postgresql_url: str) -> None:
+    import psycopg
+
+    with psycopg.connect(postgresql_url.replace("+psycopg", "")) as connection:
+        connection.execute(gzip.decompress((ASSETS / "0001.postgresql.sql.gz").read_bytes()))
+        write_documents(connection, "%s")
+    trackers.upgrade_store(postgresql_url)
+    with trackers.connect(postgresql_url) as store:
+        check_moved(store)

@@ -117,8 +117,8 @@ def view(
     return StudyView(study, tuple(trials), storage="sqlite:///hpo.db", made_at=START + timedelta(hours=1))
 
 
-def changed(base: StudyView, change: Callable[[Trial], Trial], **row: Any) -> StudyView:
-    return replace(base, row=replace(base.row, **row), trials=tuple(change(trial) for trial in base.trials))
+def changed(base: StudyView, change: Callable[[Trial], Trial], diff: str = "", **row: Any) -> StudyView:
+    return replace(base, diff=diff, row=replace(base.row, **row), trials=tuple(change(trial) for trial in base.trials))
 
 
 def _odd_value(trial: Trial) -> Trial:
@@ -188,7 +188,8 @@ def odd_views() -> dict[str, StudyView]:
             space=None,
             distributions={HOSTILE: SPACE["lr"]},
             settings={HOSTILE: HOSTILE},
-            code={"commit": HOSTILE, "dirty": True, "diff": f"</pre>{HOSTILE}", "source": {"text": HOSTILE}},
+            diff=f"</pre>{HOSTILE}",
+            code={"commit": HOSTILE, "dirty": True, "source": {"text": HOSTILE}},
             environment={"python": HOSTILE, "packages": {HOSTILE: HOSTILE}},
         ),
         "unknown_distributions": changed(

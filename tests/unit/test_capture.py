@@ -1,4 +1,4 @@
-import os
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,163 +8,7 @@ import numpy as np
 import pytest
 
 from trackers import capture
-from trackers.capture.secret import clean_url, redact, redact_arguments
 from trackers.errors import InvalidValueError
-
-
-def git(folder: Path, *arguments: str) -> str:
-    names = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
-    environment = {
-        **os.environ,
-        **{f"GIT_{name}": "ann@example.org" for name in names},
-        "GIT_CONFIG_GLOBAL": os.devnull,
-    }
-    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    git(tmp_path, "init", "-b", "main")
-    git(tmp_path, "remote", "add", "origin", "https://ann:hunter2@example.org/team/repo.git?token=abc")
-    (tmp_path / "study.py").write_text("x = 1\n")
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.txt").write_text("a\n")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "-m", "first")
-    return tmp_path
-
-
-def test_a_clean_tree_is_named_by_its_commit(repository: Path) -> None:
-    facts = capture.code(repository / "study.py")
-    assert facts["commit"] == git(repository, "rev-parse", "HEAD")
-    assert facts["branch"] == "main"
-    assert facts["author"] == "ann@example.org <ann@example.org>"
-    assert facts["remote"] == "https://example.org/team/repo.git"
-    assert (facts["dirty"], facts["diff"], facts["untracked"]) == (False, "", [])
-
-
-def test_a_changed_tree_says_what_was_changed_from_any_folder_in_it(repository: Path) -> None:
-    (repository / "study.py").write_text("x = 2\n")
-    (repository / "new.py").write_text("")
-    facts = capture.code(repository / "sub")
-    assert facts["dirty"] is True
-    assert "-x = 1\n+x = 2" in facts["diff"]
-    assert facts["untracked"] == ["new.py"]
-
-
-def test_a_new_file_beside_is_no_change_but_a_study_that_is_not_committed_is(repository: Path) -> None:
-    (repository / "folder").mkdir()
-    (repository / "folder" / "new.py").write_text("")
-    assert capture.code(repository / "study.py")["dirty"] is False
-    assert capture.code(repository / "folder" / "new.py")["dirty"] is True
-
-
-def test_a_staged_rename_and_a_detached_head_are_understood(repository: Path) -> None:
-    git(repository, "checkout", "--detach")
-    git(repository, "mv", "study.py", "renamed.py")
-    facts = capture.code(repository)
-    assert facts["branch"] is None
-    assert facts["dirty"] is True
-    assert facts["untracked"] == []
-
-
-def test_secrets_stay_out_of_the_diff(repository: Path) -> None:
-    (repository / ".env").write_text("DB=1\n")
-    git(repository, "add", "-f", ".env")
-    git(repository, "commit", "-m", "oops")
-    (repository / ".env").write_text("DB=tops3cret\n")
-    (repository / "study.py").write_text('API_KEY = "abcdef123456"\nx = "ghp_' + "a" * 36 + '"\n')
-    diff = capture.code(repository)["diff"]
-    assert "tops3cret" not in diff
-    assert "abcdef123456" not in diff
-    assert "ghp_" not in diff
-    assert 'API_KEY = "***"' in diff
-
-
-def test_a_huge_diff_is_cut(repository: Path) -> None:
-    (repository / "study.py").write_text("0123456789\n" * 300_000)
-    facts = capture.code(repository)
-    assert facts["diff_truncated"] is True
-    assert len(facts["diff"]) <= 1 << 20
-
-
-def test_a_repository_cannot_make_us_run_its_programs(repository: Path) -> None:
-    bad = f"touch {repository / 'ran'}"
-    for key in ("core.fsmonitor", "core.pager", "diff.external", "core.sshCommand"):
-        git(repository, "config", key, bad)
-    git(repository, "config", "diff.x.textconv", bad)
-    (repository / ".gitattributes").write_text("* diff=x\n")
-    (repository / "study.py").write_text("x = 2\n")
-    assert capture.code(repository)["dirty"] is True
-    assert not (repository / "ran").exists()
-
-
-def test_outside_a_repository_and_without_git_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert capture.code(tmp_path)["commit"] is None
-    assert capture.code(tmp_path / "absent" / "file.py")["commit"] is None
-    git(tmp_path, "init")
-    assert capture.code(tmp_path)["commit"] is None, "a repository without a commit"
-    monkeypatch.setenv("PATH", "")
-    assert capture.code(tmp_path)["commit"] is None
-
-
-def test_the_arguments_of_the_process_are_kept_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        sys, "argv", ["/opt/bin/hpo", "run", "--storage", "postgresql://u:pw@h/db", "--api-key", "k123"]
-    )
-    facts = capture.code(tmp_path)
-    assert facts["entry_point"] == "hpo"
-    assert facts["arguments"] == ["run", "--storage", "postgresql://***@h/db", "--api-key", "***"]
-
-
-@pytest.mark.parametrize(
-    ("text", "hidden"),
-    [
-        ("password = 'hunter2'", "hunter2"),
-        ('{"client_secret": "s3cr3t-value"}', "s3cr3t-value"),
-        ("export AWS_SECRET_ACCESS_KEY=abc/def+ghi", "abc/def+ghi"),
-        ("+GITHUB_TOKEN=abc", "abc"),
-        ("url = postgresql+psycopg://ann:pa55@db/x", "pa55"),
-        ("https://h/p?token=zzz&x=1", "zzz"),
-        ("AKIAABCDEFGHIJKLMNOP", "AKIA"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "MIIE"),
-        ("sk-" + "a" * 40, "aaaa"),
-    ],
-)
-def test_what_looks_like_a_secret_is_hidden(text: str, hidden: str) -> None:
-    assert hidden not in redact(text)
-
-
-@pytest.mark.timeout(20)
-@pytest.mark.parametrize("piece", ["a", "a://", "eyJaaaaaaaaaaaa", "token='", "-", "secret", "sk-", "@", "://a"])
-def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
-    redact(piece * (300_000 // len(piece)))
-
-
-@pytest.mark.parametrize("text", ["token = tokenizer(text)", "n_tokens = 5", "x: int = 3", "mail ann@example.org", ""])
-def test_ordinary_code_stays_as_it_is(text: str) -> None:
-    assert redact(text) == text
-
-
-def test_arguments_and_urls_lose_their_secrets() -> None:
-    assert redact_arguments(["--password=x", "--token", "y", "--n", "3"]) == [
-        "--password=***", "--token", "***", "--n", "3",
-    ]  # fmt: skip
-    assert clean_url("git@github.com:team/repo.git") == "git@github.com:team/repo.git"
-    assert clean_url("https://token@github.com/a/b") == "https://github.com/a/b"
-
-
-def test_a_snapshot_holds_the_source_and_the_digest_of_the_file(tmp_path: Path) -> None:
-    (tmp_path / "study.py").write_text("x = 1\n")
-    snapshot = capture.snapshot(tmp_path / "study.py")
-    assert snapshot["file"] == "study.py"
-    assert snapshot["text"] == "x = 1\n"
-    assert snapshot["digest"] == capture.data_digest(tmp_path / "study.py").digest
-    assert capture.snapshot(text="x = 1\n")["digest"] == snapshot["digest"]
-    assert capture.snapshot(tmp_path / "absent.py")["digest"] is None
-    (tmp_path / ".env").write_text("A=1")
-    assert capture.snapshot(tmp_path / ".env")["text"] is None
 
 
 def test_the_environment_names_python_packages_and_hardware() -> None:
@@ -265,3 +109,62 @@ def test_sparse_matrices_are_equal_by_content() -> None:
     dense = np.eye(5)
     assert digest(sparse.csr_matrix(dense)) == digest(sparse.coo_matrix(dense)) == digest(sparse.csc_matrix(dense))
     assert capture.data_digest(sparse.csr_matrix(dense)).rows == 5
+
+
+def test_what_came_from_no_index_is_known_by_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trackers.capture import machine
+    from trackers.capture.lock import requirements
+
+    origins = {
+        "mine-0.1": {"url": "file:///home/ann/mine", "dir_info": {"editable": True}},
+        "forked-1.0": {
+            "url": "https://ann:tok3n@example.org/forked.git",
+            "vcs_info": {"vcs": "git", "commit_id": "a" * 40, "requested_revision": "main"},
+        },
+        "wheeled-2.0+cpu": {"url": "https://example.org/w.whl", "archive_info": {"hashes": {"sha256": "b" * 64}}},
+        "broken-3.0": ["nonsense"],
+    }
+    for stem, origin in origins.items():
+        folder = tmp_path / f"{stem}.dist-info"
+        folder.mkdir()
+        (folder / "direct_url.json").write_text(json.dumps(origin))
+        (folder / "METADATA").write_text("")
+    (tmp_path / "plain-4.0.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    packages, direct = machine._packages()
+    assert packages == {"broken": "3.0", "forked": "1.0", "mine": "0.1", "plain": "4.0", "wheeled": "2.0+cpu"}
+    text = requirements({"python": "3.12.1", "platform": "Linux", "packages": packages, "direct": direct})
+    assert text.splitlines() == [
+        "# python 3.12.1 on Linux",
+        "broken==3.0",
+        "forked @ git+https://example.org/forked.git@" + "a" * 40,
+        "# mine==0.1 came from an editable folder of that machine: file:///home/ann/mine",
+        "plain==4.0",
+        "wheeled @ https://example.org/w.whl#sha256=" + "b" * 64,
+    ]
+
+
+def test_the_lock_of_this_environment_is_one_that_pip_takes(tmp_path: Path) -> None:
+    from trackers.capture.lock import requirements
+
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(requirements(capture.environment()))
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--no-deps",
+        "--no-index",
+        "--quiet",
+        "-r",
+        str(lock),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    hostile = {"packages": {"a\n--index-url=x": "1", "b": "1 --pre", "c": "1"}, "direct": {"c": {"url": "x\n-r y"}}}
+    kept = [line for line in requirements(hostile).splitlines() if not line.startswith("#")]
+    assert kept == []

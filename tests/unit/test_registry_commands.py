@@ -24,6 +24,12 @@ MODEL = LogisticRegression().fit(X, [0, 0, 1, 1])
 EVIL = '\x1b]0;x\x07<b>&"`#'
 
 
+@pytest.fixture(autouse=True)
+def only_the_code_that_a_test_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs know nothing of the code of this process."""
+    monkeypatch.setattr("trackers.tracking.Tracking.own_launch", lambda self: None)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """A store with three versions of ``fraud``, the same data under each."""

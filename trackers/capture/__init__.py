@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trackers.capture.data import data_digest as data_digest
     from trackers.capture.machine import environment as environment
-    from trackers.capture.repository import code as code
-    from trackers.capture.source import snapshot as snapshot
+    from trackers.capture.process import Capture as Capture
+    from trackers.capture.process import capture as capture
+    from trackers.capture.process import code_state as code_state
+    from trackers.capture.process import launch as launch
 
-_HOMES = {"code": "repository", "data_digest": "data", "environment": "machine", "snapshot": "source"}
-__all__ = ["code", "data_digest", "environment", "snapshot"]
+_HOMES = {
+    "Capture": "process",
+    "capture": "process",
+    "code_state": "process",
+    "data_digest": "data",
+    "environment": "machine",
+    "launch": "process",
+}
+__all__ = ["Capture", "capture", "code_state", "data_digest", "environment", "launch"]
 
 
 def __getattr__(name: str) -> Any:

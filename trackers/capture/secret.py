@@ -1,37 +1,178 @@
-"""Secrets, told by name and by look: what is captured goes through here first."""
+"""Secrets, told by name and by look: what is captured goes through here first.
+
+A value is a secret by the name it is given (``password = "..."``), by a look that only keys have (``ghp_...``), or by
+being assigned and as random as a key. Digests in hex and UUIDs are none. What is hidden keeps its line, so that a
+redacted diff still has the lines that its headers count. Redacting twice changes nothing more.
+"""
 
 from __future__ import annotations
 
+import fnmatch
+import itertools
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 HIDDEN = "***"
 
-# Every repetition is bounded, so that a line of a megabyte takes no longer than a megabyte of lines.
-_WORD = r"(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]{0,40}"
-_NAME = r"[\w.-]{0,40}" + _WORD
-_ASSIGNED = re.compile(rf"(?i)({_WORD}[\"']?\s{{0,8}}[:=]\s{{0,8}})([\"'])(?!\2)(?:(?!\2).){{3,500}}\2")
-_UNQUOTED = re.compile(rf"(?im)^([+\- ]?(?:export[ \t]{{1,8}})?{_NAME}=)[^\s\"'#(]\S{{0,500}}")
-_URL = re.compile(r"://[^\s/@\"']{1,500}@")
-_QUERY = re.compile(r"(?i)([?&](?:token|key|secret|password|sig|signature|access_token)=)[^&\s\"']{1,500}")
-_LOOKS = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|\bgh[pousr]_[A-Za-z0-9]{30,}\b|\bgithub_pat_[A-Za-z0-9_]{40,}\b|\bglpat-[\w-]{20,}"
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bsk-[\w-]{20,}|\bxox[abprs]-[\w-]{10,}|\bhf_[A-Za-z0-9]{30,}\b"
-    r"|\bAIza[\w-]{35}|\beyJ[\w-]{10,2000}\.[\w-]{10,2000}\.[\w-]{10,}",
-    re.DOTALL,
+SECRET_FILES = (
+    *(".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.asc"),
+    *(
+        "id_rsa*",
+        "id_dsa*",
+        "id_ecdsa*",
+        "id_ed25519*",
+        ".netrc",
+        "_netrc",
+        ".pgpass",
+        ".pypirc",
+        ".npmrc",
+        ".htpasswd",
+    ),
+    *("credentials", "credentials.*", "secrets", "secrets.*", ".secrets*", "*service-account*.json", "kubeconfig"),
+    *("*.tfvars", "*.tfstate", ".git-credentials", ".dockercfg"),
 )
-SECRET_FILES = (".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa*", "id_ed25519*", ".netrc", ".pgpass")
-"""Names of files whose content is never captured (shell patterns)."""
+"""Names of files whose content is never captured (shell patterns, whatever the case)."""
+HARMLESS_FILES = ("*.example", "*.sample", "*.template", "*.dist", "*.pub", "secrets.py", "credentials.py")
+"""Names that the patterns above would catch and that hold no secret as such; what is in them is still looked at."""
+
+# Every repetition is bounded, so that a line of a megabyte takes no longer than a megabyte of lines.
+_WORD = (
+    r"(?:passwords?|passwd|passphrase|pwd|secrets?|tokens?(?!iz)|api[_-]?keys?|access[_-]?keys?|account[_-]?key"
+    r"|private[_-]?keys?|credentials?|authorization)(?:[_.-][\w.-]{0,40}|[A-Z]\w{0,40})?"
+)
+_WORD_ANY_CASE = _WORD.replace("[A-Z]", "[a-z]")
+_NAME = r"[\w.-]{0,40}" + _WORD_ANY_CASE
+_ASSIGNED = re.compile(
+    rf"(?i)({_WORD_ANY_CASE}[\"'\]]{{0,2}}\s{{0,8}}(?::\s{{0,4}}str\s{{0,4}})?[:=]\s{{0,8}}[bru]?)"
+    rf"([\"'])(?![<\[{{$%(]|\2)((?:(?!\2)[^\r\n]){{3,500}})\2"
+)
+_UNQUOTED = re.compile(
+    rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({_NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S{{0,500}})$"
+)
+_URL = re.compile(
+    r"://(?:(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']{0,200}:[^\s/@\"']{1,300}|(?=\D{0,40}\d)[^\s/@:\"']{8,300})@"
+)
+"""A user with a password, or a user alone who looks like a token; ``USER:PASSWORD`` stands for them."""
+_QUERY = re.compile(
+    r"(?i)([?&;](?:token|key|api_?key|secret|password|sig|signature|access_token|accountkey)=)[^&\s\"';]{1,500}"
+)
+_BEARER = re.compile(r"(?i)\b((?:bearer|basic)\s{1,4})(?=[\w.~+/-]{0,40}\d)[\w.~+/-]{16,2000}={0,2}")
+_LOOKS = re.compile(
+    r"\bgh[pousr]_[A-Za-z0-9]{30,255}\b|\bgithub_pat_[A-Za-z0-9_]{40,255}\b|\bglpat-[\w-]{20,64}"
+    r"|\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b|\bsk-(?=[A-Za-z0-9]{20}|[A-Za-z_-]{0,60}\d)[\w-]{20,255}|\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,255}"
+    r"|\bxox[abeoprs]-[\w-]{10,255}|\bxapp-[\w-]{20,255}|\bhooks\.slack\.com/services/[\w/]{20,100}|\bhf_[A-Za-z0-9]{30,64}\b"
+    r"|\bAIza[\w-]{35}|\bya29\.[\w-]{20,500}|\bGOCSPX-[\w-]{20,64}|\bSG\.[\w-]{16,64}\.[\w-]{16,64}|\bnpm_[A-Za-z0-9]{36}\b"
+    r"|\bpypi-AgE[\w-]{50,500}|\bdop_v1_[0-9a-f]{64}\b|\bdapi[0-9a-f]{32}\b|\bAGE-SECRET-KEY-1[0-9A-Z]{50,64}"
+    r"|\beyJ[\w-]{10,2000}\.[\w-]{10,2000}\.[\w-]{10,2000}"
+)
+_RANDOM = re.compile(r"([:=]\s{0,4}[bru]?[\"'])([A-Za-z0-9+/_=.-]{20,128})([\"'])")
+_HARMLESS = re.compile(
+    r"(?i)[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|(?:sha\d{1,3}|md5|h1)[-:=].{20,128}|(?:0x)?[0-9a-f.-]{1,128}"
+)
+_KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_BODY = re.compile(
+    r"[ \t\"'+]{0,12}(?:[A-Za-z0-9+/=]{0,100}|[A-Za-z-]{1,30}: .{0,200})(?:\\n)?[\"']?[ \t,)]{0,4}\r?\Z"
+)
+_CODE = re.compile(r"[(\[{$%<]|\A(?:None|null|true|false|str|bytes|int)\b", re.IGNORECASE)
+_COUNTED = re.compile(
+    r"(?i)(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)[-_]?(?:\w*[-_])?tokens?"
+)
+"""Names of what a language model counts or marks."""
+_NAME_END = re.compile(r"[\w.-]{1,40}\Z")
+_PLACEHOLDERS = re.compile(r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|changeme)\Z")
 
 
-def redact(text: str) -> str:
-    """Return *text* with passwords in URLs, values of secret names, and strings that look like keys hidden."""
+def is_secret_name(name: str) -> bool:
+    """Tell whether a file called *name* (or ``folder/name``) is one whose content is never captured."""
+    base = name.rpartition("/")[2].lower()
+    secret = any(fnmatch.fnmatchcase(base, pattern) for pattern in SECRET_FILES)
+    return secret and not any(fnmatch.fnmatchcase(base, pattern) for pattern in HARMLESS_FILES)
+
+
+def looks_secret(text: str) -> bool:
+    """Tell whether there is something in *text* that ``redact`` would hide."""
+    return redact(text) != text
+
+
+def redact(text: str, *, diff: bool = False) -> str:
+    """Return *text* with values of secret names, passwords in URLs, and strings that look like keys hidden.
+
+    The number of lines stays; with *diff* so does the first character of each, the mark of a diff's line.
+    """
+    if "PRIVATE KEY" in text:
+        text = _hide_keys(text, diff)
     text = _LOOKS.sub(HIDDEN, text)
     text = _URL.sub(f"://{HIDDEN}@", text)
     text = _QUERY.sub(rf"\1{HIDDEN}", text)
-    text = _ASSIGNED.sub(rf"\1\2{HIDDEN}\2", text)
-    return _UNQUOTED.sub(rf"\1{HIDDEN}", text)
+    text = _BEARER.sub(rf"\1{HIDDEN}", text)
+    text = _ASSIGNED.sub(_hide_assigned, text)
+    text = _UNQUOTED.sub(_hide_unquoted, text)
+    return _RANDOM.sub(_hide_random, text)
+
+
+def _hide_assigned(match: re.Match[str]) -> str:
+    value = match[3]
+    before = _NAME_END.search(match.string[max(0, match.start() - 40) : match.start()])
+    name = (before[0] if before else "") + re.split(r"[\"'\]\s:=]", match[1], maxsplit=1)[0]
+    if _PLACEHOLDERS.match(value) or _COUNTED.fullmatch(name):
+        return match[0]
+    return f"{match[1]}{match[2]}{HIDDEN}{match[2]}"
+
+
+def _hide_unquoted(match: re.Match[str]) -> str:
+    """Hide ``NAME=value`` of a settings file; what reads as code, or as a type, is none."""
+    head, name, sign, value = match.groups()
+    bare = value.rstrip(",;")
+    if _CODE.search(bare) or _PLACEHOLDERS.match(bare) or _COUNTED.fullmatch(name):
+        return match[0]
+    shell = sign == "=" and (name.isupper() or "export" in head)
+    if not shell and (bare.replace("_", "").replace(".", "").isalpha() or not re.search(r"\d", bare)):
+        return match[0]
+    return head + HIDDEN
+
+
+def _hide_random(match: re.Match[str]) -> str:
+    value = match[2]
+    return f"{match[1]}{HIDDEN}{match[3]}" if _is_random(value) else match[0]
+
+
+def _is_random(value: str) -> bool:
+    """Tell whether *value* is as random as a key: upper, lower and digits mixed, few characters twice, no words."""
+    if _HARMLESS.fullmatch(value) or not all(re.search(kind, value) for kind in ("[a-z]", "[A-Z]", r"\d")):
+        return False
+    longest_word = max((len(word) for word in re.findall(r"[a-z]+|[A-Z]+", value)), default=0)
+    if longest_word >= 7 or value.count("/") > 3 or value.count(".") > 2:
+        return False
+    entropy = -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
+    switches = sum(_kind(a) != _kind(b) for a, b in itertools.pairwise(value))
+    return entropy >= 3.7 and switches >= len(value) * 0.4
+
+
+def _kind(char: str) -> int:
+    return 0 if char.islower() else 1 if char.isupper() else 2 if char.isdigit() else 3
+
+
+def _hide_keys(text: str, diff: bool) -> str:
+    """Hide private keys, each line on its own: from BEGIN to END, or to the first line that no key has."""
+    shown: list[str] = []
+    inside = False
+    for line in text.split("\n"):
+        mark, rest = (line[:1], line[1:]) if diff else ("", line)
+        begin, end = _KEY_BEGIN.search(rest), _KEY_END.search(rest)
+        if begin is not None and not inside:
+            inside = end is None or end.start() < begin.start()
+            rest = rest[: begin.start()] + HIDDEN + ("" if inside or end is None else rest[end.end() :])
+        elif inside and end is not None:
+            inside, rest = False, HIDDEN + rest[end.end() :]
+        elif inside and _KEY_BODY.match(rest):
+            rest = HIDDEN
+        else:
+            inside = False
+        shown.append(mark + rest)
+    return "\n".join(shown)
 
 
 def redact_arguments(arguments: Sequence[str]) -> list[str]:
@@ -39,17 +180,29 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
     shown: list[str] = []
     hide = False
     for argument in arguments:
+        name, equals, value = argument.partition("=")
         if hide and not argument.startswith("-"):
             shown.append(HIDDEN)
-        elif re.match(rf"(?i)^-*{_NAME}=", argument):
-            shown.append(argument.partition("=")[0] + "=" + HIDDEN)
+        elif equals and _names_secret(name):
+            shown.append(f"{name}={HIDDEN}")
+        elif equals:
+            shown.append(f"{name}={_redact_word(value)}")
         else:
-            shown.append(redact(argument))
-        hide = re.fullmatch(rf"(?i)-+{_NAME}", argument) is not None
+            shown.append(_redact_word(argument))
+        hide = argument.startswith("-") and _names_secret(argument)
     return shown
+
+
+def _names_secret(name: str) -> bool:
+    bare = name.lstrip("-")
+    return re.fullmatch(rf"(?i){_NAME}", bare) is not None and _COUNTED.fullmatch(bare) is None
+
+
+def _redact_word(word: str) -> str:
+    return HIDDEN if 20 <= len(word) <= 128 and word.isascii() and _is_random(word) else redact(word)
 
 
 def clean_url(url: str) -> str:
     """Return the URL of a remote without user, password and query."""
     url = re.sub(r"(?<=://)[^/@]*@", "", url)
-    return url.partition("?")[0].partition("#")[0]
+    return redact(url.partition("?")[0].partition("#")[0])

@@ -1,43 +1,83 @@
-"""A copy of the source file of an objective, so that what ran can be read later."""
+"""The source of a process that runs outside a repository, and of a notebook."""
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
 import os
+import site
+import sys
+import sysconfig
+import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from trackers.capture.secret import SECRET_FILES, redact
+from trackers.capture.repository import read_files
+from trackers.capture.secret import redact
+from trackers.capture.state import CodeState
 
-MAX_SOURCE_BYTES = 1 << 20
-
-
-def snapshot(path: str | os.PathLike[str] | None = None, *, text: str | None = None) -> dict[str, Any]:
-    """Return ``{"file", "text", "digest", "size", "truncated"}`` of a source file, or of the source *text* itself.
-
-    *digest* (sha-256, hex) is that of the whole file as it is; in *text* secrets are hidden, and it is cut at 1 MiB.
-    A file that cannot be read, or whose name says that it holds secrets, has no text. Never raises for a file.
-    """
-    name = os.path.basename(os.fspath(path)) if path is not None else ""
-    if text is not None:
-        data: bytes | None = text.encode("utf-8", "surrogatepass")
-    else:
-        data = _read(Path(path)) if path is not None else None
-    if data is None:
-        return {"file": name, "text": None, "digest": None, "size": None, "truncated": False}
-    is_secret = any(fnmatch.fnmatch(name, pattern) for pattern in SECRET_FILES)
-    return {
-        "file": name,
-        "text": None if is_secret else redact(data[:MAX_SOURCE_BYTES].decode("utf-8", "replace")),
-        "digest": hashlib.sha256(data).hexdigest(),
-        "size": len(data),
-        "truncated": len(data) > MAX_SOURCE_BYTES,
-    }
+MAX_CELLS_BYTES = 1 << 20
 
 
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes() if path.is_file() else None
-    except OSError:
+def read_source(place: Path, seconds: float, beside: Collection[Path] = ()) -> CodeState:
+    """Return *place*, where it is a file, and the source of every module that was imported from its folder."""
+    top = (place if place.is_dir() else place.parent).resolve()
+    names = {path.relative_to(top).as_posix() for path in imported(top)}
+    if place.is_file():
+        names.add(place.resolve().relative_to(top).as_posix())
+    files, left_out = read_files(top, sorted(names), time.monotonic() + seconds, beside)
+    return CodeState(files=files, left_out=left_out)
+
+
+def imported(top: Path) -> set[Path]:
+    """Return the source files of imported modules below *top*; what is installed is none of the project's."""
+    installed = _installed()
+    prefixes = tuple(f"{path}{os.sep}" for path in installed)
+    found: set[Path] = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.endswith((".py", ".pyw")) or file.startswith(prefixes):
+            continue
+        try:
+            path = Path(file).resolve()
+        except (OSError, ValueError):
+            continue
+        if path.is_relative_to(top) and not any(path.is_relative_to(other) for other in installed) and path.is_file():
+            found.add(path)
+    return found
+
+
+def _installed() -> set[Path]:
+    paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")}
+    paths |= {*site.getsitepackages(), site.getusersitepackages()} if hasattr(site, "getsitepackages") else set()
+    return {Path(path).resolve() for path in paths if path}
+
+
+def main_file() -> Path | None:
+    """Return the script that this process runs, None for an installed program, a notebook or a prompt."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not isinstance(file, str):
         return None
+    path = Path(file).resolve()
+    installed = any(path.is_relative_to(other) for other in _installed())
+    return path if path.is_file() and not installed else None
+
+
+def cells() -> str:
+    """Return what a notebook or a prompt of IPython has executed so far, secrets hidden; empty where there is none."""
+    shell = _shell()
+    history = [] if shell is None else list(getattr(shell, "user_ns", {}).get("In") or [])
+    parts = [f"# In [{number}]:\n{text}\n" for number, text in enumerate(history) if number and isinstance(text, str)]
+    return redact("\n".join(parts)[-MAX_CELLS_BYTES:])
+
+
+def cell_count() -> int:
+    """Return how many cells were executed: where that changed, so did the code."""
+    shell = _shell()
+    return 0 if shell is None else len(getattr(shell, "user_ns", {}).get("In") or [])
+
+
+def _shell() -> Any:
+    if "IPython" not in sys.modules:
+        return None
+    get = getattr(sys.modules["IPython"], "get_ipython", None)
+    return None if get is None else get()

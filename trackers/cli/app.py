@@ -13,6 +13,10 @@ TABLE = {
     "runs": "trackers.cli.search:runs",
     "search": "trackers.cli.search:search",
     "show": "trackers.cli.show:show",
+    "diff": "trackers.cli.diff:diff",
+    "checkout": "trackers.cli.checkout:checkout",
+    "env": "trackers.cli.checkout:env",
+    "data": "trackers.cli.data:data",
     "models": "trackers.cli.models:models",
     "promote": "trackers.cli.promote:promote",
     "rollback": "trackers.cli.promote:rollback",
@@ -25,6 +29,7 @@ TABLE = {
     "lineage": "trackers.cli.history:lineage",
     "compare": "trackers.cli.history:compare",
     "import": "trackers.cli.importing:importing",
+    "predict": "trackers.cli.predict:predict",
 }
 """Commands in the order of the help, and where each lives."""
 

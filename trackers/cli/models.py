@@ -12,7 +12,7 @@ from trackers.cli.storage import open_store, reading_options
 
 if TYPE_CHECKING:
     from trackers.registry import Registry
-    from trackers.values import Alias, ModelVersion, RegisteredModel, RegistryMove
+    from trackers.values import Alias, LoggedModel, ModelVersion, RegisteredModel, RegistryMove
 
 _SHOWN_MOVES = 10
 _SHOWN_METRICS = 4
@@ -60,15 +60,18 @@ def _show_one(registry: Registry, name: str, as_json: bool) -> None:
 
     model, versions, moves = registry.get(name), registry.versions(name), registry.history(name)
     aliases, policies = registry.aliases(name), registry.policies(name)
+    saved = registry.models_of(versions)
     if as_json:
         named = [facts(alias) for alias in aliases]
-        parts = {"alias_notes": named, "versions": [facts(v) for v in versions], "history": [facts(m) for m in moves]}
+        listed = [{**facts(v), **_model_facts(saved.get(v.version))} for v in versions]
+        parts = {"alias_notes": named, "versions": listed, "history": [facts(m) for m in moves]}
         text.print_json({**facts(model), **parts})
         return
     text.print_fields([("model", model.name), ("about", model.description), *model.tags.items()])
     click.echo()
     if versions:
-        text.print_table(["version", "aliases", "made", "by", "from", "metrics"], [_version_row(v) for v in versions])
+        heads = ["version", "aliases", "made", "by", "from", "metrics", "flavour", "bytes", "signature"]
+        text.print_table(heads, [[*_version_row(v), *_model_row(saved.get(v.version))] for v in versions])
     else:
         click.echo(f"It has no version yet:  hpo register STUDY {text.plain(model.name)}")
     if any(alias.description or alias.tags for alias in aliases):
@@ -87,6 +90,23 @@ def _version_row(version: ModelVersion) -> list[Any]:
     aliases, metrics = ", ".join(version.aliases), ", ".join(shown)
     made_by, source = version.created_by, version.source
     return [version.version, aliases or None, version.created_at, made_by, source or None, metrics or None]
+
+
+def _model_facts(model: LoggedModel | None) -> dict[str, Any]:
+    """Return what kind of model a version is, as JSON shows it."""
+    if model is None:
+        return {"flavor": None, "size": None, "signature": None}
+    signature = {"input": model.manifest.get("input"), "output": model.manifest.get("output")}
+    return {"flavor": model.flavor, "size": model.size, "signature": signature}
+
+
+def _model_row(model: LoggedModel | None) -> list[Any]:
+    if model is None:
+        return [None, None, None]
+    from trackers.models.schema import in_words
+
+    given, made = (in_words(model.manifest.get(key)) for key in ("input", "output"))
+    return [model.flavor, model.size, f"{given} -> {made}"]
 
 
 def _alias_row(alias: Alias) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from trackers.cli.launch import launch_facts, launch_lines, run_ref
 from trackers.cli.storage import open_store, reading_options
 
 
@@ -22,7 +23,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
     from trackers.cli import text
 
     with open_store(storage) as store:
-        found = store.get_run(int(run) if run.isascii() and run.isdigit() and len(run) < 19 else run)
+        found = store.get_run(run_ref(run))
         if key is not None:
             points = store.metric_history(found, key, context)
             rows: list[dict[str, Any]] = [
@@ -35,6 +36,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
                 text.print_table(["step", "value", "time"], [[row["step"], row["value"], row["time"]] for row in rows])
             return
         series, files = store.metrics(found), store.list_artifacts(found)
+        launch, inputs = store.launch(found), store.inputs(found)
     if as_json:
         facts = text.run_facts(found)
         facts["series"] = [
@@ -42,7 +44,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
             for one in series
         ]
         facts["artifacts"] = [{"name": file.name, "digest": file.digest, "size": file.size} for file in files]
-        text.print_json(facts)
+        text.print_json({**facts, **launch_facts(launch, inputs)})
         return
     text.print_fields(
         [
@@ -58,6 +60,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
             ("started", found.started_at),
             ("ended", found.ended_at),
             ("user", f"{found.user} on {found.host}"),
+            *launch_lines(launch, inputs),
             *((f"params.{name}", repr(value)) for name, value in found.params.items()),
             *((f"tags.{name}", value) for name, value in found.tags.items()),
         ]

@@ -11,9 +11,17 @@ if TYPE_CHECKING:
     from trackers.models.loaded import LoadedModel as LoadedModel
     from trackers.models.packing import pack as pack
     from trackers.models.reference import load_model as load_model
+    from trackers.models.signature import Signature as Signature
 
-_HOMES = {"save": "folder", "load": "folder", "LoadedModel": "loaded", "pack": "packing", "load_model": "reference"}
-__all__ = ["LoadedModel", "load", "load_model", "pack", "save"]
+_HOMES = {
+    "LoadedModel": "loaded",
+    "Signature": "signature",
+    "load": "folder",
+    "load_model": "reference",
+    "pack": "packing",
+    "save": "folder",
+}
+__all__ = ["LoadedModel", "Signature", "load", "load_model", "pack", "save"]
 
 
 def __getattr__(name: str) -> Any:

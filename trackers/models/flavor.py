@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Protocol
+from typing import Any
 
 from trackers.errors import ModelError
 from trackers.models.trust import Trust
 
 
-class Flavor(Protocol):
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What the caller of a save says about how.
+
+    *trusted*: the types that may be saved although a loader will not trust them (None: any). *factory* (``module:name``)
+    and *factory_kwargs* (JSON) make a PyTorch module anew, to be filled with what was saved.
+    """
+
+    trusted: Sequence[str] | None = None
+    factory: str | None = None
+    factory_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Flavor:
     """One way to write a model to files and read it back.
 
     A flavour is chosen by the type of the model when it is saved, and by its name in the manifest when it is loaded:
@@ -19,36 +33,64 @@ class Flavor(Protocol):
     """
 
     name: str
-    distributions: tuple[str, ...]
+    distributions: tuple[str, ...] = ()
     """The packages without which its models cannot be loaded."""
 
     def accepts(self, model: object) -> bool:
         """Tell whether this flavour can save *model*."""
-        ...
+        raise NotImplementedError
 
-    def save(self, model: Any, folder: Path, trusted: Sequence[str] | None) -> dict[str, Any]:
-        """Write the model's files into the empty *folder* and return what the manifest says about them (JSON)."""
-        ...
+    def save(self, model: Any, folder: Path, how: Saving) -> dict[str, Any]:
+        """Write the model's files into the empty *folder* and return what the manifest says about them (JSON).
+
+        ``packages`` in it names packages that loading needs beside the flavour's own.
+        """
+        raise NotImplementedError
 
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
         """Read a model whose files were verified.
 
         Raises UntrustedError before anything runs that *trust* does not cover, ModelError when something it needs is
-        missing.
+        missing, or when the files are not what this flavour writes.
         """
-        ...
+        raise NotImplementedError
+
+    def needs(self, details: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the packages that loading a model with these *details* needs."""
+        return self.distributions
 
     def describe_input(self, model: Any) -> dict[str, Any] | None:
         """Return the input schema that the model itself knows (see ``trackers.models.schema``), if any."""
-        ...
+        return None
+
+    def predict(self, model: Any, data: Any, **kwargs: Any) -> Any:
+        """Predict from *data*, which has the form of the model's input schema."""
+        return model.predict(data, **kwargs)
+
+    def predict_proba(self, model: Any, data: Any, **kwargs: Any) -> Any:
+        """Return the probability of each class (rows, classes), or raise ModelError where the model gives none."""
+        if not hasattr(model, "predict_proba"):
+            raise ModelError(f"A {full_name(type(model))} gives no probabilities: use predict.")
+        return model.predict_proba(data, **kwargs)
+
+    def mlflow_flavors(self, model: Any, details: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the flavours of MLflow's own that can read these files too, as ``MLmodel`` writes them."""
+        return {}
 
 
 def flavors() -> tuple[Flavor, ...]:
     """Return every flavour, in the order in which a model is offered to them."""
+    from trackers.models.keras import KerasFlavor
+    from trackers.models.lightgbm import LightGBMFlavor
+    from trackers.models.onnx import OnnxFlavor
     from trackers.models.python import PythonFlavor
+    from trackers.models.pytorch import PyTorchFlavor
     from trackers.models.sklearn import SklearnFlavor
+    from trackers.models.xgboost import XGBoostFlavor
 
-    return PythonFlavor(), SklearnFlavor()
+    # Keras before PyTorch, whose modules its models are with that backend; the boosters before scikit-learn likewise.
+    native = (LightGBMFlavor(), XGBoostFlavor(), KerasFlavor(), PyTorchFlavor(), OnnxFlavor())
+    return PythonFlavor(), *native, SklearnFlavor()
 
 
 def choose_flavor(model: object, name: str | None = None) -> Flavor:
@@ -59,8 +101,9 @@ def choose_flavor(model: object, name: str | None = None) -> Flavor:
         if flavor.accepts(model):
             return flavor
     raise ModelError(
-        f"no flavour can save a {full_name(type(model))}: save a scikit-learn estimator, or an instance of a class "
-        "of yours with save(folder), a classmethod load(folder), and predict(X)."
+        f"no flavour can save a {full_name(type(model))}: save a scikit-learn estimator, a model of LightGBM, XGBoost, "
+        "PyTorch, Keras or ONNX, or an instance of a class of yours with save(folder), a classmethod load(folder), and "
+        "predict(X)."
     )
 
 

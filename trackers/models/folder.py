@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from trackers.errors import ModelError, TrackersError
 from trackers.models import manifest as manifests
-from trackers.models.flavor import Flavor, choose_flavor, find_flavor, full_name
+from trackers.models import mlmodel
+from trackers.models.code import bring_code, importable
+from trackers.models.conform import conform
+from trackers.models.flavor import Flavor, Saving, choose_flavor, find_flavor, full_name
 from trackers.models.loaded import LoadedModel
-from trackers.models.schema import describe, head, to_json
+from trackers.models.requirements import check_installed, differences, requirement_lines, unique, write_requirements
+from trackers.models.schema import describe_fully, head, to_json
+from trackers.models.signature import Signature
 from trackers.models.trust import Trust
 
 _MAX_EXAMPLE_BYTES = 256 * 1024
+_log = logging.getLogger("trackers.models")
 
 
 def save(
     model: Any,
     folder: str | os.PathLike[str],
     *,
-    input_example: Any = None,
-    trusted: Sequence[str] | None = None,
     flavor: str | None = None,
+    input_example: Any = None,
+    signature: Signature | Mapping[str, Any] | None = None,
+    code: Sequence[str | os.PathLike[str]] = (),
+    pip_requirements: Sequence[str] | None = None,
+    trusted: Sequence[str] | None = None,
+    factory: str | None = None,
+    factory_kwargs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Save *model* into *folder* (new or empty) and return its manifest.
 
-    *input_example*: rows as ``predict`` takes them; the first five are kept, with the shape of what the model gives
-    for them. *trusted*: refuse to save types that a loader will not trust, but for these; by default they are saved,
-    named in the manifest, and refused when loaded without ``trust``. *flavor* is chosen by the model's type.
+    *flavor* is chosen by the model's type. *input_example*: rows as ``predict`` takes them; the signature is read from
+    all of them, the first five are kept, with the form of what the model gives for them. *signature*: instead of what
+    the example shows. *code*: files and packages (folders) that the model imports and that are not installed where it
+    is loaded; they run only when trusted. *pip_requirements*: instead of the versions that are installed here.
+    *trusted*: refuse to save types that a loader will not trust, but for these; by default they are saved, named in
+    the manifest, and refused when loaded without ``trust``. *factory* and *factory_kwargs*: see ``Saving``.
 
     Raises ModelError when no flavour can save it, with the reason, and leaves a half-written folder behind.
     """
@@ -38,72 +54,89 @@ def save(
     target.mkdir(parents=True, exist_ok=True)
     if any(target.iterdir()):
         raise ModelError(f"The folder {target} is not empty: give a new one to save the model in.")
+    given = None if signature is None else Signature.of(signature)
     chosen = choose_flavor(model, flavor)
     try:
-        details = chosen.save(model, target, trusted)
+        details = chosen.save(model, target, Saving(trusted, factory, factory_kwargs or {}))
     except TrackersError:
         raise
     except Exception as exc:
         raise ModelError(f"The {full_name(type(model))} cannot be saved: {type(exc).__name__}: {exc}") from exc
-    input_schema, output_schema = _describe(chosen, model, input_example)
+    brought, imported = bring_code(code, target)
+    described = _describe(chosen, model, input_example, given)
     if input_example is not None:
         _write_example(target, input_example)
-    needed = (*chosen.distributions, *details.get("packages", ()))
-    libraries = manifests.versions(needed)
-    requirements = "".join(f"{name}=={version}\n" for name, version in libraries.items())
-    (target / "requirements.txt").write_text(requirements, encoding="utf-8")
-    manifest = manifests.build_manifest(
-        target,
+    needed = unique((*chosen.needs(details), *details.get("packages", ()), *imported))
+    manifest = manifests.describe_model(
         flavor=chosen.name,
         kind=full_name(type(model)),
-        distributions=needed,
+        libraries=manifests.versions(needed),
         details=details,
-        input=input_schema,
-        output=output_schema,
+        code=brought,
+        **described,
     )
-    manifests.write_manifest(target, manifest)
-    return manifest
+    write_requirements(target, requirement_lines(manifest["libraries"], pip_requirements))
+    mlmodel.write_mlmodel(target, chosen.mlflow_flavors(model, details), manifest)
+    return manifests.seal(target, manifest)
 
 
-def load(folder: str | os.PathLike[str], *, trust: bool | str | Sequence[str] = False) -> LoadedModel:
-    """Load the model in *folder* after verifying every file.
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    trust: bool | str | Sequence[str] = False,
+    digest: str | None = None,
+    beside: Collection[str] = (),
+) -> LoadedModel:
+    """Load the model in *folder* after verifying every file; a folder that MLflow wrote is loaded too.
 
     *trust*: True runs the code and loads the types that the folder brings; full names of types trust only those.
-    Raises DigestError for a changed file, UntrustedError with the names of what is not trusted, ModelError otherwise.
+    *digest*: that of the manifest (``manifest_digest``), where it is known from elsewhere. *beside*: names of files
+    that may be there although the model has none of that name. ``notes`` of what is returned says which versions
+    differ. Raises DigestError for a changed file, UntrustedError with the names of what is not trusted, ModelError
+    otherwise, with what has to be installed.
     """
-    source = Path(folder)
-    manifest = manifests.read_manifest(source)
-    manifests.verify_files(source, manifest)
+    source, trusts = Path(folder), Trust.of(trust)
+    if (source / mlmodel.NAME).exists() and not manifests.has_manifest(source):
+        from trackers.models.mlflow_folder import load_mlflow
+
+        return load_mlflow(source, trusts)
+    manifest = manifests.read_manifest(source, digest)
+    manifests.verify_files(source, manifest, beside)
     flavor = find_flavor(manifest["flavor"])
-    _check_libraries(manifest, flavor)
+    check_installed(manifest, flavor)
+    code = manifest.get("code") or []
     try:
-        model = flavor.load(source, manifest["details"], Trust.of(trust))
+        with importable(source, code) if code and trusts.everything else nullcontext():
+            model = flavor.load(source, manifest["details"], trusts)
     except TrackersError:
         raise
     except Exception as exc:
         raise ModelError(f"The {manifest['class']} cannot be loaded: {type(exc).__name__}: {exc}") from exc
-    return LoadedModel(model, manifest)
+    notes = differences(manifest)
+    for note in notes:
+        _log.warning("%s", note)
+    return LoadedModel(model, manifest, flavor, notes)
 
 
-def _check_libraries(manifest: dict[str, Any], flavor: Flavor) -> None:
-    there = manifests.versions(flavor.distributions)
-    if missing := [name for name in flavor.distributions if name not in there]:
-        pins = " ".join(f"{name}=={manifest['libraries'].get(name, '')}".rstrip("=") for name in missing)
-        raise ModelError(f"Loading a {manifest['class']} needs {', '.join(missing)}: pip install {pins}")
-
-
-def _describe(flavor: Flavor, model: Any, example: Any) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def _describe(flavor: Flavor, model: Any, example: Any, given: Signature | None) -> dict[str, Mapping[str, Any] | None]:
+    """Return the input and output schema: those *given*, else what the example shows, else what the model knows."""
+    found = {"input": given.input if given else None, "output": given.output if given else None}
     if example is None:
-        return flavor.describe_input(model), None
-    try:
-        return describe(example), describe(model.predict(head(example)))
-    except Exception as exc:  # noqa: BLE001 - whatever the user's model raises; the model is kept all the same
-        return describe(example), {"error": f"{type(exc).__name__}: {exc}"[:500]}
+        found["input"] = found["input"] or flavor.describe_input(model)
+        return found
+    rows = conform(example, found["input"])
+    found["input"] = found["input"] or describe_fully(rows)
+    if found["output"] is None:
+        try:
+            found["output"] = describe_fully(flavor.predict(model, conform(head(rows), found["input"])))
+        except Exception as exc:  # noqa: BLE001 - whatever the user's model raises; the model is kept all the same
+            found["output"] = {"error": f"{type(exc).__name__}: {exc}"[:500]}
+    return found
 
 
 def _write_example(folder: Path, example: Any) -> None:
     try:
-        text = json.dumps(to_json(head(example)))
+        text = json.dumps(to_json(head(conform(example, None))))
     except (TypeError, ValueError):  # nothing that JSON can hold: the schema has to do
         return
     if len(text) <= _MAX_EXAMPLE_BYTES and text != "null":

@@ -38,7 +38,7 @@ def _time(model: LoadedModel, rows: Any) -> float:
 
 
 def _rows(example: Any) -> Any:
-    if isinstance(example, Mapping):
+    if isinstance(example, Mapping) and example.keys() == {"columns", "data"}:
         import pandas as pd
 
         return pd.DataFrame(example["data"], columns=example["columns"])

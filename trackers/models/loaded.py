@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trackers.models.schema import conform
+from trackers.models.conform import conform
+from trackers.models.flavor import Flavor
+from trackers.models.signature import Signature
 
 
 class LoadedModel:
-    """A loaded model. *manifest* is its ``model.json``; *keep* is kept alive as long as the model is."""
+    """A loaded model.
 
-    def __init__(self, model: Any, manifest: Mapping[str, Any], keep: object = None) -> None:
-        self.manifest = manifest
-        self._model, self._keep = model, keep
+    *manifest* is its ``model.json``; *notes* are sentences about what differs from when it was saved, such as another
+    version of its library; *keep* is kept alive as long as the model is.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        manifest: Mapping[str, Any],
+        flavor: Flavor,
+        notes: Sequence[str] = (),
+        keep: object = None,
+    ) -> None:
+        self.manifest, self.notes = manifest, tuple(notes)
+        self._model, self._flavor, self._keep = model, flavor, keep
 
     @property
     def flavor(self) -> str:
         return str(self.manifest["flavor"])
 
+    @property
+    def signature(self) -> Signature:
+        """What the model takes and gives, as far as it was known when it was saved."""
+        return Signature(self.manifest.get("input"), self.manifest.get("output"))
+
     def predict(self, X: Any, **kwargs: Any) -> Any:  # noqa: N803 - the field's own name for it
-        """Predict from an array, a DataFrame, an Arrow table or lists; *kwargs* go to the model's own ``predict``.
+        """Predict from an array, a DataFrame, an Arrow table, lists or dicts; *kwargs* go to the model's own predict.
 
         Raises InvalidValueError when *X* does not fit what the model was made with.
         """
-        return self._model.predict(conform(X, self.manifest.get("input")), **kwargs)
+        return self._flavor.predict(self._model, conform(X, self.manifest.get("input")), **kwargs)
+
+    def predict_proba(self, X: Any, **kwargs: Any) -> Any:  # noqa: N803
+        """Return the probability of each class, (rows, classes), from what `predict` takes.
+
+        Raises ModelError for a model that gives none, InvalidValueError as `predict` does.
+        """
+        return self._flavor.predict_proba(self._model, conform(X, self.manifest.get("input")), **kwargs)
 
     def unwrap(self) -> Any:
-        """Return the model itself: the estimator, or the instance of the user's class."""
+        """Return the model itself: the estimator, the booster, the module, or the instance of the user's class."""
         return self._model
+
+    def kept_by(self, keep: object) -> LoadedModel:
+        """Return this model with *keep* alive as long as it is."""
+        return LoadedModel(self._model, self.manifest, self._flavor, self.notes, keep)
 
     def __repr__(self) -> str:
         return f"LoadedModel({self.manifest['class']}, flavor={self.flavor!r})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,25 +21,34 @@ FORMAT = 1
 _MAX_BYTES = 16 << 20
 
 
-def build_manifest(
-    folder: Path, *, flavor: str, kind: str, distributions: Sequence[str], **rest: Any
-) -> dict[str, Any]:
-    """Describe the files of *folder*: flavour, type, versions, time and digests, and whatever *rest* adds."""
-    files = {}
-    for path in walk_files(folder):
-        with path.open("rb") as source:
-            digest = hashlib.file_digest(source, "sha256").hexdigest()
-        files[path.relative_to(folder).as_posix()] = {"sha256": digest, "size": path.stat().st_size}
+def describe_model(*, flavor: str, kind: str, **rest: Any) -> dict[str, Any]:
+    """Return what a manifest says about a model: flavour, type, time, Python, and whatever *rest* adds."""
     return {
         "format": FORMAT,
         "flavor": flavor,
         "class": kind,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        "libraries": versions(distributions),
         **rest,
-        "files": files,
     }
+
+
+def seal(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the digests of the files of *folder* to *manifest*, and its own; write and return it.
+
+    Its own digest shows a hand that changed ``model.json``, though not one that wrote a new digest too: the store
+    knows the digest of each model that it keeps, and compares.
+    """
+    files = {}
+    for path in walk_files(folder):
+        with path.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()
+        files[path.relative_to(folder).as_posix()] = {"sha256": digest, "size": path.stat().st_size}
+    whole: dict[str, Any] = {**manifest, "files": files}
+    whole = json.loads(json.dumps(whole))  # as it will be read: lists for tuples, text for keys
+    whole["digest"] = manifest_digest(whole)
+    (folder / NAME).write_text(json.dumps(whole, indent=1, sort_keys=True), encoding="utf-8")
+    return whole
 
 
 def versions(distributions: Sequence[str]) -> dict[str, str]:
@@ -57,30 +66,45 @@ def versions(distributions: Sequence[str]) -> dict[str, str]:
 _version = lru_cache(maxsize=1000)(version)
 
 
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write ``model.json``, the last file of a model folder."""
-    (folder / NAME).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
-
-
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
     """Return the sha-256 (hex) of a manifest, whatever the order and spacing of its JSON."""
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read ``model.json`` and refuse one that this release cannot understand."""
+def read_manifest(folder: Path, digest: str | None = None) -> dict[str, Any]:
+    """Read ``model.json`` and refuse one that was changed, or that this release cannot understand.
+
+    *digest*: the ``manifest_digest`` that it must have.
+    """
     path = folder / NAME
     try:
         if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
             raise ModelError(f"{path} is not a manifest that we wrote: it is a link or far too large.")
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
+    except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelError(f"{folder} is not a model folder: it has no {NAME}.") from exc
     except (OSError, ValueError, RecursionError) as exc:
         raise ModelError(f"{path} cannot be read as JSON: the model folder is damaged.") from exc
     check_manifest(manifest)
+    own = {key: value for key, value in manifest.items() if key != "digest"}
+    # Releases before this one wrote no digest of the manifest itself.
+    changed = "digest" in manifest and manifest["digest"] != manifest_digest(own)
+    if changed or (digest is not None and digest != manifest_digest(manifest)):
+        raise DigestError(f"{NAME} of the model in {folder} was changed after the model was saved: fetch it again.")
     return dict(manifest)
+
+
+def has_manifest(folder: Path) -> bool:
+    """Tell whether ``model.json`` in *folder* is a manifest: XGBoost's own model may have that name."""
+    path = folder / NAME
+    try:
+        if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
+            return False
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "format" in content
 
 
 def check_manifest(manifest: Any) -> None:
@@ -97,11 +121,14 @@ def check_manifest(manifest: Any) -> None:
             raise ModelError(f"{NAME} names no digest for {name!r}: the model folder is damaged.")
 
 
-def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise ``DigestError`` unless *folder* holds exactly the files of *manifest*, byte for byte."""
+def verify_files(folder: Path, manifest: Mapping[str, Any], beside: Collection[str] = ()) -> None:
+    """Raise ``DigestError`` unless *folder* holds exactly the files of *manifest*, byte for byte.
+
+    Files that *beside* names may be there too.
+    """
     there = {path.relative_to(folder).as_posix(): path for path in walk_files(folder)}
     there.pop(NAME, None)
-    if extra := sorted(there.keys() - manifest["files"].keys()):
+    if extra := sorted(there.keys() - manifest["files"].keys() - set(beside)):
         raise DigestError(f"The model folder {folder} holds {extra[0]!r}, which was not saved with it: remove it.")
     for name, entry in manifest["files"].items():
         if name not in there:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,13 @@ from trackers.artifacts import ArtifactStore
 from trackers.models.folder import save
 
 
-def pack(
-    model: Any,
-    artifacts: ArtifactStore,
-    *,
-    input_example: Any = None,
-    trusted: Sequence[str] | None = None,
-    flavor: str | None = None,
-) -> tuple[dict[str, Any], dict[str, tuple[str, int]]]:
+def pack(model: Any, artifacts: ArtifactStore, **options: Any) -> tuple[dict[str, Any], dict[str, tuple[str, int]]]:
     """Save *model* and store its files; return its manifest and name -> (digest, size) of all of them.
 
-    The files include ``model.json``. See ``trackers.models.save`` for the arguments. Raises ModelError when it cannot
+    The files include ``model.json``. *options* are those of ``trackers.models.save``. Raises ModelError when it cannot
     be saved, ArtifactError when it cannot be stored.
     """
     with tempfile.TemporaryDirectory(prefix="trackers-model-") as temporary:
         folder = Path(temporary, "model")
-        manifest = save(model, folder, input_example=input_example, trusted=trusted, flavor=flavor)
+        manifest = save(model, folder, **options)
         return manifest, artifacts.put_folder(folder)

@@ -9,31 +9,30 @@ one that can be imported here, ``trust=True`` is needed to run the file that cam
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
-from trackers.models.flavor import full_name
-from trackers.models.source import bring, imported_packages, run_source, source_of
+from trackers.models.flavor import Flavor, Saving, full_name
+from trackers.models.source import bring, imported_packages, needed_packages, run_source, source_of
 from trackers.models.trust import Trust
 
 DATA = "data"
 
 
-class PythonFlavor:
-    """Instances of a class with ``save``, ``load`` and ``predict``. Implements ``Flavor``."""
+class PythonFlavor(Flavor):
+    """Instances of a class with ``save``, ``load`` and ``predict``."""
 
     name = "python"
-    distributions: tuple[str, ...] = ()
 
     def accepts(self, model: object) -> bool:
         kind = type(model)
         methods = all(callable(getattr(kind, name, None)) for name in ("save", "load", "predict"))
         return methods and _is_bound_to_class(kind, "load")
 
-    def save(self, model: Any, folder: Path, trusted: Sequence[str] | None) -> dict[str, Any]:
+    def save(self, model: Any, folder: Path, how: Saving) -> dict[str, Any]:
         kind = type(model)
         if not self.accepts(model):
             raise ModelError(f"{full_name(kind)} needs save(folder), a classmethod load(folder), and predict(X).")
@@ -43,8 +42,9 @@ class PythonFlavor:
         (folder / DATA).mkdir()
         model.save(str(folder / DATA))
         details: dict[str, Any] = {"module": kind.__module__, "name": kind.__qualname__, "source": None}
+        details["packages"] = needed_packages(kind) if source is None else imported_packages(source)
         if source is not None:
-            details |= {"source": bring(source, folder), "packages": imported_packages(source)}
+            details["source"] = bring(source, folder)
         return details
 
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
@@ -63,9 +63,6 @@ class PythonFlavor:
         (folder / DATA).mkdir(exist_ok=True)
         load: Any = found.load  # type: ignore[attr-defined]
         return load(str(folder / DATA))
-
-    def describe_input(self, model: Any) -> dict[str, Any] | None:
-        return None
 
     def _module(self, folder: Path, details: Mapping[str, Any], trust: Trust, name: str) -> ModuleType:
         module_name = str(details["module"])

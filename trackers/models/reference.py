@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from trackers.errors import InvalidValueError, ModelError, NotFoundError
 from trackers.models.folder import load
 from trackers.models.loaded import LoadedModel
+from trackers.models.manifest import manifest_digest
 from trackers.values import LoggedModel
 
 if TYPE_CHECKING:
@@ -22,31 +23,51 @@ if TYPE_CHECKING:
     from trackers.store import Store
 
 DEFAULT_STORE = "sqlite:///hpo.db"
-_FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME, runs:/STUDY/17 or the 32 hex digits of a run"
+_FORMS = (
+    "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME, runs:/RUN/MODEL, STUDY/17, the 32 hex digits of a run, or "
+    "a folder as ./FOLDER"
+)
 _UID = re.compile(r"[0-9a-f]{32}")
+_OF_A_RUN = re.compile(r"(?P<run>[0-9a-f]{32}|.+?/\d+)(?:/(?P<model>.+))?")
+_OF_A_TRIAL = re.compile(r".+/\d+")
+_PLACES = ("/", "./", "../", "~")
+DEFAULT_MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model by name (*version*: a number, an alias, or None for the newest), or by its *run*."""
+    """A model by name (*version*: a number, an alias, or None for the newest), by its *run*, or by its *folder*.
+
+    *model* is the name under which the run logged it.
+    """
 
     name: str | None = None
     version: int | str | None = None
     run: str | None = None
+    model: str = DEFAULT_MODEL
+    folder: Path | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Reference:
-        """Read one of ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/NAME``, ``runs:/STUDY/17``, a uid."""
+    def parse(cls, text: str | os.PathLike[str]) -> Reference:
+        """Read a reference in one of the forms of ``load_model``.
+
+        A path object is a folder, and so is text that begins as one, or that is no other form and names one.
+        """
+        if isinstance(text, os.PathLike):
+            return cls(folder=Path(text))
         if not isinstance(text, str):
             raise InvalidValueError(f"A model is named by text such as {_FORMS}, not by a {type(text).__name__}.")
         if text.startswith("models:/"):
             return cls._parse_name(text.removeprefix("models:/").lstrip("/"), text)
         if text.startswith("runs:/"):
-            run = text.removeprefix("runs:/").strip("/")
-            if run:
-                return cls(run=run)
-        elif _UID.fullmatch(text):
+            if match := _OF_A_RUN.fullmatch(text.removeprefix("runs:/").strip("/")):
+                return cls(run=match["run"], model=match["model"] or DEFAULT_MODEL)
+        elif text.startswith(_PLACES):
+            return cls(folder=Path(text).expanduser())
+        elif _UID.fullmatch(text) or _OF_A_TRIAL.fullmatch(text):
             return cls(run=text)
+        elif "\0" not in text and "://" not in text and os.path.isdir(text):
+            return cls(folder=Path(text))
         raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
 
     @classmethod
@@ -63,15 +84,16 @@ class Reference:
 
 
 def load_model(
-    ref: str,
+    ref: str | os.PathLike[str],
     *,
     store: str | os.PathLike[str] | Store | None = None,
     trust: bool | str | Sequence[str] = False,
 ) -> LoadedModel:
     """Load the model that *ref* names, in any process: what made it need not be imported.
 
-    *ref*: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/NAME`` (the newest version), ``runs:/STUDY/17``,
-    or the uid of a run or model. *store*: a ``Store`` or its URL; by default ``HPO_STORAGE``, then
+    *ref*: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/NAME`` (the newest version); ``STUDY/17``,
+    ``runs:/STUDY/17`` or ``runs:/UID/MODEL`` (logged under another name than ``model``); the uid of a run or model; a
+    folder, ours or one that MLflow wrote, as a path or as text that begins with ``./`` or ``/``. *store*: a ``Store`` or its URL; by default ``HPO_STORAGE``, then
     ``sqlite:///hpo.db``. *trust*: True runs the code that the model brings; full names of types trust only those.
 
     Raises NotFoundError with close matches, DigestError for a damaged file, UntrustedError, ModelError.
@@ -79,11 +101,21 @@ def load_model(
     from trackers.store import Store, connect
 
     reference = Reference.parse(ref)
+    if reference.folder is not None:
+        return load(reference.folder, trust=trust)
     if isinstance(store, Store):
         return fetch(store.artifacts, find(store, reference), trust)
     url = store if store is not None else os.environ.get("HPO_STORAGE") or DEFAULT_STORE
     with connect(url, create=False) as opened:
         return fetch(opened.artifacts, find(opened, reference), trust)
+
+
+def load_logged(store: Store, ref: str, trust: bool | str | Sequence[str] = False) -> LoadedModel:
+    """Load a model of *store*; a folder, which is elsewhere, is refused. See ``load_model``."""
+    reference = Reference.parse(ref)
+    if reference.folder is not None:
+        raise InvalidValueError(f"{str(ref)[:200]!r} names no model: use {_FORMS} (by trackers.load_model).")
+    return fetch(store.artifacts, find(store, reference), trust)
 
 
 def find(store: Store, reference: Reference) -> LoggedModel:
@@ -98,9 +130,10 @@ def find(store: Store, reference: Reference) -> LoggedModel:
     if _UID.fullmatch(reference.run) and (model := store.find_logged_model(reference.run)) is not None:
         return model
     run = store.get_run(reference.run)
-    found = store.get_logged_model(run)
+    found = store.get_logged_model(run, reference.model)
     if found is None:
-        raise NotFoundError(f"{run.path} has no model: it logged none, or it was dropped for a better one.")
+        named = "" if reference.model == DEFAULT_MODEL else f" named {reference.model[:80]!r}"
+        raise NotFoundError(f"{run.path} has no model{named}: it logged none, or it was dropped for a better one.")
     return found
 
 
@@ -114,11 +147,11 @@ def fetch(artifacts: ArtifactStore, model: LoggedModel, trust: bool | str | Sequ
     temporary = _Folder()
     try:
         folder = artifacts.get_files(model.files, Path(temporary.path, "model"))
-        loaded = load(folder, trust=trust)
+        loaded = load(folder, trust=trust, digest=manifest_digest(model.manifest))
     except BaseException:
         temporary.remove()
         raise
-    return LoadedModel(loaded.unwrap(), loaded.manifest, keep=temporary)
+    return loaded.kept_by(temporary)
 
 
 class _Folder:

@@ -1,12 +1,14 @@
-"""What a model takes and gives: read from an example, and checked when it predicts.
+"""What a model takes and gives, read from an example.
 
 A schema is JSON: ``{"kind": "array", "shape": [None, 64], "dtype": "float64"}``, ``{"kind": "frame", "columns":
-[{"name": "age", "dtype": "int64"}]}`` or ``{"kind": "list"}``. The first dimension, the rows, is always None.
+[{"name": "age", "dtype": "int64"}]}``, ``{"kind": "tensors", "tensors": [{"name": "x", "shape": ..., "dtype": ...}]}``
+or ``{"kind": "list"}``. The first dimension, the rows, is always None. A column may say ``nullable``, and for the
+dtype ``category`` its ``categories`` and whether they are ``ordered``.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +16,9 @@ from typing import Any
 from trackers.errors import InvalidValueError
 
 EXAMPLE_ROWS = 5
+_MAX_CATEGORIES = 1000
+_NEVER_NULL = frozenset("biu")
+"""Kinds of NumPy's dtypes that have no value for what is missing: bool and the integers."""
 
 
 def is_frame(data: Any) -> bool:
@@ -23,83 +28,113 @@ def is_frame(data: Any) -> bool:
 
 
 def describe(data: Any) -> dict[str, Any]:
-    """Return the schema of *data*: an array, a frame, or a list of anything."""
+    """Return the schema of *data*: an array, a frame, named arrays, or a list of anything."""
     if is_frame(data):
         return {"kind": "frame", "columns": [{"name": str(n), "dtype": str(t)} for n, t in data.dtypes.items()]}
     shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
     if shape is not None and dtype is not None:
         return {"kind": "array", "shape": [None, *(int(n) for n in shape[1:])], "dtype": str(dtype)}
-    if isinstance(data, list | tuple) and (array := _numeric(data)) is not None:
+    if isinstance(data, Mapping) and data and all(hasattr(value, "shape") for value in data.values()):
+        tensors = [{"name": str(name), **describe(value)} for name, value in data.items()]
+        return {"kind": "tensors", "tensors": [{k: v for k, v in t.items() if k != "kind"} for t in tensors]}
+    if isinstance(data, list | tuple) and (array := numeric(data)) is not None:
         return describe(array)
     return {"kind": "list"}
 
 
+def describe_fully(data: Any) -> dict[str, Any]:
+    """Return the schema of *data* with what each column may hold: missing values, which categories."""
+    schema = describe(data)
+    for at, column in enumerate(schema.get("columns", ())):
+        series = data.iloc[:, at]
+        column["nullable"] = getattr(series.dtype, "kind", "O") not in _NEVER_NULL
+        categories = getattr(series.dtype, "categories", None)
+        if categories is not None and len(categories) <= _MAX_CATEGORIES:
+            values = [plain(value) for value in categories]
+            finite = all(not isinstance(value, float) or math.isfinite(value) for value in values)
+            if finite and all(isinstance(value, str | int | float | bool) for value in values):
+                column |= {"categories": values, "ordered": bool(series.dtype.ordered)}
+    return schema
+
+
+def check_schema(schema: Any) -> dict[str, Any]:
+    """Return *schema*, or raise InvalidValueError with what is wrong with its form."""
+    kind = schema.get("kind") if isinstance(schema, Mapping) else None
+    if kind == "frame":
+        columns = schema.get("columns")
+        fits = isinstance(columns, list) and all(_is_column(column) for column in columns)
+    elif kind == "tensors":
+        tensors = schema.get("tensors")
+        fits = isinstance(tensors, list) and all(_is_array(t) and isinstance(t.get("name"), str) for t in tensors)
+    else:
+        fits = kind == "list" or (kind == "array" and _is_array(schema))
+    if not fits:
+        raise InvalidValueError(
+            f"{str(schema)[:120]!r} is no schema: give an example of the data, or a mapping such as "
+            '{"kind": "array", "shape": [None, 4], "dtype": "float64"}.'
+        )
+    return dict(schema)
+
+
+def _is_column(column: Any) -> bool:
+    if not isinstance(column, Mapping) or not isinstance(column.get("name"), str):
+        return False
+    return isinstance(column.get("dtype"), str | None) and isinstance(column.get("categories", []), list)
+
+
+def _is_array(schema: Any) -> bool:
+    if not isinstance(schema, Mapping) or not isinstance(schema.get("dtype"), str | None):
+        return False
+    shape = schema.get("shape")
+    sizes = isinstance(shape, list) and all(n is None or (isinstance(n, int) and n >= 0) for n in shape)
+    return isinstance(shape, list) and sizes and len(shape) > 0 and shape[0] is None
+
+
 def head(data: Any) -> Any:
     """Return the first rows of *data*."""
+    if isinstance(data, Mapping):
+        return {name: head(value) for name, value in data.items()}
     return data.iloc[:EXAMPLE_ROWS] if hasattr(data, "iloc") else data[:EXAMPLE_ROWS]
 
 
 def to_json(data: Any) -> Any:
     """Return an example as JSON: rows of values, or ``{"columns": [...], "data": [...]}``; None where that fails."""
     if is_frame(data):
-        rows = [[_plain(value) for value in row] for row in data.itertuples(index=False, name=None)]
+        rows = [[plain(value) for value in row] for row in data.itertuples(index=False, name=None)]
         return {"columns": [str(name) for name in data.columns], "data": rows}
     if hasattr(data, "tolist"):
         return data.tolist()
+    if isinstance(data, Mapping):
+        return {str(name): to_json(value) for name, value in data.items()}
     return data if isinstance(data, list | tuple) else None
 
 
-def conform(data: Any, schema: Mapping[str, Any] | None) -> Any:
-    """Return *data* in the form that the model was made for: NumPy, pandas, Arrow or lists become what it took.
-
-    Raises InvalidValueError with what does not fit: a wrong number of dimensions or columns, or missing columns.
-    """
-    if hasattr(data, "to_pandas") and not is_frame(data):
-        data = data.to_pandas()
-    kind = (schema or {}).get("kind")
-    if kind == "frame" and schema is not None:
-        return _to_frame(data, [column["name"] for column in schema["columns"]])
-    if kind == "array" and schema is not None:
-        return _to_array(data, schema["shape"])
-    if kind is None and isinstance(data, list | tuple):
-        array = _numeric(data)
-        return data if array is None else array
-    return data
+def in_words(schema: Mapping[str, Any] | None) -> str:
+    """Say a schema on one line, as in ``(rows, 4) float64`` or ``age: int64, kind: str``."""
+    if not schema or "error" in schema:
+        return "unknown"
+    if schema["kind"] == "frame":
+        return some([f"{c['name']}: {c['dtype']}" if c.get("dtype") else c["name"] for c in schema["columns"]])
+    if schema["kind"] == "tensors":
+        return some([f"{tensor['name']}: {_shape_in_words(tensor)}" for tensor in schema["tensors"]])
+    return _shape_in_words(schema) if schema["kind"] == "array" else "a list"
 
 
-def _to_array(data: Any, shape: list[int | None]) -> Any:
-    import numpy as np
-
-    array = data if hasattr(data, "ndim") and hasattr(data, "shape") and not is_frame(data) else np.asarray(data)
-    if tuple(array.shape[1:]) == tuple(shape[1:]) and array.ndim == len(shape):
-        return array
-    expected = "(rows, " + ", ".join(str(n) for n in shape[1:]) + ")"
-    hint = "; for one row use X.reshape(1, -1)" if list(array.shape) == shape[1:] and array.ndim == 1 else ""
-    raise InvalidValueError(f"The model takes an array of shape {expected}, not {tuple(array.shape)}{hint}.")
+def _shape_in_words(schema: Mapping[str, Any]) -> str:
+    sizes = ", ".join("any" if n is None else str(n) for n in schema["shape"][1:])
+    dtype = str(schema["dtype"] or "")
+    # NumPy's text of at most so many characters: what the longest one of the example had is of no matter.
+    shown = "str" if dtype.lstrip("<>=|").startswith("U") else dtype
+    return f"(rows{', ' if sizes else ''}{sizes}) {shown}".rstrip()
 
 
-def _to_frame(data: Any, columns: list[str]) -> Any:
-    if not is_frame(data):
-        if importlib.util.find_spec("pandas") is None:
-            return data
-        import pandas as pd
-
-        named = isinstance(data, Mapping) or (isinstance(data, list) and data and isinstance(data[0], Mapping))
-        if not named:
-            width = len(data[0]) if len(data) and hasattr(data[0], "__len__") else 0
-            if width != len(columns):
-                raise InvalidValueError(f"The model takes {len(columns)} columns ({_some(columns)}), not {width}.")
-        data = pd.DataFrame(data) if named else pd.DataFrame(data, columns=columns)
-    if missing := [name for name in columns if name not in data.columns]:
-        raise InvalidValueError(f"The input lacks the columns {_some(missing)} that the model was made with.")
-    return data[columns]
-
-
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """Name the first five of *names* and how many more there are."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _numeric(data: Any) -> Any:
+def numeric(data: Any) -> Any:
+    """Return *data* as an array of numbers, None where it is not made of them."""
     import numpy as np
 
     try:
@@ -109,5 +144,6 @@ def _numeric(data: Any) -> Any:
     return array if array.dtype.kind in "biufc" else None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return NumPy's scalars as Python's own."""
     return value.item() if hasattr(value, "item") else value

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
-from trackers.models.flavor import full_name
+from trackers.models.archives import check_stored
+from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.sklearn_types import KNOWN_TYPES
 from trackers.models.source import bring, run_source, source_of
 from trackers.models.trust import Trust
@@ -18,8 +18,8 @@ from trackers.models.trust import Trust
 FILE = "model.skops"
 
 
-class SklearnFlavor:
-    """Everything that derives from scikit-learn's ``BaseEstimator``. Implements ``Flavor``."""
+class SklearnFlavor(Flavor):
+    """Everything that derives from scikit-learn's ``BaseEstimator``."""
 
     name = "sklearn"
     distributions: tuple[str, ...] = ("scikit-learn", "skops", "numpy", "scipy")
@@ -28,10 +28,11 @@ class SklearnFlavor:
         base = sys.modules.get("sklearn.base")
         return base is not None and isinstance(model, base.BaseEstimator)
 
-    def save(self, model: Any, folder: Path, trusted: Sequence[str] | None) -> dict[str, Any]:
-        io = _skops(model)
+    def save(self, model: Any, folder: Path, how: Saving) -> dict[str, Any]:
+        io, trusted = _skops(model), how.trusted
         io.dump(model, folder / FILE)
-        unknown = [name for name in io.get_untrusted_types(file=folder / FILE) if name not in KNOWN_TYPES]
+        asked = io.get_untrusted_types(file=folder / FILE)
+        unknown = [name for name in asked if name not in KNOWN_TYPES]
         if trusted is not None and (refused := [name for name in unknown if name not in set(trusted)]):
             raise UntrustedError(
                 f"The model holds types that a loader will not trust: {', '.join(refused)}; "
@@ -40,28 +41,21 @@ class SklearnFlavor:
         sources = {module: bring(file, folder) for module, file in _own_modules(unknown).items()}
         packages = sorted({name.partition(".")[0] for name in unknown} - {"__main__", "builtins", *sources})
         # For people to read; a loader never takes it for permission.
-        return {"file": FILE, "unknown_types": unknown, "packages": packages, "sources": sources}
+        details = {"file": FILE, "unknown_types": unknown, "packages": packages, "sources": sources}
+        return details | {"known_types": [name for name in asked if name in KNOWN_TYPES]}
 
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
-        from skops import io
+        sources = details.get("sources", {}) if trust.everything else {}
+        return read_skops(
+            folder / FILE, trust, lambda: [run_source(folder, file, name) for name, file in sources.items()]
+        )
 
-        path = folder / FILE
-        _refuse_compressed(path)
-        asked = io.get_untrusted_types(file=path)
-        if refused := [name for name in asked if name not in KNOWN_TYPES and not trust.allows(name)]:
-            raise UntrustedError(
-                f"The model holds types that are not trusted: {', '.join(refused)}; if you trust them, load it with "
-                f"trust={sorted({*refused, *trust.names})}."
-            )
-        if trust.everything:
-            for module, source in details.get("sources", {}).items():
-                run_source(folder, source, module)
-        model = io.load(path, trusted=asked)
-        if not trust.everything:
-            from trackers.models.sklearn_trees import check_trees
+    def mlflow_flavors(self, model: Any, details: Mapping[str, Any]) -> dict[str, Any]:
+        import sklearn
 
-            check_trees(model)
-        return model
+        stanza = {"pickled_model": FILE, "serialization_format": "skops", "sklearn_version": sklearn.__version__}
+        # MLflow takes the file's word for what may be made; we give it our own list's and no more.
+        return {"sklearn": stanza | {"skops_trusted_types": details["known_types"]}}
 
     def describe_input(self, model: Any) -> dict[str, Any] | None:
         names = _attribute(model, "feature_names_in_")
@@ -69,6 +63,26 @@ class SklearnFlavor:
             return {"kind": "frame", "columns": [{"name": str(name), "dtype": None} for name in names]}
         count = _attribute(model, "n_features_in_")
         return None if count is None else {"kind": "array", "shape": [None, int(count)], "dtype": None}
+
+
+def read_skops(path: Path, trust: Trust, before: Callable[[], object] = lambda: None) -> Any:
+    """Read a skops file whose every type is known or trusted; *before* runs between that and its first import."""
+    from skops import io
+
+    check_stored(path, "skops")
+    asked = io.get_untrusted_types(file=path)
+    if refused := [name for name in asked if name not in KNOWN_TYPES and not trust.allows(name)]:
+        raise UntrustedError(
+            f"The model holds types that are not trusted: {', '.join(refused)}; if you trust them, load it with "
+            f"trust={sorted({*refused, *trust.names})}."
+        )
+    before()
+    model = io.load(path, trusted=asked)
+    if not trust.everything:
+        from trackers.models.sklearn_trees import check_trees
+
+        check_trees(model)
+    return model
 
 
 def _own_modules(names: Sequence[str]) -> dict[str, Path]:
@@ -106,14 +120,3 @@ def _skops(model: Any) -> Any:
             f"Saving a {full_name(type(model))} needs the package skops: pip install 'hpo[sklearn]'."
         ) from exc
     return io
-
-
-def _refuse_compressed(path: Path) -> None:
-    """Refuse what we never write and what may grow a thousandfold when read: compressed members."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            packed = [m.filename for m in archive.infolist() if m.compress_type != zipfile.ZIP_STORED]
-    except (OSError, zipfile.BadZipFile) as exc:
-        raise ModelError(f"{path.name} is not a file that skops wrote: the model is damaged.") from exc
-    if packed:
-        raise ModelError(f"{path.name} holds compressed members ({packed[0]}), which we never write: it is refused.")

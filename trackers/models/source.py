@@ -7,6 +7,8 @@ import hashlib
 import importlib.util
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -99,13 +101,32 @@ def run_source(folder: Path, source: str, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
-        spec.loader.exec_module(module)
+        with no_bytecode():
+            spec.loader.exec_module(module)
     except BaseException as exc:
         del sys.modules[spec.name]
         if isinstance(exc, Exception):
             raise ModelError(f"The code that came with the model fails: {type(exc).__name__}: {exc}") from exc
         raise
     return module
+
+
+@contextmanager
+def no_bytecode() -> Iterator[None]:
+    """Write no ``__pycache__`` inside the block: it would be a file that the model's folder did not have."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def needed_packages(kind: type | FunctionType) -> list[str]:
+    """Return the package that brings the module of *kind*, and those that its file imports."""
+    module = sys.modules.get(kind.__module__)
+    own = _distributions().get(kind.__module__.partition(".")[0], [])
+    file = _defining_file(kind, module)
+    return sorted({*own, *(imported_packages(file) if file is not None and file.suffix == ".py" else [])})
 
 
 def _cannot_find(name: str) -> bool:

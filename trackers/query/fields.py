@@ -22,6 +22,11 @@ KIND_ALIASES = {
     "dataset": "dataset",
 }
 
+DATASETS = {"name": "text", "digest": "text", "role": "text", "source": "text", "rows": "number"}
+"""What can be asked of the data sets that a run read; a run may have several, and one that matches is enough."""
+
+DATASET_ALIASES = {"context": "role"}
+
 AGGREGATES = ("best", "last", "min", "max")
 
 ATTRIBUTES = {
@@ -38,11 +43,13 @@ ATTRIBUTES = {
     "created": "time",
     "started": "time",
     "ended": "time",
+    "commit": "text",
+    "branch": "text",
+    "dirty": "any",
+    "entry_point": "text",
+    "python": "text",
 }
 """The attributes of a run and what each holds; *duration* is in seconds, *value* is the first final value."""
-
-DATASET_NAMES = ("name", "digest", "context")
-"""What a data set that a run read has: *context* is what MLflow calls its role."""
 
 ATTRIBUTE_ALIASES = {
     "status": "state",
@@ -89,7 +96,9 @@ class Field:
         """What its values are: ``"number"``, ``"text"``, ``"time"``, ``"state"`` or ``"any"`` (a param)."""
         if self.kind == "attribute":
             return ATTRIBUTES[self.key]
-        return {"metric": "number", "tag": "text", "param": "any", "dataset": "text"}[self.kind]
+        if self.kind == "dataset":
+            return DATASETS[self.key]
+        return {"metric": "number", "tag": "text", "param": "any"}[self.kind]
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

@@ -29,10 +29,10 @@ def parse_order(order_by: str | Sequence[str] | None) -> tuple[OrderKey, ...]:
 
 
 def _key(parser: Parser) -> OrderKey:
-    token = parser.token
+    first = parser.token
     field = parser.field()
     if field.kind == "dataset":
-        parser.fail(f"{field} has no order: a run may read several data sets", token)
+        parser.fail("a run may have several data sets, which gives no order: write the order by another field", first)
     descending = parser.sees("desc", "descending")
     if descending or parser.sees("asc", "ascending"):
         parser.take()

@@ -10,7 +10,8 @@ from trackers.query.fields import (
     AGGREGATES,
     ATTRIBUTE_ALIASES,
     ATTRIBUTES,
-    DATASET_NAMES,
+    DATASET_ALIASES,
+    DATASETS,
     KIND_ALIASES,
     KINDS,
     Field,
@@ -264,9 +265,16 @@ class Parser:
             self.fail(f"a name is expected after {prefix}.", token)
         if kind == "attribute":
             return self._attribute(token, key, bare=False)
-        if kind == "dataset" and key not in DATASET_NAMES:
-            self.fail(f"data sets have no {key[:64]!r}{suggest(key, DATASET_NAMES) or _one_of(DATASET_NAMES)}", token)
+        if kind == "dataset":
+            return self._dataset(token, key)
         return Field(kind, _normal(key), context=_normal(token.context))
+
+    def _dataset(self, token: Token, name: str) -> Field:
+        known = DATASET_ALIASES.get(name.lower(), name.lower())
+        if known not in DATASETS:
+            guess = suggest(name, DATASETS) or _one_of(DATASETS)
+            raise FilterError(f"data sets have no {name[:64]!r}{guess}", self.text, token.position, len(token.text))
+        return Field("dataset", known)
 
     def _attribute(self, token: Token, name: str, *, bare: bool) -> Field:
         name = name.lower()

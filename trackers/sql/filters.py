@@ -173,7 +173,7 @@ def _equal(field: Field, source: Source, values: Sequence[Literal]) -> Condition
     found = [_texts_equal(source, texts)]
     if source.kind is not None:
         found += _as_written(source, texts)
-        if written := [text for text in texts if _may_be_json(text[:1])]:
+        if source.full is not None and (written := [text for text in texts if _may_be_json(text[:1])]):
             found.append(and_(source.kind == JSON, source.full.in_(written)))
     return or_(*found)
 

@@ -18,7 +18,6 @@ from trackers.errors import InvalidValueError, StateError
 from trackers.names import clean_name
 from trackers.sql.columns import FINITE, escape, param_columns, split_number, to_json, word_of
 from trackers.sql.guard import Guard
-from trackers.sql.tables import code_document
 from trackers.states import LEGAL_MOVES, RunState, may_move
 
 _SOURCES = {new: tuple(int(old) for old in LEGAL_MOVES if new in LEGAL_MOVES[old]) for new in RunState}
@@ -162,7 +161,7 @@ class Fold:
             True,
             float(change.cpus),
             float(change.gpus),
-            escape(change.code),
+            change.launch,
         ]
 
     def _attempt_ended(self, change: c.AttemptEnded) -> None:
@@ -288,14 +287,12 @@ class Fold:
             value = getattr(change, name)
             if value is not None:
                 study.columns[name] = escape(value) if isinstance(value, str) else value
-        for name in ("settings", "code", "environment", "workers", "space"):
+        if change.launch is not None:
+            study.columns["launch_id"] = change.launch
+        for name in ("settings", "code", "workers", "space"):
             value = getattr(change, name)
             if value is not None:
                 study.documents[name] = [study_id, name, to_json(value)]
-        if change.code is not None and change.code.get("version"):
-            # The study's current code is replaced by the next; what older trials ran stays under its version.
-            name = code_document(str(change.code["version"]))
-            study.documents[name] = [study_id, name, to_json(change.code)]
         for scope, attrs in (("user", change.user_attrs), ("system", change.system_attrs)):
             for name, value in (attrs or {}).items():
                 name = _name(name, "attribute")

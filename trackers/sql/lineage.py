@@ -15,7 +15,6 @@ from trackers.sql.aliases import find_alias
 from trackers.sql.metrics import read_inputs
 from trackers.sql.registry import list_versions, read_run_code
 from trackers.sql.runs import find_run, read_runs
-from trackers.sql.studies import read_code
 from trackers.values import ModelVersion, Run, RunInput
 
 MOST_RUNS = 100
@@ -82,7 +81,7 @@ class _Lineage:
             target = self._add_run(run)
             self._add_inputs(target, read_inputs(connection, run.id), only_data)
             if only_data is None:
-                self._add_code(target, _code_of(connection, run))
+                self._add_code(target, read_run_code(connection, run.id))
             if run.parent_id is not None and only_data is None:
                 for parent in read_runs(connection, [run.parent_id]):
                     self.graph.link(self._add_run(parent), target)
@@ -154,15 +153,3 @@ class _Lineage:
 
 def _metrics(version: ModelVersion) -> str:
     return ", ".join(f"{key}={value:.4g}" for key, value in list(version.metrics.items())[:2])
-
-
-def _code_of(connection: Connection, run: Run) -> Mapping[str, Any]:
-    """Return the code of a run; of a trial, what its last attempt ran."""
-    if found := read_run_code(connection, run.id):
-        return found
-    if run.number is None:
-        return {}
-    a = t.attempts.c
-    query = select(a.code).where(a.run_id == run.id, a.code != "").order_by(a.number.desc()).limit(1)
-    version = connection.execute(query).scalar()
-    return (read_code(connection, run.experiment_id, version) if version else None) or {}

@@ -20,6 +20,15 @@ def find_model(connection: Connection, uid: str) -> LoggedModel | None:
     return next(iter(_with_files(connection, rows)), None)
 
 
+def find_models(connection: Connection, uids: Sequence[str]) -> dict[str, LoggedModel]:
+    """Return the models with these uids that are in the store, by uid."""
+    found: dict[str, LoggedModel] = {}
+    for start in range(0, len(uids), _BATCH):
+        query = select(models).where(models.c.uid.in_(uids[start : start + _BATCH]), models.c.manifest.is_not(None))
+        found |= {model.uid: model for model in _with_files(connection, connection.execute(query).all())}
+    return found
+
+
 def list_models(
     connection: Connection, run_ids: Sequence[int], *, name: str | None = None, dropped: bool = False
 ) -> list[LoggedModel]:

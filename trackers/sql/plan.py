@@ -203,6 +203,8 @@ class Finder:
             array = literal(self._few, ARRAY(BigInteger))
             ids = func.unnest(array).table_valued(column("value", BigInteger)).render_derived()
         table = phase.table
+        if isinstance(table, Join) and isinstance(table.left, Join):
+            return ids.join(table, phase.run == ids.c.value)
         if isinstance(table, Join):
             assert table.onclause is not None  # joins of sources say on what
             return _CrossJoin(_CrossJoin(ids, table.right, phase.run == ids.c.value), table.left, table.onclause)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, insert, select
 from trackers.errors import AlreadyExistsError, ModelError, NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number
+from trackers.sql.launches import last_launch, read_launch
 from trackers.sql.metrics import read_inputs
 from trackers.sql.registry_history import Actor, insert_unless_there, next_id, write_line
 from trackers.values import ModelVersion, RegisteredModel, to_datetime
@@ -129,10 +130,19 @@ def _origin(connection: Connection, run_id: int, given: Mapping[str, Any]) -> di
 
 def read_run_code(connection: Connection, run_id: int) -> dict[str, Any]:
     """Return which code a run ran, without its long texts; empty where that was not recorded."""
-    d = t.run_documents.c
-    found = connection.execute(select(d.content).where(d.run_id == run_id, d.name == "code")).scalar()
-    kept = ("commit", "dirty", "branch", "entry_point", "digest")
-    return {name: found[name] for name in kept if name in found} if isinstance(found, Mapping) else {}
+    launch = read_launch(connection, last_launch(connection, run_id))
+    if launch is None or launch.code is None:
+        return {}
+    objective = launch.code.content.get("objective") or {}
+    return {
+        "version": launch.code.version,
+        "commit": launch.code.commit,
+        "dirty": launch.code.dirty,
+        "branch": launch.branch,
+        "entry_point": launch.entry_point,
+        "file": objective.get("file"),
+        "digest": objective.get("digest") or launch.code.digest,
+    }
 
 
 def check_version(connection: Connection, model_id: int, name: str, version: int) -> None:

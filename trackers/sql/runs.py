@@ -40,6 +40,7 @@ class Start:
     user: str
     host: str
     pid: int
+    launch: int | None = None
 
 
 def insert_run(connection: Connection, start: Start) -> None:
@@ -69,7 +70,7 @@ def insert_run(connection: Connection, start: Start) -> None:
             started_at=now,
         )
     )
-    _insert_attempt(connection, start.run_id, 0, now, start.host, start.pid)
+    _insert_attempt(connection, start.run_id, 0, now, start.host, start.pid, start.launch)
     if start.params:
         set_params(connection, start.run_id, start.params)
     if start.tags:
@@ -77,7 +78,9 @@ def insert_run(connection: Connection, start: Start) -> None:
         connection.execute(insert(t.tags), rows)
 
 
-def _insert_attempt(connection: Connection, run_id: int, number: int, now: int, host: str, pid: int) -> None:
+def _insert_attempt(
+    connection: Connection, run_id: int, number: int, now: int, host: str, pid: int, launch: int | None
+) -> None:
     connection.execute(
         insert(t.attempts).values(
             run_id=run_id,
@@ -90,12 +93,12 @@ def _insert_attempt(connection: Connection, run_id: int, number: int, now: int, 
             counts=True,
             cpus=1.0,
             gpus=0.0,
-            code="",
+            launch_id=launch,
         )
     )
 
 
-def resume_run(connection: Connection, run_id: int, host: str, pid: int) -> int:
+def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch: int | None = None) -> int:
     """Start another attempt of a run that never ended and return its number.
 
     Raises StateError for a run that has ended, and for a trial, which only its study's manager starts again.
@@ -113,7 +116,7 @@ def resume_run(connection: Connection, run_id: int, host: str, pid: int) -> int:
     connection.execute(lost.values(ended_at=now, outcome="lost", reason="the run was resumed"))
     last = connection.execute(select(func.max(a.number)).where(a.run_id == run_id)).scalar()
     number = 0 if last is None else last + 1
-    _insert_attempt(connection, run_id, number, now, host, pid)
+    _insert_attempt(connection, run_id, number, now, host, pid, launch)
     return number
 
 

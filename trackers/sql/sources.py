@@ -6,11 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, case, exists, false, func, literal, null, or_, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    true,
+)
 
 from trackers.query import Field
 from trackers.sql import tables as t
-from trackers.sql.columns import FLOAT, NONE, escape
+from trackers.sql.columns import BOOL, FLOAT, NONE, escape
 
 Condition = ColumnElement[bool]
 
@@ -89,6 +104,8 @@ def find_source(field: Field, best: Mapping[str, Best], runs: FromClause | None 
         return _dataset(field)
     if field.key in {"value", "experiment", "parent"}:
         return _joined(field)
+    if field.key in _LAUNCHED:
+        return _launch(field)
     return _attribute(field, t.runs.alias() if runs is None else runs)
 
 
@@ -141,10 +158,42 @@ def _param(field: Field) -> Source:
 
 
 def _dataset(field: Field) -> Source:
+    """Return the data sets of a run: of all sources only this one has several rows a run, and makes no order."""
     inputs, datasets = t.inputs.alias(), t.datasets.alias()
     table = datasets.join(inputs, inputs.c.dataset_id == datasets.c.id)
-    text = inputs.c.role if field.key == "context" else datasets.c[field.key]
-    return Source(table, inputs.c.run_id, true(), true(), text=text)
+    column = inputs.c.role if field.key == "role" else datasets.c[field.key]
+    if field.key == "rows":
+        return Source(table, inputs.c.run_id, true(), column.is_not(None), number=column, is_nan=false(), whole=True)
+    return Source(table, inputs.c.run_id, true(), true(), text=column)
+
+
+_LAUNCHED = frozenset({"commit", "branch", "dirty", "entry_point", "python"})
+
+
+def _launch(field: Field) -> Source:
+    """Return what is known of how a run's newest attempt was launched."""
+    attempts, later, launches = t.attempts.alias(), t.attempts.alias(), t.launches.alias()
+    newer = exists(literal(1)).where(
+        later.c.run_id == attempts.c.run_id, later.c.number > attempts.c.number, later.c.launch_id.is_not(None)
+    )
+    own, run = not_(newer), attempts.c.run_id
+    table: FromClause = launches.join(attempts, launches.c.id == attempts.c.launch_id)
+    if field.key in {"commit", "dirty"}:
+        codes = t.code_versions.alias()
+        table = table.join(codes, codes.c.id == launches.c.code_id)
+        if field.key == "dirty":
+            dirty = codes.c.dirty
+            number = case((dirty, 1.0), (not_(dirty), 0.0), else_=null())
+            kind = case((dirty.is_(None), NONE), else_=BOOL)
+            text = cast(null(), Text)
+            return Source(table, run, own, dirty.is_not(None), number=number, text=text, kind=kind, is_nan=false())
+        return Source(table, run, and_(own, codes.c.commit.is_not(None)), true(), text=codes.c.commit)
+    if field.key == "python":
+        environments = t.environments.alias()
+        table = table.join(environments, environments.c.id == launches.c.environment_id)
+        return Source(table, run, own, true(), text=environments.c.python)
+    column = launches.c[field.key]
+    return Source(table, run, and_(own, column.is_not(None)), true(), text=column)
 
 
 def _joined(field: Field) -> Source:

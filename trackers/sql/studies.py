@@ -6,16 +6,17 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StudyBusyError
 from trackers.names import clean_name
+from trackers.sql import launches
 from trackers.sql import tables as t
 from trackers.sql.failures import is_integrity
 from trackers.sql.ids import new_uid
 from trackers.states import RunState
-from trackers.values import Owner, StudyRow, to_datetime
+from trackers.values import Launch, Owner, StudyRow, to_datetime
 
 _DIRECTIONS = ("minimize", "maximize")
 
@@ -176,14 +177,13 @@ def read_studies(connection: Connection, study_id: int | None = None) -> list[St
             found.setdefault(key, []).append(values)
         return found
 
-    name = t.study_documents.c.name
-    current = name.not_like("code-%")
-    light = current if study_id is not None else and_(current, name.not_in(("code", "environment")))
+    light = None if study_id is not None else t.study_documents.c.name != "code"
     documents = gather(t.study_documents, t.study_documents.c.study_id, "name", "content", where=light)
     attrs = gather(t.study_attrs, t.study_attrs.c.study_id, "scope", "name", "value")
     distributions = gather(t.distributions, t.distributions.c.study_id, "name", "spec")
     tags = gather(t.experiment_tags, t.experiment_tags.c.experiment_id, "name", "value")
     counts = count_runs(connection, study_id)
+    launch = launches.read_launch(connection, rows[0].launch_id) if study_id is not None and rows else None
     return [
         _study_row(
             row,
@@ -192,17 +192,10 @@ def read_studies(connection: Connection, study_id: int | None = None) -> list[St
             dict(distributions.get(row.id, ())),
             dict(tags.get(row.id, ())),
             counts.get(row.id, {}),
+            launch,
         )
         for row in rows
     ]
-
-
-def read_code(connection: Connection, study_id: int, version: str) -> Mapping[str, Any] | None:
-    """Return the record of the code that trials of *version* ran."""
-    c = t.study_documents.c
-    query = select(c.content).where(c.study_id == study_id, c.name == t.code_document(version))
-    found: Mapping[str, Any] | None = connection.execute(query).scalar()
-    return found
 
 
 def count_runs(connection: Connection, study_id: int | None = None) -> dict[int, dict[RunState, int]]:
@@ -224,6 +217,7 @@ def _study_row(
     distributions: dict[str, Any],
     tags: dict[str, str],
     counts: dict[RunState, int],
+    launch: Launch | None,
 ) -> StudyRow:
     created_at = to_datetime(row.created_at)
     assert created_at is not None  # the column is never NULL
@@ -253,9 +247,20 @@ def _study_row(
         user_attrs={name: value for scope, name, value in attrs if scope == "user"},
         system_attrs={name: value for scope, name, value in attrs if scope == "system"},
         counts=counts,
-        code=documents.get("code"),
-        environment=documents.get("environment"),
+        code=_code(documents.get("code"), launch),
+        environment=None if launch is None else launch.environment,
+        launch=row.launch_id,
     )
+
+
+def _code(objective: Mapping[str, Any] | None, launch: Launch | None) -> Mapping[str, Any] | None:
+    """Return what is known of the objective, and of the code around it."""
+    if launch is None:
+        return objective
+    call = {"branch": launch.branch, "entry_point": launch.entry_point, "arguments": list(launch.arguments)}
+    version = launch.code
+    known = {} if version is None else {**version.content, "version": version.version, "state": version.digest}
+    return {**known, **call, **(objective or {})}
 
 
 def owner_of(row: Any, workers: Any = None) -> Owner | None:

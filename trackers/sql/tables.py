@@ -148,6 +148,7 @@ studies = _table(
     Column("owner_started", Number),
     Column("owner_since", Time),
     Column("owner_ended", Time),
+    Column("launch_id", Id),
 )
 
 study_documents = _table(
@@ -158,12 +159,7 @@ study_documents = _table(
 )
 
 
-def code_document(version: str) -> str:
-    """Return the name in ``study_documents`` of the code that trials of this *version* ran."""
-    return f"code-{version}"[:32]
-
-
-"""The long texts of a study: ``space``, ``settings``, ``code``, ``environment``, ``workers``."""
+"""The long texts of a study: ``space``, ``settings``, ``code`` (its objective), ``workers``."""
 
 study_attrs = _table(
     "study_attrs",
@@ -249,9 +245,10 @@ attempts = _table(
     Column("counts", Boolean, nullable=False),
     Column("cpus", Number, nullable=False),
     Column("gpus", Number, nullable=False),
-    _text("code"),
+    Column("launch_id", Id),
     clustered=True,
 )
+"""*launch_id* names a row of ``launches``; no foreign key, so that a start costs no look-up."""
 
 params = _table(
     "params",
@@ -359,14 +356,6 @@ attrs = _table(
     Column("value", JsonOrNull, nullable=False),
 )
 
-run_documents = _table(
-    "run_documents",
-    _ref("run_id", "runs", key=True),
-    _key("name", name_type(32)),
-    Column("content", Json, nullable=False),
-)
-"""The long texts of a run: ``code``, ``environment``."""
-
 errors = _table(
     "errors",
     _ref("run_id", "runs", key=True),
@@ -386,6 +375,7 @@ datasets = _table(
     Column("schema", Json),
     _text("source"),
     UniqueConstraint("name", "digest"),
+    Index(None, "digest"),
 )
 
 inputs = _table(
@@ -455,6 +445,47 @@ model_files = _table(
     Index(None, "digest"),
     clustered=True,
 )
+
+# --- code and environments ---------------------------------------------------------------------------------------
+
+code_versions = _table(
+    "code_versions",
+    _id(),
+    Column("digest", Digest, nullable=False, unique=True),
+    Column("version", name_type(32), nullable=False),
+    Column("commit", name_type(64)),
+    Column("dirty", Boolean),
+    Column("content", Json, nullable=False),
+    _ref("bundle", "blobs.digest", null=True, cascade=False),
+    Column("created_at", Time, nullable=False),
+    Index(None, "commit"),
+    Index(None, "bundle"),
+)
+"""Distinct states of code: *content* is what is known of it, *bundle* the file with its changes and new files."""
+
+environments = _table(
+    "environments",
+    _id(),
+    Column("digest", Digest, nullable=False, unique=True),
+    Column("python", name_type(64), nullable=False),
+    Column("content", Json, nullable=False),
+    Column("created_at", Time, nullable=False),
+)
+
+launches = _table(
+    "launches",
+    _id(),
+    Column("digest", Digest, nullable=False, unique=True),
+    _ref("code_id", "code_versions", null=True, cascade=False),
+    _ref("environment_id", "environments", null=True, cascade=False),
+    _text("branch", null=True),
+    _text("entry_point"),
+    Column("arguments", Json, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Index(None, "code_id"),
+    Index(None, "environment_id"),
+)
+"""How processes were launched: which code, in which environment, by which call; one row for all that are alike."""
 
 # --- the registry ------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from trackers.errors import NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import Content, Json, join_number, join_param
 from trackers.sql.history import read_chunks
+from trackers.sql.launches import read_version
 from trackers.states import RunState
 from trackers.values import Attempt, Trial, to_datetime
 
@@ -81,6 +82,7 @@ class _Reading:
     ) -> None:
         self._connection = connection
         self._study_id = study_id
+        self._codes: dict[int, str] = {}
         c = t.runs.c
         self._chosen: list[ColumnElement[bool]] = [c.experiment_id == study_id, c.number.is_not(None)]
         self._numbers: set[int] | None = None
@@ -208,12 +210,23 @@ class _Reading:
     def _attempts(self) -> dict[int, tuple[Attempt, ...]]:
         found: dict[int, tuple[Attempt, ...]] = {}
         names = ("number", "worker", "host", "pid", "started_at", "ended_at", "outcome", "reason", "counts")
-        for run_id, number, worker, host, pid, start, end, *rest in self._of(
-            t.attempts, *names, "cpus", "gpus", "code", order=("run_id", "number")
+        for run_id, number, worker, host, pid, start, end, *rest, launch in self._of(
+            t.attempts, *names, "cpus", "gpus", "launch_id", order=("run_id", "number")
         ):
-            attempt = Attempt(number, worker, host, pid, to_datetime(start), to_datetime(end), *rest)
+            outcome, reason, counts, cpus, gpus = rest
+            times = to_datetime(start), to_datetime(end)
+            code = "" if launch is None else self._code(launch)
+            attempt = Attempt(
+                number, worker, host, pid, *times, outcome, reason, counts, cpus, gpus, code=code, launch=launch
+            )
             found[run_id] = (*found.get(run_id, ()), attempt)
         return found
+
+    def _code(self, launch: int) -> str:
+        """Return the version of the code of a launch; trials share a few."""
+        if launch not in self._codes:
+            self._codes[launch] = read_version(self._connection, launch)
+        return self._codes[launch]
 
     def _models(self) -> dict[int, tuple[str | None, str | None]]:
         """Return the current model's uid of each run, or the sentence that says why there is none."""

@@ -175,12 +175,18 @@ class OptunaStorage(BaseStorage):
             for commit in commits:
                 commit.wait()
 
+    def _start(self, trial_id: int, attempt: int, now: int, *, claimed: bool = False) -> c.TrialStarted:
+        launch = self.store.own_launch()
+        return c.TrialStarted(
+            trial_id, attempt, now, "optuna", host_name(), os.getpid(), launch=launch, claimed=claimed
+        )
+
     def _creation(self, mirror: Mirror, trial_id: int, template: FrozenTrial | None) -> list[c.Change]:
         now = now_us()
         if template is None:
             return [
                 c.TrialCreated(trial_id, self.store.new_uid(), None, RunState.RUNNING, now),
-                _start(trial_id, 0, now),
+                self._start(trial_id, 0, now),
                 c.SharedEvent("ask", now, trial_id),
             ]
         state = RunState(int(template.state))
@@ -275,7 +281,7 @@ class OptunaStorage(BaseStorage):
         if state is TrialState.RUNNING:
             if frozen.state is TrialState.RUNNING:
                 return False
-            change = [_start(trial_id, attempt, now, claimed=True), c.SharedEvent("ask", now, trial_id)]
+            change = [self._start(trial_id, attempt, now, claimed=True), c.SharedEvent("ask", now, trial_id)]
         elif state is TrialState.WAITING:
             change = [c.TrialRequeued(trial_id, now), c.SharedEvent("requeue", now, trial_id)]
             change += [c.AttemptEnded(trial_id, attempt - 1, now, "released")] if attempt else []
@@ -461,10 +467,6 @@ def _keyed() -> Iterator[None]:
         yield
     except NotFoundError as exc:
         raise KeyError(str(exc)) from exc
-
-
-def _start(trial_id: int, attempt: int, now: int, *, claimed: bool = False) -> c.TrialStarted:
-    return c.TrialStarted(trial_id, attempt, now, "optuna", host_name(), os.getpid(), claimed=claimed)
 
 
 def _microseconds(moment: datetime | None) -> int | None:

@@ -5,11 +5,16 @@ One function for each noun that changes; the order of new columns is that of ``t
 Revision ID: 0002
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from alembic import op
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKeyConstraint,
@@ -35,6 +40,8 @@ def upgrade() -> None:
     """Change every noun."""
     _runs()
     _registry()
+    _launches()
+    _datasets()
     _search()
     _chunks()
     _views()
@@ -109,6 +116,153 @@ def _of_version(table: str) -> ForeignKeyConstraint:
         name=f"fk_trackers_{table}_model_id_version",
         ondelete="CASCADE",
     )
+
+
+# --- code and environments: documents of studies become rows that runs and studies share ------------------------------
+
+
+def _launches() -> None:
+    op.create_table(
+        "trackers_code_versions",
+        Column("id", _id(), nullable=False, autoincrement=False),
+        Column("digest", _name(64), nullable=False),
+        Column("version", _name(32), nullable=False),
+        Column("commit", _name(64)),
+        Column("dirty", Boolean),
+        Column("content", Text, nullable=False),
+        Column("bundle", _name(64)),
+        Column("created_at", BigInteger, nullable=False),
+        PrimaryKeyConstraint("id", name="pk_trackers_code_versions"),
+        UniqueConstraint("digest", name="uq_trackers_code_versions_digest"),
+        ForeignKeyConstraint(["bundle"], ["trackers_blobs.digest"], name="fk_trackers_code_versions_bundle"),
+    )
+    op.create_index("ix_trackers_code_versions_commit", "trackers_code_versions", ["commit"])
+    op.create_index("ix_trackers_code_versions_bundle", "trackers_code_versions", ["bundle"])
+    op.create_table(
+        "trackers_environments",
+        Column("id", _id(), nullable=False, autoincrement=False),
+        Column("digest", _name(64), nullable=False),
+        Column("python", _name(64), nullable=False),
+        Column("content", Text, nullable=False),
+        Column("created_at", BigInteger, nullable=False),
+        PrimaryKeyConstraint("id", name="pk_trackers_environments"),
+        UniqueConstraint("digest", name="uq_trackers_environments_digest"),
+    )
+    code, environment = ["trackers_code_versions.id"], ["trackers_environments.id"]
+    op.create_table(
+        "trackers_launches",
+        Column("id", _id(), nullable=False, autoincrement=False),
+        Column("digest", _name(64), nullable=False),
+        Column("code_id", _id()),
+        Column("environment_id", _id()),
+        Column("branch", _content()),
+        Column("entry_point", _content(), nullable=False),
+        Column("arguments", Text, nullable=False),
+        Column("created_at", BigInteger, nullable=False),
+        PrimaryKeyConstraint("id", name="pk_trackers_launches"),
+        UniqueConstraint("digest", name="uq_trackers_launches_digest"),
+        ForeignKeyConstraint(["code_id"], code, name="fk_trackers_launches_code_id"),
+        ForeignKeyConstraint(["environment_id"], environment, name="fk_trackers_launches_environment_id"),
+    )
+    op.create_index("ix_trackers_launches_code_id", "trackers_launches", ["code_id"])
+    op.create_index("ix_trackers_launches_environment_id", "trackers_launches", ["environment_id"])
+    op.add_column("trackers_attempts", Column("launch_id", _id()))
+    op.add_column("trackers_studies", Column("launch_id", _id()))
+    _move_documents()
+    op.drop_column("trackers_attempts", "code")
+    op.drop_table("trackers_run_documents")
+
+
+def _move_documents() -> None:
+    """Make rows of the documents ``code-VERSION`` and ``environment`` of studies, and let their attempts refer to them."""
+    listed = (
+        "SELECT study_id, name, content FROM trackers_study_documents WHERE name = 'environment' OR name LIKE 'code%'"
+    )
+    studies: dict[int, dict[str, Any]] = {}
+    for study_id, name, content in op.get_bind().execute(text(listed)).all():
+        studies.setdefault(study_id, {})[name] = json.loads(content)
+    if not studies:
+        return
+    ids = count(_ask("SELECT next FROM trackers_counters WHERE name = 'ids'"))
+    for study_id, documents in studies.items():
+        environment = documents.get("environment")
+        current = documents.get("code") or {}
+        for name, content in documents.items():
+            if not name.startswith("code-"):
+                continue
+            launch_id = _launch(ids, content, environment)
+            moved = "UPDATE trackers_attempts SET launch_id = :launch WHERE code = :code AND run_id IN "
+            inside = "(SELECT id FROM trackers_runs WHERE experiment_id = :study)"
+            _run(moved + inside, launch=launch_id, code=name.removeprefix("code-"), study=study_id)
+        if environment is not None or current.get("version"):
+            _run(
+                "UPDATE trackers_studies SET launch_id = :launch WHERE id = :study",
+                launch=_launch(ids, current, environment),
+                study=study_id,
+            )
+        kept = {key: current[key] for key in ("file", "name", "digest", "source") if key in current}
+        if current:
+            _run(
+                "UPDATE trackers_study_documents SET content = :content WHERE study_id = :study AND name = 'code'",
+                content=json.dumps(kept, separators=(",", ":")),
+                study=study_id,
+            )
+    _run("DELETE FROM trackers_study_documents WHERE name = 'environment' OR name LIKE 'code-%'")
+    _run("UPDATE trackers_counters SET next = :next WHERE name = 'ids'", next=next(ids))
+
+
+def _launch(ids: Any, code: Mapping[str, Any], environment: Mapping[str, Any] | None) -> int:
+    """Write a launch with its code and environment where it is new, and return its id."""
+    content = {key: value for key, value in code.items() if key not in ("branch", "entry_point", "arguments", "source")}
+    content["objective"] = {key: code.get(key) for key in ("file", "name", "digest")}
+    now = _ask("SELECT created_at FROM trackers_store")
+    code_id = None
+    if code.get("version"):
+        row = {"version": code["version"][:32], "commit": code.get("commit"), "dirty": code.get("dirty")}
+        row |= {"content": json.dumps(content), "created_at": now}
+        code_id = _row(ids, "code_versions", {"digest": _digest(content), **row})
+    environment_id = None
+    if environment is not None:
+        row = {"python": str(environment.get("python") or "")[:64], "content": json.dumps(environment)}
+        environment_id = _row(ids, "environments", {"digest": _digest(environment), **row, "created_at": now})
+    call = {"branch": code.get("branch"), "entry_point": code.get("entry_point") or ""}
+    call["arguments"] = json.dumps(code.get("arguments") or [])
+    whole = _digest([call, code_id, environment_id])
+    launch = {"code_id": code_id, "environment_id": environment_id, **call, "created_at": now}
+    return _row(ids, "launches", {"digest": whole, **launch})
+
+
+def _row(ids: Any, table: str, row: Mapping[str, Any]) -> int:
+    found = _ask(f"SELECT id FROM trackers_{table} WHERE digest = :digest", digest=row["digest"])
+    if found is not None:
+        return int(found)
+    new_id = int(next(ids))
+    names = ", ".join(f'"{name}"' for name in ("id", *row))
+    values = ", ".join(f":{name}" for name in ("id", *row))
+    _run(f"INSERT INTO trackers_{table} ({names}) VALUES ({values})", id=new_id, **row)
+    return new_id
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _ask(query: str, **values: Any) -> Any:
+    return op.get_bind().execute(text(query), values).scalar()
+
+
+def _run(statement: str, **values: Any) -> None:
+    op.get_bind().execute(text(statement), values)
+
+
+# --- data sets: found by their digest --------------------------------------------------------------------------------
+
+
+def _datasets() -> None:
+    op.create_index("ix_trackers_datasets_digest", "trackers_datasets", ["digest"])
+
+
+# --- types ------------------------------------------------------------------------------------------------------
 
 
 def _id() -> Any:

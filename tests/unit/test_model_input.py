@@ -1,0 +1,195 @@
+"""The one front of every model: what may be given to predict, and what a signature says."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trackers.errors import InvalidValueError
+from trackers.models import Signature, load, save
+from trackers.models.conform import conform
+from trackers.models.schema import check_schema, in_words
+
+pytest.importorskip("skops")
+pd = pytest.importorskip("pandas")
+
+from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: E402 - it is there once skops is
+
+FRAME = pd.DataFrame(
+    {
+        "n": np.array([1, 2, 3], dtype="int64"),
+        "x": [0.5, 1.5, np.nan],
+        "ok": [True, False, True],
+        "kind": ["a", "b", None],
+        "level": pd.Categorical(["low", "high", "low"], categories=["low", "high"], ordered=True),
+        "when": pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"]),
+    }
+)
+SCHEMA = Signature.infer(FRAME).input
+
+
+def test_a_signature_has_names_dtypes_what_may_be_missing_and_categories() -> None:
+    assert SCHEMA is not None
+    assert SCHEMA["kind"] == "frame"
+    by_name = {column["name"]: column for column in SCHEMA["columns"]}
+    assert by_name["n"] == {"name": "n", "dtype": "int64", "nullable": False}
+    assert by_name["x"] == {"name": "x", "dtype": "float64", "nullable": True}
+    assert by_name["ok"]["nullable"] is False
+    assert by_name["level"]["categories"] == ["low", "high"]
+    assert by_name["level"]["ordered"] is True
+    assert by_name["when"]["dtype"].startswith("datetime64")
+    assert Signature.infer([{"a": 1}], [0.5]) == Signature(
+        {"kind": "frame", "columns": [{"name": "a", "dtype": "int64", "nullable": False}]},
+        {"kind": "array", "shape": [None], "dtype": "float64"},
+    )
+    assert str(Signature.infer(np.zeros((2, 4), "float32"), np.zeros(2))) == "(rows, 4) float32 -> (rows) float64"
+    assert str(Signature()) == "unknown -> unknown"
+    assert in_words(Signature.infer({"a": np.zeros((2, 3))}).input) == "a: (rows, 3) float64"
+
+
+def test_whatever_holds_the_same_rows_becomes_the_same_frame() -> None:
+    expected = conform(FRAME, SCHEMA)
+    assert expected is FRAME or expected.equals(FRAME)
+    shuffled = FRAME[["when", "level", "kind", "ok", "x", "n"]].assign(more=1)
+    records = [{**row, "level": str(row["level"])} for row in FRAME.to_dict("records")]
+    as_text = FRAME.assign(when=FRAME["when"].dt.strftime("%Y-%m-%d"), level=FRAME["level"].astype(str))
+    given = [shuffled, records, as_text, FRAME.assign(n=[1.0, 2.0, 3.0]), FRAME.assign(n=FRAME["n"].astype("int8"))]
+    if arrow := pytest.importorskip("pyarrow") if _has("pyarrow") else None:
+        given.append(arrow.Table.from_pandas(FRAME))
+    for rows in given:
+        pd.testing.assert_frame_equal(conform(rows, SCHEMA), FRAME, check_dtype=False)
+        assert conform(rows, SCHEMA)["n"].dtype == "int64"
+        assert list(conform(rows, SCHEMA)["level"].cat.categories) == ["low", "high"]
+    pd.testing.assert_frame_equal(conform(FRAME.convert_dtypes(), SCHEMA), FRAME, check_dtype=False)
+
+
+def _has(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n": [1.5, 2.0, 3.0]}, "column n holds fractions, where the model takes whole numbers"),
+        ({"n": [1.0, np.nan, 3.0]}, "column n has missing values, which the model does not take"),
+        ({"n": ["1", "2", "3"]}, "column n holds .*, where the model takes (numbers|int64)"),
+        ({"n": np.array([2**63, 1, 2], dtype="uint64")}, "column n holds numbers outside of"),
+        ({"x": ["a", "b", "c"]}, "column x holds .*, where the model takes (numbers|float64)"),
+        ({"x": pd.to_datetime(["2026-01-01"] * 3)}, "column x holds .*datetime64.*, where the model takes"),
+        ({"ok": [0, 1, 2]}, "column ok holds numbers outside of 0 to 1"),
+        ({"kind": [1, 2, 3]}, "column kind holds integer values, where the model takes text"),
+        ({"level": ["low", "medium", "low"]}, "column level holds medium, .* its categories are low, high"),
+        ({"when": ["a", "b", "c"]}, "column when holds what is no time"),
+        ({"when": [1, 2, 3]}, "column when holds int64, where the model takes times"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_column(change: Any, message: str) -> None:
+    with pytest.raises(InvalidValueError, match=message):
+        conform(FRAME.assign(**change), SCHEMA)
+
+
+def test_missing_double_and_too_few_columns_are_named() -> None:
+    with pytest.raises(InvalidValueError, match="lacks the columns n, ok "):
+        conform(FRAME.drop(columns=["n", "ok"]), SCHEMA)
+    with pytest.raises(InvalidValueError, match="has the columns x more than once"):
+        conform(pd.concat([FRAME, FRAME[["x"]]], axis=1), SCHEMA)
+    with pytest.raises(InvalidValueError, match=r"takes 6 columns \(n, x, ok, kind, level and 1 more\), not 2"):
+        conform([[1, 2]], SCHEMA)
+
+
+ARRAY = {"kind": "array", "shape": [None, 2], "dtype": "float32"}
+
+
+def test_arrays_are_cast_where_nothing_is_lost() -> None:
+    for rows in ([[1, 2]], np.array([[1, 2]], "uint8"), [[1.0, 2.0]], np.array([[1, 2.0]], object), [{"a": 1, "b": 2}]):
+        made = conform(rows, ARRAY)
+        assert made.dtype == "float32"
+        assert made.tolist() == [[1.0, 2.0]]
+    assert conform(np.array([[1, None]], object), ARRAY).dtype == "float32"
+    whole = {"kind": "array", "shape": [None], "dtype": "int32"}
+    assert conform([1.0, 2.0], whole).dtype == "int32"
+    images = {"kind": "array", "shape": [None, None, 3], "dtype": "uint8"}
+    assert conform(np.zeros((2, 7, 3), int), images).dtype == "uint8"
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix([[1, 0]])
+    assert conform(sparse, ARRAY).dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("rows", "dtype", "message"),
+    [
+        ([["a", "b"]], "float32", "The input holds text, where the model takes numbers"),
+        (np.array([["1", 2]], object), "float32", "The input holds '1', where the model takes numbers"),
+        ([[1e300, 0.0]], "float32", "too large for float32"),
+        ([[1.5, 0.0]], "int64", "holds fractions"),
+        ([[np.nan, 0.0]], "int64", "has missing values, which int64 cannot hold"),
+        ([[300, 0]], "uint8", "outside of 0 to 255"),
+        ([[1j, 0]], "float64", "complex128, where the model takes numbers"),
+        ([[1, 2], [3]], "float64", "rows of different lengths"),
+        ([[1, 2, 3]], "float64", r"takes an array of shape \(rows, 2\), not \(1, 3\)"),
+        ([1, 2], "float64", r"for one row use X\.reshape"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_with_what_is_wrong(rows: Any, dtype: str, message: str) -> None:
+    with pytest.raises(InvalidValueError, match=message):
+        conform(rows, {**ARRAY, "dtype": dtype})
+
+
+def test_arrays_by_name_are_checked_each() -> None:
+    schema = Signature.infer({"a": np.zeros((2, 3)), "b": np.zeros(2, "int64")}).input
+    made = conform({"b": [1.0, 2.0], "a": np.ones((2, 3), "float32"), "c": 1}, schema)
+    assert (made["a"].dtype, made["b"].dtype, list(made)) == ("float64", "int64", ["a", "b"])
+    with pytest.raises(InvalidValueError, match="lacks b: the model takes arrays named a, b"):
+        conform({"a": np.zeros((2, 3))}, schema)
+    with pytest.raises(InvalidValueError, match="arrays by name"):
+        conform(np.zeros((2, 3)), schema)
+    with pytest.raises(InvalidValueError, match=r"\(rows, 3\), not \(2, 4\)"):
+        conform({"a": np.zeros((2, 4)), "b": [1, 2]}, schema)
+
+
+def test_an_explicit_signature_wins_over_the_example(tmp_path: Path) -> None:
+    model = LinearRegression().fit(np.zeros((3, 2)), [1, 2, 3])
+    given = {"input": {"kind": "array", "shape": [None, 2], "dtype": "float32"}, "output": None}
+    manifest = save(model, tmp_path / "model", signature=given, input_example=[[1, 2]])
+    assert manifest["input"]["dtype"] == "float32"
+    assert manifest["output"] == {"kind": "array", "shape": [None], "dtype": "float64"}
+    assert load(tmp_path / "model").signature.input == given["input"]
+    strict = Signature({"kind": "frame", "columns": [{"name": "x", "dtype": "float64", "nullable": False}]})
+    with pytest.raises(InvalidValueError, match="column x has missing values"):
+        conform(pd.DataFrame({"x": [None, 1.0]}), strict.input)
+    with pytest.raises(InvalidValueError, match="signature must be"):
+        save(model, tmp_path / "other", signature="float64")  # type: ignore[arg-type]
+    assert not (tmp_path / "other" / "model.skops").exists()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"kind": "array"},
+        {"kind": "array", "shape": [5, 2], "dtype": "float64"},
+        {"kind": "array", "shape": [None, -2], "dtype": None},
+        {"kind": "frame", "columns": ["a"]},
+        {"kind": "frame", "columns": [{"name": 3}]},
+        {"kind": "tensors", "tensors": [{"shape": [None], "dtype": "f4"}]},
+        "array",
+    ],
+)
+def test_a_schema_of_another_form_is_refused(schema: Any) -> None:
+    with pytest.raises(InvalidValueError, match="is no schema"):
+        check_schema(schema)
+
+
+def test_probabilities_come_by_the_same_front(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 1.0]})
+    model = LogisticRegression().fit(frame, [0, 1, 1])
+    save(model, tmp_path / "model", input_example=frame)
+    loaded = load(tmp_path / "model")
+    np.testing.assert_array_equal(
+        loaded.predict_proba(frame[["b", "a"]].to_dict("records")), model.predict_proba(frame)
+    )
+    save(LinearRegression().fit(frame, [0, 1, 1]), tmp_path / "linear")
+    with pytest.raises(Exception, match="LinearRegression gives no probabilities: use predict"):
+        load(tmp_path / "linear").predict_proba(frame)

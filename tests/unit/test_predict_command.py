@@ -1,0 +1,273 @@
+"""Models by every name that people give them, and ``predict`` in the terminal."""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import trackers
+from trackers.cli.app import trackers as command
+from trackers.cli.exit import run_command
+from trackers.errors import InvalidValueError, ModelError, NotFoundError
+from trackers.models.reference import Reference
+from trackers.models.rows import read_rows, write_rows
+from trackers.store import Store
+
+pytest.importorskip("skops")
+pd = pytest.importorskip("pandas")
+
+from sklearn.linear_model import LogisticRegression  # noqa: E402 - it is there once skops is
+
+FRAME = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": [1, 0, 1, 5]})
+MODEL = LogisticRegression().fit(FRAME, ["no", "yes", "yes", "no"])
+CSV = "b,a,more\n1,0.0,x\n0,1.0,x\n1,2.0,x\n5,3.0,x\n"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def logged(store: Store) -> Store:
+    with store.start_run(experiment="fraud") as run:
+        model = run.log_model(MODEL, input_example=FRAME)
+        run.log_model(MODEL, "second", input_example=FRAME, pip_requirements=["scikit-learn", "numpy>=2"])
+    store.registry.register("fraud", model)
+    store.registry.promote("fraud", 1, to="production")
+    return store
+
+
+def test_a_model_is_found_by_every_name_that_it_has(logged: Store, tmp_path: Path) -> None:
+    run = logged.search_runs()[0]
+    folder = logged.artifacts.get_files(logged.get_logged_model(run).files, tmp_path / "copy")  # type: ignore[union-attr]
+    names = [
+        "models:/fraud@production",
+        "models:/fraud/1",
+        "models:/fraud",
+        f"runs:/{run.uid}",
+        f"runs:/{run.uid}/second",
+    ]
+    for name in (*names, run.uid, folder, str(folder)):
+        loaded = trackers.load_model(name, store=logged)
+        assert loaded.predict(FRAME.to_dict("records")).tolist() == MODEL.predict(FRAME).tolist()
+    with pytest.raises(NotFoundError, match="has no model named 'third'"):
+        trackers.load_model(f"runs:/{run.uid}/third", store=logged)
+    assert "scikit-learn\nnumpy>=2\n" in (
+        logged.artifacts.read(logged.get_logged_model(run, "second").files["requirements.txt"]).decode()  # type: ignore[union-attr]
+    )
+
+
+def test_a_reference_says_which_of_its_forms_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = "0" * 32
+    assert Reference.parse("digits/17") == Reference.parse("runs:/digits/17") == Reference(run="digits/17")
+    assert Reference.parse("runs:/a/b/17/best") == Reference(run="a/b/17", model="best")
+    assert Reference.parse(f"runs:/{uid}/a/b") == Reference(run=uid, model="a/b")
+    assert Reference.parse("./digits/17") == Reference(folder=Path("digits/17"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert Reference.parse("folder") == Reference(folder=Path("folder"))
+    for wrong in ("", "nothing", "runs:/", "http://host/x", "a\0b", 3):
+        with pytest.raises(InvalidValueError, match="model"):
+            Reference.parse(wrong)  # type: ignore[arg-type]
+
+
+def predict(logged: Store, *words: str, stdin: bytes | None = None) -> Any:
+    done = CliRunner().invoke(command, ["predict", *words, "--storage", logged.url], input=stdin)
+    assert done.exit_code == 0, done.exception
+    return done.stdout
+
+
+def test_predict_reads_and_writes_every_format(logged: Store, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(CSV)
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in FRAME.to_dict("records")))
+    (tmp_path / "in.json").write_text(FRAME.to_json(orient="records"))
+    np.save(tmp_path / "in.npy", FRAME.to_numpy())
+    np.savez_compressed(tmp_path / "in.npz", X=FRAME.to_numpy())
+    expected = "prediction\nno\nyes\nyes\nno\n"
+    expected = "prediction\n" + "".join(f"{label}\n" for label in MODEL.predict(FRAME))
+    for name in ("in.csv", "in.jsonl", "in.json", "in.npy", "in.npz"):
+        assert predict(logged, "models:/fraud@production", str(tmp_path / name)) == expected, name
+    assert predict(logged, "models:/fraud", stdin=CSV.encode()) == expected
+    assert predict(logged, "models:/fraud", "-", "--format", "csv", stdin=b"0,1\n1,0\n2,1\n3,5\n") == expected
+    for name in ("out.csv", "out.json", "out.jsonl", "out.npy"):
+        predict(logged, "models:/fraud", str(tmp_path / "in.csv"), "-o", str(tmp_path / name))
+    assert (tmp_path / "out.csv").read_text() == expected
+    rows = json.loads((tmp_path / "out.json").read_text())
+    assert rows == [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert (
+        [row["prediction"] for row in rows] == np.load(tmp_path / "out.npy").tolist() == MODEL.predict(FRAME).tolist()
+    )
+    table = predict(logged, "models:/fraud", str(tmp_path / "in.csv"), "--proba", "--json")
+    np.testing.assert_allclose([list(row.values()) for row in json.loads(table)], MODEL.predict_proba(FRAME))
+    assert list(json.loads(table)[0]) == ["probability_no", "probability_yes"]
+
+
+def test_predict_reads_and_writes_parquet(logged: Store, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'hpo[parquet]'")
+    FRAME.to_parquet(tmp_path / "in.parquet")
+    predict(logged, "models:/fraud", str(tmp_path / "in.parquet"), "-o", str(tmp_path / "out.parquet"))
+    assert pd.read_parquet(tmp_path / "out.parquet")["prediction"].tolist() == MODEL.predict(FRAME).tolist()
+
+
+def test_text_that_looks_like_numbers_stays_text_where_the_model_takes_text() -> None:
+    schema = {"kind": "frame", "columns": [{"name": "zip", "dtype": "str"}, {"name": "n", "dtype": "int64"}]}
+    read = read_rows(io.BytesIO(b"zip,n\n00123,1\n,2\n"), "csv", schema)
+    assert read["zip"].tolist()[0] == "00123"
+    assert read["zip"].isna().tolist() == [False, True]
+    assert read["n"].tolist() == [1, 2]
+    assert read_rows(io.BytesIO(b"t\ntrue\nFalse\n"), "csv", None)["t"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "message"),
+    [
+        (b"", "csv", "is empty"),
+        (b"a,b\n1\n", "csv", "Line 2 of the CSV has 1 values where the first has 2"),
+        (b"a,a\n1,2\n", "csv", "the same name"),
+        (b"\xff\xfe", "csv", "is not text in UTF-8"),
+        (b'{"a": 1}\n{', "jsonl", "Line 2 of the input is not JSON"),
+        (b"{", "json", "The input is not JSON"),
+        (b"[" * 100_000, "json", "not JSON|nested too deeply"),
+        (b"no array", "npy", "cannot be read as npy"),
+        (b"", "npz", "is empty"),
+        (b"PK", "npz", "from a file, not from a pipe"),
+    ],
+)
+def test_input_that_cannot_be_read_is_told_in_a_sentence(content: bytes, form: str, message: str) -> None:
+    with pytest.raises(InvalidValueError, match=message):
+        read_rows(io.BytesIO(content), form, None)
+
+
+def test_arrays_of_a_hostile_hand_are_refused_before_they_take_memory(tmp_path: Path) -> None:
+    good = io.BytesIO()
+    np.save(good, np.zeros((1, 2)))
+    bomb = good.getvalue().replace(b"(1, 2)", b"(9**9, 2)").replace(b"(9**9, 2)", b"(999999999999, 2)")
+    with pytest.raises(InvalidValueError, match=r"another size than|cannot be read as npy"):
+        read_rows(io.BytesIO(bomb), "npy", None)
+    pickled = io.BytesIO()
+    np.save(pickled, np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(InvalidValueError, match="Python objects, which are pickled"):
+        read_rows(io.BytesIO(pickled.getvalue()), "npy", None)
+    np.savez(tmp_path / "objects.npz", x=np.array([{}], dtype=object))
+    with pytest.raises(InvalidValueError, match="cannot be read as npz"):
+        read_rows(tmp_path / "objects.npz", "npz", None)
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as member,
+    ):
+        for _ in range(2100):
+            member.write(bytes(1 << 20))
+    assert (tmp_path / "bomb.npz").stat().st_size < 1 << 22
+    with pytest.raises(InvalidValueError, match="unpacks to 2202009600 bytes"):
+        read_rows(tmp_path / "bomb.npz", "npz", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["models:/frud"], "did you mean 'fraud'?"),
+        (["models:/fraud", "in.xyz"], "ends with none of .csv"),
+        (["models:/fraud", "nosuch.csv"], "There is no file nosuch.csv"),
+        (["models:/fraud", "in.csv", "-o", "out.xyz"], "ends with none of .csv"),
+        (["models:/fraud", "few.csv"], "lacks the columns b "),
+        (["models:/fraud", "in.csv", "-o", "no/folder/out.csv"], "No such file"),
+        (["./nowhere", "in.csv"], "is not a model folder"),
+    ],
+)
+def test_a_mistake_in_the_call_is_one_sentence_and_exit_code_2(
+    logged: Store, words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text(CSV)
+    Path("few.csv").write_text("a\n1\n")
+    assert run_command(["predict", *words, "--storage", logged.url]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_models_shows_flavour_size_and_signature(logged: Store) -> None:
+    shown = CliRunner().invoke(command, ["models", "fraud", "--storage", logged.url]).output
+    assert "sklearn" in shown
+    assert "a: float64, b: int64 -> (rows) str" in shown
+    version = json.loads(CliRunner().invoke(command, ["models", "fraud", "--json", "--storage", logged.url]).output)[
+        "versions"
+    ][0]
+    assert version["flavor"] == "sklearn"
+    assert version["size"] > 1000
+    assert version["signature"]["input"]["columns"][1]["name"] == "b"
+
+
+def test_a_manifest_that_is_not_the_one_in_the_store_is_refused(logged: Store, tmp_path: Path) -> None:
+    from trackers.errors import DigestError
+    from trackers.models import load
+    from trackers.models.manifest import manifest_digest
+
+    model = logged.get_logged_model(logged.search_runs()[0])
+    assert model is not None
+    folder = logged.artifacts.get_files(model.files, tmp_path / "copy")
+    load(folder, digest=manifest_digest(model.manifest))
+    with pytest.raises(DigestError, match=r"model\.json of the model .* was changed"):
+        load(folder, digest="0" * 64)
+
+
+def _edit(name: str, content: bytes) -> Any:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def _link(folder: Path) -> None:
+    (folder / "model.skops").rename(folder.parent / "elsewhere")
+    (folder / "model.skops").symlink_to(folder.parent / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _edit("model.skops", b"x"),
+        _edit("MLmodel", b"flavors: {sklearn: {pickled_model: evil.pkl}}"),
+        _edit("requirements.txt", b"evil"),
+        _edit("evil.pkl", b"cos\nsystem\n(S'true'\ntR."),
+        lambda folder: (folder / "conda.yaml").unlink(),
+        lambda folder: (folder / "model.json").unlink(),
+        lambda folder: (folder / "model.json").write_text(
+            (folder / "model.json").read_text().replace("sklearn", "onnx", 1)
+        ),
+        lambda folder: (folder / "model.json").write_text(
+            (folder / "model.json").read_text().replace('"format": 1', '"format": 1.0')
+        ),
+        _link,
+        lambda folder: (folder / "link").symlink_to("/etc"),
+        lambda folder: os.mkfifo(folder / "pipe"),
+        lambda folder: ((folder / "model.json").rename(folder / "m"), (folder / "model.json").symlink_to(folder / "m")),
+    ],
+)
+def test_a_folder_that_was_edited_after_logging_is_refused(change: Any, logged: Store, tmp_path: Path) -> None:
+    from trackers.errors import ArtifactError
+    from trackers.models import load
+
+    model = logged.get_logged_model(logged.search_runs()[0])
+    assert model is not None
+    folder = logged.artifacts.get_files(model.files, tmp_path / "copy")
+    load(folder)
+    change(folder)
+    for trust in (False, True):
+        with pytest.raises((ArtifactError, ModelError)) as caught:
+            load(folder, trust=trust)
+        assert str(caught.value).endswith((".", "again."))
+
+
+def test_several_columns_are_written_with_their_names() -> None:
+    out = io.BytesIO()
+    write_rows(np.array([[1.0, np.nan], [2.0, 3.0]]), "jsonl", out)
+    assert (
+        out.getvalue() == b'{"prediction_0": 1.0, "prediction_1": null}\n{"prediction_0": 2.0, "prediction_1": 3.0}\n'
+    )

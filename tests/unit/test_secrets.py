@@ -1,0 +1,143 @@
+"""Secrets by name and by look stay out; what only resembles one stays in."""
+
+from __future__ import annotations
+
+import pytest
+
+from trackers.capture.secret import HIDDEN, clean_url, is_secret_name, looks_secret, redact, redact_arguments
+
+# Put together here, so that no scanner takes this file for a leak.
+KEY = "wJalrXUtnFEMI" + "/K7MDENG/bPxRfiCY" + "zq8Vn2LkEXA"
+SECRETS = {
+    "a password": ('password = "hunter2"', "hunter2"),
+    "a password of a call": ("connect(host, password='correct horse')", "correct horse"),
+    "a password that is annotated": ('password: str = "hunter2"', "hunter2"),
+    "bytes": ('SECRET_KEY = b"s3cr3t-value"', "s3cr3t-value"),
+    "JSON": ('{"client_secret": "s3cr3t-value"}', "s3cr3t-value"),
+    "camel case": ('{"clientSecret": "s3cr3t-value", "apiKey": "k-77-value"}', "k-77-value"),
+    "the environment in Python": ('os.environ["API_KEY"] = "k-77-value"', "k-77-value"),
+    "a shell": ("export AWS_SECRET_ACCESS_KEY=abc/def+ghi", "abc/def+ghi"),
+    "a settings file": ("DB_PASSWORD=hunter2", "hunter2"),
+    "YAML": ("  password: hunter2", "hunter2"),
+    "a line of a diff": ("+GITHUB_TOKEN=abc", "abc"),
+    "a URL": ("postgresql+psycopg://ann:pa55@db/x", "pa55"),
+    "a URL's user alone": ("https://0123abcd@example.org/x.git", "0123abcd"),
+    "a query": ("https://h/p?token=zzz&x=1", "zzz"),
+    "a header": ("Authorization: Bearer abcdef0123456789abcd", "abcdef0123456789abcd"),
+    "AWS": ("AKIA" + "ABCDEFGHIJKLMNOP", "ABCDEFGH"),
+    "AWS's other half": (f'k = "{KEY}"', KEY),
+    "GitHub": ("x = ghp_" + "a1B2" * 9, "a1B2"),
+    "GitHub, fine-grained": ("github_pat_" + "a1B2_" * 10, "a1B2"),
+    "GitLab": ("glpat-" + "a1B2c3" * 4, "a1B2"),
+    "Slack": ("xoxb-" + "123456789012-abcdefABCDEF", "123456789012"),
+    "Slack's hook": ("https://hooks.slack.com/services/" + "T0000AAAA/B0000BBBB/abcdefgh", "B0000BBBB"),
+    "Stripe": ("sk_live_" + "a1B2c3D4" * 3, "a1B2"),
+    "OpenAI": ("sk-" + "a1" * 20, "a1a1"),
+    "Hugging Face": ("hf_" + "aB3" * 11, "aB3"),
+    "Google": ("AIza" + "B" * 35, "BBBB"),
+    "a JWT": ("eyJhbGciOiJIUzI1" + ".eyJzdWIiOiIxMjM0NTY3.SflKxwRJSMeKKF2QT4", "SflKxw"),
+    "PyPI": ("pypi-AgE" + "IcHlwaS5vcmc" * 6, "IcHlwaS5vcmc"),
+    "a random value": ('cookie = "q8Zt3Kp1Xw9Rv5Ny7Lb2"', "q8Zt3Kp1"),
+    "a key": ("-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\n-----END RSA PRIVATE KEY-----", "MIIE"),
+    "a key of SSH": ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n-----END OPENSSH PRIVATE KEY-----", "b3Bl"),
+    "a key on one line": (
+        '"key": "-----BEGIN PRIVATE KEY-----\\nMIIEabc\\n-----END PRIVATE KEY-----\\n"',
+        "MIIE",
+    ),
+    "a key that is cut off": ("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE", "MHcC"),
+}
+HARMLESS = [
+    "token = tokenizer(text)",
+    'tokenizer = "bert-base-uncased"',
+    'eos_token = "</s>"; pad_token = "[PAD]"',
+    "n_tokens = 5",
+    "max_tokens=4096",
+    "x: int = 3",
+    "token: str",
+    "password: str | None = None",
+    "token=token,",
+    'password = "${DB_PASSWORD}"',
+    'api_key=os.environ["API_KEY"]',
+    "mail ann@example.org",
+    "git@github.com:team/repo.git",
+    'commit = "3f786850e387550fdab836ed7e6dc881de23001b"',
+    'digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"',
+    'uid = "0196f6a2-7f4e-7c3a-9d55-1f0e8a6b2c3d"',
+    'run = "0196F6A27F4E7C3A9D551F0E8A6B2C3D"',
+    '"integrity": "sha512-oPRzbLVwBVHJQ2hsTmBYmJvQeFYnxLfPQ2SvXzZ8Wv9MEw=="',
+    'path = "/home/ann/Projects/Vision2026/models/ResNet50"',
+    'name = "sklearn.ensemble.RandomForestClassifier"',
+    'url = "https://example.org/a/b/c"',
+    "sk-learn-is-a-package-with-a-long-name",
+    'stamp = "2026-11-24T11:26:17.123456+00:00"',
+    "postgresql+psycopg://me@db/hpo",
+    "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE",
+    'token_pattern = r"(?u)\\b\\w+\\b"',
+    'letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"',
+    'version = "pytorch-2.5.1-cuda12.4-cudnn9-runtime"',
+    "-----BEGIN CERTIFICATE-----\nMIIEabc\n-----END CERTIFICATE-----",
+    "",
+]
+
+
+@pytest.mark.parametrize("case", SECRETS)
+def test_a_secret_is_hidden_and_its_line_stays(case: str) -> None:
+    text, secret = SECRETS[case]
+    assert secret in text
+    shown = redact(text)
+    assert secret not in shown
+    assert HIDDEN in shown
+    assert shown.count("\n") == text.count("\n")
+    assert redact(shown) == shown, "redacting twice changes nothing more"
+    assert looks_secret(f"import os\n{text}\n")
+
+
+@pytest.mark.parametrize("case", SECRETS)
+def test_a_diff_keeps_its_lines_and_their_marks(case: str) -> None:
+    text, secret = SECRETS[case]
+    body = text.removeprefix("+")
+    diff = "@@ -1 +1,9 @@\n x = 1\n" + "\n".join("+" + line for line in body.split("\n")) + "\n-y = 2\n z = 3"
+    shown = redact(diff, diff=True)
+    assert secret not in shown
+    assert [line[:1] for line in shown.split("\n")] == [line[:1] for line in diff.split("\n")]
+    assert shown.endswith("\n-y = 2\n z = 3")
+    assert redact(shown, diff=True) == shown
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_only_resembles_a_secret_stays(text: str) -> None:
+    assert redact(text) == text
+    assert redact("+" + text, diff=True) == "+" + text
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        *((name, True) for name in (".env", "a/.env.local", "prod.env", "k.PEM", "id_rsa", ".netrc", "x/credentials.json")),
+        *((name, False) for name in (".env.example", "id_rsa.pub", "environment.py", "keys.py", "secrets.py", "token.txt")),
+    ],
+)  # fmt: skip
+def test_files_are_secret_by_their_name(name: str, secret: bool) -> None:
+    assert is_secret_name(name) is secret
+
+
+def test_secrets_leave_the_arguments_of_a_process() -> None:
+    assert redact_arguments(["--password=x", "--api-key", "y", "--n", "3", "--lr=0.1"]) == [
+        "--password=***", "--api-key", "***", "--n", "3", "--lr=0.1",
+    ]  # fmt: skip
+    assert redact_arguments([KEY, f"--k={KEY}", "db=postgresql://u:pw@h/d"]) == [
+        "***",
+        "--k=***",
+        "db=postgresql://***@h/d",
+    ]
+    kept = ["3f786850e387550fdab836ed7e6dc881de23001b", "--max-tokens", "512", "data/Train2026.csv", "study.py:digits"]
+    assert redact_arguments(kept)[0] == kept[0]
+    assert redact_arguments(kept)[2:] == kept[2:]
+    assert clean_url("git@github.com:team/repo.git") == "git@github.com:team/repo.git"
+    assert clean_url("https://token@github.com/a/b?token=x#y") == "https://github.com/a/b"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["a", "a://", "eyJaaaaaaaaaaaa", "token='", "-", "secret", "sk-", "@", "://a"])
+def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
+    redact(piece * (300_000 // len(piece)))

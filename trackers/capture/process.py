@@ -1,0 +1,117 @@
+"""How a process was launched: which code, in which environment, by which call. Never fails what it describes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from trackers.capture.git import GitError
+from trackers.capture.secret import redact_arguments
+from trackers.capture.state import CodeState, state_digest, version_of
+
+SECONDS = 2.0
+"""How long a process may take to look at its code, once."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What is recorded of a process: the *code* and its bytes, the *environment*, and the call."""
+
+    code: CodeState
+    environment: Mapping[str, Any]
+    entry_point: str
+    arguments: tuple[str, ...]
+    objective: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the store keeps of the code."""
+        return {**self.code.record(), **({"objective": dict(self.objective)} if self.objective else {})}
+
+    @property
+    def digest(self) -> str:
+        """The identity of the code's state."""
+        return state_digest(self.record)
+
+    @property
+    def version(self) -> str:
+        """The short name of the code's state."""
+        return version_of(self.record, self.digest)
+
+
+def launch(beside: Collection[Path] = ()) -> Capture:
+    """Return what is to be recorded of this process, looked at once: the script, or the current folder."""
+    from trackers.capture.source import cell_count
+
+    try:
+        folder = os.getcwd()
+    except OSError:
+        folder = os.sep  # it was deleted
+    return _launch(os.getpid(), folder, tuple(sys.argv), cell_count(), tuple(sorted(beside)))
+
+
+@lru_cache(maxsize=4)
+def _launch(pid: int, folder: str, argv: tuple[str, ...], cell_count: int, beside: tuple[Path, ...]) -> Capture:
+    from trackers.capture.source import main_file
+
+    return capture(main_file() or Path(folder), beside=beside)
+
+
+def capture(
+    place: str | os.PathLike[str], *, beside: Collection[Path] = (), objective: Mapping[str, Any] | None = None
+) -> Capture:
+    """Return what is to be recorded of this process, whose code is at *place*, a file or a folder.
+
+    *objective* says which function of it runs: file, name and digest. Never raises.
+    """
+    from trackers.capture.machine import environment
+
+    code = code_state(Path(place), beside)
+    try:
+        facts = environment()
+    except Exception as exc:  # noqa: BLE001 - whatever is installed: the run goes on, the note says so
+        facts = {"note": f"the environment could not be read ({type(exc).__name__}: {exc})"}
+    return Capture(code, facts, entry_point(), tuple(redact_arguments(sys.argv[1:])), dict(objective or {}))
+
+
+def code_state(place: Path, beside: Collection[Path] = (), seconds: float = SECONDS) -> CodeState:
+    """Return the state of the repository around *place*, or the imported source where there is none. Never raises."""
+    from trackers.capture.repository import read_repository
+    from trackers.capture.source import cells, read_source
+
+    notes: tuple[str, ...] = ()
+    found: CodeState | None = None
+    try:
+        found = read_repository(place, seconds, beside)
+    except GitError as exc:
+        notes = (f"{exc}: the imported source was kept instead",)
+    except Exception as exc:  # noqa: BLE001 - whatever a repository can be: the run goes on, the note says so
+        notes = (f"the repository could not be read ({type(exc).__name__}: {exc}): the imported source was kept",)
+    try:
+        if found is None:
+            found = replace(read_source(place, seconds, beside), notes=notes)
+        return replace(found, cells=cells())
+    except Exception as exc:  # noqa: BLE001 - likewise
+        note = f"the source could not be read ({type(exc).__name__}: {exc})"
+        return replace(found or CodeState(), notes=(*notes, note))
+
+
+def entry_point() -> str:
+    """Return what was called: ``train.py``, ``-m package.module``, ``hpo``; empty for a prompt."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    name = getattr(spec, "name", None)
+    if isinstance(name, str) and name and name != "__main__":
+        return f"-m {name.removesuffix('.__main__')}"
+    return os.path.basename(sys.argv[0]) if sys.argv else ""
+
+
+def content_digest(value: Any) -> str:
+    """Return the digest of a JSON value, whatever the order of its keys (sha-256, hex)."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

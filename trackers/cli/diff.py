@@ -1,0 +1,130 @@
+"""``diff``: what changed between two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trackers.cli.launch import run_ref
+from trackers.cli.storage import open_store, reading_options
+
+if TYPE_CHECKING:
+    from trackers.difference import RunComparison
+
+_COLORS = {"+": "green", "-": "red", "@": "cyan"}
+_DIGEST = 12
+_WIDTH = 30
+
+
+@click.command(
+    short_help="Show what changed between two runs.",
+    epilog="\b\nExamples:\n  trackers diff digits/3 digits/17\n  trackers diff digits/3 digits/17 --stat --json",
+)
+@click.argument("first", metavar="RUN_A")
+@click.argument("second", metavar="RUN_B")
+@click.option("--stat", is_flag=True, help="Count the changed lines of code instead of showing them.")
+@click.option(
+    "--repo",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    help="A folder of the git repository that has the commits (default: the current one).",
+)
+@reading_options
+def diff(first: str, second: str, stat: bool, repo: Path, storage: str | None, as_json: bool) -> None:
+    """Show what changed from RUN_A to RUN_B: code, call, params, environment, data, results.
+
+    A run is named by its 32 hex digits, its id, or STUDY/NUMBER. With the repository at hand, code is compared file by
+    file, changes that were never committed included.
+    """
+    from trackers.cli import text
+    from trackers.difference import compare_runs
+
+    with open_store(storage) as store:
+        found = compare_runs(store, run_ref(first), run_ref(second), repo=repo)
+    if as_json:
+        shown = found.to_json()
+        if stat and shown["code"] is not None:
+            shown["code"]["files"] = {
+                name: _count(lines) for name, lines in (found.code.files if found.code else {}).items()
+            }
+        text.print_json(shown)
+        return
+    click.echo(f"{text.plain(found.a.path)} -> {text.plain(found.b.path)}")
+    _print_code(found, stat)
+    for title, changes in (
+        ("call", found.call),
+        ("params", found.params),
+        ("tags", found.tags),
+        ("environment", {**found.environment, **found.packages}),
+        ("data", found.data),
+        ("results", {**found.results, **found.metrics}),
+    ):
+        _print_changes(title, changes)
+
+
+def _head(title: str, end: str = "") -> None:
+    click.echo(f"\n{click.style(title, bold=True)}{end}")
+
+
+def _print_code(found: RunComparison, stat: bool) -> None:
+    from trackers.cli.text import plain
+
+    if found.code is None:
+        _head("code", ": nothing")
+        return
+    old, new = (version or "not known" for version in found.versions)
+    _head("code", f": {old} -> {new}")
+    for commit in found.code.commits:
+        click.echo(f"  {plain(commit)}")
+    if found.code.back:
+        click.echo(f"  and {found.code.back} commits that only the first one has")
+    for name, lines in found.code.files.items():
+        added, removed = _count(lines)
+        click.echo(f"  {plain(name)}  " + (f"+{added} -{removed}" if lines[0][:1] != "(" else plain(lines[0])))
+        if not stat and lines[0][:1] != "(":
+            for line in lines[2:]:
+                click.echo("    " + click.style(_shown(line), fg=_COLORS.get(line[:1])))
+    if not found.code.files:
+        click.echo("  no line is another")
+    for note in found.code.notes:
+        click.echo(f"  ({plain(note)})")
+
+
+def _count(lines: tuple[str, ...]) -> tuple[int, int]:
+    body = lines[2:]
+    return sum(line.startswith("+") for line in body), sum(line.startswith("-") for line in body)
+
+
+def _shown(line: str) -> str:
+    from trackers.cli.text import plain
+
+    return plain(line.replace("\t", "    "))
+
+
+def _print_changes(title: str, changes: Mapping[str, tuple[Any, Any]]) -> None:
+    from trackers.cli.text import plain
+
+    if not changes:
+        _head(title, ": nothing")
+        return
+    _head(title)
+    rows = [(plain(name), _value(old, title), _value(new, title)) for name, (old, new) in changes.items()]
+    name_width = min(_WIDTH, max(len(row[0]) for row in rows))
+    old_width = min(_WIDTH, max(len(row[1]) for row in rows))
+    for name, old, new in rows:
+        arrow = f"{old.ljust(old_width)} -> {new}"
+        click.echo(f"  {name.ljust(name_width)}  {arrow}".rstrip())
+
+
+def _value(value: Any, title: str) -> str:
+    from trackers.cli.text import NONE, show
+
+    if value is None:
+        return NONE
+    if title == "data":
+        return str(value)[:_DIGEST]
+    text = show(value) if not isinstance(value, str) else show(repr(value) if title == "params" else value)
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"

@@ -1,0 +1,78 @@
+"""``predict``: what a model says about the rows of a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trackers.cli.storage import DEFAULT
+
+_READS = click.Choice(["csv", "jsonl", "json", "parquet", "npy", "npz"])
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers predict models:/fraud@production in.csv -o out.csv\n"
+    "  cat rows.jsonl | trackers predict digits/17 --format jsonl --proba",
+    short_help="Predict the rows of a file with a model.",
+)
+@click.argument("model", metavar="MODEL")
+@click.argument("rows", metavar="[FILE]", default="-")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where to write: .csv, .jsonl, .json, .parquet, .npy (default: CSV on stdout).",
+)
+@click.option("--format", "form", type=_READS, help="What FILE holds (default: by the end of its name, CSV for stdin).")
+@click.option("--proba", is_flag=True, help="Write the probability of each class.")
+@click.option(
+    "--trust", multiple=True, metavar="TYPE", help="Trust a type by its full name; 'all' runs the model's code."
+)
+@click.option(
+    "--storage", metavar="URL", envvar="HPO_STORAGE", help=f"The store (default: HPO_STORAGE, then {DEFAULT})."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def predict(
+    model: str,
+    rows: str,
+    output: str | None,
+    form: str | None,
+    proba: bool,
+    trust: tuple[str, ...],
+    storage: str | None,
+    as_json: bool,
+) -> None:
+    """Predict the rows of FILE (or of stdin) with MODEL.
+
+    MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, STUDY/17, runs:/RUN/MODEL or a folder, as ./FOLDER. FILE is CSV
+    (with a line of names, or numbers alone), JSON lines, JSON, Parquet, or an array of NumPy. Columns go by their
+    names, whatever their order.
+    """
+    from trackers.models import load_model
+    from trackers.models.rows import READS, WRITES, form_of, read_rows, write_rows
+
+    source = None if rows == "-" else Path(rows)
+    kind = form or ("csv" if source is None else form_of(source, READS))
+    target = "json" if as_json and output is None else "csv" if output is None else form_of(Path(output), WRITES)
+    if source is not None and not source.is_file():
+        raise click.UsageError(f"There is no file {rows}.")
+    loaded = load_model(model, store=storage or None, trust=True if "all" in trust else trust)
+    data = read_rows(source or sys.stdin.buffer, kind, loaded.manifest.get("input"))
+    found = loaded.predict_proba(data) if proba else loaded.predict(data)
+    names = _class_names(loaded.unwrap(), found) if proba else None
+    if output is None:
+        write_rows(found, target, sys.stdout.buffer, names)
+        return
+    with Path(output).open("wb") as sink:
+        write_rows(found, target, sink, names)
+    click.echo(f"{len(found)} rows written to {output}.", err=True)
+
+
+def _class_names(model: Any, found: Any) -> list[str]:
+    classes = getattr(model, "classes_", None)
+    if classes is None or len(classes) != found.shape[1]:
+        classes = range(found.shape[1])
+    return [f"probability_{name}" for name in classes]

@@ -1,0 +1,101 @@
+"""Bring what a caller predicts from into the form that the model was made for, or say what does not fit."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from trackers.errors import InvalidValueError
+from trackers.models.casting import cast_array, cast_column
+from trackers.models.schema import is_frame, numeric, some
+
+
+def conform(data: Any, schema: Mapping[str, Any] | None) -> Any:
+    """Return *data* in the form of *schema*: NumPy, pandas, Arrow, lists and lists of dicts become what it names.
+
+    Columns are put in order and those that the model does not know are left out; numbers are cast where nothing is
+    lost. Raises InvalidValueError with what does not fit: a wrong shape, missing columns, a dtype, a category.
+    """
+    if hasattr(data, "to_pandas") and not is_frame(data):
+        data = data.to_pandas()
+    kind = (schema or {}).get("kind")
+    if schema is not None and kind == "frame":
+        return _to_frame(data, schema["columns"])
+    if schema is not None and kind == "array":
+        return _to_array(data, schema["shape"], schema.get("dtype"), "The input")
+    if schema is not None and kind == "tensors":
+        return _to_tensors(data, schema["tensors"])
+    if kind is None and isinstance(data, list | tuple):
+        array = numeric(data)
+        return (_records(data) if _is_records(data) else data) if array is None else array
+    return data
+
+
+def _is_records(data: Any) -> bool:
+    return isinstance(data, list) and bool(data) and isinstance(data[0], Mapping)
+
+
+def _records(data: Any) -> Any:
+    if importlib.util.find_spec("pandas") is None:
+        return data
+    import pandas as pd
+
+    return pd.DataFrame(data)
+
+
+def _to_array(data: Any, shape: list[int | None], dtype: str | None, what: str) -> Any:
+    import numpy as np
+
+    if _is_records(data):
+        data = [list(row.values()) for row in data]
+    if is_frame(data):
+        data = data.to_numpy()
+    is_array = hasattr(data, "ndim") and hasattr(data, "shape")  # also a sparse matrix
+    try:
+        array = data if is_array else np.asarray(data)
+    except ValueError as exc:
+        raise InvalidValueError(f"{what} has rows of different lengths: give each the same number of values.") from exc
+    fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+    if fits:
+        return cast_array(array, dtype, what)
+    expected = "(rows, " + ", ".join("any" if n is None else str(n) for n in shape[1:]) + ")"
+    hint = "; for one row use X.reshape(1, -1)" if list(array.shape) == shape[1:] and array.ndim == 1 else ""
+    raise InvalidValueError(f"The model takes an array of shape {expected}, not {tuple(array.shape)}{hint}.")
+
+
+def _to_tensors(data: Any, tensors: list[dict[str, Any]]) -> dict[str, Any]:
+    names = [tensor["name"] for tensor in tensors]
+    if not isinstance(data, Mapping) and not is_frame(data):
+        if len(tensors) == 1:
+            return {names[0]: _to_array(data, tensors[0]["shape"], tensors[0].get("dtype"), f"{names[0]!r}")}
+        raise InvalidValueError(f"The model takes arrays by name ({some(names)}): give a dict of them.")
+    if missing := [name for name in names if name not in data]:
+        raise InvalidValueError(f"The input lacks {some(missing)}: the model takes arrays named {some(names)}.")
+    return {t["name"]: _to_array(data[t["name"]], t["shape"], t.get("dtype"), f"{t['name']!r}") for t in tensors}
+
+
+def _to_frame(data: Any, columns: list[dict[str, Any]]) -> Any:
+    names = [column["name"] for column in columns]
+    if not is_frame(data):
+        if importlib.util.find_spec("pandas") is None:
+            raise InvalidValueError(
+                f"The model takes the columns {some(names)}, which needs pandas: pip install pandas"
+            )
+        import pandas as pd
+
+        named = isinstance(data, Mapping) or _is_records(data)
+        if not named:
+            if hasattr(data, "toarray"):
+                data = data.toarray()
+            width = len(data[0]) if len(data) and hasattr(data[0], "__len__") else 0
+            if width != len(names):
+                raise InvalidValueError(f"The model takes {len(names)} columns ({some(names)}), not {width}.")
+        data = pd.DataFrame(data) if named else pd.DataFrame(data, columns=names)
+    if missing := [name for name in names if name not in data.columns]:
+        raise InvalidValueError(f"The input lacks the columns {some(missing)} that the model was made with.")
+    if twice := [name for name in names if list(data.columns).count(name) > 1]:
+        raise InvalidValueError(f"The input has the columns {some(twice)} more than once: rename one.")
+    chosen = data[names]
+    cast = {column["name"]: cast_column(chosen[column["name"]], column) for column in columns}
+    return chosen.assign(**{name: made for name, made in cast.items() if made is not chosen[name]}) if cast else chosen

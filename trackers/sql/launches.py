@@ -1,0 +1,142 @@
+"""Launches: which code, in which environment, by which call; kept once for all processes that are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, desc, insert, select
+
+from trackers.clock import now_us
+from trackers.sql import tables as t
+from trackers.sql.ids import take_block
+from trackers.values import CodeVersion, Launch
+
+
+@dataclass(frozen=True, slots=True)
+class NewLaunch:
+    """What is to be kept: digests say what is there already. *bundle* and *size* name a file in the artifact store."""
+
+    digest: str
+    code_digest: str
+    version: str
+    content: Mapping[str, Any]
+    bundle: str | None
+    size: int
+    environment_digest: str
+    environment: Mapping[str, Any]
+    branch: str | None
+    entry_point: str
+    arguments: tuple[str, ...]
+
+
+def keep(connection: Connection, new: NewLaunch) -> int:
+    """Write what is not there yet and return the id of the launch."""
+    found = _find(connection, t.launches, new.digest)
+    if found is not None:
+        return found
+    now = now_us()
+    if new.bundle is not None:
+        _insert(connection, t.blobs, "digest", {"digest": new.bundle, "size": new.size, "created_at": now})
+    code_id = _keep(
+        connection,
+        t.code_versions,
+        {
+            "digest": new.code_digest,
+            "version": new.version,
+            "commit": new.content.get("commit"),
+            "dirty": new.content.get("dirty"),
+            "content": dict(new.content),
+            "bundle": new.bundle,
+            "created_at": now,
+        },
+    )
+    environment_id = _keep(
+        connection,
+        t.environments,
+        {
+            "digest": new.environment_digest,
+            "python": str(new.environment.get("python") or "")[:64],
+            "content": dict(new.environment),
+            "created_at": now,
+        },
+    )
+    return _keep(
+        connection,
+        t.launches,
+        {
+            "digest": new.digest,
+            "code_id": code_id,
+            "environment_id": environment_id,
+            "branch": new.branch,
+            "entry_point": new.entry_point,
+            "arguments": list(new.arguments),
+            "created_at": now,
+        },
+    )
+
+
+def _find(connection: Connection, table: Table, digest: str) -> int | None:
+    found: int | None = connection.execute(select(table.c.id).where(table.c.digest == digest)).scalar()
+    return found
+
+
+def _keep(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
+    """Return the id of the row with this digest, which another process may have made a moment ago."""
+    found = _find(connection, table, row["digest"])
+    if found is not None:
+        return found
+    new_id = take_block(connection, "ids", 1)[0]
+    _insert(connection, table, "digest", {"id": new_id, **row})
+    found = _find(connection, table, row["digest"])
+    assert found is not None  # written just now, by this process or another
+    return found
+
+
+def _insert(connection: Connection, table: Table, key: str, row: Mapping[str, Any]) -> None:
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        connection.execute(sqlite_insert(table).values(**row).on_conflict_do_nothing(index_elements=[key]))
+    elif connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        connection.execute(postgresql_insert(table).values(**row).on_conflict_do_nothing(index_elements=[key]))
+    else:
+        connection.execute(insert(table).prefix_with("IGNORE").values(**row))
+
+
+def read_launch(connection: Connection, launch_id: int | None) -> Launch | None:
+    """Read a launch with its code and its environment; None where there is none."""
+    if launch_id is None:
+        return None
+    n, c, e = t.launches.c, t.code_versions.c, t.environments.c
+    query = (
+        select(n.branch, n.entry_point, n.arguments, e.content.label("environment"), n.code_id)
+        .select_from(t.launches)
+        .outerjoin(t.environments, e.id == n.environment_id)
+        .where(n.id == launch_id)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    columns = (c.digest, c.version, c.commit, c.dirty, c.content, c.bundle)
+    code = connection.execute(select(*columns).where(c.id == row.code_id)).first()
+    version = None if code is None else CodeVersion(*code)
+    return Launch(launch_id, version, row.environment, row.branch, row.entry_point, tuple(row.arguments))
+
+
+def last_launch(connection: Connection, run_id: int) -> int | None:
+    """Return the id of the launch of a run's newest attempt that has one."""
+    a = t.attempts.c
+    query = select(a.launch_id).where(a.run_id == run_id, a.launch_id.is_not(None)).order_by(desc(a.number)).limit(1)
+    found: int | None = connection.execute(query).scalar()
+    return found
+
+
+def read_version(connection: Connection, launch_id: int) -> str:
+    """Return the short version of the code of a launch, empty where there is none."""
+    n, c = t.launches.c, t.code_versions.c
+    query = select(c.version).join(t.launches, n.code_id == c.id).where(n.id == launch_id)
+    return str(connection.execute(query).scalar() or "")
