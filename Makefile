@@ -16,6 +16,8 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 
 install-bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
 
 demo: install
 	$(BIN)/python -m studies.demo
@@ -37,6 +39,7 @@ bench: install-bench
 	$(BIN)/python -m benchmarks.throughput --quick
 	$(BIN)/python -m benchmarks.utilisation --quick
 	$(BIN)/python -m benchmarks.suggest --quick
+	$(BIN)/python -m benchmarks.tracking --quick
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -17,15 +17,17 @@ class MeasurementFailed(RuntimeError):
     """The measured process ended with an error; the message has the end of what it said."""
 
 
-def measure(module: str, question: Mapping[str, Any], *, timeout: float) -> Answer:
+def measure(module: str, question: Mapping[str, Any], *, timeout: float, python: str = sys.executable) -> Answer:
     """Ask *module* (run as ``python -m``) the *question* and return its answer; *timeout* in seconds.
+
+    *python* is the interpreter, where the module needs an environment of its own.
 
     Raises:
         MeasurementFailed: the process failed or took longer than *timeout*.
     """
     with tempfile.TemporaryDirectory(prefix="hpo-bench-") as folder:
         answer, log = Path(folder) / "answer.json", Path(folder) / "log"
-        command = [sys.executable, "-m", module, json.dumps(dict(question)), str(answer)]
+        command = [python, "-m", module, json.dumps(dict(question)), str(answer)]
         with log.open("wb") as out:
             try:
                 code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, timeout=timeout).returncode

@@ -91,6 +91,11 @@ class ActiveRun(Recorder):
         self._params.update(params)
         self._steps_of.update(steps or {})
 
+    def begun(self, commit: Commit) -> None:
+        """Wait for *commit*, which writes the run, before anything is taken for certain (the store's part)."""
+        with self._lock:
+            self._sent(commit)
+
     def log_params(self, params: Mapping[str, ParamValue]) -> None:
         """Log params: numbers, booleans, text, None, and lists or mappings of them.
 
@@ -155,6 +160,8 @@ class ActiveRun(Recorder):
         """
         with self._lock:
             waiting = list(self._pending)
+        if waiting:
+            self._store.writer.hurry()
         for commit in waiting:
             try:
                 commit.wait()

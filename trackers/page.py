@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -9,6 +10,7 @@ from trackers.values import Run
 
 if TYPE_CHECKING:
     import pandas
+    import pyarrow
 
 
 class RunPage(Sequence[Run]):
@@ -56,6 +58,23 @@ class RunPage(Sequence[Run]):
 
         rows = self.to_rows()
         return pandas.DataFrame(rows) if rows else pandas.DataFrame(columns=list(_ATTRIBUTES))
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return the same rows as an Arrow table (needs pyarrow); a column of several types becomes text."""
+        import pyarrow
+
+        rows = self.to_rows()
+        columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else _ATTRIBUTES)}
+        return pyarrow.table({name: _column(values) for name, values in columns.items()})
+
+
+def _column(values: list[Any]) -> list[Any]:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float}:
+        return [None if value is None else float(value) for value in values] if len(kinds) > 1 else values
+    if len(kinds) > 1 or kinds & {list, dict, tuple}:
+        return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    return values
 
 
 _ATTRIBUTES = (

@@ -21,7 +21,7 @@ from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.query import parse, parse_order
 from trackers.recorder import clean_params, clean_tags, context_label
-from trackers.sql import datasets, experiments, launches, lifecycle, metrics, runs, search
+from trackers.sql import datasets, experiments, history, launches, lifecycle, metrics, runs, search
 from trackers.sql.ids import new_uid
 from trackers.table import Table, join_tables, table_place, unpack_table
 from trackers.values import (
@@ -123,7 +123,8 @@ class Tracking(Lifecycle):
 
         *experiment* is made where it is new; the default is that of the parent, else ``"default"``. *parent* is the
         run that this one belongs to; with *nested* it is the active one. *system_metrics* logs what the machine does
-        until the run ends, every 10 seconds or as many as are given. Raises NotFoundError for an unknown parent.
+        until the run ends, every 10 seconds or as many as are given. It does not wait for the commit: what goes wrong
+        there is raised by ``flush`` or ``end``. Raises NotFoundError for an unknown parent.
         """
         if parent is None and nested:
             active = active_run()
@@ -144,8 +145,13 @@ class Tracking(Lifecycle):
             parent=parent_uid,
             launch=self.own_launch(),
         )
-        run = ActiveRun(self, self._insert(start), start.uid)
+        start, begun = self._insert(start)
+        if parent is not None and not isinstance(parent, ActiveRun):
+            self.writer.hurry()
+            begun.wait()  # there may be no such parent; nothing else can be wrong with what was checked
+        run = ActiveRun(self, start.run_id, start.uid)
         run.known(start.params)
+        run.begun(begun)
         if system_metrics:
             from trackers.system import SystemMetrics
 
@@ -164,21 +170,18 @@ class Tracking(Lifecycle):
             raise InvalidValueError(f"while the store is away a parent is named by its 32 hex digits, not {ref[:80]!r}")
         return None, ref.lower()
 
-    def _insert(self, start: runs.Start) -> int:
-        """Write a new run and return its id; while the database is away its journal takes it, and it has none."""
+    def _insert(self, start: runs.Start) -> tuple[runs.Start, Commit]:
+        """Queue a new run; while the database is away its journal takes it, and it has no id yet (-1)."""
         if not self.writer.spilling:
             try:
                 start = replace(start, run_id=self.allocate_ids(1)[0])
-                self.writer.call(partial(runs.insert_run, start=start))
-                return start.run_id
             except SchemaError:
                 raise
             except StoreError:
                 self.writer.spill()
                 if not self.writer.spilling:  # it is strict
                     raise
-        self._submit(Entry("start", start.uid, asdict(start)))
-        return -1
+        return start, self._submit(Entry("start", start.uid, asdict(start), start.run_id))
 
     def resume_run(self, ref: RunRef) -> ActiveRun:
         """Go on with a run that never ended, after a crash: what is logged now belongs to its next attempt.
@@ -335,13 +338,24 @@ class Tracking(Lifecycle):
             return metrics.read_summaries(connection, run_id)
 
     def metric_history(
-        self, run: RunRef, key: str, context: Mapping[str, object] | str | None = ""
+        self,
+        run: RunRef,
+        key: str,
+        context: Mapping[str, object] | str | None = "",
+        *,
+        max_points: int | None = None,
     ) -> list[MetricPoint]:
-        """Return the points of a series by step; raises NotFoundError, which names close keys."""
+        """Return the points of a series by step; raises NotFoundError, which names close keys.
+
+        With *max_points* (4 or more) a longer series is thinned: its first and last point and the smallest and largest
+        of each part between them are kept, so that a picture of it looks the same.
+        """
+        if max_points is not None and (isinstance(max_points, bool) or max_points < 4):
+            raise InvalidValueError(f"max_points must be 4 or more, not {max_points!r}: leave it away for every point")
         key, label = clean_name(key, "metric"), context_label(context)
         run_id = self._run_id(run)
         with self.database.reading() as connection:
-            return metrics.read_history(connection, run_id, key, label)
+            return history.read_history(connection, run_id, key, label, max_points)
 
     def inputs(self, run: RunRef) -> list[RunInput]:
         """Return the data sets that a run read, by role and name."""
@@ -423,6 +437,7 @@ class Tracking(Lifecycle):
         """Wait until what was logged so far is committed; a failure reaches the handle of its run."""
         latest = self._latest
         if latest is not None and not latest.done():
+            self.writer.hurry()
             try:
                 latest.wait()
             except Exception:  # noqa: BLE001 - the run it belongs to reports it

@@ -104,9 +104,10 @@ def like(value: Any, node: Like) -> bool:
 
 
 def in_order(runs: Sequence[Known], keys: Sequence[OrderKey]) -> list[Known]:
-    """Sort: numbers, then text, then NaN, then what has no value; ties by the newest id."""
-    found = sorted(runs, key=lambda known: -known.run.id)
-    for key in reversed(keys or [OrderKey(Field("attribute", "created"), descending=True)]):
+    """Sort: numbers, then text, then NaN, then what has no value; ties by the id, as the first key goes."""
+    keys = keys or [OrderKey(Field("attribute", "created"), descending=True)]
+    found = sorted(runs, key=lambda known: known.run.id, reverse=keys[0].descending)
+    for key in reversed(keys):
         parts: list[list[Known]] = [[], [], [], []]
         for known in found:
             value = _sortable(value_of(known, key.field))

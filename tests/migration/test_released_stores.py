@@ -25,6 +25,8 @@ def held(then: Any, now: Any, where: str = "store") -> list[str]:
     if isinstance(then, dict) and isinstance(now, dict):
         return [fault for key in then for fault in held(then[key], now.get(key, "(missing)"), f"{where}.{key}")]
     if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        if then and isinstance(then[0], dict) and "uid" in then[0]:  # those of one moment have no order of their own
+            then, now = (sorted(rows, key=lambda row: str(row["uid"])) for rows in (then, now))
         return [fault for i, item in enumerate(then) for fault in held(item, now[i], f"{where}[{i}]")]
     return [] if then == now else [f"{where} was {then!r} and is {now!r}"]
 

@@ -68,9 +68,10 @@ def described(connection: Connection) -> dict[str, Any]:
             "key": look.get_pk_constraint(table),
             "foreign": sorted(map(str, look.get_foreign_keys(table))),
             "unique": sorted(map(str, look.get_unique_constraints(table))),
-            "indexes": sorted(map(str, look.get_indexes(table))),
+            "indexes": sorted(_as_text(index) for index in look.get_indexes(table)),
             "checks": sorted(map(str, look.get_check_constraints(table))),
         }
+    found["views"] = {name: look.get_view_definition(name) for name in sorted(look.get_view_names())}
     if connection.dialect.name == "sqlite":
         query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' OR sql LIKE '%WITHOUT ROWID%' ORDER BY name"
         found["texts"] = [(name, " ".join(sql.split())) for name, sql in connection.execute(text(query))]
@@ -83,6 +84,10 @@ def described(connection: Connection) -> dict[str, Any]:
         functions = "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
         found["functions"] = [tuple(row) for row in connection.execute(text(functions))]
     return found
+
+
+def _as_text(index: Any) -> str:
+    return str({**index, "dialect_options": {name: str(value) for name, value in index["dialect_options"].items()}})
 
 
 def described_after(url: str, make: Any) -> dict[str, Any]:

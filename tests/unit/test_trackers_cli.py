@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import subprocess
@@ -62,6 +64,29 @@ def test_search_pages_by_token_and_its_json_says_everything(call: Any) -> None:
     assert last["next_token"] is None
     code, out, err = call("search", "-e", "fraud", "-n", "2")
     assert err == f"More follow: --page-token {page['next_token']}\n"
+
+
+def test_search_prints_csv_that_holds_everything(call: Any) -> None:
+    code, out, _ = call("search", "--order", "attributes.created", "--csv")
+    assert code == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert len(rows) == len(json.loads(call("search", "--json")[1])["runs"])
+    assert {"run_id", "experiment", "state"} <= set(rows[0])
+    assert call("search", "metrics.auc > 5", "--csv")[1] == ""
+
+
+def test_a_search_for_data_sets_shows_runs_as_any_other(call: Any) -> None:
+    assert call("search", "datasets.name = 'nothing' and metrics.auc > 0")[1] == "No run matches.\n"
+    assert call("search", "datasets.name is null")[0] == 0
+
+
+def test_a_page_is_an_arrow_table(storage: str) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install hpo[parquet]")
+    with trackers.connect(storage, create=False) as store:
+        page = store.search_runs()
+        table = page.to_arrow()
+        assert table.num_rows == len(page)
+        assert table.column("run_id").to_pylist() == [run.uid for run in page]
 
 
 def test_a_search_that_finds_nothing_says_so(call: Any) -> None:

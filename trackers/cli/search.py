@@ -12,13 +12,15 @@ from trackers.cli.storage import open_store, reading_options, view_option
 
 if TYPE_CHECKING:
     from trackers.page import RunPage
-    from trackers.query import Field, Node
+    from trackers.query import Field
     from trackers.store import Store
     from trackers.values import Run
 
 _LOOKED_AT = 100
 """Runs whose names are known where a filter names one that none has."""
 _NAMED = 8
+_SHOWN = ("metric", "param", "tag")
+"""The kinds of field that a run holds by name."""
 _FILL = 4
 """How many params and metrics are shown where neither filter nor order names one."""
 
@@ -51,6 +53,7 @@ Examples:
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
 @click.option("--page-token", metavar="TOKEN", help="Go on where another page ended.")
 @view_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print every attribute, param, metric and tag as CSV.")
 @reading_options
 def search(
     filter: str,
@@ -59,15 +62,16 @@ def search(
     limit: int,
     page_token: str | None,
     view: str,
+    as_csv: bool,
     storage: str | None,
     as_json: bool,
 ) -> None:
     """Find the runs and trials that match FILTER (all of them without one).
 
     Fields are metrics.KEY, params.KEY, tags.KEY and attributes.NAME (state, name, experiment, number, value, user,
-    host, created, started, ended, duration); operators = != < <= > >= in, between, like, ilike, is null; and, or, not.
+    host, created, started, ended, duration), datasets.name and datasets.digest; operators = != < <= > >= in, between, like, ilike, is null; and, or, not.
     """
-    _search(filter, names, order_by, limit, page_token, view, storage, as_json)
+    _search(filter, names, order_by, limit, page_token, view, storage, as_json, as_csv)
 
 
 @click.command(short_help="List runs, newest first.", epilog="\b\nExample:\n  trackers runs fraud --limit 20")
@@ -99,18 +103,21 @@ def _search(
     view: str,
     storage: str | None,
     as_json: bool,
+    as_csv: bool = False,
 ) -> None:
     from trackers.cli import text
-    from trackers.query import parse, parse_order
+    from trackers.query import fields_of, parse, parse_order
 
-    fields = _fields(parse(filter)) + [key.field for key in parse_order(order_by)]
+    fields = fields_of(parse(filter)) + [key.field for key in parse_order(order_by)]
     with open_store(storage) as store:
         page = store.search_runs(
             filter, experiments=names or None, order_by=order_by, limit=limit, page_token=page_token, view=view
         )
         if not page and not page_token:
             _check_fields(store, fields)
-    if as_json:
+    if as_csv:
+        _print_csv(page)
+    elif as_json:
         text.print_json({"runs": [text.run_facts(run) for run in page], "next_token": page.next_token})
     elif not page:
         click.echo("No run matches." if filter else "There are no runs yet.")
@@ -125,7 +132,7 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
 
     newest = store.search_runs(limit=_LOOKED_AT)
     for field in fields:
-        if not newest or field.kind == "attribute" or store.search_runs(f"{field} is not null", limit=1):
+        if not newest or field.kind not in _SHOWN or store.search_runs(f"{field} is not null", limit=1):
             continue
         called = [row.name for row in store.list_studies() if field.kind == "metric" and field.key in row.metric_names]
         if called:
@@ -138,6 +145,19 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
         has = f"they have {', '.join(list(known)[:_NAMED])}." if known else f"they have no {field.kind}s."
         there = f"did you mean {near!r}?" if near else has
         raise NotFoundError(f"No run has the {field.kind} {field.key!r}: {there}")
+
+
+def _print_csv(page: RunPage) -> None:
+    import csv
+    import sys
+
+    rows = page.to_rows()
+    if rows:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    if page.next_token:
+        click.echo(f"More follow: --page-token {page.next_token}", err=True)
 
 
 def _print_page(page: RunPage, fields: Sequence[Field]) -> None:
@@ -165,22 +185,12 @@ def _print_page(page: RunPage, fields: Sequence[Field]) -> None:
         click.echo(f"More follow: --page-token {page.next_token}", err=True)
 
 
-def _fields(node: Node | None) -> list[Field]:
-    from trackers.query import And, Not, Or
-
-    if node is None:
-        return []
-    if isinstance(node, And | Or):
-        return [field for part in node.nodes for field in _fields(part)]
-    return _fields(node.node) if isinstance(node, Not) else [node.field]
-
-
 def _columns(page: RunPage, fields: Sequence[Field]) -> list[str]:
     """Return what to show of each run: the fields that were asked about, else those that most runs have."""
     asked = []
     for field in fields:
         name = f"{field.key}{{{field.context}}}" if field.context else field.key
-        if field.kind != "attribute":
+        if field.kind in _SHOWN:
             asked.append(f"{field.kind}s.{name}")
     if asked:
         return list(dict.fromkeys(asked))

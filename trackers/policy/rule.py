@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from trackers.errors import InvalidValueError
-from trackers.query import Field, Node, parse
+from trackers.query import Field, Node, fields_of, parse
 from trackers.query.parser import Parser
 
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?", re.ASCII)
@@ -28,8 +28,12 @@ class Require:
     kind: ClassVar[str] = "require"
 
     def __post_init__(self) -> None:
-        if parse(self.filter) is None:
+        if (node := parse(self.filter)) is None:
             raise InvalidValueError("A filter is expected, as in metrics.auc >= 0.9.")
+        if any(field.kind == "dataset" for field in fields_of(node)):
+            raise InvalidValueError(
+                "A policy's filter asks for no data sets: whether they are equal is a rule of its own."
+            )
 
     @property
     def node(self) -> Node:

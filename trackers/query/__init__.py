@@ -4,14 +4,14 @@
     best(metrics.loss) < 0.1 or not (tags.team in ('vision', 'audio') and attributes.state = 'FAIL')
     params."learning rate" between 1e-4 and 1e-2 and attributes.started >= '2026-01-31'
 
-A field is ``metrics.KEY``, ``params.KEY``, ``tags.KEY`` or ``attributes.NAME``; a key with spaces stands in double
+A field is ``metrics.KEY``, ``params.KEY``, ``tags.KEY``, ``attributes.NAME`` or ``datasets.name|digest|context``; a key with spaces stands in double
 quotes or backticks; ``metrics.loss{split=val}`` is the series with that context. Keywords are case-insensitive.
 """
 
 from __future__ import annotations
 
 from trackers.query.fields import ATTRIBUTES, Field
-from trackers.query.nodes import And, Between, Comparison, In, IsNull, Like, Literal, Node, Not, Or, OrderKey
+from trackers.query.nodes import And, Between, Comparison, In, IsNull, Like, Literal, Node, Not, Or, OrderKey, fields_of
 from trackers.query.order import parse_order
 from trackers.query.parser import parse
 
@@ -29,6 +29,7 @@ __all__ = [
     "Not",
     "Or",
     "OrderKey",
+    "fields_of",
     "parse",
     "parse_order",
 ]

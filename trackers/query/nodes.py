@@ -123,6 +123,15 @@ class Or:
 Node = Comparison | Between | In | Like | IsNull | Not | And | Or
 
 
+def fields_of(node: Node | None) -> list[Field]:
+    """Return the fields that a filter asks about, in its order."""
+    if node is None:
+        return []
+    if isinstance(node, And | Or):
+        return [field for part in node.nodes for field in fields_of(part)]
+    return fields_of(node.node) if isinstance(node, Not) else [node.field]
+
+
 @dataclass(frozen=True, slots=True)
 class OrderKey:
     """One key of an order; runs with NaN come after all others, runs without the field last of all."""

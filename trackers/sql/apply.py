@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from trackers.errors import FencedError, NotFoundError, StateError, TrackersError
-from trackers.sql import journals, manifests, runs, shared
+from trackers.sql import journals, manifests, points, runs, shared
 from trackers.sql import tables as t
-from trackers.sql.columns import join_number, split_number
 from trackers.sql.failures import is_integrity
-from trackers.sql.fold import Fold, StudyFold, summary, visible
+from trackers.sql.fold import Fold, StudyFold
 from trackers.sql.guard import Guard
 from trackers.sql.ids import BLOCK, take_block
 from trackers.sql.statements import Statement, delete, insert, update, upsert
@@ -57,32 +56,6 @@ _SIMPLE: tuple[tuple[str, Statement], ...] = (
     ("tags", upsert(t.tags)),
     ("logs", upsert(t.logs)),
 )
-_LAST = ("last", "last_kind", "last_step", "last_attempt", "last_time")
-_NEWER = (
-    "(excluded.last_attempt > trackers_series.last_attempt OR (excluded.last_attempt = trackers_series.last_attempt "
-    "AND excluded.last_step >= trackers_series.last_step))"
-)
-_SERIES = insert(
-    t.series,
-    conflict="ON CONFLICT (run_id, key, context) DO UPDATE SET count = trackers_series.count + excluded.count, "
-    + ", ".join(f"{name} = CASE WHEN {_NEWER} THEN excluded.{name} ELSE trackers_series.{name} END" for name in _LAST)
-    + ", "
-    + ", ".join(
-        f"{name} = CASE WHEN trackers_series.{name} IS NULL OR excluded.{name} {sign} trackers_series.{name} "
-        f"THEN excluded.{name} ELSE trackers_series.{name} END"
-        for name, sign in (("min", "<"), ("max", ">"))
-    )
-    + ", since_step = CASE WHEN excluded.last_attempt > trackers_series.last_attempt THEN NULL "
-    "ELSE trackers_series.since_step END",
-)
-_POINTS = insert(t.points)
-_AGAIN = update(
-    t.series,
-    "last = {last}, last_kind = {last_kind}, last_step = {last_step}, last_attempt = {last_attempt}, "
-    "last_time = {last_time}, min = {min}, max = {max}, since_step = {since_step}",
-    "trackers_series.id = {id}",
-    *(*_LAST, "min", "max", "since_step", "id"),
-)
 _EVENTS = insert(t.events)
 _DISTRIBUTIONS = upsert(t.distributions)
 _DOCUMENTS = upsert(t.study_documents)
@@ -93,7 +66,6 @@ _ANSWERS = update(
     "trackers_commands.id = {id} AND trackers_commands.answered_at IS NULL",
     *("answered_at", "answer", "id"),
 )
-_LOOKUP = 5000
 
 
 class SqlApplier:
@@ -187,7 +159,7 @@ class SqlApplier:
             runs.check_living(self._connection, fold.unguarded)
         try:
             self._write_runs(fold)
-            self._write_points(fold)
+            points.write(self._dialect, self._cursor, fold, self._take_ids)
             manifests.write(self._dialect, self._cursor, fold, self._take_ids)
             for guard, study in fold.studies.items():
                 self._write_study(guard, study)
@@ -253,66 +225,12 @@ class SqlApplier:
         listed = ", ".join(str(run_id) for run_id in list(fold.moves)[:5])
         return StateError(f"a run has reached its final state already, one of: {listed}")
 
-    # --- series ------------------------------------------------------------------------------------------------
-
-    def _write_points(self, fold: Fold) -> None:
-        if not fold.points:
-            return
-        ids = self._take_ids(len(fold.points))
-        rows = [
-            (series_id, *key, len(points), *summary(points), None)
-            for series_id, (key, points) in zip(ids, fold.points.items(), strict=True)
-        ]
-        self._run(_SERIES, rows)
-        known = self._known_series({key[0] for key in fold.points if key[0] not in fold.runs})
-        lines, again = [], []
-        for row, (key, points) in zip(rows, fold.points.items(), strict=True):
-            series_id, total, newest, since = known.get(key) or (row[0], len(points), row[7], None)
-            for ordinal, (step, attempt, time, value) in enumerate(points, start=total - len(points)):
-                lines.append((series_id, ordinal, step, attempt, time, *split_number(value)))
-            if newest > 0 and _hides(points, newest, since):
-                again.append(series_id)
-        self._run(_POINTS, lines)
-        self._run(_AGAIN, [self._summary_again(series_id) for series_id in again])
-
-    def _known_series(self, run_ids: set[int]) -> dict[tuple[int, str, str], tuple[int, int, int, int | None]]:
-        """Return the id, the number of points, the newest attempt and its first step of every series of these runs."""
-        known = {}
-        listed = sorted(run_ids)
-        for start in range(0, len(listed), _LOOKUP):
-            part = listed[start : start + _LOOKUP]
-            columns = "run_id, key, context, id, count, last_attempt, since_step"
-            text = f"SELECT {columns} FROM trackers_series WHERE run_id "
-            if self._dialect == "sqlite":
-                self._cursor.execute(f"{text} IN ({', '.join('?' * len(part))})", part)
-            else:
-                self._cursor.execute(f"{text} = ANY(%s::bigint[])", [part])
-            for run_id, key, context, *rest in self._cursor.fetchall():
-                known[run_id, key, context] = (rest[0], rest[1], rest[2], rest[3])
-        return known
-
-    def _summary_again(self, series_id: int) -> tuple[Any, ...]:
-        """Return what a series keeps of its points where a later attempt hides some: read once an attempt, not a write."""
-        text = "SELECT step, attempt, time, value, kind FROM trackers_points WHERE series_id = ? ORDER BY ordinal"
-        self._one(text, (series_id,))
-        points = [(*row, join_number(value, kind)) for *row, value, kind in self._cursor.fetchall()]
-        newest = max(point[1] for point in points)
-        since = min(point[0] for point in points if point[1] == newest)
-        return (*summary(visible(points)), since, series_id)
-
     def _take_ids(self, n: int) -> range:
         if n > len(self._series_ids):
             assert self._connection is not None  # set while a group is applied
             self._series_ids = take_block(self._connection, "series", max(n, BLOCK))
         taken, self._series_ids = self._series_ids[:n], self._series_ids[n:]
         return taken
-
-
-def _hides(points: Sequence[tuple[int, int, int, float]], newest: int, since: int | None) -> bool:
-    """Tell whether *points*, just added, change which ones of their series are hidden, or are hidden themselves."""
-    if since is None:
-        return True
-    return any(step < since if attempt == newest else step >= since for step, attempt, _, _ in points)
 
 
 def _explained(exc: BaseException) -> TrackersError:

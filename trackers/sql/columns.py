@@ -93,6 +93,21 @@ def split_param(value: Any) -> tuple[int, float | None, int, str | None]:
     return JSON, None, FINITE, to_json(value)
 
 
+WORD = 250
+"""How much of a text an index holds, in characters: text is ordered by so much of it."""
+
+
+def word_of(text: str) -> str:
+    """Return what an index holds of *text*, as both are stored."""
+    return text[:WORD]
+
+
+def param_columns(value: Any) -> tuple[int, float | None, int, str | None, str | None]:
+    """Return the columns kind, number, number_kind, text and word of a param; only text has a word."""
+    kind, number, number_kind, text = split_param(value)
+    return kind, number, number_kind, text, word_of(text) if kind == STR and text is not None else None
+
+
 def join_param(kind: int, number: float | None, number_kind: int, text: str | None) -> Any:
     """Return the param that was stored in these columns."""
     if kind == FLOAT:

@@ -137,7 +137,9 @@ def _postgresql_engine(address: Address, writes: bool) -> Engine:
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
         "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c timezone=UTC -c client_min_messages=warning"
-        " -c synchronous_commit=on",
+        " -c synchronous_commit=on"
+        # what a search looks at is bounded: to start workers, or to compile, takes longer than to do it
+        " -c jit=off -c max_parallel_workers_per_gather=0",
     }
     for key, value in address.url.query.items():
         arguments[key] = f"{arguments[key]} {value}" if key == "options" else value

@@ -1,4 +1,4 @@
-"""A filter's tree as conditions on ``runs``: EXISTS over the tables' keys, true or false but never NULL."""
+"""A filter's tree as conditions on a run's id: for each part, that one of the run's rows satisfies it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, and_, cast, exists, false, func, literal, not_, or_, true
+from sqlalchemy import ColumnElement, Double, Select, and_, cast, exists, false, func, literal, not_, or_, select, true
 
 from trackers.query import And, Between, Comparison, Field, In, IsNull, Like, Literal, Node, Not, Or
-from trackers.sql.columns import BOOL, FLOAT, INT, JSON, STR, Content, escape
+from trackers.sql.columns import BOOL, FLOAT, INT, JSON, STR, WORD, Content, escape
 from trackers.sql.sources import LARGEST, Best, Condition, Source, find_source
 from trackers.states import RunState
 
@@ -26,30 +26,43 @@ _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity|na
 _PATTERN = re.compile(r"\\.|.", re.DOTALL)
 
 
+Leaf = Comparison | Between | In | Like | IsNull
+
+
 class FilterCompiler:
     """Makes conditions for one database; *best* says what ``best(...)`` of each metric means."""
 
     def __init__(self, dialect: str, best: Mapping[str, Best]) -> None:
-        self._dialect = dialect
-        self._best = best
+        self.dialect = dialect
+        self.best = best
 
-    def condition(self, node: Node) -> Condition:
-        """Return *node* as a condition on ``runs``."""
-        if isinstance(node, And):
-            return and_(*map(self.condition, node.nodes))
-        if isinstance(node, Or):
-            return or_(*map(self.condition, node.nodes))
+    def condition(self, node: Node, run: ColumnElement[int], *, sets: bool = False, runs: Any = None) -> Condition:
+        """Return *node* as a condition on the run whose id is *run*.
+
+        Each part of it looks for the run's row; with *sets* the runs that match a part are gathered once instead, which
+        is cheaper where very many runs are asked about. *runs* is the alias of ``runs`` that is being walked, if any.
+        """
+        if isinstance(node, And | Or):
+            join = and_ if isinstance(node, And) else or_
+            return join(*(self.condition(part, run, sets=sets, runs=runs) for part in node.nodes))
         if isinstance(node, Not):
-            return not_(self.condition(node.node))
-        source = find_source(node.field, self._best)
+            return not_(func.coalesce(self.condition(node.node, run, sets=sets, runs=runs), false()))
+        source = find_source(node.field, self.best, runs)
+        holds = self.row(node, source)
+        if runs is not None and source.runs is runs:
+            found: Condition = holds
+        else:
+            found = self.is_among(source, holds, run, sets=sets)
+        return not_(func.coalesce(found, false())) if isinstance(node, IsNull) and not node.negated else found
+
+    def row(self, node: Leaf, source: Source) -> Condition:
+        """Return what the run's row of *source* satisfies: for ``is null`` that there is a value."""
         if isinstance(node, IsNull):
-            found = _found(source, source.present)
-            return found if node.negated else not_(found)
+            return source.present
         holds = self._holds(node, source)
         negated = node.op == "!=" if isinstance(node, Comparison) else node.negated
-        if negated:
-            holds = not_(func.coalesce(holds, false()))
-        return _found(source, and_(_compares(source), holds))
+        # what holds of a value holds of none that is missing: there the index alone says so
+        return and_(_compares(source), not_(func.coalesce(holds, false()))) if negated else holds
 
     def _holds(self, node: Comparison | Between | In | Like, source: Source) -> Condition:
         """Return what the row must satisfy, without the negation."""
@@ -65,27 +78,78 @@ class FilterCompiler:
 
     def _like(self, node: Like, source: Source) -> Condition:
         parts = _PATTERN.findall(node.pattern)
-        if self._dialect == "sqlite" and not node.ignore_case:
-            glob = "".join(map(_glob, parts))
-            holds: Condition = source.text.op("GLOB", is_comparison=True)(_text(source.text, glob))
-        else:
-            pattern = _text(source.text, "".join(map(_sql_pattern, parts)))
-            # ILIKE of SQLAlchemy lowers both sides on SQLite, and so defeats its own LIKE, which ignores case
-            ignore = node.ignore_case and self._dialect != "sqlite"
-            holds = source.text.ilike(pattern, escape="\\") if ignore else source.text.like(pattern, escape="\\")
-        return holds if source.kind is None else and_(source.kind.in_((STR, JSON)), holds)
+        holds = self._matches(source.text, parts, node.ignore_case)
+        if not node.ignore_case and (start := _beginning(parts)):
+            holds = and_(
+                source.text >= _text(source.text, start), source.text <= _text(source.text, start + _LAST), holds
+            )
+        if source.full is None:
+            return holds
+        # of a long text the index has the beginning alone, of a list or mapping nothing
+        in_index = func.coalesce(func.length(source.text), WORD) < WORD
+        return or_(and_(in_index, holds), and_(not_(in_index), self._whole(source, parts, node.ignore_case)))
+
+    def _whole(self, source: Source, parts: Sequence[str], ignore_case: bool) -> Condition:
+        again = source.again.c
+        row = select(literal(1)).where(again.run_id == source.run, again.name == source.table.c.name)
+        if source.kind is not None:
+            row = row.where(again.kind.in_((STR, JSON)))
+        return self.exists(row.where(self._matches(again[source.full.name], parts, ignore_case)))
+
+    def is_among(self, source: Source, holds: Condition, run: ColumnElement[int], *, sets: bool) -> Condition:
+        """Tell that the row that *source* has of the run satisfies *holds*.
+
+        With *sets* all the runs for which that is so are gathered once; else the row is looked for, run by run.
+        """
+        if not sets:
+            return self.exists(select(literal(1)).select_from(source.table).where(source.run == run, source.own, holds))
+        if self.dialect == "sqlite":
+            return (run + 0).in_(ids_of(source, holds))
+        # in a function, so that PostgreSQL makes a hash of it and no join, whose kind depends on what it expects
+        return func.coalesce(run.in_(ids_of(source, holds)), false())
+
+    def exists(self, row: Select[int]) -> Condition:
+        """Tell that there is *row*, looked for run by run."""
+        # with an OFFSET, PostgreSQL makes neither a join nor a hash of it
+        return exists(row if self.dialect == "sqlite" else row.offset(0))
+
+    def _matches(self, column: Any, parts: Sequence[str], ignore_case: bool) -> Condition:
+        if self.dialect == "sqlite" and not ignore_case:
+            found: Condition = column.op("GLOB", is_comparison=True)(_text(column, "".join(map(_glob, parts))))
+            return found
+        pattern = _text(column, "".join(map(_sql_pattern, parts)))
+        # ILIKE of SQLAlchemy lowers both sides on SQLite, and so defeats its own LIKE, which ignores case
+        ignore = ignore_case and self.dialect != "sqlite"
+        like: Condition = column.ilike(pattern, escape="\\") if ignore else column.like(pattern, escape="\\")
+        return like
+
+
+_LAST = "\U0010ffff"
+
+
+def _beginning(parts: Sequence[str]) -> str:
+    """Return the text that everything begins with that a pattern matches."""
+    start = ""
+    for part in parts:
+        if part in {"%", "_"} or len(start) == WORD // 2:
+            break
+        start += part[-1]
+    return start
+
+
+def _may_be_json(first: str) -> bool:
+    """Tell whether a list or mapping, as it is stored, can begin as a pattern or text does."""
+    return first[-1:] in {"[", "{"} or first in {"%", "_"}
 
 
 def _compares(source: Source) -> Condition:
     """Tell that the row has a value; an empty name is null for ``is null``, and still equals ``''``."""
-    return true() if source.table is None and source.text is not None else source.present
+    return true() if source.always else source.present
 
 
-def _found(source: Source, holds: Condition) -> Condition:
-    """Tell that the run's row of *source* satisfies *holds*."""
-    if source.table is None:
-        return holds
-    return exists(literal(1)).select_from(source.table).where(source.match, holds)
+def ids_of(source: Source, holds: Condition) -> Select[int]:
+    """Return the query for the ids of the runs whose row of *source* satisfies *holds*."""
+    return select(source.run).where(source.own, holds).select_from(source.table)
 
 
 def _groups(values: Sequence[Literal]) -> list[list[Literal]]:
@@ -106,10 +170,20 @@ def _equal(field: Field, source: Source, values: Sequence[Literal]) -> Condition
     if not isinstance(first, str):
         return _numbers_equal(source, values)
     texts = [str(value) for value in values]
-    listed: Condition = source.text.in_([_text_value(source.text, text) for text in texts])
-    if source.kind is None:
-        return listed
-    return or_(and_(source.kind.in_((STR, JSON)), listed), *_as_written(source, texts))
+    found = [_texts_equal(source, texts)]
+    if source.kind is not None:
+        found += _as_written(source, texts)
+        if source.full is not None and (written := [text for text in texts if _may_be_json(text[:1])]):
+            found.append(and_(source.kind == JSON, source.full.in_(written)))
+    return or_(*found)
+
+
+def _texts_equal(source: Source, texts: Sequence[str]) -> Condition:
+    words = [_text_value(source.text, text) for text in texts]
+    if source.full is None or all(len(word) < WORD for word in words):
+        found: Condition = source.text.in_(words)
+        return found
+    return and_(source.text.in_([word[:WORD] for word in words]), source.full.in_(texts))
 
 
 def _as_written(source: Source, texts: Sequence[str]) -> list[Condition]:
@@ -134,7 +208,12 @@ def _numbers_equal(source: Source, values: Sequence[Any]) -> Condition:
 def _ordered(source: Source, op: str, value: Literal) -> Condition:
     compare = _OPERATORS[op]
     if isinstance(value, str):
-        holds: Condition = compare(source.text, _text(source.text, value))
+        word = _text_value(source.text, value)
+        if source.full is None or len(word) < WORD:
+            holds: Condition = compare(source.text, literal(word, source.text.type))
+            return holds
+        nearly = _OPERATORS[op[0] + "="]
+        holds = and_(nearly(source.text, literal(word[:WORD], source.text.type)), compare(source.full, value))
         return holds if source.kind is None else and_(source.kind == STR, holds)
     column, number = _number(source, value)
     compared: Condition = compare(column, number)
@@ -144,8 +223,9 @@ def _ordered(source: Source, op: str, value: Literal) -> Condition:
 def _number(source: Source, value: float) -> tuple[ColumnElement[Any], float]:
     """Return the column to compare with *value*, and *value* as it is stored."""
     if source.whole:
-        if math.isfinite(value) and value == int(value) and abs(value) < 2**63:
-            return source.number, int(value)
+        value *= source.unit
+        if math.isfinite(value) and abs(value) < 2**62 and (value == round(value) or source.unit > 1):
+            return source.number, round(value)
         return cast(source.number, Double), _finite(value)
     return source.number, _finite(value)
 

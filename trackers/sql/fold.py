@@ -7,7 +7,7 @@ are checked against the one table of legal moves here, and the first of each run
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -17,7 +17,7 @@ from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, StateError
 from trackers.names import clean_name
-from trackers.sql.columns import FINITE, escape, split_number, split_param, to_json
+from trackers.sql.columns import FINITE, escape, param_columns, split_number, to_json, word_of
 from trackers.sql.guard import Guard
 from trackers.states import LEGAL_MOVES, RunState, may_move
 
@@ -119,7 +119,7 @@ class Fold:
         ]
         for position, (name, value) in enumerate(change.params.items()):
             name = _name(name, "param")
-            self.params[change.run_id, name] = [change.run_id, name, position, *split_param(value)]
+            self.params[change.run_id, name] = [change.run_id, name, position, *param_columns(value)]
         if change.system_attrs:
             self._attrs(change.run_id, "system", change.system_attrs)
         if change.user_attrs:
@@ -206,7 +206,7 @@ class Fold:
             name = _name(name, "param")
             old = self.params.get((change.run_id, name))
             position = old[2] if old is not None else next(_positions)
-            self.params[change.run_id, name] = [change.run_id, name, position, *split_param(value)]
+            self.params[change.run_id, name] = [change.run_id, name, position, *param_columns(value)]
 
     def _params_dropped(self, change: c.ParamsDropped) -> None:
         for name in change.names:
@@ -237,7 +237,8 @@ class Fold:
     def _tags(self, change: c.TagsSet) -> None:
         for name, value in change.tags.items():
             name = _name(name, "tag")
-            self.tags[change.run_id, name] = [change.run_id, name, escape(str(value))]
+            text = escape(str(value))
+            self.tags[change.run_id, name] = [change.run_id, name, text, word_of(text)]
 
     def _log(self, change: c.LogKept) -> None:
         self.logs[change.run_id, change.attempt] = [change.run_id, change.attempt, escape(change.text)]
@@ -343,12 +344,18 @@ def visible(points: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         firsts[attempt] = min(step, firsts.get(attempt, step))
     if len(firsts) < 2:
         return list(points)
+    ends = hidden_from(firsts)
+    return [point for point in points if point[0] < ends[point[1]]]
+
+
+def hidden_from(firsts: Mapping[int, int]) -> dict[int, float]:
+    """Return the step from which on each attempt is hidden, by the first step of each."""
     ends: dict[int, float] = {}
     end = math.inf
     for attempt in sorted(firsts, reverse=True):
         ends[attempt] = end
         end = min(end, firsts[attempt])
-    return [point for point in points if point[0] < ends[point[1]]]
+    return ends
 
 
 def value_columns(value: float | None) -> tuple[float | None, int]:

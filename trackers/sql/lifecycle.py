@@ -6,10 +6,12 @@ of a run) has the same time, and comes back with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
 
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StateError
@@ -43,21 +45,22 @@ def check_view(view: str) -> str:
     return view
 
 
-def in_view(view: str) -> list[Condition]:
-    """Return the conditions on ``runs`` that *view* stands for; an experiment's mark is its runs' too."""
-    r, e = t.runs.c, t.experiments.c
+def living(connection: Connection, experiments: Sequence[int]) -> list[int]:
+    """Return those of *experiments* that are neither archived nor deleted."""
+    e = t.experiments.c
+    query = select(e.id).where(e.id.in_(experiments), e.deleted_at.is_(None), e.archived_at.is_(None))
+    return list(connection.execute(query).scalars())
 
-    def of_experiment(column: object) -> Condition:
-        return r.experiment_id.in_(select(e.id).where(column.is_not(None)))  # type: ignore[attr-defined]
 
-    deleted = or_(r.deleted_at.is_not(None), of_experiment(e.deleted_at))
-    archived = or_(r.archived_at.is_not(None), of_experiment(e.archived_at))
-    living = [r.deleted_at.is_(None), ~of_experiment(e.deleted_at)]
-    if view == "active":
-        return [*living, r.archived_at.is_(None), ~of_experiment(e.archived_at)]
-    if view == "archived":
-        return [*living, archived]
-    return [deleted] if view == "deleted" else []
+def hidden(view: str, run: ColumnElement[int]) -> Condition:
+    """Tell that *run* is what a *view* of the archived or the deleted shows; an experiment's mark is its runs' too."""
+    other, e = t.runs.alias(), t.experiments.c
+
+    def marked(own: ColumnElement[Any], of_experiment: ColumnElement[Any]) -> Condition:
+        return or_(own.is_not(None), other.c.experiment_id.in_(select(e.id).where(of_experiment.is_not(None))))
+
+    deleted, archived = marked(other.c.deleted_at, e.deleted_at), marked(other.c.archived_at, e.archived_at)
+    return run.in_(select(other.c.id).where(deleted if view == "deleted" else and_(archived, not_(deleted))))
 
 
 def experiments_in_view(view: str) -> list[Condition]:

@@ -1,4 +1,4 @@
-"""Metric series of a run, and its files, as they are read."""
+"""What is kept of a run's metric series, and its files, as they are read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from sqlalchemy import Connection, select
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number
-from trackers.sql.fold import visible
 from trackers.sql.sources import LARGEST
 from trackers.sql.studies import did_you_mean
-from trackers.values import ArtifactRow, MetricPoint, MetricSummary, RunInput, to_datetime
+from trackers.values import ArtifactRow, MetricSummary, RunInput, to_datetime
 
 
 def read_summaries(connection: Connection, run_id: int) -> list[MetricSummary]:
@@ -31,28 +30,6 @@ def _extreme(number: float | None) -> float:
     if number is None:
         return math.nan
     return math.copysign(math.inf, number) if abs(number) >= LARGEST else number
-
-
-def read_history(connection: Connection, run_id: int, key: str, context: str) -> list[MetricPoint]:
-    """Read the points of a series by step; raises NotFoundError, which names close keys.
-
-    Where a later attempt began again at a step, what older attempts logged from that step on is left away.
-    """
-    s, p = t.series.c, t.points.c
-    series_id = connection.execute(select(s.id).where(s.run_id == run_id, s.key == key, s.context == context)).scalar()
-    if series_id is None:
-        rows = connection.execute(select(s.key, s.context).where(s.run_id == run_id))
-        known = [f"{name}{{{other}}}" if other else name for name, other in rows]
-        shown = f"{key}{{{context}}}" if context else key
-        raise NotFoundError(f"run {run_id} has no metric {shown!r}{did_you_mean(shown, known)}")
-    query = select(p.step, p.attempt, p.value, p.kind, p.time).where(p.series_id == series_id)
-    rows = connection.execute(query.order_by(p.step, p.ordinal))
-    points = []
-    for step, attempt, value, kind, time in visible([tuple(row) for row in rows]):
-        moment = to_datetime(time)
-        assert moment is not None  # the column is never NULL
-        points.append(MetricPoint(step, join_number(value, kind), moment, attempt))
-    return points
 
 
 def read_artifacts(connection: Connection, run_id: int) -> list[ArtifactRow]:

@@ -2,7 +2,7 @@
 
 The first key's order has phases: the runs with a value, those with NaN, those without. Each is a statement of its
 own, so that an index can be walked; a page goes on in the next phase where one ends. What follows the first key is
-ordered within it by ranks, and ties by the newest id.
+ordered within it by ranks, and ties by the id, in the direction of the first key, so that one index serves both.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ from sqlalchemy import (
     and_,
     case,
     func,
+    literal,
     not_,
     or_,
     true,
+    tuple_,
 )
 
 from trackers.errors import InvalidValueError
-from trackers.query import OrderKey
+from trackers.query import Field, OrderKey
 from trackers.sql import tables as t
-from trackers.sql.columns import STR, Content
+from trackers.sql.columns import Content
 from trackers.sql.sources import LARGEST, Best, Condition, Source, find_source
 
 
@@ -59,6 +61,11 @@ class SortColumn:
         after: Condition = compare(self.column, value)
         return after
 
+    def not_after(self, value: Any) -> Condition:
+        compare = operator.ge if self.descending else operator.le
+        until: Condition = compare(self.column, value)
+        return until
+
     @property
     def is_text(self) -> bool:
         return isinstance(self.column.type, String | Content)
@@ -66,54 +73,101 @@ class SortColumn:
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the order: runs for which *where* holds, by *columns*."""
+    """A part of the order: the rows of *table* for which *where* holds, by *columns*.
 
+    *run* is the column with the run's id, *joins* are outer joins with one row a run each. *field* is what
+    the first column is of, kept in *source*; *runs* the alias of ``runs`` that *table* is, if it is one. Where the part is of the runs
+    that have no value, *absent* is what no row may satisfy.
+    """
+
+    table: FromClause
+    run: ColumnElement[int]
     where: Condition
     columns: tuple[SortColumn, ...]
+    joins: tuple[tuple[FromClause, Condition], ...] = ()
+    field: Field | None = None
+    source: Source | None = None
+    runs: FromClause | None = None
+    absent: tuple[Source, Condition] | None = None
 
     def after(self, values: Sequence[Any]) -> Condition:
         """Return what is true of the runs that come after the one with these *values*."""
-        cases: list[Condition] = []
-        equal: list[Condition] = []
-        for column, value in zip(self.columns, values, strict=True):
-            cases.append(and_(*equal, column.after(value)))
-            equal.append(column.column == value)
-        # the first column alone again: an index can start from it
-        return and_(self.columns[0].not_before(values[0]), or_(*cases))
+        return _beyond(self.columns, values)
+
+    def until(self, values: Sequence[Any]) -> Condition:
+        """Return what is true of the runs up to the one with these *values* of the first columns, it included."""
+        columns = self.columns[: len(values)]
+        if len(values) == 1:
+            return columns[0].not_after(values[0])
+        return not_(_beyond(columns, values))
 
 
-class Order:
-    """The order of a search: *joins* are outer joins, one row a run each; *phases* come one after the other."""
+def _beyond(columns: Sequence[SortColumn], values: Sequence[Any]) -> Condition:
+    if len(columns) == 1:
+        return columns[0].after(values[0])
+    if len({column.descending for column in columns}) == 1:
+        row = tuple_(*(column.column for column in columns))
+        other = tuple_(*(literal(value, column.column.type) for column, value in zip(columns, values, strict=True)))
+        beyond: Condition = row < other if columns[0].descending else row > other
+        return beyond
+    cases: list[Condition] = []
+    equal: list[Condition] = []
+    for column, value in zip(columns, values, strict=True):
+        cases.append(and_(*equal, column.after(value)))
+        equal.append(column.column == value)
+    # the first column alone again: an index can start from it
+    return and_(columns[0].not_before(values[0]), or_(*cases))
 
-    def __init__(self, keys: Sequence[OrderKey], best: Mapping[str, Best]) -> None:
-        sources = [find_source(key.field, best) for key in keys]
-        self.joins: list[tuple[FromClause, Condition]] = [
-            (source.table, source.match) for source in sources if source.table is not None
-        ]
-        rest: list[SortColumn] = []
-        for source, key in zip(sources[1:], keys[1:], strict=True):
-            rest += _ranked(source, key.descending)
-        rest.append(SortColumn(t.runs.c.id, descending=True))
-        self.phases = [
-            Phase(where, (*(() if value is None else (SortColumn(value, keys[0].descending),)), *rest))
-            for where, value in (_parts(sources[0]) if keys else [(true(), None)])
-        ]
+
+def order_phases(keys: Sequence[OrderKey], best: Mapping[str, Best]) -> list[Phase]:
+    """Return the phases of an order by *keys* (one or more); ties go in the direction of the first key, by id."""
+    first, *later = keys
+    source = find_source(first.field, best)
+    phases = []
+    for table, run, where, value, absent in _parts_of_all(source):
+        joins: list[tuple[FromClause, Condition]] = []
+        columns = [] if value is None else [SortColumn(value, first.descending)]
+        for key in later:
+            other = find_source(key.field, best)
+            joins.append((other.table, and_(other.run == run, other.own)))
+            columns += _ranked(other, key.descending)
+        columns.append(SortColumn(run, first.descending))
+        runs = source.runs if table is source.table else table if absent else None
+        mine = source if table is source.table else None
+        phases.append(Phase(table, run, where, tuple(columns), tuple(joins), first.field, mine, runs, absent))
+    return phases
+
+
+_Part = tuple[FromClause, ColumnElement[int], Condition, ColumnElement[Any] | None, tuple[Source, Condition] | None]
+
+
+def _parts_of_all(source: Source) -> list[_Part]:
+    """Return the parts of the first key's order: where the rows are, what is true of them, what orders them."""
+    parts: list[_Part] = [
+        (source.table, source.run, and_(source.own, where), value, None) for where, value in _parts(source)
+    ]
+    if source.always:
+        return parts
+    if source.runs is not None:
+        without = source.text == "" if source.number is None else source.number.is_(None)
+        return [*parts, (source.table, source.run, without, None, None)]
+    runs = t.runs.alias()
+    return [*parts, (runs, runs.c.id, true(), None, (source, _has_any(source)))]
+
+
+def _has_any(source: Source) -> Condition:
+    return or_(*(func.coalesce(where, False) for where, _ in _parts(source)))
 
 
 def _parts(source: Source) -> list[tuple[Condition, ColumnElement[Any] | None]]:
-    """Return the parts of a key's order: what is true in each, and what it is ordered by there."""
+    """Return the parts of a key's order among the rows it has: what is true in each, what it is ordered by there."""
     parts: list[tuple[Condition, ColumnElement[Any] | None]] = []
     if source.number is not None:
         parts.append((source.number.is_not(None), source.number))
     if source.text is not None:
-        is_text = source.text.is_not(None) if source.kind is None else source.kind == STR
-        parts.append((is_text, source.text))
-    if source.is_nan is not None and source.table is not None:
+        parts.append((true() if source.always else source.text.is_not(None), source.text))
+    if source.is_nan is not None and source.runs is None:
         parts.append((source.is_nan, None))
-    if source.table is None and source.number is None:
-        return parts  # a text column of the run itself: every run has it
-    others = or_(*(func.coalesce(where, False) for where, _ in parts))
-    parts.append((not_(others), None))
     return parts
 
 
@@ -121,14 +175,14 @@ def _ranked(source: Source, descending: bool) -> list[SortColumn]:
     """Return a later key's columns: the rank of the part, then what orders within parts."""
     parts = _parts(source)
     columns: list[SortColumn] = []
-    if len(parts) > 1:
-        rank = case(*((where, rank) for rank, (where, _) in enumerate(parts[:-1])), else_=len(parts) - 1)
-        columns.append(SortColumn(rank, descending=False))
+    if not source.always:
+        ranks = [(and_(source.run.is_not(None), where), rank) for rank, (where, _) in enumerate(parts)]
+        columns.append(SortColumn(case(*ranks, else_=len(parts)), descending=False))
     for where, value in parts:
         if value is not None:
             filler: Any = "" if isinstance(value.type, String | Content) else 0
-            shown = case((where, value), else_=filler) if len(parts) > 1 else value
-            columns.append(SortColumn(shown, descending))
+            shown = value if source.always else case((where, value), else_=filler)
+            columns.append(SortColumn(func.coalesce(shown, filler), descending))
     return columns
 
 

@@ -13,7 +13,7 @@ from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, StateError
 from trackers.sql import statements
 from trackers.sql import tables as t
-from trackers.sql.columns import join_number, join_param, split_param
+from trackers.sql.columns import join_number, join_param, param_columns, split_param
 from trackers.sql.experiments import make_experiment
 from trackers.sql.ids import take_block
 from trackers.sql.studies import find_study
@@ -149,7 +149,7 @@ def set_params(connection: Connection, run_id: int, params: Mapping[str, ParamVa
     """
     check_living(connection, [run_id])
     start = now_us()
-    columns = {name: split_param(value) for name, value in params.items()}
+    columns = {name: param_columns(value) for name, value in params.items()}
     rows = [(run_id, name, start + index, *found) for index, (name, found) in enumerate(columns.items())]
     cursor = connection.connection.cursor()
     try:

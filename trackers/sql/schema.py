@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert, select, text
 
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, SchemaError
+from trackers.sql import views
 from trackers.sql.address import Address, check_file
 from trackers.sql.engine import Database
 from trackers.sql.ids import new_uid
@@ -109,8 +110,10 @@ def _create(database: Database, artifacts: str | None) -> None:
 
 
 def create_schema(connection: Connection) -> None:
-    """Make every table and trigger, and note the revision."""
+    """Make every table, trigger and view, and note the revision."""
     metadata.create_all(connection, checkfirst=False)
+    for statement in views.statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)
     stamp(connection)
 
 

@@ -1,4 +1,4 @@
-"""Search: a filter and an order in, a page of runs out; the order drives, the filter's EXISTS probe."""
+"""Search: a filter and an order in, a page of runs out; ``trackers.sql.plan`` says which way."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, true
+from sqlalchemy import Connection, select
 
 from trackers.errors import FilterError, InvalidValueError
 from trackers.page import RunPage
-from trackers.query import And, Between, Comparison, Field, In, IsNull, Like, Node, Not, Or, OrderKey
+from trackers.query import And, Field, Node, OrderKey, fields_of
 from trackers.sql import tables as t
 from trackers.sql.experiments import find_experiments
 from trackers.sql.filters import FilterCompiler
-from trackers.sql.lifecycle import in_view
-from trackers.sql.ordering import Order, Phase, read_token, search_mark, write_token
+from trackers.sql.lifecycle import living
+from trackers.sql.ordering import order_phases, read_token, search_mark, write_token
+from trackers.sql.plan import Finder, Wanted
 from trackers.sql.runs import read_runs
-from trackers.sql.sources import Best, Condition
+from trackers.sql.sources import Best
 
 LARGEST_PAGE = 100_000
 _NEWEST_FIRST = OrderKey(Field("attribute", "created"), descending=True)
@@ -50,17 +51,19 @@ def search_runs(connection: Connection, search: Search, limit: int, token: str |
     scope = None if search.experiments is None else find_experiments(connection, search.experiments, deleted=hidden)
     keys = search.order or (_NEWEST_FIRST,)
     best = _find_best(connection, _best_keys(search.filter, keys), scope)
-    order = Order(keys, best)
-    wanted = in_view(search.view)
-    if scope is not None:
-        wanted.append(t.runs.c.experiment_id.in_(scope))
-    if search.filter is not None:
-        wanted.append(FilterCompiler(connection.dialect.name, best).condition(search.filter))
-    phase, values = (0, None) if token is None else read_token(token, search.mark, order.phases)
+    if search.view == "active" and scope is not None:
+        scope = living(connection, scope)
+        if not scope:
+            return RunPage([])
+    compiler = FilterCompiler(connection.dialect.name, best)
+    phases = order_phases(keys, best)
+    phase, values = (0, None) if token is None else read_token(token, search.mark, phases)
+    wanted = _wanted(compiler, search.filter, scope)
+    finder = Finder(connection, compiler, wanted, scoped=scope is not None, view=search.view)
     found: list[tuple[int, Any]] = []
-    for index in range(phase, len(order.phases)):
-        query = _phase_query(order, order.phases[index], wanted, values if index == phase else None)
-        found += [(index, row) for row in connection.execute(query.limit(limit + 1 - len(found)))]
+    for index in range(phase, len(phases)):
+        rows = finder.read(phases[index], values if index == phase else None, limit + 1 - len(found))
+        found += [(index, row) for row in rows]
         if len(found) > limit:
             break
     runs = read_runs(connection, [row[0] for _, row in found[:limit]])
@@ -70,30 +73,22 @@ def search_runs(connection: Connection, search: Search, limit: int, token: str |
     return RunPage(runs, write_token(search.mark, index, row[1:]))
 
 
-def _phase_query(order: Order, phase: Phase, wanted: Sequence[Condition], values: Sequence[Any] | None) -> Select[Any]:
-    source: Any = t.runs
-    for table, match in order.joins:
-        source = source.outerjoin(table, match)
-    columns = [column.column.label(f"sort_{index}") for index, column in enumerate(phase.columns)]
-    after = true() if values is None else phase.after(values)
-    query: Select[Any] = select(t.runs.c.id, *columns).select_from(source).where(phase.where, *wanted, after)
-    return query.order_by(*(column.sorted for column in phase.columns))
+def _wanted(compiler: FilterCompiler, node: Node | None, scope: list[int] | None) -> list[Wanted]:
+    """Return the conditions that all hold."""
+    nodes = [] if node is None else _flat(node)
+    wanted = [Wanted(compiler, one) for one in nodes]
+    return wanted if scope is None else [Wanted(compiler, tuple(scope)), *wanted]
+
+
+def _flat(node: Node) -> list[Node]:
+    return [one for part in node.nodes for one in _flat(part)] if isinstance(node, And) else [node]
 
 
 # --- best(...) --------------------------------------------------------------------------------------------------
 
 
 def _best_keys(node: Node | None, order: Sequence[OrderKey]) -> set[str]:
-    fields = [key.field for key in order]
-    nodes = [node] if node is not None else []
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, And | Or):
-            nodes += node.nodes
-        elif isinstance(node, Not):
-            nodes.append(node.node)
-        elif isinstance(node, Comparison | Between | In | Like | IsNull):
-            fields.append(node.field)
+    fields = [*fields_of(node), *(key.field for key in order)]
     return {field.key for field in fields if field.aggregate == "best"}
 
 

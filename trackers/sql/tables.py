@@ -21,11 +21,27 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Table,
+    Text,
     UniqueConstraint,
     event,
+    or_,
 )
 
-from trackers.sql.columns import Content, Digest, Id, Json, JsonOrNull, Kind, Name, Number, Time, Uid, name_type
+from trackers.sql.columns import (
+    Content,
+    Digest,
+    Id,
+    Json,
+    JsonOrNull,
+    Kind,
+    Name,
+    Number,
+    Time,
+    Uid,
+    escape,
+    name_type,
+    word_of,
+)
 
 PREFIX = "trackers_"
 
@@ -59,6 +75,16 @@ def _ref(name: str, target: str, *, key: bool = False, null: bool = False, casca
 
 def _key(name: str, kind: Any) -> Column[Any]:
     return Column(name, kind, primary_key=True, autoincrement=False, nullable=False)
+
+
+def _word(name: str) -> Column[str]:
+    """Make the column for what an index holds of the text *name* (see ``columns.word_of``)."""
+
+    def first_of(context: Any) -> str | None:
+        text = context.get_current_parameters()[name]
+        return None if text is None else word_of(escape(text))
+
+    return Column("word", Name, default=first_of, onupdate=first_of)
 
 
 def _text(name: str, null: bool = False) -> Column[Any]:
@@ -206,7 +232,14 @@ runs = _table(
     UniqueConstraint("experiment_id", "number"),
     Index(None, "parent_id"),
     Index(None, "created_at", "id"),
+    Index(None, "experiment_id", "created_at", "id"),
+    Index(None, "state", "id"),
+    Index(None, "name", "id"),
+    Index(None, "started_at", "id"),
+    Index(None, "ended_at", "id"),
 )
+_hidden = or_(runs.c.archived_at.is_not(None), runs.c.deleted_at.is_not(None))
+Index("ix_trackers_runs_hidden", runs.c.id, sqlite_where=_hidden, postgresql_where=_hidden)
 
 attempts = _table(
     "attempts",
@@ -236,9 +269,12 @@ params = _table(
     Column("number", Number),
     Column("number_kind", Kind, nullable=False),
     _text("text", null=True),
+    Column("word", Name),
+    Index(None, "name", "number", "run_id"),
+    Index(None, "name", "word", "run_id"),
     clustered=True,
 )
-"""*position* orders a run's params as they became known; the rest is ``columns.split_param``."""
+"""*position* orders a run's params as they became known; the rest is ``columns.param_columns``."""
 
 results = _table(
     "results",
@@ -246,6 +282,7 @@ results = _table(
     _key("objective", Integer),
     Column("value", Number),
     Column("kind", Kind, nullable=False),
+    Index(None, "objective", "value", "run_id"),
     clustered=True,
 )
 
@@ -264,12 +301,17 @@ series = _table(
     Column("min", Number),
     Column("max", Number),
     Column("since_step", Id),
+    Column("sealed", Id),
     UniqueConstraint("run_id", "key", "context"),
+    Index(None, "key", "context", "last", "run_id"),
+    Index(None, "key", "context", "min", "run_id"),
+    Index(None, "key", "context", "max", "run_id"),
 )
 """What is kept of each metric series besides its points; *last* is that of the newest attempt's largest step.
 
 *min* and *max* hold the largest double for an infinity, and NULL while every point was NaN; points that a later attempt
 hides are not in them. *since_step* is the smallest step of the newest attempt, NULL where there was one attempt only.
+*sealed* is how many of the points lie in ``chunks`` (NULL: none): the first ones, in the order in which they came.
 """
 
 points = _table(
@@ -284,7 +326,39 @@ points = _table(
     clustered=True,
 )
 
-tags = _table("tags", _ref("run_id", "runs", key=True), _key("name", Name), _text("value"), clustered=True)
+chunks = _table(
+    "chunks",
+    _ref("series_id", "series", key=True),
+    _key("ordinal", Id),
+    Column("count", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("step", Id, nullable=False),
+    Column("time", Time, nullable=False),
+    Column("first_step", Id, nullable=False),
+    Column("last_step", Id, nullable=False),
+    Column("min", Number),
+    Column("min_step", Id),
+    Column("min_time", Time),
+    Column("max", Number),
+    Column("max_step", Id),
+    Column("max_time", Time),
+    Column("sketch", Text, nullable=False),
+    Column("points", Text, nullable=False),
+)
+"""Points that are sealed, *count* to a row from number *ordinal* on: see ``trackers.sql.chunks``.
+
+*step* and *time* are those of the first point, *first_step* and *last_step* the smallest and the largest step.
+"""
+
+tags = _table(
+    "tags",
+    _ref("run_id", "runs", key=True),
+    _key("name", Name),
+    _text("value"),
+    _word("value"),
+    Index(None, "name", "word", "run_id"),
+    clustered=True,
+)
 
 attrs = _table(
     "attrs",

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table, Text, func, select, typ
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import Content, Json, join_number, join_param
+from trackers.sql.history import read_chunks
 from trackers.sql.launches import read_version
 from trackers.states import RunState
 from trackers.values import Attempt, Trial, to_datetime
@@ -186,7 +187,11 @@ class _Reading:
     def _metrics(self, objective: str | None) -> tuple[dict[int, dict[str, float]], dict[int, dict[int, float]]]:
         """Return the last value of every series, and what was reported: the points of the series *objective*."""
         found: dict[int, dict[str, float]] = {}
-        for run_id, key, context, last, kind in self._of(t.series, "key", "context", "last", "last_kind"):
+        sealed: dict[int, int] = {}
+        names = ("key", "context", "last", "last_kind", "id", "sealed")
+        for run_id, key, context, last, kind, series_id, chunked in self._of(t.series, *names):
+            if chunked and key == objective and not context:
+                sealed[series_id] = run_id
             name = f"{key}{{{context}}}" if context else key
             found.setdefault(run_id, {})[name] = join_number(last, kind)
         if objective is None:
@@ -196,6 +201,8 @@ class _Reading:
         query = query.join(t.runs, t.runs.c.id == s.run_id)
         query = query.where(*self._chosen, s.key == objective, s.context == "").order_by(p.series_id, p.ordinal)
         points: dict[int, list[tuple[int, int, float]]] = {}
+        for series_id, chunk in read_chunks(self._connection, list(sealed)).items():
+            points[sealed[series_id]] = [(step, attempt, value) for step, attempt, _, value in chunk]
         for run_id, step, attempt, value, kind in self._rows(query):
             points.setdefault(run_id, []).append((step, attempt, join_number(value, kind)))
         return found, {run_id: visible(line) for run_id, line in points.items()}

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from trackers.sql.spill import Spill
 
 LINGER_SECONDS = 0.004
-"""How long a group waits for more, when the last one was of several submissions."""
+"""How long a group waits for more, when the last one was of several submissions or nobody waits for what there is."""
 
 LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
@@ -66,6 +66,7 @@ class Work:
     entry: Entry | None = None
     journal: str = ""
     seq: int = 0
+    lazy: bool = False
     result: Any = field(default=None)
 
     @property
@@ -107,19 +108,22 @@ class Writer:
         self._queued = 0
         self._awake = False
         self._urgent = False
+        self._hasty = 0  # submissions in the queue that somebody may wait for
         self._closing = False
         self._last_group = 0
         self._dead: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
 
-    def submit(self, changes: Sequence[Change], guard: Any = None) -> Commit:
+    def submit(self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False) -> Commit:
         """Queue *changes* to be committed together; return at once (or when there is room).
+
+        What is *lazy* waits some milliseconds for more of its kind; ``hurry`` before waiting for it.
 
         Raises StoreError when the store is closed.
         """
         commit = Commit()
-        self._put(Work(commit, changes=changes, guard=guard), urgent=False)
+        self._put(Work(commit, changes=changes, guard=guard, lazy=lazy), urgent=False)
         return commit
 
     def call(self, task: Callable[[Connection], T]) -> T:
@@ -134,10 +138,10 @@ class Writer:
         result: T = commit.result()
         return result
 
-    def defer(self, task: Callable[[Connection], Any]) -> Commit:
+    def defer(self, task: Callable[[Connection], Any], *, lazy: bool = False) -> Commit:
         """Queue *task* to be run likewise and return at once; ``result()`` of the commit is what it returns."""
         commit = Commit()
-        self._put(Work(commit, task=task), urgent=False)
+        self._put(Work(commit, task=task, lazy=lazy), urgent=False)
         return commit
 
     def log(self, entry: Entry) -> Commit:
@@ -147,7 +151,7 @@ class Writer:
         when not even the journal can be written.
         """
         commit = Commit()
-        self._put(Work(commit, entry=entry), urgent=False)
+        self._put(Work(commit, entry=entry, lazy=True), urgent=False)
         return commit
 
     def write(self, works: Sequence[Work]) -> None:
@@ -198,6 +202,13 @@ class Writer:
         if failure is not None:
             raise failure
 
+    def hurry(self) -> None:
+        """Write what is queued now: somebody waits for it."""
+        with self._lock:
+            if self._queue:
+                self._urgent = True
+                self._arrived.notify()
+
     def flush(self) -> None:
         """Wait until everything submitted so far is committed or has failed."""
         if self._thread is not None and not self._closing:
@@ -247,6 +258,7 @@ class Writer:
         self._start()
         self._queue.append(work)
         self._queued += size
+        self._hasty += not work.lazy
         self._urgent = self._urgent or urgent
         if not self._awake or self._urgent:
             self._arrived.notify()
@@ -264,6 +276,7 @@ class Writer:
         if logged:
             self._queue = deque(work for work in self._queue if not work.journal)
             self._queued -= sum(work.size for work in logged)
+            self._hasty -= sum(not work.lazy for work in logged)
             self._room.notify_all()
         return logged
 
@@ -367,7 +380,7 @@ class Writer:
                 self._awake = False
                 self._arrived.wait(None if self._spill is None else self._spill.seconds_left)
             self._awake = True
-            if self._last_group > 1:
+            if self._last_group > 1 or not self._hasty:
                 self._linger()
             group: list[Work] = []
             size = 0
@@ -375,6 +388,7 @@ class Writer:
                 work = self._queue.popleft()
                 group.append(work)
                 size += work.size
+                self._hasty -= not work.lazy
             self._queued -= size
             self._urgent = bool(self._queue) and self._urgent
             self._last_group = len(group)

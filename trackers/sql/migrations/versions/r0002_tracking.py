@@ -16,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKeyConstraint,
     Integer,
     PrimaryKeyConstraint,
@@ -24,6 +25,10 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+
+from trackers.sql import views
+from trackers.sql.chunks import SIZE
+from trackers.sql.points import seal_series
 
 revision = "0002"
 down_revision = "0001"
@@ -39,6 +44,9 @@ def upgrade() -> None:
     _datasets()
     _journals()
     _series()
+    _search()
+    _chunks()
+    _views()
 
 
 def _runs() -> None:
@@ -296,3 +304,80 @@ def _series() -> None:
         "WHERE p.series_id = trackers_series.id AND p.attempt = trackers_series.last_attempt), "
         f"min = (SELECT MIN(p.value) {seen}), max = (SELECT MAX(p.value) {seen}) WHERE last_attempt > 0"
     )
+
+
+def _search() -> None:
+    """Make the indexes that searches walk, and the beginnings of texts that two of them hold."""
+    is_server = op.get_bind().dialect.name == "postgresql"
+    word = String(250, collation="C") if is_server else String(250)
+    op.add_column("trackers_params", Column("word", word))
+    op.add_column("trackers_tags", Column("word", word))
+    op.execute("UPDATE trackers_params SET word = substr(text, 1, 250) WHERE kind = 4")
+    op.execute("UPDATE trackers_tags SET word = substr(value, 1, 250)")
+    for table, *columns in _INDEXES:
+        op.create_index(f"ix_trackers_{table}_{'_'.join(columns)}", f"trackers_{table}", columns)
+    hidden = text("archived_at IS NOT NULL OR deleted_at IS NOT NULL")
+    op.create_index("ix_trackers_runs_hidden", "trackers_runs", ["id"], sqlite_where=hidden, postgresql_where=hidden)
+
+
+_INDEXES = (
+    ("runs", "experiment_id", "created_at", "id"),
+    ("runs", "state", "id"),
+    ("runs", "name", "id"),
+    ("runs", "started_at", "id"),
+    ("runs", "ended_at", "id"),
+    ("params", "name", "number", "run_id"),
+    ("params", "name", "word", "run_id"),
+    ("results", "objective", "value", "run_id"),
+    ("series", "key", "context", "last", "run_id"),
+    ("series", "key", "context", "min", "run_id"),
+    ("series", "key", "context", "max", "run_id"),
+    ("tags", "name", "word", "run_id"),
+)
+
+
+def _whole(name: str, nullable: bool = False, autoincrement: bool = True) -> Column[int]:
+    kind = BigInteger().with_variant(Integer, "sqlite")
+    return Column(name, kind, nullable=nullable, autoincrement=autoincrement)
+
+
+def _chunks() -> None:
+    """Make the table of sealed points, and seal those of long series."""
+    op.add_column("trackers_series", _whole("sealed", nullable=True))
+    op.create_table(
+        "trackers_chunks",
+        _whole("series_id", autoincrement=False),
+        _whole("ordinal", autoincrement=False),
+        Column("count", Integer, nullable=False),
+        Column("attempt", Integer, nullable=False),
+        _whole("step"),
+        Column("time", BigInteger, nullable=False),
+        _whole("first_step"),
+        _whole("last_step"),
+        Column("min", Double),
+        _whole("min_step", nullable=True),
+        Column("min_time", BigInteger),
+        Column("max", Double),
+        _whole("max_step", nullable=True),
+        Column("max_time", BigInteger),
+        Column("sketch", Text, nullable=False),
+        Column("points", Text, nullable=False),
+        PrimaryKeyConstraint("series_id", "ordinal", name="pk_trackers_chunks"),
+        ForeignKeyConstraint(
+            ["series_id"],
+            ["trackers_series.id"],
+            name="fk_trackers_chunks_series_id",
+            ondelete="CASCADE",
+        ),
+    )
+    connection = op.get_bind()
+    long = connection.exec_driver_sql(f"SELECT id FROM trackers_series WHERE count >= {SIZE}").scalars().all()
+    for series_id in long:
+        seal_series(connection, series_id)
+
+
+def _views() -> None:
+    """Make the views; they read every table, so they come last."""
+    connection = op.get_bind()
+    for statement in views.statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)

@@ -1,0 +1,109 @@
+"""What somebody with a SQL tool sees: the views, through the databases' own command-line programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import shutil
+import subprocess
+
+import pytest
+from sqlalchemy import make_url
+
+from trackers.changes import PointsLogged
+from trackers.clock import now_us
+from trackers.sql.views import NAMES
+from trackers.states import RunState
+from trackers.store import Store
+
+
+def ask(store: Store, statement: str) -> list[list[str]]:
+    """Return what the database's own program prints for *statement*: rows of text."""
+    url = make_url(store.url)
+    program = "sqlite3" if store.database.dialect == "sqlite" else "psql"
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    environment = dict(os.environ)
+    if program == "sqlite3":
+        command = ["sqlite3", "-readonly", "-csv", str(url.database), statement]
+    else:
+        environment |= {"PGOPTIONS": f"{url.query['options']} -c timezone=UTC"}
+        where = ["-h", str(url.host), "-p", str(url.port or 5432), "-U", str(url.username), "-d", str(url.database)]
+        command = ["psql", *where, "-X", "-q", "-t", "--csv", "-c", statement]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return list(csv.reader(io.StringIO(done.stdout)))
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    with store.start_run(
+        "fraud", name="first", params={"lr": 0.5, "kernel": "rbf", "deep": True, "bad": math.nan}
+    ) as run:
+        run.set_tag("team", "risk")
+        for step, value in enumerate((0.25, math.nan, math.inf, -math.inf, 0.5)):
+            run.log_metric("auc", value, step=step)
+        run.log_metrics({"auc": 1.5}, step=7, context={"split": "val"})
+    other = store.start_run("fraud", name="second", parent=run.id)
+    points = tuple((step, 0, now_us(), step / 8 if step % 2 else math.nan) for step in range(1200))
+    other.write([PointsLogged(other.id, "loss", points)])
+    other.end(RunState.FAIL)
+    return store
+
+
+def test_runs_have_names_times_and_states(filled: Store) -> None:
+    rows = ask(filled, "SELECT name, experiment, state, created FROM trackers_v_runs ORDER BY created")
+    assert [row[:3] for row in rows] == [["first", "fraud", "COMPLETE"], ["second", "fraud", "FAIL"]]
+    run = next(run for run in filled.search_runs() if run.name == "first")
+    assert rows[0][3].replace(" ", "T")[:19] == run.created_at.isoformat()[:19]
+    ((parent,),) = ask(filled, "SELECT parent FROM trackers_v_runs WHERE name = 'second'")
+    assert parent == run.uid
+    ((duration,),) = ask(filled, "SELECT duration FROM trackers_v_runs WHERE name = 'first'")
+    assert run.ended_at is not None
+    assert run.started_at is not None
+    assert float(duration) == pytest.approx((run.ended_at - run.started_at).total_seconds())
+
+
+def test_numbers_that_are_not_finite_are_seen(filled: Store) -> None:
+    wanted = "SELECT step, value FROM trackers_v_points WHERE \"key\" = 'auc' AND context = '' ORDER BY step"
+    assert ask(filled, wanted) == [["0", "0.25"], ["1", "NaN"], ["2", "Infinity"], ["3", "-Infinity"], ["4", "0.5"]]
+    wanted = "SELECT min, max, last, count FROM trackers_v_metrics WHERE \"key\" = 'auc' AND context = ''"
+    assert ask(filled, wanted) == [["-Infinity", "Infinity", "0.5", "5"]]
+    wanted = "SELECT name, type, number, text FROM trackers_v_params ORDER BY name"
+    found = {row[0]: row[1:] for row in ask(filled, wanted)}
+    assert found["bad"] == ["float", "NaN", ""]
+    assert found["kernel"] == ["str", "", "rbf"]
+    assert (found["lr"], float(found["deep"][1])) == (["float", "0.5", ""], 1.0)
+
+
+def test_sealed_points_are_seen_as_the_others(filled: Store) -> None:
+    wanted = "SELECT count(*), min(step), max(step), sum(attempt) FROM trackers_v_points WHERE \"key\" = 'loss'"
+    assert ask(filled, wanted) == [["1200", "0", "1199", "0"]]
+    wanted = "SELECT value FROM trackers_v_points WHERE \"key\" = 'loss' AND step IN (999, 1000) ORDER BY step"
+    assert ask(filled, wanted) == [["124.875"], ["NaN"]]
+
+
+def test_trials_and_models_are_seen_with_their_numbers_versions_and_aliases(store: Store) -> None:
+    from tests.conformance.managed import manage
+
+    manager = manage(store)
+    manager.lease.submit(manager.whole()).wait(10)
+    trials = store.get_trials(manager.lease.study.id)
+    rows = ask(store, "SELECT number, state, value FROM trackers_v_trials ORDER BY number")
+    assert [(int(number), state) for number, state, _ in rows] == [(one.number, one.state.name) for one in trials]
+    assert ask(store, "SELECT count(*) FROM trackers_v_models") == [["0"]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_view_is_documented_with_its_columns(store: Store, name: str) -> None:
+    from pathlib import Path
+
+    from sqlalchemy import inspect
+
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "sql.md").read_text(encoding="utf-8")
+    section = page.partition(f"## trackers_v_{name}\n")[2].partition("\n## ")[0]
+    with store.database.reading() as connection:
+        columns = [column["name"] for column in inspect(connection).get_columns(f"trackers_v_{name}")]
+    assert columns
+    assert [column for column in columns if f"`{column}`" not in section] == []

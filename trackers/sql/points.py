@@ -1,0 +1,157 @@
+"""Series and their points as they are written: open ones as rows, many of them sealed in one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from trackers.sql import tables as t
+from trackers.sql.chunks import AT_ONCE, SIZE, Point, read, seal
+from trackers.sql.columns import join_number, split_number
+from trackers.sql.fold import Fold, summary, visible
+from trackers.sql.statements import insert, update
+
+_LAST = ("last", "last_kind", "last_step", "last_attempt", "last_time")
+_NEWER = (
+    "(excluded.last_attempt > trackers_series.last_attempt OR (excluded.last_attempt = trackers_series.last_attempt "
+    "AND excluded.last_step >= trackers_series.last_step))"
+)
+_SERIES = insert(
+    t.series,
+    *("id", "run_id", "key", "context", "count", *_LAST, "min", "max", "since_step"),
+    conflict="ON CONFLICT (run_id, key, context) DO UPDATE SET count = trackers_series.count + excluded.count, "
+    + ", ".join(f"{name} = CASE WHEN {_NEWER} THEN excluded.{name} ELSE trackers_series.{name} END" for name in _LAST)
+    + ", "
+    + ", ".join(
+        f"{name} = CASE WHEN trackers_series.{name} IS NULL OR excluded.{name} {sign} trackers_series.{name} "
+        f"THEN excluded.{name} ELSE trackers_series.{name} END"
+        for name, sign in (("min", "<"), ("max", ">"))
+    )
+    + ", since_step = CASE WHEN excluded.last_attempt > trackers_series.last_attempt THEN NULL "
+    "ELSE trackers_series.since_step END",
+)
+_AGAIN = update(
+    t.series,
+    "last = {last}, last_kind = {last_kind}, last_step = {last_step}, last_attempt = {last_attempt}, "
+    "last_time = {last_time}, min = {min}, max = {max}, since_step = {since_step}",
+    "trackers_series.id = {id}",
+    *(*_LAST, "min", "max", "since_step", "id"),
+)
+_POINTS = insert(t.points)
+_CHUNKS = insert(t.chunks)
+_SEALED = update(t.series, "sealed = {sealed}", "trackers_series.id = {id}", "sealed", "id")
+_KNOWN = (
+    "SELECT s.run_id, s.key, s.context, s.id, s.count, s.sealed, s.last_attempt, s.since_step FROM trackers_series s"
+)
+_SEALED_POINTS = "SELECT points, step, time, attempt FROM trackers_chunks WHERE series_id = {0} ORDER BY ordinal"
+_OPEN = "SELECT step, attempt, time, value, kind FROM trackers_points WHERE series_id = {0} ORDER BY ordinal"
+_FORGET = "DELETE FROM trackers_points WHERE series_id = {0} AND ordinal < {0}"
+
+Key = tuple[int, str, str]
+
+
+def write(dialect: str, cursor: Any, fold: Fold, take_ids: Callable[[int], Sequence[int]]) -> None:
+    """Write the points that *fold* holds, and their series; *take_ids* hands out ids for new ones."""
+    if not fold.points:
+        return
+    rows = [
+        (series_id, *key, len(points), *summary(points), None)
+        for series_id, (key, points) in zip(take_ids(len(fold.points)), fold.points.items(), strict=True)
+    ]
+    _SERIES.run(dialect, cursor, rows)
+    known = _known_series(dialect, cursor, [key for key in fold.points if key[0] not in fold.runs])
+    group = _Group(dialect, cursor)
+    again = []
+    for row, (key, points) in zip(rows, fold.points.items(), strict=True):
+        series_id, total, sealed, newest, since = known.get(key) or (row[0], len(points), None, row[7], None)
+        group.add(series_id, points, total - len(points), sealed or 0)
+        if newest > 0 and _hides(points, newest, since):
+            again.append(series_id)
+    group.write()
+    _AGAIN.run(dialect, cursor, [group.summary_again(series_id) for series_id in again])
+
+
+def _known_series(
+    dialect: str, cursor: Any, keys: Sequence[Key]
+) -> dict[Key, tuple[int, int, int | None, int, int | None]]:
+    """Return of these series: id, number of points, how many are sealed, the newest attempt and its first step."""
+    found: list[Any] = []
+    if dialect == "sqlite":
+        query = f"{_KNOWN} WHERE s.run_id = ? AND s.key = ? AND s.context = ?"
+        for key in keys:
+            found += cursor.execute(query, key).fetchall()
+    elif keys:
+        given = "unnest(%s::bigint[], %s::text[], %s::text[]) AS v(run_id, key, context)"
+        same = "s.run_id = v.run_id AND s.key = v.key AND s.context = v.context"
+        cursor.execute(f"{_KNOWN} JOIN {given} ON {same}", [list(column) for column in zip(*keys, strict=True)])
+        found = cursor.fetchall()
+    return {(row[0], row[1], row[2]): (row[3], row[4], row[5], row[6], row[7]) for row in found}
+
+
+def _hides(points: Sequence[tuple[int, int, int, float]], newest: int, since: int | None) -> bool:
+    """Tell whether *points*, just added, change which ones of their series are hidden, or are hidden themselves."""
+    if since is None:
+        return True
+    return any(step < since if attempt == newest else step >= since for step, attempt, _, _ in points)
+
+
+class _Group:
+    """What one group writes below its series."""
+
+    def __init__(self, dialect: str, cursor: Any) -> None:
+        self._dialect = dialect
+        self._cursor = cursor
+        self._mark = "?" if dialect == "sqlite" else "%s"
+        self._lines: list[tuple[Any, ...]] = []
+        self._chunks: list[tuple[Any, ...]] = []
+        self._sealed: list[tuple[int, int]] = []
+
+    def add(self, series_id: int, points: Sequence[Point], before: int, sealed: int) -> None:
+        """Take *points* of a series that had *before* already, the first *sealed* of them in chunks."""
+        first = before  # the number of the first point that becomes a row
+        if len(points) >= AT_ONCE or before - sealed + len(points) >= SIZE:
+            rows = [*self._open(series_id), *points] if before > sealed else points
+            chunks, taken = seal(series_id, sealed, rows, AT_ONCE)
+            self._chunks += chunks
+            self._sealed.append((sealed + taken, series_id))
+            if before > sealed:
+                self._cursor.execute(_FORGET.format(self._mark), (series_id, sealed + taken))
+            first = max(before, sealed + taken)
+        self._lines += [
+            (series_id, ordinal, step, attempt, time, *split_number(value))
+            for ordinal, (step, attempt, time, value) in enumerate(points[first - before :], start=first)
+        ]
+
+    def _open(self, series_id: int) -> list[Point]:
+        self._cursor.execute(_OPEN.format(self._mark), (series_id,))
+        return [(step, attempt, time, join_number(*value)) for step, attempt, time, *value in self._cursor.fetchall()]
+
+    def summary_again(self, series_id: int) -> tuple[Any, ...]:
+        """Return what a series keeps of its points where a later attempt hides some: read once an attempt, not a write."""
+        self._cursor.execute(_SEALED_POINTS.format(self._mark), (series_id,))
+        points = [point for row in self._cursor.fetchall() for point in read(*row)] + self._open(series_id)
+        newest = max(point[1] for point in points)
+        since = min(point[0] for point in points if point[1] == newest)
+        return (*summary(visible(points)), since, series_id)
+
+    def write(self) -> None:
+        _POINTS.run(self._dialect, self._cursor, self._lines)
+        _CHUNKS.run(self._dialect, self._cursor, self._chunks)
+        _SEALED.run(self._dialect, self._cursor, self._sealed)
+
+
+def seal_series(connection: Connection, series_id: int) -> None:
+    """Seal what a series has of open points, as far as they fill chunks (the migration's part)."""
+    raw = connection.connection.dbapi_connection
+    assert raw is not None  # the connection is open
+    cursor = raw.cursor()
+    try:
+        group = _Group(connection.dialect.name, cursor)
+        cursor.execute(f"SELECT count(*) FROM trackers_points WHERE series_id = {int(series_id)}")
+        ((count,),) = cursor.fetchall()
+        group.add(series_id, (), count, 0)  # it seals from SIZE on
+        group.write()
+    finally:
+        cursor.close()

@@ -1,0 +1,155 @@
+"""Views for people with a SQL tool: names instead of ids, times one can read, states as words.
+
+The text of each is for one database; what they show is the same. A number that is not finite is text on SQLite, which
+has no NaN, and the number itself on PostgreSQL. They are documented in docs/reference/sql.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trackers.states import RunState
+
+NAMES = ("runs", "metrics", "params", "points", "trials", "models")
+
+_STATE = "CASE {0}.state " + " ".join(f"WHEN {int(state)} THEN '{state.name}'" for state in RunState) + " END"
+_RUN = (
+    "SELECT r.uid AS run_id, e.name AS experiment, {number}r.name AS name, "
+    + _STATE.format("r")
+    + ' AS state, r."user" AS "user", r.host AS host, {created} AS created, {started} AS started, '
+    "{ended} AS ended, {duration} AS duration, p.uid AS parent, {value} AS value "
+    "FROM trackers_runs r JOIN trackers_experiments e ON e.id = r.experiment_id "
+    "LEFT JOIN trackers_runs p ON p.id = r.parent_id "
+    "LEFT JOIN trackers_results v ON v.run_id = r.id AND v.objective = 0 WHERE {living}"
+)
+_LIVING = "r.archived_at IS NULL AND r.deleted_at IS NULL AND e.deleted_at IS NULL"
+_OF_RUN = (
+    "JOIN trackers_runs r ON r.id = {0}.run_id JOIN trackers_experiments e ON e.id = r.experiment_id WHERE " + _LIVING
+)
+_METRICS = (
+    'SELECT r.uid AS run_id, e.name AS experiment, s."key" AS "key", s.context AS context, s."count" AS "count", '
+    "{last} AS last, s.last_step AS last_step, {time} AS last_time, {low} AS min, {high} AS max "
+    "FROM trackers_series s " + _OF_RUN.format("s")
+)
+_PARAMS = (
+    "SELECT r.uid AS run_id, e.name AS experiment, p.name AS name, "
+    "CASE p.kind WHEN 0 THEN 'none' WHEN 1 THEN 'bool' WHEN 2 THEN 'int' WHEN 3 THEN 'float' WHEN 4 THEN 'str' "
+    "WHEN 5 THEN 'json' END AS type, {number} AS number, {text} AS text FROM trackers_params p " + _OF_RUN.format("p")
+)
+_POINTS = (
+    'SELECT r.uid AS run_id, e.name AS experiment, s."key" AS "key", s.context AS context, p.step AS step, '
+    "p.attempt AS attempt, {time} AS time, {value} AS value FROM ({points}) p "
+    "JOIN trackers_series s ON s.id = p.series_id " + _OF_RUN.format("s")
+)
+_MODELS = (
+    "SELECT m.name AS model, v.version AS version, (SELECT {aliases} FROM trackers_aliases a WHERE a.model_id = m.id "
+    "AND a.version = v.version) AS aliases, l.flavor AS flavor, l.size AS size, r.uid AS run_id, "
+    "{created} AS created, v.created_by AS created_by, v.description AS description "
+    "FROM trackers_model_versions v JOIN trackers_registered_models m ON m.id = v.model_id "
+    "JOIN trackers_models l ON l.uid = v.model_uid LEFT JOIN trackers_runs r ON r.id = v.run_id"
+)
+
+
+def statements(dialect: str) -> list[str]:
+    """Return what makes every view."""
+    views = _sqlite() if dialect == "sqlite" else _postgresql()
+    return [f"CREATE VIEW trackers_v_{name} AS {views[name]}" for name in NAMES]
+
+
+def _sqlite() -> dict[str, str]:
+    def time(column: str) -> str:
+        # SQLite's own functions know milliseconds: the rest is put behind them
+        seconds = f"strftime('%Y-%m-%dT%H:%M:%S', {column} / 1000000, 'unixepoch')"
+        return f"{seconds} || printf('.%06dZ', {column} % 1000000)"
+
+    def number(column: str, kind: str) -> str:
+        return f"CASE {kind} WHEN 0 THEN {column} WHEN 1 THEN 'NaN' WHEN 2 THEN 'Infinity' ELSE '-Infinity' END"
+
+    def extreme(column: str) -> str:
+        big = "1.7976931348623157e308"
+        return (
+            f"CASE WHEN {column} IS NULL THEN 'NaN' WHEN {column} >= {big} THEN 'Infinity' "
+            f"WHEN {column} <= -{big} THEN '-Infinity' ELSE {column} END"
+        )
+
+    points = (
+        "SELECT o.series_id, o.step, o.attempt, o.time, "
+        + number("o.value", "o.kind")
+        + " AS value FROM trackers_points o UNION ALL SELECT c.series_id, c.step + json_extract(j.value, '$[0]'), "
+        "c.attempt, c.time + json_extract(j.value, '$[1]'), json_extract(j.value, '$[2]') "
+        "FROM trackers_chunks c, json_each(c.points) j"
+    )
+    return _written(
+        time,
+        number,
+        extreme,
+        points,
+        duration="(r.ended_at - r.started_at) / 1e6",
+        aliases="group_concat(a.alias, ', ')",
+    )
+
+
+def _postgresql() -> dict[str, str]:
+    def time(column: str) -> str:
+        return f"(timestamptz 'epoch' + {column} * interval '1 microsecond')"
+
+    def number(column: str, kind: str) -> str:
+        return (
+            f"CASE {kind} WHEN 0 THEN {column} WHEN 1 THEN float8 'NaN' WHEN 2 THEN float8 'Infinity' "
+            "ELSE float8 '-Infinity' END"
+        )
+
+    def extreme(column: str) -> str:
+        big = "float8 '1.7976931348623157e308'"
+        return (
+            f"CASE WHEN {column} IS NULL THEN float8 'NaN' WHEN {column} >= {big} THEN float8 'Infinity' "
+            f"WHEN {column} <= -{big} THEN float8 '-Infinity' ELSE {column} END"
+        )
+
+    points = (
+        "SELECT o.series_id, o.step, o.attempt, o.time, "
+        + number("o.value", "o.kind")
+        + " AS value FROM trackers_points o UNION ALL SELECT c.series_id, c.step + (j.value->>0)::bigint, "
+        "c.attempt, c.time + (j.value->>1)::bigint, (j.value->>2)::float8 "
+        "FROM trackers_chunks c, json_array_elements(c.points::json) AS j(value)"
+    )
+    return _written(
+        time,
+        number,
+        extreme,
+        points,
+        duration="(r.ended_at - r.started_at) / float8 '1e6'",
+        aliases="string_agg(a.alias, ', ' ORDER BY a.alias)",
+    )
+
+
+def _written(
+    time: Callable[[str], str],
+    number: Callable[[str, str], str],
+    extreme: Callable[[str], str],
+    points: str,
+    *,
+    duration: str,
+    aliases: str,
+) -> dict[str, str]:
+    run = {
+        "created": time("r.created_at"),
+        "started": time("r.started_at"),
+        "ended": time("r.ended_at"),
+        "duration": duration,
+        "value": f"CASE WHEN v.run_id IS NOT NULL THEN {number('v.value', 'v.kind')} END",
+    }
+    of_param = f"CASE WHEN p.kind = 3 OR p.number IS NOT NULL THEN {number('p.number', 'p.number_kind')} END"
+    return {
+        "runs": _RUN.format(number="", living=_LIVING, **run),
+        "trials": _RUN.format(number="r.number AS number, ", living=f"r.number IS NOT NULL AND {_LIVING}", **run),
+        "metrics": _METRICS.format(
+            last=number('s."last"', "s.last_kind"),
+            time=time("s.last_time"),
+            low=extreme("s.min"),
+            high=extreme("s.max"),
+        ),
+        "params": _PARAMS.format(number=of_param, text="p.text"),
+        "points": _POINTS.format(time=time("p.time"), value="p.value", points=points),
+        "models": _MODELS.format(created=time("v.created_at"), aliases=aliases),
+    }
