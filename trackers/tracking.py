@@ -146,9 +146,9 @@ class Tracking(Lifecycle):
             launch=self.own_launch(),
         )
         start, begun = self._insert(start)
-        if parent is not None and not isinstance(parent, ActiveRun):
+        if parent is not None or not self.writer.may_spill:
             self.writer.hurry()
-            begun.wait()  # there may be no such parent; nothing else can be wrong with what was checked
+            begun.wait()  # the parent may be gone, or the database be away where no journal stands in for it
         run = ActiveRun(self, start.run_id, start.uid)
         run.known(start.params)
         run.begun(begun)

@@ -164,6 +164,11 @@ class Writer:
         """Whether what runs log goes to the journal now."""
         return self._spill is not None and self._spill.active
 
+    @property
+    def may_spill(self) -> bool:
+        """Whether there is a journal for what the database does not take."""
+        return self._spill is not None and self._spill.usable
+
     def spill(self) -> None:
         """Send what is logged from now on to the journal: the database is away."""
         ended: list[Work] = []
