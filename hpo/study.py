@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import trackers
 from hpo.driver import OnProgress, Order, RunSummary
-from hpo.enqueue import enqueue
+from hpo.enqueue import enqueue, set_user_attrs
 from hpo.errors import ObjectiveError, SettingsError, UserError
 from hpo.exception import exception_names
 from hpo.jobs import FileJob, ValueJob, source_of, warn_of_size
@@ -19,6 +19,7 @@ from hpo.manager.here import here
 from hpo.objective_file import LoadedObjective
 from hpo.objectives import spec_of
 from hpo.space import Param, Space
+from hpo.trial import ASKED
 from trackers.errors import AlreadyExistsError, NotFoundError, StudyBusyError
 from trackers.states import RunState
 from trackers.values import ModelVersion, StudyRow, Trial
@@ -315,6 +316,7 @@ class Study:
             sampler=self._chosen(self._sampler, row, "sampler"),
             pruner=self._chosen(self._pruner, row, "pruner"),
             callbacks=[_Callback(c, self) for c in callbacks or ()],
+            ask=_Asked(self),
             settings=settings,
             code=code,
             launch=self.store.keep_launch(_captured(self.store, code, need)),
@@ -340,6 +342,10 @@ class Study:
         the study it is told so, and the number is None while it has not answered.
         """
         return enqueue(self.store, self.row, params, user_attrs or {})
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Set an attribute of the study; *value* must be JSON. Whoever runs the study writes it."""
+        set_user_attrs(self.store, self.row, {key: value})
 
     def stop(self, grace: float = 10.0) -> None:
         """Ask whoever runs the study to stop: nothing new starts, running trials have *grace* seconds.
@@ -386,21 +392,41 @@ class Study:
         return register(self, name, trial=trial, run=run, description=description, reason=reason)
 
 
-class _Callback:
-    """Hands a callback its study and trial: the caller's own handle, in another process one on the manager's store."""
+class _Handle:
+    """A study's handle in the manager's process: the caller's own, in another process one on the manager's store."""
 
-    def __init__(self, function: Callable[[Study, Trial], None], study: Study | None) -> None:
-        self._function = function
+    def __init__(self, study: Study | None) -> None:
         self._study = study
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_study": None}
 
-    def __call__(self, store: Store, study_id: int, number: int) -> None:
+    def study(self, store: Store, study_id: int) -> Study:
         if self._study is None:
             self._study = Study(store, store.get_study(study_id))
-        self._function(self._study, store.get_trial(study_id, number))
+        return self._study
+
+
+class _Callback(_Handle):
+    """Hands a callback its study and trial."""
+
+    def __init__(self, function: Callable[[Study, Trial], None], study: Study) -> None:
+        super().__init__(study)
+        self._function = function
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+
+    def __call__(self, store: Store, study_id: int, number: int) -> None:
+        self._function(self.study(store, study_id), store.get_trial(study_id, number))
+
+
+class _Asked(_Handle):
+    """Answers what an objective asks of its study."""
+
+    def __call__(self, store: Store, study_id: int, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if name not in ASKED:  # a worker's word is not trusted with more
+            raise UserError(f"an objective may not ask its study for {name!r}")
+        found = getattr(self.study(store, study_id), name)
+        return found(*args, **kwargs) if callable(found) else found
 
 
 def _job(objective: Any, args: Mapping[str, Any], retry_on: Sequence[Any], system_metrics: float) -> FileJob | ValueJob:

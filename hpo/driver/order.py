@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 TrialDone = Callable[["Store", int, int], None]
 """A callback: (the manager's store, study id, trial number), in the manager's process, after the commit."""
 
+StudyAsked = Callable[["Store", int, str, tuple[Any, ...], Mapping[str, Any]], Any]
+"""Answers an objective: (the manager's store, study id, name of an attribute or method, its arguments)."""
+
 OnProgress = Callable[[Progress], None]
 
 
@@ -45,6 +48,7 @@ class Order:
     sampler: Any = "auto"
     pruner: Any = "auto"
     callbacks: Sequence[TrialDone] = ()
+    ask: StudyAsked | None = None
     settings: Mapping[str, Any] | None = None
     code: Mapping[str, Any] | None = None
     launch: int | None = None

@@ -18,6 +18,7 @@ from hpo import engine as eng
 from hpo.errors import SpaceExhausted, UserError
 from hpo.execution.messages import (
     Answered,
+    AskStudy,
     Fetch,
     Join,
     Message,
@@ -29,6 +30,7 @@ from hpo.execution.messages import (
     StopStudy,
     Suggest,
     Suggested,
+    Told,
     Work,
 )
 from hpo.execution.port import Executor
@@ -102,7 +104,7 @@ class Manager:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._scribe = Scribe(lease, self._landed)
         self._ledger = Ledger(plan, self._scribe, sampler, pruner, new_id)
-        self._here = Here(lease.study.uid, self._enqueue, self._stop_here)
+        self._here = Here(lease.study.uid, self._enqueue, self._stop_here, self._set_attrs)
         self._commands = Commands(self._scribe, self._enqueue, self._ask_stop, self._budget, stale)
         self._sweep, self._files, self._closing = sweep, files, closing
         self._pulse = pulse
@@ -285,6 +287,8 @@ class Manager:
             case StopStudy():
                 self._ask_stop("the objective called study.stop()", None)
                 reply(None)
+            case AskStudy():
+                reply(self._tell(message))
             case Put() | Fetch():
                 self._files.serve(message, reply)
 
@@ -356,6 +360,14 @@ class Manager:
             return Suggested(self._ledger.suggest(message.number, message.name, message.spec))
         except UserError as exc:
             return Suggested(error=str(exc))
+
+    def _tell(self, message: AskStudy) -> Told:
+        if self.plan.ask is None:
+            return Told(error=UserError("this study answers no questions"))
+        try:
+            return Told(calling(self._here, self.plan.ask, message.name, message.args, message.kwargs))
+        except Exception as exc:  # noqa: BLE001 - it is the objective's, which asked
+            return Told(error=exc)
 
     def _lost(self, name: str, reason: str) -> None:
         process = self._roster.lose(name)
@@ -487,6 +499,9 @@ class Manager:
 
     def _stop_here(self) -> None:
         self._ask_stop("a callback called study.stop()", None)
+
+    def _set_attrs(self, attrs: Mapping[str, Any]) -> None:
+        self._lease.submit([StudyChanged(user_attrs=attrs)]).wait()
 
     def _budget(self, total: int | None) -> None:
         self._scribe.write(StudyChanged(total_trials=total))

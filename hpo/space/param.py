@@ -10,9 +10,9 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any
 
+from hpo import choice as choices_
+from hpo.choice import Choice
 from hpo.errors import SpaceError
-from hpo.space import choice as choices_
-from hpo.space.choice import Choice
 from hpo.space.condition import When, read_condition
 
 LARGEST_INT = 2**53
@@ -283,9 +283,9 @@ class Int(Param):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Categorical(Param):
-    """One of *choices*: text, ints, floats, bools or None, without order.
+    """One of *choices*: text, ints, floats, bools, None, or lists, tuples and dicts of them, without order.
 
-    A choice is told by type and value, so ``[True, 1, 1.0]`` are three. *when* makes the param part of a point only
+    A choice is told by type and value, so ``[True, 1, 1.0]`` are three; a tuple comes back as a tuple. *when* makes the param part of a point only
     where other params have given values.
 
     Raises: SpaceError for no choices, two that are the same, or one of another type.
@@ -302,7 +302,7 @@ class Categorical(Param):
         where = f"Categorical({given!r})"
         if not given:
             raise SpaceError(f"{where}: there are no choices, give at least one")
-        choices = tuple(choices_.plain(value, where) for value in given)
+        choices = tuple(choices_.declared(value, where) for value in given)
         index: dict[choices_.Key, int] = {}
         for i, value in enumerate(choices):
             if index.setdefault(choices_.key(value), i) != i:
@@ -318,7 +318,10 @@ class Categorical(Param):
         return (Categorical, tuple(self._index), _condition_key(self.when))
 
     def to_distribution(self) -> dict[str, Any]:
-        return {"name": "CategoricalDistribution", "attributes": {"choices": list(self.choices)}}
+        read = [choices_.plain(choice, "") for choice in self.choices]
+        spec: dict[str, Any] = {"name": "CategoricalDistribution", "attributes": {"choices": read}}
+        tuples = choices_.tuples_in(self.choices)
+        return {**spec, "tuples": tuples} if tuples else spec
 
     def cast(self, value: Any, name: str = "") -> Choice:
         at = self._at(value)
@@ -360,8 +363,8 @@ def from_distribution(spec: Mapping[str, Any], when: When | None = None) -> Para
             step, log = attributes.get("step", 1), attributes.get("log", False)
             return Int(attributes["low"], attributes["high"], step=step, log=log, when=when)
         if name == "CategoricalDistribution":
-            return Categorical(attributes["choices"], when=when)
-    except (KeyError, TypeError) as exc:
+            return Categorical(choices_.read_choices(spec), when=when)
+    except (KeyError, TypeError, IndexError) as exc:
         raise SpaceError(f"{spec!r} is not a distribution: it needs a name and its attributes") from exc
     raise SpaceError(
         f"{name!r} is not a distribution: use FloatDistribution, IntDistribution or CategoricalDistribution"

@@ -39,7 +39,7 @@ from hpo.space import Categorical, Float, Int, Space, from_distribution
         (lambda: Categorical(3), "come as a list"),
         (lambda: Categorical(["a", "a"]), "'a' is there twice"),
         (lambda: Categorical([float("nan"), float("nan")]), "twice"),
-        (lambda: Categorical([[1], [2]]), "[1] is a list"),
+        (lambda: Categorical([[1], (1,)]), "(1,) is there twice"),
         (lambda: Categorical([object]), "choice is text"),
         (lambda: Float(0, 1, when={}), "when="),
         (lambda: Float(0, 1, when="sgd"), "when="),
