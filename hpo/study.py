@@ -14,6 +14,7 @@ from hpo.driver import OnProgress, Order, RunSummary
 from hpo.enqueue import enqueue, set_user_attrs
 from hpo.errors import ObjectiveError, SettingsError, UserError
 from hpo.exception import exception_names
+from hpo.figures import Figures
 from hpo.jobs import FileJob, ValueJob, source_of, warn_of_size
 from hpo.manager.here import here
 from hpo.objective_file import LoadedObjective
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.ranking import Ranking
+    from hpo.reports import StudyView
     from trackers.capture import Capture
     from trackers.store import Store
 
@@ -138,7 +140,7 @@ def delete_study(*, study_name: str, storage: Storage = None) -> None:
     open_store(storage, create=False).delete_study(study_name)
 
 
-class Study:
+class Study(Figures):
     """A study in a store. Reads are fresh: each attribute asks the store. Thread-safe."""
 
     def __init__(self, store: Store, row: StudyRow, *, sampler: Any = None, pruner: Any = None) -> None:
@@ -364,7 +366,7 @@ class Study:
 
         return Path(write(self._view(), path))
 
-    def _view(self) -> Any:
+    def _view(self) -> StudyView:
         from hpo.reports import view_of
 
         return view_of(self.store, self.row)
