@@ -57,14 +57,18 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How a run ended: *status* is ``"complete"``, ``"stopped"``, ``"failed"`` or ``"interrupted"``."""
+    """How a run ended: *status* is ``"complete"``, ``"stopped"``, ``"failed"`` or ``"interrupted"``.
+
+    *error* is what a callback raised.
+    """
 
     status: str
     reason: str
     notes: tuple[str, ...] = field(default=())
+    error: Exception | None = None
 
 
 def summarize(summary: Summary, interrupted: bool) -> RunSummary:
     """Say how a run ended: a stop that somebody's Ctrl-C caused is an interruption."""
     status = "interrupted" if interrupted and summary.status == "stopped" else summary.status
-    return RunSummary(status, summary.reason, summary.notes)
+    return RunSummary(status, summary.reason, summary.notes, summary.error)

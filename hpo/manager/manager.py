@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo import engine as eng
-from hpo.errors import SpaceExhausted, UserError
+from hpo.errors import HpoError, SpaceExhausted, UserError
 from hpo.execution.messages import (
     Answered,
     AskStudy,
@@ -63,6 +63,17 @@ class Garbage:
     """Files to delete once a batch is committed."""
 
     digests: set[str]
+
+
+def _portable(failure: Exception) -> Exception:
+    """Return *failure* as it can go to another process."""
+    import cloudpickle
+
+    try:
+        cloudpickle.loads(cloudpickle.dumps(failure))  # some pickle and cannot be read again
+    except Exception:  # noqa: BLE001 - a member that is a lock, an __init__ that wants more
+        return HpoError(f"a callback raised {_named(failure)}")
+    return failure
 
 
 def _named(failure: BaseException) -> str:
@@ -114,6 +125,7 @@ class Manager:
         self._ending: eng.End | None = None
         self._next_tick = 0.0
         self._seen_failure = ""
+        self._raised: Exception | None = None
         self._refused: list[tuple[eng.Start, UserError]] = []
         self._refusals: dict[int, UserError] = {}
         self._closed = False
@@ -230,7 +242,7 @@ class Manager:
         self._scribe.flush()
 
     def _finish(self, end: eng.End) -> None:
-        self.summary = Summary(end.status, end.reason, self.notes())
+        self.summary = Summary(end.status, end.reason, self.notes(), self._raised)
         self._pulse.stop()
         self._lease.release(end.status, end.reason)
 
@@ -473,6 +485,8 @@ class Manager:
             try:
                 calling(self._here, done, number)
             except Exception as exc:  # noqa: BLE001 - a person's function; the study ends, nothing is lost
+                exc.add_note("raised by a callback; its trial is kept, and the study can be resumed")
+                self._raised = self._raised or (exc if self.sequential else _portable(exc))
                 name = getattr(done, "__name__", type(done).__name__)
                 why = f"the callback {name} raised {type(exc).__name__}: {exc}"
                 self._step(eng.StopAsked(why, 10.0, "failed"))

@@ -41,8 +41,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a run of a manager ended. *status* is ``"complete"``, ``"stopped"`` or ``"failed"``."""
+    """How a run of a manager ended. *status* is ``"complete"``, ``"stopped"`` or ``"failed"``.
+
+    *error* is what a callback raised: whoever called for the run gets it.
+    """
 
     status: str
     reason: str
     notes: tuple[str, ...] = ()
+    error: Exception | None = None

@@ -46,7 +46,7 @@ CALLS = [
     ("run wrong_study.py --direction max", "--direction must be minimize or maximize, not max"),
     ("run wrong_study.py --storage hpo.db", "write sqlite:///hpo.db for a file"),
     ("run wrong_study.py --storage sqlite:///. --workers 0", "is a folder"),
-    ("run wrong_study.py --sampler tpee --storage sqlite:///new.db", "there is no sampler 'tpee'"),
+    ("run wrong_study.py --sampler tpee --storage sqlite:///new.db", "--sampler must be one of auto, random"),
     ("run .", ". is a folder: name the .py file in it"),
     ("try wrong_study.py --param x:1", "--param must be NAME=VALUE, not x:1"),
     ("show 17", "'17'"),
@@ -78,8 +78,8 @@ CALLS = [
     ("run wrong_study.py --timeout 0", "--timeout must be a number of seconds, more than 0, not 0"),
     ("run wrong_study.py --direction up", "--direction must be minimize or maximize, not up"),
     ("run wrong_study.py --metric a --metric b", "give one --direction for each --metric"),
-    ("run wrong_study.py --sampler tpee --workers 0", "tpee"),
-    ("run wrong_study.py --pruner mediann --workers 0", "mediann"),
+    ("run wrong_study.py --sampler tpee --workers 0", "not tpee; did you mean tpe?"),
+    ("run wrong_study.py --pruner mediann --workers 0", "not mediann; did you mean median?"),
     ("run wrong_study.py --profile nope", "There is no profile nope in hpo.toml"),
     ("run wrong_study.py --new --continue", "--new and --continue exclude each other"),
     ("run wrong_study.py --storage nonsense", "nonsense"),
@@ -234,7 +234,7 @@ def test_a_wrong_sampler_is_told_though_the_study_is_complete(
     capfd.readouterr()
     for option in ("--sampler", "--pruner"):
         assert main(["run", "wrong_study.py", option, "medain"]) == 2
-        assert "there is no" in capfd.readouterr().err
+        assert "must be one of" in capfd.readouterr().err
 
 
 def test_a_metric_that_is_a_result_and_no_series_is_found_by_another_name(
