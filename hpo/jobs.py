@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import ObjectiveError, UserError
+from hpo.errors import ClusterError, ObjectiveError, UserError
 from hpo.exception import exception_names
 from hpo.execution.worker import Job
 from hpo.objective_file import LoadedObjective
@@ -132,6 +132,17 @@ def source_of(objective: Callable[..., Any]) -> str:
         return textwrap.dedent(inspect.getsource(objective))
     except (OSError, TypeError):
         return ""
+
+
+def check_gpus() -> None:
+    """Raise ClusterError where trials that run here need a GPU and this machine has none."""
+    from trackers import capture
+
+    if not capture.environment()["gpus"]:
+        raise ClusterError(
+            "a trial needs a GPU (--gpus-per-trial), and this machine, where --workers 0 runs it, has none: ask for "
+            "none, or run on a cluster with --address"
+        )
 
 
 def check_travels(job: FileJob | ValueJob, callbacks: Sequence[Callable[..., Any]]) -> None:

@@ -72,7 +72,7 @@ _TABLE = (
         "timeout",
         kinds.amount(zero=False, unit=_SECONDS),
         "SEC",
-        "Stop after this many seconds; running trials go back to the queue.",
+        "Stop so many seconds after the manager began (starting Ray comes before); running trials go back to the queue.",
         "--timeout",
     ),
     Setting(
@@ -384,7 +384,7 @@ class Settings:
 
 def _is_a_class(recorded: Any) -> bool:
     """Tell whether what a study recorded of its sampler or pruner is the class of an object, as `_plain` writes it."""
-    return isinstance(recorded, str) and re.fullmatch(r"[A-Za-z_][\w.]*\.[\w.]+", recorded) is not None
+    return isinstance(recorded, str) and re.fullmatch(r"[A-Za-z_][\w.<>]*\.[\w.<>]+", recorded) is not None
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from hpo.driver import OnProgress, Order, RunSummary
 from hpo.enqueue import adopt, enqueue, set_user_attrs
 from hpo.errors import SettingsError, UserError
 from hpo.figures import Figures
-from hpo.jobs import check_travels, code_of, job_of
+from hpo.jobs import check_gpus, check_travels, code_of, job_of
 from hpo.manager.here import here
 from hpo.objective_file import LoadedObjective
 from hpo.objectives import ObjectiveSpec, spec_of
@@ -331,7 +331,8 @@ class Study(Figures):
         """Run trials of *objective* until there are enough, and return how it ended.
 
         *n_trials* is how many more (exact, over all workers); *total_trials* the study's sum; neither: what an
-        interrupted study has left, else until *timeout* (seconds) or a stop. *workers* 0 runs them here, one after another; more are Ray worker processes, each with
+        interrupted study has left, else until *timeout* (seconds since the manager began: starting Ray comes before) or
+        a stop. *workers* 0 runs them here, one after another; more are Ray worker processes, each with
         *cpus_per_trial*, *gpus_per_trial* (fractions) and *resources*, on the cluster at *address* (None: one of our
         own). *args* are passed to the objective by name and travel once. *callbacks* run after each trial's commit, in
         the manager's process; what one raises ends the study, and is raised here. *system_metrics*: what the machine
@@ -370,6 +371,8 @@ class Study(Figures):
             detach=detach,
         )
         count, slots = _threads(read)
+        if count == 0 and read["gpus_per_trial"]:
+            check_gpus()
         if detach and (count == 0 or address in (None, "local")):
             raise UserError(
                 "--detach needs a Ray cluster that lives on its own, and workers there: start one (ray start --head), "

@@ -45,6 +45,7 @@ from hpo.manager.roster import FROM_SLOTS, Roster, farewell
 from hpo.manager.scribe import Scribe
 from hpo.progress import Progress
 from hpo.trial import Verdict
+from hpo.wording import counted, quoted
 from trackers.changes import DistributionsSeen, StudyChanged
 from trackers.errors import FencedError, TrackersError
 from trackers.states import RunState
@@ -56,6 +57,10 @@ if TYPE_CHECKING:
 
 STILLBORN = 3
 """Workers in a row that may die before they join: then something is wrong with all of them."""
+
+
+SHOWN_FAILURES = 5
+"""Failures of a run that are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,8 @@ class Manager:
         self._results: dict[int, Outcome] = {}
         self._ending: eng.End | None = None
         self._next_tick = 0.0
-        self._seen_failure = ""
+        self._failures: list[str] = []
+        self._failed = 0
         self._raised: Exception | None = None
         self._refused: list[tuple[eng.Start, UserError]] = []
         self._refusals: dict[int, UserError] = {}
@@ -176,7 +182,12 @@ class Manager:
 
     def notes(self) -> tuple[str, ...]:
         """Return what the automatic choices were, and what else a person should know."""
-        return tuple(n for n in (self.sampler.note, self.pruner.note, self._seen_failure) if n)
+        return tuple(n for n in (self.sampler.note, self.pruner.note, *self._failures) if n)
+
+    def _all_notes(self) -> tuple[str, ...]:
+        more = self._failed - len(self._failures)
+        shown = f"... and {counted(more, 'trial')} more failed: hpo show {quoted(self.plan.facts.name)} --failed"
+        return (*self.notes(), shown) if more else self.notes()
 
     # ---- the loop
 
@@ -242,7 +253,7 @@ class Manager:
         self._scribe.flush()
 
     def _finish(self, end: eng.End) -> None:
-        self.summary = Summary(end.status, end.reason, self.notes(), self._raised)
+        self.summary = Summary(end.status, end.reason, self._all_notes(), self._raised)
         self._pulse.stop()
         self._lease.release(end.status, end.reason)
 
@@ -261,7 +272,7 @@ class Manager:
             return
         failure = self.failure
         status, reason = ("stopped", "interrupted") if failure is None else ("failed", _named(failure))
-        self.summary = Summary(status, reason, self.notes())
+        self.summary = Summary(status, reason, self._all_notes())
         try:
             self._lease.release(status, reason)
         except TrackersError:
@@ -342,8 +353,6 @@ class Manager:
             self._results[news.number] = outcome
             self._step(eng.Released(worker, news.number, news.attempt))
             return
-        if outcome.state is RunState.FAIL and outcome.error:
-            self._seen_failure = f"trial {news.number} failed: {outcome.error}"[:300]
         self._results[news.number] = outcome
         self._step(
             eng.Finished(
@@ -450,10 +459,20 @@ class Manager:
 
     def _finished(self, command: eng.Finish) -> None:
         refusal = self._refusals.pop(command.number, None)
+        outcome = self._results.pop(command.number, None)
+        if command.state is RunState.FAIL:
+            self._note_failure(command.number, (outcome.error if outcome else None) or str(refusal or command.reason))
         if refusal is not None:
             self._scribe.mark(self._ledger.refuse(command.number, refusal))
             return
-        self._scribe.mark(self._ledger.finish(command, self._results.pop(command.number, None)))
+        self._scribe.mark(self._ledger.finish(command, outcome))
+
+    def _note_failure(self, number: int, cause: str) -> None:
+        """Keep a line of each of the first failures of this run, whatever caused it."""
+        self._failed += 1
+        if self._failed <= SHOWN_FAILURES:
+            line = " ".join(cause.split()) or "for no reason that it told"
+            self._failures.append(f"trial {number} failed: {line}"[:300])
 
     # ---- after the commit
 

@@ -151,6 +151,8 @@ class Float(Param):
                 raise SpaceError(f"{where}: step must be above 0")
             if self.log:
                 raise SpaceError(f"{where}: log and step exclude each other, leave one out")
+            if 0 < high - low < step:
+                raise SpaceError(f"{where}: step is larger than the range, which leaves {low!r} alone: narrow the step")
             if (high - low) / step > LARGEST_INT:
                 raise SpaceError(f"{where}: step is too small for the range, leave it out")
             high = _at_step(low, step, int((Decimal(str(high)) - Decimal(str(low))) // Decimal(str(step))))
@@ -239,6 +241,8 @@ class Int(Param):
             raise SpaceError(f"{where}: low is above high, swap them")
         if step < 1:
             raise SpaceError(f"{where}: step must be 1 or more")
+        if 0 < high - low < step:
+            raise SpaceError(f"{where}: step is larger than the range, which leaves {low!r} alone: narrow the step")
         if self.log and step != 1:
             raise SpaceError(f"{where}: log and step exclude each other, leave one out")
         if self.log and low < 1:
@@ -358,10 +362,10 @@ def from_distribution(spec: Mapping[str, Any], when: When | None = None) -> Para
         name, attributes = spec["name"], dict(spec["attributes"])
         if name == "FloatDistribution":
             step, log = attributes.get("step"), attributes.get("log", False)
-            return Float(attributes["low"], attributes["high"], step=step, log=log, when=when)
+            return Float(attributes["low"], _highest(attributes, step), step=step, log=log, when=when)
         if name == "IntDistribution":
             step, log = attributes.get("step", 1), attributes.get("log", False)
-            return Int(attributes["low"], attributes["high"], step=step, log=log, when=when)
+            return Int(attributes["low"], _highest(attributes, step), step=step, log=log, when=when)
         if name == "CategoricalDistribution":
             return Categorical(choices_.read_choices(spec), when=when)
     except (KeyError, TypeError, IndexError) as exc:
@@ -369,3 +373,9 @@ def from_distribution(spec: Mapping[str, Any], when: When | None = None) -> Para
     raise SpaceError(
         f"{name!r} is not a distribution: use FloatDistribution, IntDistribution or CategoricalDistribution"
     )
+
+
+def _highest(attributes: Mapping[str, Any], step: float | None) -> Any:
+    """Return the upper bound; the lower one where the step leaves no other value (Optuna shortens such a range)."""
+    low, high = attributes["low"], attributes["high"]
+    return low if step and 0 < high - low < step else high

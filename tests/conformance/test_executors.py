@@ -441,6 +441,8 @@ def test_an_objective_may_ask_its_study_and_write_to_it(tmp_path: Path, workers:
                 study.set_user_attr("empty", str(exc))
             study.enqueue_trial({"hidden": (50, 50)}, user_attrs={"from": "trial 0"})
         elif trial.number == 3:
+            while not study.get_trials(states=[RunState.COMPLETE]):
+                pass  # what came before is committed in a moment
             best = study.best_trial
             assert (study.best_value, study.best_params) == (best.value, best.params)
             assert study.best_trials[0].number == best.number
