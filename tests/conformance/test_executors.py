@@ -319,11 +319,25 @@ def test_callbacks_see_committed_trials(study: Study, workers: int, tmp_path: Pa
 
     def callback(study: Study, trial: Any) -> None:
         with open(seen, "a") as file:
-            file.write(f"{trial.number} {trial.state.name} {study.get_trials([RunState.COMPLETE])[0].state.name}\n")
+            file.write(
+                f"{trial.number} {trial.state.name} {study.get_trials(states=[RunState.COMPLETE])[0].state.name}\n"
+            )
 
     study.optimize(square, n_trials=4, workers=workers, callbacks=[callback])
     lines = Path(seen).read_text().splitlines()
     assert sorted(lines) == [f"{n} COMPLETE COMPLETE" for n in range(4)]
+
+
+def test_what_a_callback_raises_comes_out_of_optimize_and_its_trial_is_kept(study: Study, workers: int) -> None:
+    def callback(study: Study, trial: Any) -> None:
+        raise LookupError(f"enough after trial {trial.number}")
+
+    with pytest.raises(LookupError, match="enough after trial"):
+        study.optimize(square, n_trials=30, workers=min(workers, 1), callbacks=[callback])
+    kept = [t for t in study.trials if t.state is RunState.COMPLETE]
+    assert kept
+    assert "callback raised LookupError" in study.row.reason
+    assert study.optimize(square, total_trials=max(len(study.trials), len(kept) + 1)).status == "complete"
 
 
 def test_args_reach_the_objective(study: Study, workers: int) -> None:
