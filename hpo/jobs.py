@@ -47,9 +47,7 @@ class FileJob:
             path = folder / path.name
             path.write_text(self.source, encoding="utf-8")
         loaded = load_objective(f"{path}:{self.name}")
-        return Job(
-            _collecting(loaded.function, self.collect), _fetched(self.args), self.retry_on, self.system_metrics
-        )
+        return Job(_collecting(loaded.function, self.collect), _fetched(self.args), self.retry_on, self.system_metrics)
 
 
 @dataclass(frozen=True)
