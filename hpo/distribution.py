@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpo.choice import is_one_of, key, plain
 from hpo.errors import SpaceError
 
 Spec = Mapping[str, Any]
@@ -32,10 +33,11 @@ def integer(name: str, low: int, high: int, *, step: int = 1, log: bool = False)
 
 
 def categorical(name: str, choices: Sequence[Any]) -> Spec:
-    """Return the spec of one of *choices*; SpaceError where there are none."""
+    """Return the spec of one of *choices*; SpaceError where there are none, or JSON cannot hold one."""
     if len(choices) == 0:
         raise SpaceError(f"param {name!r} has no choices: give at least one")
-    return {"name": "CategoricalDistribution", "attributes": {"choices": list(choices)}}
+    read = [plain(choice, f"param {name!r}") for choice in choices]
+    return {"name": "CategoricalDistribution", "attributes": {"choices": read}}
 
 
 def _check_range(name: str, low: float, high: float, log: bool) -> None:
@@ -53,14 +55,14 @@ def same_kind(a: Spec, b: Spec) -> bool:
 
 
 def _same(a: Sequence[Any], b: Sequence[Any]) -> bool:
-    return len(a) == len(b) and all(type(x) is type(y) and x == y for x, y in zip(a, b, strict=True))
+    return len(a) == len(b) and all(key(x) == key(y) for x, y in zip(a, b, strict=True))
 
 
 def contains(spec: Spec, value: Any) -> bool:
     """Tell whether *value* lies in the distribution (its range; the grid of steps is not checked)."""
     attributes = spec["attributes"]
     if spec["name"] == "CategoricalDistribution":
-        return any(type(c) is type(value) and (c == value or c is value) for c in attributes["choices"])
+        return is_one_of(value, attributes["choices"])
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     if spec["name"] == "IntDistribution" and not float(value).is_integer():

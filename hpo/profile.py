@@ -23,14 +23,20 @@ def read_profile(folder: str | Path = ".", name: str | None = None) -> Settings:
     if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):
         raise SettingsError(f"profiles in {source} must be tables, such as [profiles.cluster].")
     settings = Settings.of(table, source=source)
+    # All of them are read, so that a wrong one shows before the night when it is wanted.
+    read = {key: Settings.of(profile, source=f"profile {key} of {source}") for key, profile in profiles.items()}
     if name is None:
         return settings
+    if not source:
+        raise SettingsError(
+            f"There is no profile {name}: this folder has no hpo.toml, and no [tool.hpo] in a pyproject.toml."
+        )
     if name not in profiles:
         known = ", ".join(profiles) or "none"
         raise SettingsError(
             f"There is no profile {name} in {source} (there: {known}){suggestion(name, profiles) or '.'}"
         )
-    return settings.merge(Settings.of(profiles[name], source=f"profile {name} of {source}"))
+    return settings.merge(read[name])
 
 
 def _table(folder: Path) -> tuple[str, dict[str, Any]]:
@@ -44,7 +50,7 @@ def _table(folder: Path) -> tuple[str, dict[str, Any]]:
             if not isinstance(table, Mapping):
                 raise SettingsError("tool.hpo in pyproject.toml must be a table: [tool.hpo].")
             return "[tool.hpo] of pyproject.toml", dict(table)
-    return "hpo.toml", {}
+    return "", {}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -35,3 +37,27 @@ class Progress:
     def finished(self) -> int:
         """How many trials reached a final state."""
         return self.complete + self.pruned + self.failed
+
+
+def on_terminal(also: Callable[[Progress], None] | None = None) -> Callable[[Progress], None]:
+    """Return what shows progress as one line of stderr, written anew each time, and calls *also*."""
+
+    def show(progress: Progress) -> None:
+        sys.stderr.write(f"\r{_line(progress):<79}")
+        if progress.total is not None and progress.finished >= progress.total:
+            sys.stderr.write("\n")
+        sys.stderr.flush()
+        if also is not None:
+            also(progress)
+
+    return show
+
+
+def _line(progress: Progress) -> str:
+    total = "" if progress.total is None else f"/{progress.total}"
+    bar = ""
+    if progress.total:
+        full = min(20, 20 * progress.finished // progress.total)
+        bar = f"[{'#' * full}{'.' * (20 - full)}] "
+    best = "" if progress.best_value is None else f", best {progress.best_value:.6g} (trial {progress.best_number})"
+    return f"{bar}{progress.finished}{total} trials{best}"[:79]

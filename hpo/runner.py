@@ -69,7 +69,7 @@ def run(
     if not created:
         differences = changes(row, objective, settings)
         if differences and mode != "continue":
-            raise UserError(_refusal(row, differences))
+            raise UserError(_refusal(row, differences, resumes=mode == "resume"))
         if is_complete(row, settings) and not differences:
             return RunResult(_study(store, row, settings), "complete", row.reason, ran=False)
         if differences:
@@ -223,11 +223,12 @@ def _plan(settings: Settings, row: StudyRow) -> dict[str, Any]:
     }
 
 
-def _refusal(row: StudyRow, differences: list[str]) -> str:
+def _refusal(row: StudyRow, differences: list[str], *, resumes: bool = False) -> str:
     what = "; ".join(differences)
     tried = counted(sum(row.counts.values()), "trial")
     go_on = "" if any(d.startswith("the goal") for d in differences) else "--continue goes on with it as it is now, "
-    return f"Study {row.name} has {tried}, and since then {what} changed: {go_on}--new starts a new study."
+    new = "hpo run with --new" if resumes else "--new"
+    return f"Study {row.name} has {tried}, and since then {what} changed: {go_on}{new} starts a new study."
 
 
 def _follow(store: Store, row: StudyRow, objective: LoadedObjective, settings: Settings) -> StudyRow:

@@ -7,12 +7,28 @@ sentence that the setting's name begins.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from hpo.wording import shown, suggestion
 
 Direction = Literal["minimize", "maximize"]
+
+SAMPLERS = ("auto", "random", "tpe", "cmaes", "nsga2", "nsga3", "qmc", "grid", "brute_force", "gp")
+PRUNERS = (
+    "auto",
+    "none",
+    "asha",
+    "median",
+    "percentile",
+    "successive_halving",
+    "hyperband",
+    "threshold",
+    "patient",
+    "wilcoxon",
+)
+"""The names that ``hpo.sampling`` knows, told here so that a wrong one is refused before anything is loaded."""
 
 
 def _number(value: Any, cast: Callable[[Any], Any]) -> Any:
@@ -59,15 +75,75 @@ def text(value: Any) -> str:
 def store(value: Any) -> Any:
     if isinstance(value, str):
         return text(value)
-    return str(value) if hasattr(value, "__fspath__") else value  # a Store as it is
+    if hasattr(value, "__fspath__"):
+        return str(value)
+    stores = sys.modules.get("trackers.store")  # nobody has a Store without having imported it
+    if stores is None or not isinstance(value, stores.Store):
+        raise ValueError(f"must be a URL, a path or a trackers.Store, not {shown(value)}")
+    return value
 
 
-def method(value: Any) -> Any:
-    """Take a sampler or pruner by name, or as the object itself."""
+def sampler(value: Any) -> Any:
+    """Take a sampler by name (``"grid:5"`` too), or as the object itself."""
+    return _method(value, SAMPLERS, ":", "samplers", "Sampler")
+
+
+def pruner(value: Any) -> Any:
+    """Take a pruner by name (``"median(n_startup_trials=3)"`` too), as a mapping with its name, or as the object."""
+    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+        _method(value["name"], PRUNERS, "(", "pruners", "Pruner")
+        return dict(value)
+    return _method(value, PRUNERS, "(", "pruners", "Pruner")
+
+
+def _method(value: Any, known: Sequence[str], end: str, package: str, base: str) -> Any:
     if isinstance(value, str):
-        return text(value)
-    if value is None or isinstance(value, bool | int | float | list | tuple | Mapping):
-        raise ValueError(f"must be a name or an object, not {shown(value)}")
+        name = text(value).partition(end)[0].strip().lower().replace("-", "_")
+        if name not in known:
+            near = suggestion(name, known)
+            raise ValueError(f"must be one of {', '.join(known)}, not {shown(value)}{near}")
+        return value.strip()
+    for module, kind in (("optuna", f"Base{base}"), (f"hpo.sampling.{base.lower()}", base)):
+        home = sys.modules.get(module)  # nobody has one of its objects without having imported it
+        home = getattr(home, package, None) if module == "optuna" else home
+        if home is not None and isinstance(value, getattr(home, kind)):
+            return value
+    raise ValueError(f"must be a name or one of Optuna's {package}, not {shown(value)}")
+
+
+def arguments(value: Any) -> dict[str, Any]:
+    """Take the further arguments of an objective: names and values."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"must map the names of the objective's arguments to their values, not be {shown(value)}")
+    return dict(value)
+
+
+def functions(value: Any) -> tuple[Callable[..., Any], ...]:
+    """Take several functions."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise ValueError(f"must be a list of functions, not {shown(value)}")
+    listed = tuple(value)
+    for one in listed:
+        function(one)
+    return listed
+
+
+def function(value: Any) -> Callable[..., Any]:
+    """Take something that can be called."""
+    if not callable(value):
+        raise ValueError(f"must be a function, not {shown(value)}")
+    return value  # type: ignore[no-any-return]
+
+
+def jobs(value: Any) -> int:
+    """Take a number of threads; -1 means one per CPU."""
+    return -1 if value == -1 else whole(1)(value)
+
+
+def flag(value: Any) -> bool:
+    """Take True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"must be True or False, not {shown(value)}")
     return value
 
 
@@ -80,7 +156,8 @@ def words(value: Any) -> tuple[str, ...]:
 
 
 def directions(value: Any) -> tuple[Direction, ...]:
-    listed = [getattr(v, "name", v) for v in value] if _listed(value) else value  # Optuna's StudyDirection has a name
+    # Optuna's StudyDirection has a name
+    listed = [getattr(v, "name", v) for v in value] if _listed(value) else getattr(value, "name", value)
     ways = tuple(word.lower() for word in words(listed))
     for word in ways:
         if word not in get_args(Direction):
@@ -96,6 +173,10 @@ def metrics(value: Any) -> tuple[str, ...]:
 
 
 def exceptions(value: Any) -> tuple[str, ...]:
+    if isinstance(value, set | frozenset):
+        value = list(value)
+    if not isinstance(value, str | type) and not _listed(value):
+        raise ValueError(f"must be exceptions or their names, not {shown(value)}")
     if isinstance(value, type):
         value = [value]
     if _listed(value):

@@ -5,6 +5,7 @@ The command line wins over the environment, over ``hpo.toml``, over the decorato
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
@@ -71,7 +72,7 @@ _TABLE = (
         "timeout",
         kinds.amount(zero=False, unit=_SECONDS),
         "SEC",
-        "Stop after this many seconds; running trials go back to the queue.",
+        "Stop so many seconds after the manager began (starting Ray comes before); running trials go back to the queue.",
         "--timeout",
     ),
     Setting(
@@ -90,7 +91,7 @@ _TABLE = (
     ),
     Setting(
         "sampler",
-        kinds.method,
+        kinds.sampler,
         "NAME",
         "What suggests params: auto, random, tpe, cmaes, nsga2, qmc, grid, gp.",
         "--sampler",
@@ -98,7 +99,7 @@ _TABLE = (
     ),
     Setting(
         "pruner",
-        kinds.method,
+        kinds.pruner,
         "NAME",
         "What stops hopeless trials: auto, none, asha, median, percentile, successive_halving, hyperband, ...",
         "--pruner",
@@ -236,6 +237,33 @@ SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in _TABLE}
 """Every setting by its name, in the order of the help."""
 
 _BY_WORD = {word: setting for setting in _TABLE for word in (setting.name, *setting.aliases)}
+_OF_A_CALL = {
+    "n_trials": kinds.whole(1),
+    "args": kinds.arguments,
+    "callbacks": kinds.functions,
+    "on_progress": kinds.function,
+    "detach": kinds.flag,
+    "n_jobs": kinds.jobs,
+    "catch": kinds.exceptions,
+    "gc_after_trial": kinds.flag,
+    "show_progress_bar": kinds.flag,
+    "load_if_exists": kinds.flag,
+}
+"""What ``create_study`` and ``optimize`` take besides settings."""
+
+
+def read_call(**arguments: Any) -> dict[str, Any]:
+    """Return the *arguments* of a call of Python, each checked as the setting of its name is; None stays None.
+
+    Raises: SettingsError, whose sentence begins with the argument's name.
+    """
+    read: dict[str, Any] = {}
+    for name, value in arguments.items():
+        setting = SETTINGS.get(name) or Setting(name, _OF_A_CALL[name], "", "", "")
+        read[name] = None if value is None else setting.read(value, name)
+    return read
+
+
 _NOT_RECORDED = frozenset({"storage", "artifacts"})
 
 
@@ -349,9 +377,14 @@ class Settings:
         kept = {
             name: value
             for name, value in recorded.items()
-            if name in SETTINGS and value is not None and not (name in ("sampler", "pruner") and "." in str(value))
+            if name in SETTINGS and value is not None and not (name in ("sampler", "pruner") and _is_a_class(value))
         }
         return cls.of(kept, source="the study's record")
+
+
+def _is_a_class(recorded: Any) -> bool:
+    """Tell whether what a study recorded of its sampler or pruner is the class of an object, as `_plain` writes it."""
+    return isinstance(recorded, str) and re.fullmatch(r"[A-Za-z_][\w.<>]*\.[\w.<>]+", recorded) is not None
 
 
 def _plain(value: Any) -> Any:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trackers
+from hpo.direction import Direction
 from hpo.driver import OnProgress, Order, RunSummary
-from hpo.enqueue import enqueue
-from hpo.errors import ObjectiveError, SettingsError, UserError
-from hpo.exception import exception_names
-from hpo.jobs import FileJob, ValueJob, source_of, warn_of_size
+from hpo.enqueue import adopt, enqueue, set_user_attrs
+from hpo.errors import SettingsError, UserError
+from hpo.figures import Figures
+from hpo.jobs import check_gpus, check_travels, code_of, job_of
 from hpo.manager.here import here
 from hpo.objective_file import LoadedObjective
-from hpo.objectives import spec_of
+from hpo.objectives import ObjectiveSpec, spec_of
+from hpo.settings import Settings, read_call
 from hpo.space import Param, Space
+from hpo.trial import ASKED
 from trackers.errors import AlreadyExistsError, NotFoundError, StudyBusyError
 from trackers.states import RunState
-from trackers.values import ModelVersion, StudyRow, Trial
+from trackers.values import ModelVersion, Several, StudyRow, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.ranking import Ranking
+    from hpo.reports import StudyView
     from trackers.capture import Capture
     from trackers.store import Store
 
@@ -36,7 +39,8 @@ Storage = Any
 
 
 def open_store(storage: Storage = None, *, create: bool = True) -> Store:
-    """Connect to *storage*."""
+    """Connect to *storage*. Raises: SettingsError for what is no storage."""
+    storage = read_call(storage=storage)["storage"]
     if storage is None:
         storage = os.environ.get("HPO_STORAGE") or DEFAULT_STORAGE
     return trackers.connect(storage, artifacts=os.environ.get("HPO_ARTIFACTS") or None, create=create)
@@ -47,13 +51,13 @@ def create_study(
     study_name: str | None = None,
     storage: Storage = None,
     space: Mapping[str, Param] | Space | None = None,
-    direction: str | None = None,
-    directions: Sequence[str] | None = None,
+    direction: Any = None,
+    directions: Sequence[Any] | None = None,
     metric: str | None = None,
     metrics: Sequence[str] | None = None,
     sampler: Any = "auto",
     pruner: Any = "auto",
-    seed: int = 0,
+    seed: int | None = 0,
     load_if_exists: bool = False,
     settings: Mapping[str, Any] | None = None,
     total_trials: int | None = None,
@@ -61,39 +65,48 @@ def create_study(
     """Create a study and return its handle.
 
     *direction* is ``"minimize"`` (default) or ``"maximize"``, *directions* one per objective; *metric* or *metrics*
-    name the results. *space* None is define-by-run. Raises: AlreadyExistsError unless *load_if_exists*, SettingsError,
-    SpaceError.
+    name the results. *space* None is define-by-run, or the space that the objective declares. Everything is checked
+    before anything is created. Raises: AlreadyExistsError unless *load_if_exists*, SettingsError, SpaceError.
     """
-    ways = _ways(direction, directions)
-    names = _names(metric, metrics, len(ways))
+    words = {"direction": direction, "directions": directions, "metric": metric, "metrics": metrics}
+    goal = Settings.of(words, called=None).checked()
+    read_call(study_name=study_name, load_if_exists=load_if_exists)
+    read = read_call(storage=storage, sampler=sampler, pruner=pruner, seed=seed, total_trials=total_trials)
     declared = None if space is None else Space.of(space)
+    _check_methods(read["sampler"], read["pruner"], declared, goal.directions, total_trials)
     store = open_store(storage)
     name = study_name if study_name is not None else f"study-{store.new_uid()[:12]}"
-    chosen = {"sampler": sampler, "pruner": pruner}
     if load_if_exists and study_name is not None:
         try:
-            return _existing(store, store.get_study(study_name), ways, sampler, pruner)
+            return _existing(store, store.get_study(study_name), goal, sampler, pruner)
         except NotFoundError:
             pass
+    chosen = {"sampler": sampler, "pruner": pruner}
     try:
         row = store.create_study(
             name,
-            directions=ways,
-            metric_names=names,
+            directions=goal.directions,
+            metric_names=goal.metrics,
             space=None if declared is None else declared.to_json(),
-            settings={**{k: v for k, v in chosen.items() if isinstance(v, str)}, **(settings or {})},
-            seed=seed,
-            total_trials=total_trials,
+            settings={
+                **{k: v for k, v in chosen.items() if isinstance(v, str)},
+                **{k: list(getattr(goal, k)) for k in ("directions", "metrics") if k in goal.given},
+                **(settings or {}),
+            },
+            seed=read["seed"] or 0,
+            total_trials=read["total_trials"],
         )
     except AlreadyExistsError:
         if not load_if_exists:
             raise
-        return _existing(store, store.get_study(name), ways, sampler, pruner)
+        return _existing(store, store.get_study(name), goal, sampler, pruner)
     return Study(store, row, sampler=sampler, pruner=pruner)
 
 
-def _existing(store: Store, row: StudyRow, ways: tuple[str, ...], sampler: Any, pruner: Any) -> Study:
-    if row.directions != ways:
+def _existing(store: Store, row: StudyRow, goal: Settings, sampler: Any, pruner: Any) -> Study:
+    """Return a study that is there: what nobody chose is as it has it."""
+    ways = goal.directions
+    if "directions" in goal.given and row.directions != ways:
         raise SettingsError(
             f"study {row.name!r} exists with the direction {', '.join(row.directions)}, not {', '.join(ways)}: "
             "choose another name"
@@ -101,33 +114,26 @@ def _existing(store: Store, row: StudyRow, ways: tuple[str, ...], sampler: Any, 
     return Study(store, row, sampler=sampler, pruner=pruner)
 
 
-def _ways(direction: Any, directions: Sequence[Any] | None) -> tuple[str, ...]:
-    if direction is not None and directions is not None:
-        raise SettingsError("give direction or directions, not both")
-    ways = tuple(directions) if directions is not None else (direction if direction is not None else "minimize",)
-    # Optuna's enumeration is taken too: its members are called MINIMIZE and MAXIMIZE.
-    texts = tuple(str(getattr(w, "name", w)).lower() for w in ways)
-    wrong = [t for t in texts if t not in ("minimize", "maximize")]
-    if wrong or not texts:
-        raise SettingsError(f"a direction is 'minimize' or 'maximize', not {wrong[0] if wrong else 'nothing'!r}")
-    return texts
+def _check_methods(
+    sampler: Any, pruner: Any, space: Space | None, directions: Sequence[str], total: int | None
+) -> None:
+    """Make the sampler and the pruner that were named with all they are given. Raises: SettingsError."""
+    if isinstance(sampler, str) and sampler != "auto" and space is not None:
+        from hpo.sampling import make_sampler
 
+        make_sampler(sampler, space=space, directions=directions, total_trials=total)
+    if isinstance(pruner, str | Mapping) and pruner != "auto":
+        from hpo.sampling import make_pruner
 
-def _names(metric: str | None, metrics: Sequence[str] | None, count: int) -> tuple[str, ...]:
-    if metrics is None:
-        metrics = (metric,) if metric is not None else ()
-    if not metrics:
-        return ("value",) if count == 1 else tuple(f"value_{i}" for i in range(count))
-    if len(metrics) != count or len(set(metrics)) != count:
-        raise SettingsError(f"{count} objective{'s' * (count > 1)} need as many different names, not {list(metrics)}")
-    return tuple(metrics)
+        make_pruner(pruner, directions=directions, total_trials=total)
 
 
 def load_study(*, study_name: str, storage: Storage = None, sampler: Any = None, pruner: Any = None) -> Study:
     """Return the handle of a stored study; *sampler* and *pruner* None are those it was made with.
 
-    Raises: NotFoundError, which names the nearest.
+    Raises: NotFoundError (a KeyError, too), which names the nearest; SettingsError.
     """
+    read_call(study_name=study_name, sampler=sampler, pruner=pruner)
     store = open_store(storage, create=False)
     return Study(store, store.get_study(study_name), sampler=sampler, pruner=pruner)
 
@@ -137,7 +143,14 @@ def delete_study(*, study_name: str, storage: Storage = None) -> None:
     open_store(storage, create=False).delete_study(study_name)
 
 
-class Study:
+_ASK = (
+    "ask and tell are for studies that your own loop runs: optuna.load_study(study_name=..., "
+    "storage=trackers.interop.optuna.OptunaStorage(URL)) keeps them in the same store (docs/how-to/optuna.md); a study of "
+    "hpo.create_study is run by optimize"
+)
+
+
+class Study(Figures):
     """A study in a store. Reads are fresh: each attribute asks the store. Thread-safe."""
 
     def __init__(self, store: Store, row: StudyRow, *, sampler: Any = None, pruner: Any = None) -> None:
@@ -174,19 +187,19 @@ class Study:
         return self.store.safe_url
 
     @property
-    def directions(self) -> tuple[str, ...]:
-        """``"minimize"`` or ``"maximize"``, one per objective."""
-        return self.row.directions
+    def directions(self) -> Several[Direction]:
+        """``"minimize"`` or ``"maximize"``, one per objective; equal to Optuna's enumeration, too."""
+        return Several(map(Direction, self.row.directions))
 
     @property
-    def direction(self) -> str:
-        """The direction, where there is one objective."""
-        return self.row.direction
+    def direction(self) -> Direction:
+        """The direction, where there is one objective. Raises: RuntimeError for several."""
+        return Direction(self.row.direction)
 
     @property
-    def metric_names(self) -> tuple[str, ...]:
+    def metric_names(self) -> Several[str]:
         """The names of the objectives."""
-        return self.row.metric_names
+        return Several(self.row.metric_names)
 
     @property
     def space(self) -> Space | None:
@@ -199,6 +212,32 @@ class Study:
         """The study's own attributes."""
         return self.row.user_attrs
 
+    @property
+    def system_attrs(self) -> Mapping[str, Any]:
+        """What samplers and Optuna's tools keep with the study."""
+        return self.row.system_attrs
+
+    @property
+    def sampler(self) -> Any:
+        """What suggests params: a name, or the object that was given; another one counts from the next ``optimize``."""
+        return self._chosen(self._sampler, self.row, "sampler")
+
+    @sampler.setter
+    def sampler(self, value: Any) -> None:
+        self._sampler = read_call(sampler=value)["sampler"]
+
+    @property
+    def pruner(self) -> Any:
+        """What stops hopeless trials: a name, or the object that was given; as ``sampler``."""
+        return self._chosen(self._pruner, self.row, "pruner")
+
+    @pruner.setter
+    def pruner(self, value: Any) -> None:
+        self._pruner = read_call(pruner=value)["pruner"]
+
+    def _is_multi_objective(self) -> bool:  # called by optuna-integration's callbacks
+        return len(self.row.directions) > 1
+
     # ---- what came out
 
     @property
@@ -206,9 +245,12 @@ class Study:
         """All trials, by number."""
         return self.store.get_trials(self._id)
 
-    def get_trials(self, states: Sequence[RunState] | None = None) -> list[Trial]:
-        """Return the trials in *states* (None: all), by number."""
-        return self.store.get_trials(self._id, states=states)
+    def get_trials(self, deepcopy: bool = True, states: Iterable[RunState] | None = None) -> list[Trial]:
+        """Return the trials in *states* (None: all), by number.
+
+        *states* may be Optuna's. Each call reads anew, whatever *deepcopy* says.
+        """
+        return self.store.get_trials(self._id, states=None if states is None else [RunState(int(s)) for s in states])
 
     @property
     def best_trial(self) -> Trial:
@@ -244,9 +286,15 @@ class Study:
 
         return Ranking(self.row, self.trials)
 
-    def trials_dataframe(self) -> pd.DataFrame:
-        """Return one row a trial: number, state, values, params, times, attributes."""
-        return self.ranking().to_pandas()
+    def trials_dataframe(self, attrs: Sequence[str] | None = None, multi_index: bool = False) -> pd.DataFrame:
+        """Return Optuna's frame: one row a trial, by number, with the columns *attrs* (None: those that Optuna has).
+
+        ``params_NAME``, ``user_attrs_NAME``, ...; with *multi_index* the names are a second level. For a table that is
+        ordered by merit: ``study.ranking().to_pandas()``.
+        """
+        from hpo.frame import ATTRS, trials_frame
+
+        return trials_frame(self.trials, self.row.metric_names, attrs or ATTRS, multi_index=multi_index)
 
     # ---- what goes on
 
@@ -254,24 +302,28 @@ class Study:
         self,
         objective: Callable[..., Any] | LoadedObjective,
         n_trials: int | None = None,
+        timeout: float | None = None,
+        n_jobs: int = 1,
+        catch: Iterable[type[Exception]] | type[Exception] = (),
+        callbacks: Sequence[Callable[[Study, Trial], None]] | None = None,
+        gc_after_trial: bool = False,
+        show_progress_bar: bool = False,
         *,
         total_trials: int | None = None,
         workers: int = 0,
-        timeout: float | None = None,
         cpus_per_trial: float = 1.0,
         gpus_per_trial: float = 0.0,
         resources: Mapping[str, float] | None = None,
         trial_timeout: float | None = None,
         report_timeout: float | None = None,
         max_retries: int = 2,
-        retry_on: Sequence[type[BaseException] | str] = (),
+        retry_on: Sequence[type[BaseException] | str] | type[BaseException] | str = (),
         keep_models: int | str = 3,
         system_metrics: float = 0.0,
         slots_per_worker: int = 1,
         lease_seconds: float = 10.0,
         address: str | None = None,
         args: Mapping[str, Any] | None = None,
-        callbacks: Sequence[Callable[[Study, Trial], None]] | None = None,
         on_progress: OnProgress | None = None,
         detach: bool = False,
         settings: Mapping[str, Any] | None = None,
@@ -279,67 +331,153 @@ class Study:
         """Run trials of *objective* until there are enough, and return how it ended.
 
         *n_trials* is how many more (exact, over all workers); *total_trials* the study's sum; neither: what an
-        interrupted study has left, else until *timeout* (seconds) or a stop. *workers* 0 runs them here, one after another; more are Ray worker processes, each with
+        interrupted study has left, else until *timeout* (seconds since the manager began: starting Ray comes before) or
+        a stop. *workers* 0 runs them here, one after another; more are Ray worker processes, each with
         *cpus_per_trial*, *gpus_per_trial* (fractions) and *resources*, on the cluster at *address* (None: one of our
         own). *args* are passed to the objective by name and travel once. *callbacks* run after each trial's commit, in
-        the manager's process. *system_metrics*: what the machine does is logged on each trial every so many seconds (0:
-        not at all). Times are in seconds. Raises: UserError, ClusterError, StudyBusyError, StoreError.
-        """
-        from hpo.driver.cluster import run_on_ray
-        from hpo.driver.inline import run_inline
+        the manager's process; what one raises ends the study, and is raised here. *system_metrics*: what the machine
+        does is logged on each trial every so many seconds (0: not at all). Times are in seconds.
 
-        if detach and (workers == 0 or address in (None, "local")):
+        Optuna's other arguments: *n_jobs* N is N threads, in one worker process (-1: one per CPU); *catch* changes
+        nothing, since whatever an objective raises costs one trial; *gc_after_trial* collects garbage after each
+        trial; *show_progress_bar* shows one on the terminal.
+
+        Raises: UserError, ClusterError, StudyBusyError, StoreError, and what a callback raises.
+        """
+        read = read_call(
+            n_trials=n_trials,
+            total_trials=total_trials,
+            timeout=timeout,
+            n_jobs=n_jobs,
+            catch=catch,
+            callbacks=callbacks,
+            gc_after_trial=gc_after_trial,
+            show_progress_bar=show_progress_bar,
+            workers=workers,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
+            resources=resources,
+            trial_timeout=trial_timeout,
+            report_timeout=report_timeout,
+            max_retries=max_retries,
+            retry_on=retry_on,
+            keep_models=keep_models,
+            system_metrics=system_metrics,
+            slots_per_worker=slots_per_worker,
+            lease_seconds=lease_seconds,
+            address=address,
+            args=args,
+            on_progress=on_progress,
+            detach=detach,
+        )
+        count, slots = _threads(read)
+        if count == 0 and read["gpus_per_trial"]:
+            check_gpus()
+        if detach and (count == 0 or address in (None, "local")):
             raise UserError(
                 "--detach needs a Ray cluster that lives on its own, and workers there: start one (ray start --head), "
                 "and give --address auto"
             )
-        row = self.row
-        job = _job(objective, args or {}, retry_on, system_metrics)
-        _check_space(objective, row)
-        code = _code(objective)
-        need = {"cpus": cpus_per_trial, "gpus": gpus_per_trial, **(resources or {})} if workers else {}
+        job = job_of(
+            objective,
+            read["args"] or {},
+            retry_on or (),
+            system_metrics=read["system_metrics"],
+            collect=read["gc_after_trial"],
+        )
+        calls = read["callbacks"] or ()
+        if count:
+            check_travels(job, calls)
+        row = _agreed(self.store, objective, self.row)
+        code = code_of(objective)
+        need = {"cpus": cpus_per_trial, "gpus": gpus_per_trial, **(resources or {})} if count else {}
         order = Order(
             storage=self.store.url,
             study_id=self._id,
             load=job,
-            total=_total(row, n_trials, total_trials, timeout),
-            workers=_whole("workers", workers, 0),
-            slots=_whole("slots_per_worker", slots_per_worker, 1),
-            address=address,
-            timeout=timeout,
-            trial_timeout=trial_timeout,
-            report_timeout=report_timeout,
-            max_retries=_whole("max_retries", max_retries, 0),
-            keep_models=keep_models,
-            lease_seconds=lease_seconds,
+            total=_total(row, read["n_trials"], read["total_trials"]),
+            workers=count,
+            slots=slots,
+            address=read["address"],
+            timeout=read["timeout"],
+            trial_timeout=read["trial_timeout"],
+            report_timeout=read["report_timeout"],
+            max_retries=read["max_retries"],
+            keep_models=read["keep_models"],
+            lease_seconds=read["lease_seconds"],
             sampler=self._chosen(self._sampler, row, "sampler"),
             pruner=self._chosen(self._pruner, row, "pruner"),
-            callbacks=[_Callback(c, self) for c in callbacks or ()],
+            callbacks=[_Callback(c, self) for c in calls],
+            ask=_Asked(self),
             settings=settings,
             code=code,
             launch=self.store.keep_launch(_captured(self.store, code, need)),
             detach=detach,
         )
-        if workers == 0:
-            return run_inline(order, on_progress)
-        from hpo.execution.ray.session import Need
+        return self._run(order, read)
 
-        if isinstance(job, ValueJob):
-            warn_of_size(job.objective)
-        order = replace(order, need=Need(cpus_per_trial, gpus_per_trial, resources))
-        return run_on_ray(order, args or {}, on_progress)
+    def _run(self, order: Order, read: Mapping[str, Any]) -> RunSummary:
+        from hpo.driver.cluster import run_on_ray
+        from hpo.driver.inline import run_inline
+        from hpo.progress import on_terminal
+
+        told = on_terminal(read["on_progress"]) if read["show_progress_bar"] else read["on_progress"]
+        if order.workers == 0:
+            summary = run_inline(order, told)
+        else:
+            from hpo.execution.ray.session import Need
+
+            need = Need(read["cpus_per_trial"], read["gpus_per_trial"], read["resources"])
+            summary = run_on_ray(replace(order, need=need), read["args"] or {}, told)
+        if summary.error is not None:
+            raise summary.error
+        return summary
 
     @staticmethod
     def _chosen(given: Any, row: StudyRow, kind: str) -> Any:
         return given if given is not None else row.settings.get(kind, "auto")
 
-    def enqueue_trial(self, params: Mapping[str, Any], user_attrs: Mapping[str, Any] | None = None) -> int | None:
+    def enqueue_trial(
+        self, params: Mapping[str, Any], user_attrs: Mapping[str, Any] | None = None, skip_if_exists: bool = False
+    ) -> int | None:
         """Have a trial with *params* run next; return its number.
 
         A declared space refuses params that do not lie in it; those left out are sampled. Where another process runs
-        the study it is told so, and the number is None while it has not answered.
+        the study it is told so, and the number is None while it has not answered. *skip_if_exists* enqueues nothing,
+        and returns None, where a trial has exactly these params, or was enqueued with them.
         """
-        return enqueue(self.store, self.row, params, user_attrs or {})
+        return enqueue(self.store, self.row, params, user_attrs or {}, skip_if_exists=skip_if_exists)
+
+    def add_trial(self, trial: Any) -> None:
+        """Add a trial that ran elsewhere: Optuna's ``FrozenTrial`` or one of ours, finished or WAITING.
+
+        Raises: StudyBusyError while somebody runs the study, UserError for a trial that does not fit it.
+        """
+        self.add_trials([trial])
+
+    def add_trials(self, trials: Iterable[Any]) -> None:
+        """Add trials that ran elsewhere, all or none; see ``add_trial``."""
+        adopt(self.store, self.row, list(trials))
+
+    def ask(self, fixed_distributions: Any = None) -> Any:
+        """Raise UserError: the trials of a managed study are handed out by its manager alone."""
+        raise UserError(_ASK)
+
+    def tell(self, trial: Any, values: Any = None, state: Any = None, skip_if_finished: bool = False) -> Any:
+        """Raise UserError: the trials of a managed study are ended by its manager alone."""
+        raise UserError(_ASK)
+
+    def set_metric_names(self, metric_names: Sequence[str]) -> None:
+        """Check that the objectives are called *metric_names*. Raises: UserError: names are given at the creation."""
+        if tuple(metric_names) != self.row.metric_names:
+            raise UserError(
+                f"the objectives of {self.name!r} are called {', '.join(self.row.metric_names)}, and their series are "
+                "stored so: name them with create_study(metrics=[...])"
+            )
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Set an attribute of the study; *value* must be JSON. Whoever runs the study writes it."""
+        set_user_attrs(self.store, self.row, {key: value})
 
     def stop(self, grace: float = 10.0) -> None:
         """Ask whoever runs the study to stop: nothing new starts, running trials have *grace* seconds.
@@ -358,7 +496,7 @@ class Study:
 
         return Path(write(self._view(), path))
 
-    def _view(self) -> Any:
+    def _view(self) -> StudyView:
         from hpo.reports import view_of
 
         return view_of(self.store, self.row)
@@ -386,50 +524,104 @@ class Study:
         return register(self, name, trial=trial, run=run, description=description, reason=reason)
 
 
-class _Callback:
-    """Hands a callback its study and trial: the caller's own handle, in another process one on the manager's store."""
+class _Handle:
+    """A study's handle in the manager's process: the caller's own, in another process one on the manager's store."""
 
-    def __init__(self, function: Callable[[Study, Trial], None], study: Study | None) -> None:
-        self._function = function
+    def __init__(self, study: Study | None) -> None:
         self._study = study
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_study": None}
 
-    def __call__(self, store: Store, study_id: int, number: int) -> None:
+    def study(self, store: Store, study_id: int) -> Study:
         if self._study is None:
             self._study = Study(store, store.get_study(study_id))
-        self._function(self._study, store.get_trial(study_id, number))
+        return self._study
 
 
-def _job(objective: Any, args: Mapping[str, Any], retry_on: Sequence[Any], system_metrics: float) -> FileJob | ValueJob:
-    if isinstance(objective, LoadedObjective):
-        names = exception_names(retry_on, objective.function)
-        return FileJob(objective.file, objective.name, objective.source, args, names, system_metrics)
-    if not callable(objective):
-        raise ObjectiveError(f"an objective is a function of a trial, not {objective!r:.60}")
-    return ValueJob(objective, args, exception_names(retry_on, objective), system_metrics)
+class _Callback(_Handle):
+    """Hands a callback its study and trial."""
+
+    def __init__(self, function: Callable[[Study, Trial], None], study: Study) -> None:
+        super().__init__(study)
+        self._function = function
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+
+    def __call__(self, store: Store, study_id: int, number: int) -> None:
+        self._function(self.study(store, study_id), store.get_trial(study_id, number))
 
 
-def _check_space(objective: Any, row: StudyRow) -> None:
+class _Asked(_Handle):
+    """Answers what an objective asks of its study."""
+
+    def __call__(self, store: Store, study_id: int, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if name not in ASKED:  # a worker's word is not trusted with more
+            raise UserError(f"an objective may not ask its study for {name!r}")
+        found = getattr(self.study(store, study_id), name)
+        return found(*args, **kwargs) if callable(found) else found
+
+
+def _agreed(store: Store, objective: Any, row: StudyRow) -> StudyRow:
+    """Return the study with what the objective's decorator says of space and goal, where its creation said nothing.
+
+    Raises: UserError where the study has trials already, or both speak and differ.
+    """
     spec = objective.spec if isinstance(objective, LoadedObjective) else spec_of(objective)
-    if spec.space is not None and row.space is None:
-        raise UserError(
-            f"objective {spec.name!r} declares a space, and study {row.name!r} has none: create it with space="
+    changes = _declared(spec, row)
+    if not changes:
+        return row
+    if sum(row.counts.values()) or here(row.uid) is not None:
+        what = " and ".join(
+            {"space": "a space", "directions": "a direction", "metric_names": "a name"}[c] for c in changes
         )
+        raise UserError(
+            f"objective {spec.name!r} declares {what} that study {row.name!r}, which has trials, does not have: start a "
+            "new study for it"
+        )
+    from trackers.changes import StudyChanged
+
+    lease = store.acquire_study(row.id)
+    try:
+        lease.submit([StudyChanged(**changes)]).wait()
+    finally:
+        lease.release("new", row.reason)
+    return store.get_study(row.id)
 
 
-def _total(row: StudyRow, n_trials: int | None, total: int | None, timeout: float | None) -> int | None:
+def _declared(spec: ObjectiveSpec, row: StudyRow) -> dict[str, Any]:
+    """Return what the decorator says and the study's creation did not."""
+    changes: dict[str, Any] = {}
+    if spec.space is not None and row.space is None:
+        changes["space"] = spec.space.to_json()
+    said, given = row.settings or {}, spec.settings.given
+    goal = "directions" in given or "metrics" in given
+    fits = len(spec.directions) == len(row.directions) or "directions" not in said
+    if goal and not {"directions", "metrics"} & said.keys() and fits:
+        if tuple(spec.directions) != row.directions:
+            changes["directions"] = tuple(spec.directions)
+        if tuple(spec.metrics) != row.metric_names:
+            changes["metric_names"] = tuple(spec.metrics)
+    return changes
+
+
+def _threads(read: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many workers with how many slots: Optuna's *n_jobs* are threads of one process."""
+    jobs, workers, slots = read["n_jobs"] or 1, read["workers"] or 0, read["slots_per_worker"] or 1
+    if jobs == 1:
+        return workers, slots
+    if workers:
+        raise SettingsError("n_jobs (threads of one process) and workers (processes) exclude each other: give one")
+    return 1, (os.cpu_count() or 1) if jobs == -1 else jobs
+
+
+def _total(row: StudyRow, n_trials: int | None, total: int | None) -> int | None:
     if n_trials is not None and total is not None:
         raise SettingsError("give n_trials (that many more) or total_trials (the study's sum), not both")
-    if timeout is not None and not timeout > 0:
-        raise SettingsError(f"timeout is {timeout}: give a number of seconds above 0")
     if n_trials is not None:
         # Those that wait were counted when they were created: this call runs them first, as many as it may.
-        return _finished(row) + _whole("n_trials", n_trials, 1)
+        return _finished(row) + n_trials
     if total is not None:
-        return _whole("total_trials", total, 1)
+        return total
     # An interrupted study is brought to the end that it was given; one that reached it goes on without an end.
     unfinished = row.total_trials is not None and row.status != "complete" and _finished(row) < row.total_trials
     return row.total_trials if unfinished else None
@@ -437,24 +629,6 @@ def _total(row: StudyRow, n_trials: int | None, total: int | None, timeout: floa
 
 def _finished(row: StudyRow) -> int:
     return sum(n for state, n in row.counts.items() if state.is_finished())
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SettingsError(f"{name} is {value!r}: give a whole number from {least} up")
-    return value
-
-
-def _code(objective: Any) -> dict[str, Any]:
-    """Return what a study records of its objective: file, name, source and digest."""
-    if isinstance(objective, LoadedObjective):
-        return objective.record()
-    name = getattr(objective, "__name__", type(objective).__name__)
-    from trackers.capture.secret import redact
-
-    source = source_of(objective)
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    return {"file": None, "name": name, "source": redact(source), "digest": digest}
 
 
 def _captured(store: Store, code: Mapping[str, Any], need: Mapping[str, Any]) -> Capture:

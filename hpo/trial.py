@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hpo.choice import as_given, plain, read_choices
 from hpo.distribution import Spec, categorical, contains, floating, integer, same_kind
 from hpo.errors import ResultError, TrialStopped, UnknownParamError, UserError
 from hpo.logbook import Logbook, as_step
@@ -82,6 +83,9 @@ class Channel(Protocol):
     def stop_study(self) -> None:
         """Ask that no more trials start."""
 
+    def ask_study(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return an attribute of the study, or what its method returns; raise what it raises."""
+
     def artifacts(self) -> ArtifactStore:
         """Return the artifact store, as this process reaches it."""
 
@@ -103,11 +107,50 @@ class Params(dict[str, Any]):
         raise UnknownParamError(f"this trial has no param {name!r}: it has {known}")
 
 
-class TrialStudy:
-    """The little of a study that an objective may ask for."""
+ASKED = frozenset(
+    {
+        "best_params",
+        "best_trial",
+        "best_trials",
+        "best_value",
+        "enqueue_trial",
+        "get_trials",
+        "set_user_attr",
+        "trials",
+        "trials_dataframe",
+        "user_attrs",
+    }
+)
+"""What a trial's study has of ``hpo.Study``'s attributes and methods besides what the worker knows by itself: the
+manager answers, from the store."""
 
-    def __init__(self, facts: StudyFacts, channel: Channel | None) -> None:
-        self._facts, self._channel = facts, channel
+
+class TrialStudy:
+    """An objective's study: what the worker knows of it, and what its manager answers (`ASKED`), as ``hpo.Study`` does.
+
+    ``best_value``, ``trials`` and their kin are read from the store, so that they have what is committed: each costs
+    a message, and ``trials`` grows with the study.
+    """
+
+    def __init__(self, facts: StudyFacts, channel: Channel | None, storage: TrialStorage) -> None:
+        self._facts, self._channel, self._storage = facts, channel, storage
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ASKED:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            raise AttributeError(
+                f"trial.study has no {name!r}: a worker has {', '.join(sorted(ASKED))}, study_name, direction, "
+                "directions, metric_names and stop; the rest is hpo.load_study(...)'s"
+            )
+        if name in ("enqueue_trial", "get_trials", "set_user_attr", "trials_dataframe"):
+            return lambda *args, **kwargs: self._ask(name, args, kwargs)
+        return self._ask(name, (), {})
+
+    def _ask(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        if self._channel is None:
+            raise UserError(f"trial.study.{name} asks a study, and a FixedTrial has none")
+        return self._channel.ask_study(name, args, kwargs)
 
     @property
     def study_name(self) -> str:
@@ -142,6 +185,26 @@ class TrialStudy:
             self._channel.stop_study()
 
 
+class TrialStorage:
+    """The one thing that integrations written for Optuna want of ``trial.storage``: to keep an attribute of the trial."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Keep a system attribute of the trial that runs here."""
+        self._own(trial_id).set_attr("system", key, value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Keep a user attribute of the trial that runs here."""
+        self._own(trial_id).set_user_attr(key, value)
+
+    def _own(self, trial_id: int) -> Trial:
+        if trial_id != self._trial.run_id:
+            raise UserError(f"a worker writes to its own trial ({self._trial.run_id}), not to {trial_id}")
+        return self._trial
+
+
 def seed_of(study_seed: int, number: int) -> int:
     """Derive the 32-bit seed of trial *number* from the study's seed."""
     digest = hashlib.blake2b(f"{study_seed}/{number}".encode(), digest_size=4).digest()
@@ -168,12 +231,15 @@ class Trial(Logbook):
         self.facts = facts
         # What is not declared becomes a param when this attempt asks for it, whatever an earlier one did.
         self.params: Params = Params({n: v for n, v in assignment.params.items() if n in facts.distributions})
+        for name in self.params:
+            self.params[name] = _as_declared(self.params[name], facts.distributions[name])
         self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params}
         self.new_params: dict[str, Any] = {}
         self.output: Output | None = None
         self.reports: list[tuple[int, float, int]] = []
         self.started = datetime.now(UTC)
-        self.study = TrialStudy(facts, channel)
+        self.storage = TrialStorage(self)
+        self.study = TrialStudy(facts, channel, self.storage)
         self._known = dict(assignment.params)
         self._channel = channel
         self._checkpoint = assignment.checkpoint
@@ -197,17 +263,36 @@ class Trial(Logbook):
         """Suggest an integer in [*low*, *high*], as Optuna does."""
         return int(self._suggest(name, integer(name, low, high, step=step, log=log)))
 
+    def suggest_uniform(self, name: str, low: float, high: float) -> float:
+        """Suggest a float: Optuna's deprecated name for ``suggest_float``."""
+        return self.suggest_float(name, low, high)
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> float:
+        """Suggest a float on a log scale: Optuna's deprecated name for ``suggest_float(..., log=True)``."""
+        return self.suggest_float(name, low, high, log=True)
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> float:
+        """Suggest a multiple of *q* from *low*: Optuna's deprecated name for ``suggest_float(..., step=q)``."""
+        return self.suggest_float(name, low, high, step=q)
+
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Suggest one of *choices*, as Optuna does."""
-        return self._suggest(name, categorical(name, choices))
+        """Suggest one of *choices*, as Optuna does; the answer is the very object that stands among them.
+
+        What JSON can hold may be a choice (it is stored as JSON).
+        """
+        given = tuple(choices)
+        value = as_given(self._suggest(name, categorical(name, given)), given)
+        if name in self.params:
+            self.params[name] = value
+        return value
 
     def _suggest(self, name: str, spec: Spec) -> Any:
         if name in self.params:
             self._check_again(name, spec)
             return self.params[name]
         name = clean_name(name, "param")
-        if name in self._known and contains(spec, self._known[name]):
-            value = self._known[name]
+        if name in self._known and contains(spec, _stored(self._known[name])):
+            value = _stored(self._known[name])
         elif self._channel is None:
             raise UserError(f"param {name!r} has no value that lies in its range: pass one to FixedTrial")
         else:
@@ -221,7 +306,7 @@ class Trial(Logbook):
         known = self.specs.setdefault(name, spec)
         if not same_kind(known, spec):
             raise UserError(f"param {name!r} was suggested before with another kind of distribution")
-        value = self.params[name]
+        value = _stored(self.params[name])
         if known != spec and name in self.facts.distributions and not contains(spec, value):
             raise UserError(
                 f"param {name!r} is {value!r}, from the declared space, and that is outside the range it is suggested "
@@ -296,6 +381,10 @@ class Trial(Logbook):
         self._user_attrs[key] = value
 
     @property
+    def _trial_id(self) -> int:  # read by optuna-integration's callbacks
+        return self.run_id
+
+    @property
     def constraints(self) -> dict[str, float]:
         """A copy of the constraints set so far."""
         return dict(self._constraints)
@@ -361,6 +450,16 @@ class Trial(Logbook):
     def restore(self) -> Any:
         """Return the newest checkpoint of an earlier attempt of this trial, None where there is none."""
         return None if self._checkpoint is None else self.unpack_checkpoint(self._checkpoint)
+
+
+def _as_declared(value: Any, spec: Spec) -> Any:
+    """Return *value* as the declared space has it: a tuple that was stored as a list is one again."""
+    return as_given(value, read_choices(spec)) if "tuples" in spec else value
+
+
+def _stored(value: Any) -> Any:
+    """Return a choice as it is stored; anything else as it is."""
+    return plain(value, "") if isinstance(value, tuple | list | dict | str) else value
 
 
 def _opener(facts: StudyFacts, channel: Channel | None) -> Callable[[], ArtifactStore] | None:

@@ -60,6 +60,9 @@ class _Channel:
     def stop_study(self) -> None:
         pass  # there is no study
 
+    def ask_study(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        raise UserError(f"trial.study.{name} asks a study, and a trial that is not recorded has none")
+
     def artifacts(self) -> ArtifactStore:
         raise UserError("a trial that is not recorded keeps no files")
 

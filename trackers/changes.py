@@ -243,6 +243,8 @@ class StudyChanged:
     launch: int | None = None
     workers: tuple[tuple[str, int], ...] | None = None
     space: Mapping[str, Any] | None = None
+    directions: tuple[str, ...] | None = None
+    metric_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

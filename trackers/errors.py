@@ -31,8 +31,11 @@ class TrackersError(Exception):
         super().__init__(message if message is not None else " ".join((type(self).__doc__ or "").split()))
 
 
-class NotFoundError(TrackersError, LookupError):
+class NotFoundError(TrackersError, KeyError):
     """There is no such thing in this store."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would show it in quotes
 
 
 class AlreadyExistsError(TrackersError, ValueError):

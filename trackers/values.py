@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackers.states import RunState
 
 if TYPE_CHECKING:
     import optuna
+
+T = TypeVar("T")
 
 ParamValue = int | float | bool | str | None | list[Any] | dict[str, Any]
 """What a param may hold; lists and mappings are kept as JSON."""
@@ -131,6 +133,20 @@ class Attempt:
         return (self.ended_at - self.started_at).total_seconds()
 
 
+class Several(tuple[T, ...]):
+    """A tuple that equals a list of the same members too: Optuna has lists where this stands."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return tuple.__eq__(self, tuple(other) if isinstance(other, list) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+
 @dataclass(frozen=True)
 class Trial:
     """A trial as stored, with the attributes of Optuna's ``FrozenTrial`` and ours.
@@ -164,6 +180,10 @@ class Trial:
     run_id: int = -1
     uid: str = ""
     study: str = ""
+
+    def __post_init__(self) -> None:
+        if self.values is not None:
+            object.__setattr__(self, "values", Several(self.values))
 
     @property
     def value(self) -> float | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hpo.profile import read_profile
+from hpo.setting_kinds import PRUNERS, SAMPLERS
 from hpo.settings import SETTINGS, Setting, Settings
 from hpo.wording import quoted
 
@@ -44,7 +45,16 @@ def _option(setting: Setting) -> Callable[[Decorated], Decorated]:
         multiple=setting.many,
         default=None,
         help=setting.help + default,
+        shell_complete=_names_for(setting.name),
     )
+
+
+def _names_for(name: str) -> Callable[[click.Context, click.Parameter, str], list[str]] | None:
+    """Return what completes the value of a setting in a shell, where it has names."""
+    names = {"sampler": SAMPLERS, "pruner": PRUNERS, "directions": ("minimize", "maximize")}.get(name)
+    if names is None:
+        return None
+    return lambda ctx, param, incomplete: [word for word in names if word.startswith(incomplete)]
 
 
 def storage_options(command: Decorated) -> Decorated:

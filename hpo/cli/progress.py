@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -36,6 +37,9 @@ class View(Protocol):
     def say(self, line: str) -> None:
         """Print a line above it."""
 
+    def note(self, notes: Iterable[str]) -> None:
+        """Say those of *notes* that were not said yet."""
+
 
 def view(console: Console | None = None, *, stream: TextIO | None = None) -> View:
     """Return a live bar on *console* where it is a terminal (default: stderr), plain lines on *stream* otherwise."""
@@ -49,15 +53,33 @@ def view(console: Console | None = None, *, stream: TextIO | None = None) -> Vie
     return PlainView(stream)
 
 
-class PlainView:
+class _Noting:
+    """Says each note once."""
+
+    def __init__(self) -> None:
+        self._notes: set[str] = set()
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        raise NotImplementedError
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Say those of *notes* that were not said yet."""
+        for note in notes:
+            if note not in self._notes:
+                self._notes.add(note)
+                self.say(note)
+
+
+class PlainView(_Noting):
     """A line every few seconds, and on a new best; notes as they come."""
 
     def __init__(self, stream: TextIO) -> None:
+        super().__init__()
         self._stream = stream
         self._last: Progress | None = None
         self._shown: Progress | None = None
         self._shown_at = float("-inf")
-        self._notes: set[str] = set()
 
     def __enter__(self) -> PlainView:
         return self
@@ -68,10 +90,7 @@ class PlainView:
 
     def update(self, progress: Progress) -> None:
         self._last = progress
-        for note in progress.notes:
-            if note not in self._notes:
-                self._notes.add(note)
-                self.say(note)
+        self.note(progress.notes)
         waited = time.monotonic() - self._shown_at
         better = self._shown is None or progress.best_number != self._shown.best_number
         if progress.finished and waited >= (AT_LEAST if better else EVERY):
@@ -87,15 +106,15 @@ class PlainView:
         self._shown, self._shown_at = progress, time.monotonic()
 
 
-class LiveView:
+class LiveView(_Noting):
     """A bar and two lines that change in place; what trials print goes above them."""
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live
 
+        super().__init__()
         self._console = console
         self._progress: Progress | None = None
-        self._notes: set[str] = set()
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=False)
 
     def __enter__(self) -> LiveView:
@@ -107,10 +126,7 @@ class LiveView:
 
     def update(self, progress: Progress) -> None:
         self._progress = progress
-        for note in progress.notes:
-            if note not in self._notes:
-                self._notes.add(note)
-                self.say(note)
+        self.note(progress.notes)
 
     def say(self, line: str) -> None:
         self._console.print(wording.short(line, WIDEST), style="dim", markup=False, highlight=False)

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 
 def split(reference: str) -> tuple[str, int | None]:
-    """Return the study and the number of the trial, None where the study itself is meant."""
+    """Return the study and the number of the trial, None where the study itself is meant.
+
+    Raises: UserError for something else than a number behind the slash, which no study's name holds.
+    """
     study, slash, number = reference.rpartition("/")
-    if slash and number.isdecimal():
-        return study, int(number)
-    return reference, None
+    if not slash:
+        return reference, None
+    if not (number.isdecimal() and number.isascii()):
+        raise UserError(f"{number or 'nothing'!r} is no number of a trial: write {study}/17, or {study} alone.")
+    return study, int(number)
 
 
 def find_trial(store: Store, row: StudyRow, number: int) -> Trial:

@@ -22,7 +22,7 @@ from hpo.cli.options import (
     where,
 )
 from hpo.errors import UserError
-from hpo.wording import quoted
+from hpo.wording import counted, quoted
 
 if TYPE_CHECKING:
     from hpo.cli.progress import View
@@ -122,6 +122,7 @@ def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool
     try:
         with aside, terminable(), told.view as shown:
             result = run(settings, loaded, on_progress=shown.update, on_study=told.begins, mode=mode, detach=detach)
+            shown.note(result.notes)  # those of the last moment, too
     except KeyboardInterrupt:
         if told.study:
             _say_resume(told.study, settings)
@@ -159,8 +160,11 @@ def _conclude(result: RunResult, settings: Settings) -> int:
         return DONE
     ranking = result.study.ranking()
     if not result.ran:
-        done = result.reason or f"{len(ranking):,} trials, as many as asked for"
-        click.echo(f"{name} is complete and unchanged ({done}): --trials raises the number, --new starts a new study.")
+        done = result.reason or f"{counted(len(ranking), 'trial')}, as many as asked for"
+        more = "--trials raises the number"
+        if "exhausted" in done:
+            more = "more trials need a wider space, or more levels of its floats (then --continue)"
+        click.echo(f"{name} is complete and unchanged ({done}): {more}, --new starts a new study.")
     elif result.status != "complete":
         click.echo(f"{name} {_ended(result.status, result.reason.rstrip('.'))}.")
     elif result.reason:

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from trackers.values import Launch, StudyRow, Trial
 
 
-@click.command(cls=Command, example="hpo show digits\nhpo show digits/17 --log")
+@click.command(cls=Command, example="hpo show digits\nhpo show digits --failed\nhpo show digits/17 --log")
 @click.argument("reference", metavar="STUDY[/TRIAL]", shell_complete=complete_study)
+@click.option("--failed", is_flag=True, help="Show the failed trials of the study, one line each.")
 @click.option("--log", "with_log", is_flag=True, help="Show what the trial printed and logged.")
 @storage_options
 @json_option
-def show(reference: str, with_log: bool, storage: str | None, profile: str | None, as_json: bool) -> None:
+def show(reference: str, failed: bool, with_log: bool, storage: str | None, profile: str | None, as_json: bool) -> None:
     """Show all of a study, or of one trial.
 
     Of a trial: params, results, attempts, errors, files, and with --log what it printed.
@@ -31,7 +32,11 @@ def show(reference: str, with_log: bool, storage: str | None, profile: str | Non
     study, number = references.split(reference)
     with open_store(storage, profile) as store:
         row = store.get_study(study)
-        if number is None:
+        if failed and number is not None:
+            raise UserError(f"--failed shows trials of a study: name the study, {row.name}.")
+        if failed:
+            _show_failed(store, row, as_json)
+        elif number is None:
             if with_log:
                 raise UserError(f"A study has no log of its own: name a trial, {row.name}/0.")
             _show_study(store, row, as_json, where(stored_url(storage, profile)))
@@ -77,6 +82,22 @@ def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
         ("next", life.advice),
     ]
     click.echo(text.fields(pairs))
+
+
+def _show_failed(store: Store, row: StudyRow, as_json: bool) -> None:
+    from hpo.cli import facts, text
+    from hpo.ranking import wording
+    from trackers.states import RunState
+
+    trials = store.get_trials(row.id, states=[RunState.FAIL], points=False)
+    if as_json:
+        text.print_json([facts.trial_facts(trial, row.metric_names) for trial in trials])
+    elif not trials:
+        click.echo(f"No trial of {row.name} failed.")
+    else:
+        took = [wording.seconds(t.duration.total_seconds()) if t.duration else wording.NONE for t in trials]
+        body = [[t.path, length, wording.short(t.error or "", 120)] for t, length in zip(trials, took, strict=True)]
+        click.echo(text.table(["trial", "took", "why"], body, right=["took"]))
 
 
 def objective_of(row: StudyRow) -> dict[str, str]:

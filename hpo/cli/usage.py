@@ -28,7 +28,18 @@ def sentence(error: click.ClickException) -> str:
         return f"{said.partition('. ')[0].rstrip('.')}: the call is {_call(ctx)}"
     if isinstance(error, click.BadParameter) and (found := RANGE.fullmatch(error.message)):
         return f"{_name(error)} must be {_bounds(found)}, not {found['value']}."
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return _not_a_number(error, said)
     return said
+
+
+def _not_a_number(error: click.BadParameter, said: str) -> str:
+    """Return what to give instead of ``--limit abc``; *said* where the option takes no whole number."""
+    found = re.fullmatch(r"'(?P<value>.*)' is not a valid integer(?: range)?\.", error.message)
+    if found is None or error.param is None:
+        return said
+    low = getattr(error.param.type, "min", None)
+    return f"{_name(error)} must be a whole number{'' if low is None else f' of at least {low}'}, not {found['value']}."
 
 
 def _call(ctx: click.Context) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trackers
@@ -86,6 +87,7 @@ def _plan(order: Order, row: StudyRow, space: Space | None, store: Store, starte
         workers=order.workers * order.slots,
         cpus=order.need.cpus if order.need else 1.0,
         gpus=order.need.gpus if order.need else 0.0,
+        ask=None if order.ask is None else partial(order.ask, store, order.study_id),
         done=[_bound(callback, store, order.study_id) for callback in order.callbacks],
         keeper=None if order.keep_models == "all" else Keeper(order.keep_models, row.directions),  # type: ignore[arg-type]
         launch=order.launch,

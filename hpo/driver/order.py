@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 TrialDone = Callable[["Store", int, int], None]
 """A callback: (the manager's store, study id, trial number), in the manager's process, after the commit."""
 
+StudyAsked = Callable[["Store", int, str, tuple[Any, ...], Mapping[str, Any]], Any]
+"""Answers an objective: (the manager's store, study id, name of an attribute or method, its arguments)."""
+
 OnProgress = Callable[[Progress], None]
 
 
@@ -45,6 +48,7 @@ class Order:
     sampler: Any = "auto"
     pruner: Any = "auto"
     callbacks: Sequence[TrialDone] = ()
+    ask: StudyAsked | None = None
     settings: Mapping[str, Any] | None = None
     code: Mapping[str, Any] | None = None
     launch: int | None = None
@@ -53,14 +57,18 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How a run ended: *status* is ``"complete"``, ``"stopped"``, ``"failed"`` or ``"interrupted"``."""
+    """How a run ended: *status* is ``"complete"``, ``"stopped"``, ``"failed"`` or ``"interrupted"``.
+
+    *error* is what a callback raised.
+    """
 
     status: str
     reason: str
     notes: tuple[str, ...] = field(default=())
+    error: Exception | None = None
 
 
 def summarize(summary: Summary, interrupted: bool) -> RunSummary:
     """Say how a run ended: a stop that somebody's Ctrl-C caused is an interruption."""
     status = "interrupted" if interrupted and summary.status == "stopped" else summary.status
-    return RunSummary(status, summary.reason, summary.notes)
+    return RunSummary(status, summary.reason, summary.notes, summary.error)

@@ -367,10 +367,12 @@ class Engine:
         elif self.stop is not None and self.stop.status == "failed":
             self.ended = End("failed", self.stop.reason)
         elif self.exhausted:
-            self.ended = End("complete", f"the search space is exhausted: all {self.started} of its points were tried")
+            tried = "its one point was" if self.started == 1 else f"all {self.started} of its points were"
+            self.ended = End("complete", f"the search space is exhausted: {tried} tried")
         else:
             left = f", {len(self.aside)} more wait" if self.aside else ""
-            self.ended = End("complete", f"all {self.started - len(self.aside)} trials ended{left}")
+            count = self.started - len(self.aside)
+            self.ended = End("complete", f"{'the one trial' if count == 1 else f'all {count} trials'} ended{left}")
         return [*(Dismiss(name) for name, worker in self.workers.items() if worker.want > 0), self.ended]
 
     # ---- invariants

@@ -123,6 +123,16 @@ class StopStudy:
 
 
 @dataclass(frozen=True, slots=True)
+class AskStudy:
+    """An objective asks for an attribute of its study, or calls a method of it; see ``hpo.trial.ASKED``."""
+
+    worker: str
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     """Bytes for the artifact store, from a worker that does not see it. Answered by (digest, size) or the error."""
 
@@ -136,7 +146,7 @@ class Fetch:
     digest: str
 
 
-Message = Join | Pull | Report | Suggest | StopStudy | Put | Fetch
+Message = Join | Pull | Report | Suggest | StopStudy | AskStudy | Put | Fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +174,14 @@ class Suggested:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer to a question about the study; *error* is raised in the objective where there is none."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
 Reply = Callable[[Any], None]
 """Takes the answer to one message; called once, from the manager's thread."""
 
@@ -172,8 +190,8 @@ class Link(Protocol):
     """A worker's way to its manager.
 
     ``send`` blocks until the answer is there: Welcome facts for Join, Work for Pull, Answered for Report, Suggested
-    for Suggest, None for StopStudy. Called from any thread of the worker where it is *concurrent*, else from the one
-    that runs trial and manager in turn. Raises ManagerGone where there is no manager any more, or none that answers.
+    for Suggest, None for StopStudy, Told for AskStudy. Called from any thread of the worker where it is *concurrent*,
+    else from the one that runs trial and manager in turn. Raises ManagerGone where there is no manager any more, or none that answers.
     """
 
     concurrent: bool
@@ -188,6 +206,7 @@ class ManagerGone(Exception):
 
 __all__ = [
     "Answered",
+    "AskStudy",
     "Assignment",
     "Fetch",
     "Join",
@@ -206,6 +225,7 @@ __all__ = [
     "StudyFacts",
     "Suggest",
     "Suggested",
+    "Told",
     "Verdict",
     "Work",
 ]

@@ -18,6 +18,7 @@ from hpo.errors import UserError
 from hpo.execution.attempt import Objective, run_attempt
 from hpo.execution.messages import (
     Answered,
+    AskStudy,
     Join,
     Link,
     ManagerGone,
@@ -30,6 +31,7 @@ from hpo.execution.messages import (
     StudyFacts,
     Suggest,
     Suggested,
+    Told,
     Work,
 )
 from hpo.trial import Assignment, Trial, Verdict
@@ -167,6 +169,13 @@ class WorkerChannel:
     def stop_study(self) -> None:
         """Ask that no more trials start."""
         self._link.send(StopStudy(self.name))
+
+    def ask_study(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Ask the manager, which has the store."""
+        told: Told = self._link.send(AskStudy(self.name, name, args, kwargs))
+        if told.error is not None:
+            raise told.error
+        return told.value
 
     def artifacts(self) -> ArtifactStore:
         """Return the artifact store, as this process reaches it."""

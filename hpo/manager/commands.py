@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import UserError
 from hpo.manager.scribe import Scribe, now_us
-from trackers.changes import CommandAnswered, clean_name
+from trackers.changes import CommandAnswered, StudyChanged, clean_name
 from trackers.errors import TrackersError
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ class Commands:
     """Carries out commands of the store's table. Called on the manager's thread.
 
     *stale* are the ids of those that were sent before this manager owned the study.
-    ``stop`` (``grace`` seconds), ``enqueue`` (``params``, ``user_attrs``) and ``budget`` (``total``, None: no limit).
+    ``stop`` (``grace`` seconds), ``enqueue`` (``params``, ``user_attrs``), ``budget`` (``total``, None: no limit) and
+    ``attrs`` (``user_attrs`` of the study).
     """
 
     def __init__(
@@ -59,6 +60,10 @@ class Commands:
             params = {clean_name(name, "param"): value for name, value in dict(args.get("params", {})).items()}
             attrs = {clean_name(name, "attribute"): v for name, v in dict(args.get("user_attrs", {})).items()}
             return {"number": self._enqueue(params, attrs)}
+        if kind == "attrs":
+            attrs = {clean_name(name, "attribute"): v for name, v in dict(args.get("user_attrs", {})).items()}
+            self._scribe.write(StudyChanged(user_attrs=attrs))
+            return {}
         if kind == "budget":
             total = args.get("total")
             self._budget(None if total is None else int(total))

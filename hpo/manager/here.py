@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Here:
     """What a callback may ask of the manager that called it, which cannot answer a command meanwhile.
 
-    *enqueue* takes params and user attributes and returns the trial's number, or raises UserError.
+    *enqueue* takes params and user attributes and returns the trial's number, or raises UserError; *set_attrs* takes
+    user attributes of the study, and returns when they are committed.
     """
 
     study_uid: str
     enqueue: Callable[[Mapping[str, Any], Mapping[str, Any]], int]
     stop: Callable[[], None]
+    set_attrs: Callable[[Mapping[str, Any]], None]
 
 
 _here: ContextVar[Here | None] = ContextVar("hpo_manager", default=None)
@@ -29,10 +33,10 @@ def here(study_uid: str) -> Here | None:
     return manager if manager is not None and manager.study_uid == study_uid else None
 
 
-def calling(manager: Here, function: Callable[[int], None], number: int) -> None:
-    """Call *function* with a trial's number; inside, ``here`` is *manager*."""
+def calling(manager: Here, function: Callable[..., T], *args: Any) -> T:
+    """Call *function* and return what it returns; inside, ``here`` is *manager*."""
     token = _here.set(manager)
     try:
-        function(number)
+        return function(*args)
     finally:
         _here.reset(token)

@@ -112,7 +112,16 @@ class Ledger:
         run_id, uid = self._new_id()
         self.live[number] = Live(number, run_id, dict(params), dict(user_attrs), stored=set(params))
         self._scribe.write(
-            TrialCreated(run_id, uid, number, RunState.WAITING, now_us(), dict(params), user_attrs=dict(user_attrs))
+            TrialCreated(
+                run_id,
+                uid,
+                number,
+                RunState.WAITING,
+                now_us(),
+                dict(params),
+                {"fixed_params": dict(params)},
+                dict(user_attrs),
+            )
         )
         self._scribe.event("enqueue", number)
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo import engine as eng
-from hpo.errors import SpaceExhausted, UserError
+from hpo.errors import HpoError, SpaceExhausted, UserError
 from hpo.execution.messages import (
     Answered,
+    AskStudy,
     Fetch,
     Join,
     Message,
@@ -29,6 +30,7 @@ from hpo.execution.messages import (
     StopStudy,
     Suggest,
     Suggested,
+    Told,
     Work,
 )
 from hpo.execution.port import Executor
@@ -43,6 +45,7 @@ from hpo.manager.roster import FROM_SLOTS, Roster, farewell
 from hpo.manager.scribe import Scribe
 from hpo.progress import Progress
 from hpo.trial import Verdict
+from hpo.wording import counted, quoted
 from trackers.changes import DistributionsSeen, StudyChanged
 from trackers.errors import FencedError, TrackersError
 from trackers.states import RunState
@@ -56,11 +59,26 @@ STILLBORN = 3
 """Workers in a row that may die before they join: then something is wrong with all of them."""
 
 
+SHOWN_FAILURES = 5
+"""Failures of a run that are told one by one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Garbage:
     """Files to delete once a batch is committed."""
 
     digests: set[str]
+
+
+def _portable(failure: Exception) -> Exception:
+    """Return *failure* as it can go to another process."""
+    import cloudpickle
+
+    try:
+        cloudpickle.loads(cloudpickle.dumps(failure))  # some pickle and cannot be read again
+    except Exception:  # noqa: BLE001 - a member that is a lock, an __init__ that wants more
+        return HpoError(f"a callback raised {_named(failure)}")
+    return failure
 
 
 def _named(failure: BaseException) -> str:
@@ -102,7 +120,7 @@ class Manager:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._scribe = Scribe(lease, self._landed)
         self._ledger = Ledger(plan, self._scribe, sampler, pruner, new_id)
-        self._here = Here(lease.study.uid, self._enqueue, self._stop_here)
+        self._here = Here(lease.study.uid, self._enqueue, self._stop_here, self._set_attrs)
         self._commands = Commands(self._scribe, self._enqueue, self._ask_stop, self._budget, stale)
         self._sweep, self._files, self._closing = sweep, files, closing
         self._pulse = pulse
@@ -111,7 +129,9 @@ class Manager:
         self._results: dict[int, Outcome] = {}
         self._ending: eng.End | None = None
         self._next_tick = 0.0
-        self._seen_failure = ""
+        self._failures: list[str] = []
+        self._failed = 0
+        self._raised: Exception | None = None
         self._refused: list[tuple[eng.Start, UserError]] = []
         self._refusals: dict[int, UserError] = {}
         self._closed = False
@@ -162,7 +182,12 @@ class Manager:
 
     def notes(self) -> tuple[str, ...]:
         """Return what the automatic choices were, and what else a person should know."""
-        return tuple(n for n in (self.sampler.note, self.pruner.note, self._seen_failure) if n)
+        return tuple(n for n in (self.sampler.note, self.pruner.note, *self._failures) if n)
+
+    def _all_notes(self) -> tuple[str, ...]:
+        more = self._failed - len(self._failures)
+        shown = f"... and {counted(more, 'trial')} more failed: hpo show {quoted(self.plan.facts.name)} --failed"
+        return (*self.notes(), shown) if more else self.notes()
 
     # ---- the loop
 
@@ -228,7 +253,7 @@ class Manager:
         self._scribe.flush()
 
     def _finish(self, end: eng.End) -> None:
-        self.summary = Summary(end.status, end.reason, self.notes())
+        self.summary = Summary(end.status, end.reason, self._all_notes(), self._raised)
         self._pulse.stop()
         self._lease.release(end.status, end.reason)
 
@@ -247,7 +272,7 @@ class Manager:
             return
         failure = self.failure
         status, reason = ("stopped", "interrupted") if failure is None else ("failed", _named(failure))
-        self.summary = Summary(status, reason, self.notes())
+        self.summary = Summary(status, reason, self._all_notes())
         try:
             self._lease.release(status, reason)
         except TrackersError:
@@ -285,6 +310,8 @@ class Manager:
             case StopStudy():
                 self._ask_stop("the objective called study.stop()", None)
                 reply(None)
+            case AskStudy():
+                reply(self._tell(message))
             case Put() | Fetch():
                 self._files.serve(message, reply)
 
@@ -326,8 +353,6 @@ class Manager:
             self._results[news.number] = outcome
             self._step(eng.Released(worker, news.number, news.attempt))
             return
-        if outcome.state is RunState.FAIL and outcome.error:
-            self._seen_failure = f"trial {news.number} failed: {outcome.error}"[:300]
         self._results[news.number] = outcome
         self._step(
             eng.Finished(
@@ -356,6 +381,14 @@ class Manager:
             return Suggested(self._ledger.suggest(message.number, message.name, message.spec))
         except UserError as exc:
             return Suggested(error=str(exc))
+
+    def _tell(self, message: AskStudy) -> Told:
+        if self.plan.ask is None:
+            return Told(error=UserError("this study answers no questions"))
+        try:
+            return Told(calling(self._here, self.plan.ask, message.name, message.args, message.kwargs))
+        except Exception as exc:  # noqa: BLE001 - it is the objective's, which asked
+            return Told(error=exc)
 
     def _lost(self, name: str, reason: str) -> None:
         process = self._roster.lose(name)
@@ -426,10 +459,20 @@ class Manager:
 
     def _finished(self, command: eng.Finish) -> None:
         refusal = self._refusals.pop(command.number, None)
+        outcome = self._results.pop(command.number, None)
+        if command.state is RunState.FAIL:
+            self._note_failure(command.number, (outcome.error if outcome else None) or str(refusal or command.reason))
         if refusal is not None:
             self._scribe.mark(self._ledger.refuse(command.number, refusal))
             return
-        self._scribe.mark(self._ledger.finish(command, self._results.pop(command.number, None)))
+        self._scribe.mark(self._ledger.finish(command, outcome))
+
+    def _note_failure(self, number: int, cause: str) -> None:
+        """Keep a line of each of the first failures of this run, whatever caused it."""
+        self._failed += 1
+        if self._failed <= SHOWN_FAILURES:
+            line = " ".join(cause.split()) or "for no reason that it told"
+            self._failures.append(f"trial {number} failed: {line}"[:300])
 
     # ---- after the commit
 
@@ -461,6 +504,8 @@ class Manager:
             try:
                 calling(self._here, done, number)
             except Exception as exc:  # noqa: BLE001 - a person's function; the study ends, nothing is lost
+                exc.add_note("raised by a callback; its trial is kept, and the study can be resumed")
+                self._raised = self._raised or (exc if self.sequential else _portable(exc))
                 name = getattr(done, "__name__", type(done).__name__)
                 why = f"the callback {name} raised {type(exc).__name__}: {exc}"
                 self._step(eng.StopAsked(why, 10.0, "failed"))
@@ -487,6 +532,9 @@ class Manager:
 
     def _stop_here(self) -> None:
         self._ask_stop("a callback called study.stop()", None)
+
+    def _set_attrs(self, attrs: Mapping[str, Any]) -> None:
+        self._lease.submit([StudyChanged(user_attrs=attrs)]).wait()
 
     def _budget(self, total: int | None) -> None:
         self._scribe.write(StudyChanged(total_trials=total))

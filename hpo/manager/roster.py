@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.errors import UserError
 from hpo.execution.messages import (
     Answered,
+    AskStudy,
     Join,
     Pull,
     Reply,
@@ -15,11 +17,12 @@ from hpo.execution.messages import (
     StopStudy,
     Suggest,
     Suggested,
+    Told,
     Work,
 )
 from hpo.trial import Assignment, Verdict
 
-FROM_SLOTS = (Pull, Report, Suggest, StopStudy)
+FROM_SLOTS = (Pull, Report, Suggest, StopStudy, AskStudy)
 """The messages of a worker that has joined."""
 
 
@@ -113,7 +116,7 @@ class Roster:
             self.answer(slot, Work(exit=True))
 
 
-def farewell(message: Pull | Report | Suggest | StopStudy) -> Any:
+def farewell(message: Pull | Report | Suggest | StopStudy | AskStudy) -> Any:
     """Return the answer to a worker that nobody counts on any more."""
     match message:
         case Pull():
@@ -122,4 +125,6 @@ def farewell(message: Pull | Report | Suggest | StopStudy) -> Any:
             return Answered(Verdict.STOP)
         case Suggest():
             return Suggested(error="the trial was taken back")
+        case AskStudy():
+            return Told(error=UserError("the trial was taken back"))
     return None

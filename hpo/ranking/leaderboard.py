@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
 from hpo.ranking.order import Group, last_reported, order, violation
+from hpo.ranking.table import NEVER_LOGGED
 from trackers.values import LoggedModel, StudyRow, Trial
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Ranking(Sequence[Standing]):
             return False, logged.deleted_why or "deleted"
         if trial.model is not None or logged is not None:
             return True, ""
-        return False, trial.model_error or ("none was logged" if trial.state.is_finished() else "")
+        return False, trial.model_error or (NEVER_LOGGED if trial.state.is_finished() else "")
 
     def _as_dict(self, standing: Standing) -> dict[str, Any]:
         trial = standing.trial

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GAP = "  "
 LEFT = {"state", "model", "params"}
+NEVER_LOGGED = "none was logged"
 ROOM = 30
 """Characters that the params should have before other columns do."""
 
@@ -54,9 +55,17 @@ def cells(standing: Standing, objectives: int) -> list[str]:
         wording.seconds(standing.seconds),
         wording.NONE if standing.cost is None else wording.number(standing.cost, 4),
         trial.state.name + (f" ({standing.note})" if standing.note in ("infeasible", "NaN") else ""),
-        "yes" if standing.model else "no",
+        _model(standing),
         wording.params(trial.params),
     ]
+
+
+def _model(standing: Standing) -> str:
+    """Return whether the model can be loaded, shortly why not where it was logged and lost."""
+    if standing.model:
+        return "yes"
+    told = standing.trial.model_error or (standing.model_reason if standing.model_reason != NEVER_LOGGED else "")
+    return f"no: {wording.short(told, 28)}" if told and standing.rank is not None else "no"
 
 
 def columns(ranking: Ranking) -> list[str]:

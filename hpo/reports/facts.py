@@ -80,6 +80,8 @@ def verdict(view: StudyView) -> Verdict:
 def _nobody(view: StudyView) -> Verdict:
     counts = wording.states(view.counts)
     if not view.counts[RunState.COMPLETE]:
+        if view.row.status == "complete":
+            return Verdict("No trial completed.", f"All came to nothing: {counts}.")
         return Verdict("No trial has completed yet.", f"So far: {counts}.")
     return Verdict(
         "No completed trial can be ranked.",

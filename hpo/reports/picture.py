@@ -28,6 +28,11 @@ def data_uri(figure: Figure) -> str:
     return _uri("image/svg+xml", vector)
 
 
+def thumbnail_uri(figure: Figure) -> str:
+    """Return *figure* in pixels of a few kilobytes, for a page that is stored with every run of it."""
+    return _uri("image/png", _few_colours(png(figure, 90)))
+
+
 def _few_colours(pixels: bytes) -> bytes:
     """Return a PNG with at most 256 colours: a third of the size, and the eye sees no difference in our figures."""
     buffer = BytesIO()

@@ -24,7 +24,7 @@ class StudyView:
     """A study at one moment: its row, its trials by number, and what belongs to them.
 
     *models* are those that its trials logged, dropped ones included; *versions* the registered ones among them;
-    *storage* the store's URL without its password. Everything else is worked out from these, once.
+    *storage* the store's URL without its password; *only* the params to draw (None: all of them). Everything else is worked out from these, once.
     """
 
     row: StudyRow
@@ -34,6 +34,7 @@ class StudyView:
     storage: str = ""
     made_at: datetime | None = None
     diff: str = ""
+    only: tuple[str, ...] | None = None
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -91,7 +92,9 @@ class StudyView:
 
     @cached_property
     def params(self) -> tuple[str, ...]:
-        """The params that were tried, the most important first."""
+        """The params that were tried, the most important first; or *only* those, as they were named."""
+        if self.only is not None:
+            return self.only
         used = Counter(name for trial in self.trials for name in trial.params)
         known = [name for name in self.importances if name in used]
         return (*known, *(name for name in self.specs if name in used and name not in self.importances))

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from hpo.space import Space
+from hpo.wording import counted
 
 GP_TRIALS = 250
 """Above this a Gaussian process costs more per suggestion (cubic in trials) than it gains."""
@@ -72,10 +73,10 @@ def _single(space: Space | None, total_trials: int | None, workers: int) -> Choi
     if total_trials < GP_TRIALS and workers <= GP_WORKERS:
         if installed("torch") and installed("scipy"):
             return Choice("gp", f"GP: numeric space and fewer than {GP_TRIALS} trials")
-        return Choice("tpe", f"TPE: numeric space and {total_trials} trials (a GP would need hpo[gp])")
+        return Choice("tpe", f"TPE: numeric space and {counted(total_trials, 'trial')} (a GP would need hpo[gp])")
     if total_trials >= CMA_TRIALS and len(space) > 1 and installed("cmaes"):
         return Choice("cmaes", f"CMA-ES: numeric space and {CMA_TRIALS} trials or more")
-    return Choice("tpe", f"TPE: numeric space and {total_trials} trials")
+    return Choice("tpe", f"TPE: numeric space and {counted(total_trials, 'trial')}")
 
 
 def installed(module: str) -> bool:

@@ -19,16 +19,23 @@ from trackers.values import Trial
 class GridSampler(Sampler):
     """Walks through ``space.points()``, shuffled by *seed* or (*shuffled* False) in their order.
 
-    *levels* gives each continuous param that many values, evenly spread on its scale. A point that failed counts as
+    *name* is what it goes by. *levels* gives each continuous param that many values, evenly spread on its scale. A point that failed counts as
     tried; one that was enqueued is not suggested again.
 
     Raises: SettingsError for a continuous param without *levels*, and for a grid of more than a million points.
     """
 
-    name = "grid"
-
-    def __init__(self, space: Space, *, seed: int = 0, levels: int | None = None, shuffled: bool = True) -> None:
-        _check_finite(space, levels)
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        levels: int | None = None,
+        shuffled: bool = True,
+        name: str = "grid",
+    ) -> None:
+        self.name = name
+        _check_finite(space, levels, name)
         self._space, self._seed, self._levels, self._shuffled = space, seed, levels, shuffled
         self._points: list[dict[str, Any]] | None = None
         self._next = 0
@@ -85,16 +92,16 @@ class GridSampler(Sampler):
                 pass  # of an earlier space, with values of another kind: no point of this one is taken by it
 
 
-def _check_finite(space: Space, levels: int | None) -> None:
+def _check_finite(space: Space, levels: int | None, sampler: str) -> None:
     if levels is not None and levels < 1:
         raise SettingsError(f"a grid with {levels} levels has no points: give 1 or more")
     endless = [name for name in space if space[name].cardinality() is None]
     if endless and levels is None:
         names = ", ".join(repr(name) for name in endless)
         raise SettingsError(
-            f"grid: {names} {'is' if len(endless) == 1 else 'are'} continuous: give step=, or levels with sampler='grid:5'"
+            f"{sampler}: {names} {'is' if len(endless) == 1 else 'are'} continuous: give step=, or levels with sampler='grid:5'"
         )
     if space.cardinality(levels) is None:
         raise SettingsError(
-            f"grid: the space has more than {LARGEST_FINITE:,} points: narrow it, or use another sampler"
+            f"{sampler}: the space has more than {LARGEST_FINITE:,} points: narrow it, or use another sampler"
         )

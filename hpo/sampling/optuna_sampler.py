@@ -20,7 +20,7 @@ from hpo.errors import SpaceError, SpaceExhausted
 from hpo.sampling.mirror import STUDY_ID, STUDY_NAME, MirrorStorage, new_record
 from hpo.sampling.sampler import Sampler, Spec
 from hpo.sampling.seen import SeenSpace
-from hpo.sampling.spec import optuna_distribution
+from hpo.sampling.spec import TypedCategorical, bare, optuna_distribution
 from hpo.sampling.stream import Stream
 from hpo.space import Space
 from trackers.interop.optuna import CONSTRAINT_PREFIX
@@ -141,13 +141,16 @@ class OptunaSampler(Sampler):
                 value = trial._suggest(name, self._declared[name])
                 point[name] = space[name].cast(value, name)
         # what is stored is what a resumed study will learn from: steps are met exactly here, too
-        self._mirror.records[trial.number].params.update(point)
+        # (a choice that is a list stays as Optuna's samplers need it)
+        numbers = {name: value for name, value in point.items() if isinstance(value, float)}
+        self._mirror.records[trial.number].params.update(numbers)
         return point
 
     def _shared_params(self, trial: optuna.Trial) -> dict[str, Any]:
         if isinstance(self._study.sampler, BruteForceSampler):
             return {}  # its tree has the params in the order in which the objective asks for them
-        return {name: trial._suggest(name, optuna_distribution(spec)) for name, spec in self._seen.common.items()}
+        common = self._seen.common.items()
+        return {name: bare(trial._suggest(name, optuna_distribution(spec))) for name, spec in common}
 
     def suggest(self, number: int, name: str, distribution: Spec) -> Any:
         self._seen.check(name, distribution)
@@ -160,12 +163,12 @@ class OptunaSampler(Sampler):
             value = record.params[name]
             if wanted._contains(wanted.to_internal_repr(value)):
                 record.distributions[name] = wanted
-                return value
+                return bare(value)
             self._mirror.drop_params(number, [name])
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # an enqueued number may lie outside its range
-                return self._trials[number]._suggest(name, wanted)
+                return bare(self._trials[number]._suggest(name, wanted))
         except ValueError as exc:
             raise SpaceError(f"{name}: the sampler {self.name} has no value for it: {exc}") from exc
 
@@ -228,6 +231,8 @@ class OptunaSampler(Sampler):
         for name, value in trial.params.items():
             distribution = self._distribution(name, trial)
             if distribution is not None:
+                if isinstance(distribution, TypedCategorical):
+                    value = distribution.to_external_repr(distribution.to_internal_repr(value))
                 record.params[name], record.distributions[name] = value, distribution
         record.intermediate_values.update(trial.intermediate_values)
         record.system_attrs.update({key: value for key, value in trial.system_attrs.items() if value is not None})

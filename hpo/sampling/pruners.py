@@ -158,7 +158,9 @@ def _auto(order: Order) -> Pruner:
             f"auto chose no pruner: values of {len(order.directions)} objectives cannot be compared early"
         )
     if order.total_trials is not None and order.total_trials < FEW_TRIALS:
-        return NeverPruner(f"auto chose no pruner: {counted(order.total_trials, 'trial')} are too few to compare")
+        return NeverPruner(
+            f"auto chose no pruner: {counted(order.total_trials, 'trial')} {'is' if order.total_trials == 1 else 'are'} too few to compare"
+        )
     budget = "no fixed number of trials" if order.total_trials is None else counted(order.total_trials, "trial")
     return AshaPruner(
         maximize=order.maximize,

@@ -106,9 +106,7 @@ def _grid(order: Order) -> Sampler:
 
 def _brute_force(order: Order) -> Sampler:
     if order.space is not None:
-        sampler = GridSampler(order.space, seed=order.seed)
-        sampler.name = "brute_force"
-        return _noted(sampler, order)
+        return _noted(GridSampler(order.space, seed=order.seed, name="brute_force"), order)
     return _optuna("brute_force", order, lambda optuna: optuna.samplers.BruteForceSampler(seed=order.seed))
 
 

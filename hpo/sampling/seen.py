@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hpo.choice import key, plain
 from hpo.errors import SpaceError
 from hpo.sampling.sampler import Spec
 from hpo.space import from_distribution
-from hpo.space.choice import key, plain
 
 
 class SeenSpace:

@@ -3,7 +3,7 @@
 Pure: no clock, no randomness, no numpy. Whatever makes no sense is refused when it is made.
 """
 
-from hpo.space.choice import Choice
+from hpo.choice import Choice
 from hpo.space.param import Categorical, Float, Int, Param, from_distribution
 from hpo.space.space import Space
 

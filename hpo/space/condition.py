@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hpo.choice import Choice, declared
 from hpo.errors import SpaceError
-from hpo.space.choice import Choice, plain
 
 When = Mapping[str, Any]
 """``{"optimizer": "sgd"}`` (equal), ``{"optimizer": ["sgd", "rmsprop"]}`` (any of); several names: all of them."""
@@ -35,7 +35,7 @@ def read_condition(when: When | None, where: str) -> Condition | None:
         values = tuple(wanted) if isinstance(wanted, list | tuple) else (wanted,)
         if not values:
             raise SpaceError(f"{where}: when= names no value of {parent!r}: give at least one")
-        condition[parent] = tuple(plain(value, f"{where}: when={{{parent!r}: ...}}") for value in values)
+        condition[parent] = tuple(declared(value, f"{where}: when={{{parent!r}: ...}}") for value in values)
     return condition
 
 

@@ -10,9 +10,9 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any
 
+from hpo import choice as choices_
+from hpo.choice import Choice
 from hpo.errors import SpaceError
-from hpo.space import choice as choices_
-from hpo.space.choice import Choice
 from hpo.space.condition import When, read_condition
 
 LARGEST_INT = 2**53
@@ -151,6 +151,8 @@ class Float(Param):
                 raise SpaceError(f"{where}: step must be above 0")
             if self.log:
                 raise SpaceError(f"{where}: log and step exclude each other, leave one out")
+            if 0 < high - low < step:
+                raise SpaceError(f"{where}: step is larger than the range, which leaves {low!r} alone: narrow the step")
             if (high - low) / step > LARGEST_INT:
                 raise SpaceError(f"{where}: step is too small for the range, leave it out")
             high = _at_step(low, step, int((Decimal(str(high)) - Decimal(str(low))) // Decimal(str(step))))
@@ -239,6 +241,8 @@ class Int(Param):
             raise SpaceError(f"{where}: low is above high, swap them")
         if step < 1:
             raise SpaceError(f"{where}: step must be 1 or more")
+        if 0 < high - low < step:
+            raise SpaceError(f"{where}: step is larger than the range, which leaves {low!r} alone: narrow the step")
         if self.log and step != 1:
             raise SpaceError(f"{where}: log and step exclude each other, leave one out")
         if self.log and low < 1:
@@ -283,9 +287,9 @@ class Int(Param):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Categorical(Param):
-    """One of *choices*: text, ints, floats, bools or None, without order.
+    """One of *choices*: text, ints, floats, bools, None, or lists, tuples and dicts of them, without order.
 
-    A choice is told by type and value, so ``[True, 1, 1.0]`` are three. *when* makes the param part of a point only
+    A choice is told by type and value, so ``[True, 1, 1.0]`` are three; a tuple comes back as a tuple. *when* makes the param part of a point only
     where other params have given values.
 
     Raises: SpaceError for no choices, two that are the same, or one of another type.
@@ -302,7 +306,7 @@ class Categorical(Param):
         where = f"Categorical({given!r})"
         if not given:
             raise SpaceError(f"{where}: there are no choices, give at least one")
-        choices = tuple(choices_.plain(value, where) for value in given)
+        choices = tuple(choices_.declared(value, where) for value in given)
         index: dict[choices_.Key, int] = {}
         for i, value in enumerate(choices):
             if index.setdefault(choices_.key(value), i) != i:
@@ -318,7 +322,10 @@ class Categorical(Param):
         return (Categorical, tuple(self._index), _condition_key(self.when))
 
     def to_distribution(self) -> dict[str, Any]:
-        return {"name": "CategoricalDistribution", "attributes": {"choices": list(self.choices)}}
+        read = [choices_.plain(choice, "") for choice in self.choices]
+        spec: dict[str, Any] = {"name": "CategoricalDistribution", "attributes": {"choices": read}}
+        tuples = choices_.tuples_in(self.choices)
+        return {**spec, "tuples": tuples} if tuples else spec
 
     def cast(self, value: Any, name: str = "") -> Choice:
         at = self._at(value)
@@ -355,14 +362,20 @@ def from_distribution(spec: Mapping[str, Any], when: When | None = None) -> Para
         name, attributes = spec["name"], dict(spec["attributes"])
         if name == "FloatDistribution":
             step, log = attributes.get("step"), attributes.get("log", False)
-            return Float(attributes["low"], attributes["high"], step=step, log=log, when=when)
+            return Float(attributes["low"], _highest(attributes, step), step=step, log=log, when=when)
         if name == "IntDistribution":
             step, log = attributes.get("step", 1), attributes.get("log", False)
-            return Int(attributes["low"], attributes["high"], step=step, log=log, when=when)
+            return Int(attributes["low"], _highest(attributes, step), step=step, log=log, when=when)
         if name == "CategoricalDistribution":
-            return Categorical(attributes["choices"], when=when)
-    except (KeyError, TypeError) as exc:
+            return Categorical(choices_.read_choices(spec), when=when)
+    except (KeyError, TypeError, IndexError) as exc:
         raise SpaceError(f"{spec!r} is not a distribution: it needs a name and its attributes") from exc
     raise SpaceError(
         f"{name!r} is not a distribution: use FloatDistribution, IntDistribution or CategoricalDistribution"
     )
+
+
+def _highest(attributes: Mapping[str, Any], step: float | None) -> Any:
+    """Return the upper bound; the lower one where the step leaves no other value (Optuna shortens such a range)."""
+    low, high = attributes["low"], attributes["high"]
+    return low if step and 0 < high - low < step else high

@@ -319,11 +319,25 @@ def test_callbacks_see_committed_trials(study: Study, workers: int, tmp_path: Pa
 
     def callback(study: Study, trial: Any) -> None:
         with open(seen, "a") as file:
-            file.write(f"{trial.number} {trial.state.name} {study.get_trials([RunState.COMPLETE])[0].state.name}\n")
+            file.write(
+                f"{trial.number} {trial.state.name} {study.get_trials(states=[RunState.COMPLETE])[0].state.name}\n"
+            )
 
     study.optimize(square, n_trials=4, workers=workers, callbacks=[callback])
     lines = Path(seen).read_text().splitlines()
     assert sorted(lines) == [f"{n} COMPLETE COMPLETE" for n in range(4)]
+
+
+def test_what_a_callback_raises_comes_out_of_optimize_and_its_trial_is_kept(study: Study, workers: int) -> None:
+    def callback(study: Study, trial: Any) -> None:
+        raise LookupError(f"enough after trial {trial.number}")
+
+    with pytest.raises(LookupError, match="enough after trial"):
+        study.optimize(square, n_trials=30, workers=min(workers, 1), callbacks=[callback])
+    kept = [t for t in study.trials if t.state is RunState.COMPLETE]
+    assert kept
+    assert "callback raised LookupError" in study.row.reason
+    assert study.optimize(square, total_trials=max(len(study.trials), len(kept) + 1)).status == "complete"
 
 
 def test_args_reach_the_objective(study: Study, workers: int) -> None:
@@ -427,3 +441,37 @@ def test_each_trial_keeps_the_code_that_it_ran(study: Study) -> None:
     assert first.environment == last.environment
     assert first.environment["packages"]["numpy"]
     assert [r["code"] for r in sorted(study.ranking().to_rows(), key=lambda r: r["number"])] == versions
+
+
+def test_an_objective_may_ask_its_study_and_write_to_it(tmp_path: Path, workers: int) -> None:
+    layers = [(50,), (100,), (50, 50)]
+
+    def objective(trial: Any) -> float:
+        study = trial.study
+        if trial.number == 0:
+            try:
+                assert study.best_value is None
+            except ValueError as exc:
+                study.set_user_attr("empty", str(exc))
+            study.enqueue_trial({"hidden": (50, 50)}, user_attrs={"from": "trial 0"})
+        elif trial.number == 3:
+            while not study.get_trials(states=[RunState.COMPLETE]):
+                pass  # what came before is committed in a moment
+            best = study.best_trial
+            assert (study.best_value, study.best_params) == (best.value, best.params)
+            assert study.best_trials[0].number == best.number
+            assert len(study.trials) > len(study.get_trials(states=[RunState.COMPLETE])) > 0
+            assert len(study.trials_dataframe()) > 0
+            assert study.user_attrs["empty"].startswith("no trial")
+            assert (study.study_name, len(study.directions)) == ("asks", 1)
+        hidden = trial.suggest_categorical("hidden", layers)
+        assert any(hidden is choice for choice in layers)
+        return float(sum(hidden))
+
+    study = hpo.create_study(study_name="asks", storage=f"sqlite:///{tmp_path}/hpo.db", sampler="random")
+    with study.store:
+        study.optimize(objective, total_trials=6, workers=min(workers, 1))
+        trials = study.trials
+        assert [t.error for t in trials if t.error] == []
+        assert [t.params["hidden"] for t in trials if t.user_attrs.get("from") == "trial 0"] == [[50, 50]]
+        assert all(isinstance(t.params["hidden"], list) for t in trials)

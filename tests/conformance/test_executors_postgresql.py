@@ -77,7 +77,7 @@ def test_a_stopped_study_is_resumed_exactly(study: Study) -> None:
         return slow(trial)
 
     assert study.optimize(stopping, total_trials=20, workers=2).status == "stopped"
-    before = {t.number: t for t in study.get_trials([RunState.COMPLETE])}
+    before = {t.number: t for t in study.get_trials(states=[RunState.COMPLETE])}
     assert 0 < len(before) < 20
     assert study.optimize(slow, total_trials=20, workers=2).status == "complete"
     check_exact(study, 20)

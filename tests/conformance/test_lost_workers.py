@@ -44,7 +44,7 @@ def test_a_worker_killed_from_outside_costs_no_trial(study: Study) -> None:
     def kill_two() -> None:
         until = time.monotonic() + 30
         while len(killed) < 2 and time.monotonic() < until:
-            attempts = [t.attempts[-1] for t in study.get_trials([RunState.RUNNING]) if t.attempts]
+            attempts = [t.attempts[-1] for t in study.get_trials(states=[RunState.RUNNING]) if t.attempts]
             fresh = [a.pid for a in attempts if a.pid not in killed]
             if fresh:
                 os.kill(fresh[0], signal.SIGKILL)

@@ -19,11 +19,14 @@ scalars = st.one_of(
 def params(draw, when=None, finite=True):
     kind = draw(st.sampled_from(["int", "step", "choice"] + ([] if finite else ["float", "log"])))
     if kind == "choice":
-        choices = draw(st.lists(scalars, min_size=1, max_size=3, unique_by=lambda v: (type(v), v)))
+        choices = draw(
+            st.lists(scalars | st.tuples(st.integers(0, 3)), min_size=1, max_size=3, unique_by=lambda v: (type(v), v))
+        )
         return Categorical(choices, when=when)
     low = draw(st.integers(-5, 5))
     if kind == "int":
-        return Int(low, low + draw(st.integers(0, 4)), step=draw(st.integers(1, 3)), when=when)
+        span = draw(st.integers(0, 4))
+        return Int(low, low + span, step=draw(st.integers(1, max(1, min(3, span)))), when=when)
     if kind == "step":
         return Float(low, low + draw(st.integers(0, 2)), step=draw(st.sampled_from([0.5, 0.7, 1.0])), when=when)
     if kind == "log":

@@ -46,14 +46,19 @@ CALLS = [
     ("run wrong_study.py --direction max", "--direction must be minimize or maximize, not max"),
     ("run wrong_study.py --storage hpo.db", "write sqlite:///hpo.db for a file"),
     ("run wrong_study.py --storage sqlite:///. --workers 0", "is a folder"),
-    ("run wrong_study.py --sampler tpee --storage sqlite:///new.db", "there is no sampler 'tpee'"),
+    ("run wrong_study.py --sampler tpee --storage sqlite:///new.db", "--sampler must be one of auto, random"),
     ("run .", ". is a folder: name the .py file in it"),
     ("try wrong_study.py --param x:1", "--param must be NAME=VALUE, not x:1"),
     ("show 17", "'17'"),
     ("rank 'my study'", "'my study'"),
     ("list --storage postgres://postgres@127.0.0.1:1/x", "cannot be reached"),
     ("promote nope 1", "Missing option '--to': the call is hpo promote NAME VERSION --to ALIAS."),
-    ("rank digits --limit x", "--limit"),
+    ("rank digits --limit abc", "--limit must be a whole number of at least 1, not abc."),
+    ("show digits/abc", "'abc' is no number of a trial: write digits/17, or digits alone."),
+    ("show digits/", "'nothing' is no number"),
+    ("show digits/0 --failed", "name the study, digits"),
+    ("search --order metrics.acuracy", "No run has the metric 'acuracy': did you mean 'accuracy'?"),
+    ("search --order 'params.nosuch desc'", "No run has the param 'nosuch'"),
     ("search 'metrics.acuracy > 1'", "No run has the metric 'acuracy': did you mean 'accuracy'?"),
     ("search 'params.kernle = 1'", "No run has the param 'kernle'"),
     ("export digits -o absent/digits.csv", "There is no folder absent"),
@@ -78,9 +83,9 @@ CALLS = [
     ("run wrong_study.py --timeout 0", "--timeout must be a number of seconds, more than 0, not 0"),
     ("run wrong_study.py --direction up", "--direction must be minimize or maximize, not up"),
     ("run wrong_study.py --metric a --metric b", "give one --direction for each --metric"),
-    ("run wrong_study.py --sampler tpee --workers 0", "tpee"),
-    ("run wrong_study.py --pruner mediann --workers 0", "mediann"),
-    ("run wrong_study.py --profile nope", "There is no profile nope in hpo.toml"),
+    ("run wrong_study.py --sampler tpee --workers 0", "not tpee; did you mean tpe?"),
+    ("run wrong_study.py --pruner mediann --workers 0", "not mediann; did you mean median?"),
+    ("run wrong_study.py --profile nope", "There is no profile nope: this folder has no hpo.toml"),
     ("run wrong_study.py --new --continue", "--new and --continue exclude each other"),
     ("run wrong_study.py --storage nonsense", "nonsense"),
     ("run wrong_study.py --storage sqlite:///none.db", "none.db"),
@@ -118,7 +123,7 @@ CALLS = [
     ("models nope", "nope"),
     ("list --storage sqlite:///absent.db", "There is no store at absent.db"),
     ("list --storage sqlite:///none.db", "none.db"),
-    ("list --profile nope", "There is no profile nope in hpo.toml"),
+    ("list --profile nope", "There is no profile nope: this folder has no hpo.toml"),
     ("db upgrade --storage sqlite:///absent.db", "absent.db"),
     ("completion tcsh", "tcsh"),
 ]
@@ -234,7 +239,7 @@ def test_a_wrong_sampler_is_told_though_the_study_is_complete(
     capfd.readouterr()
     for option in ("--sampler", "--pruner"):
         assert main(["run", "wrong_study.py", option, "medain"]) == 2
-        assert "there is no" in capfd.readouterr().err
+        assert "must be one of" in capfd.readouterr().err
 
 
 def test_a_metric_that_is_a_result_and_no_series_is_found_by_another_name(

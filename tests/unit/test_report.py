@@ -334,3 +334,20 @@ def test_a_param_that_no_drawn_trial_has_gets_no_panel():
     assert "width" not in names
     assert set(names) == set(shown.params) - {"width"}
     assert any("No drawn trial has width." in text.get_text() for text in figure.texts)
+
+
+def test_a_table_of_the_page_moves_sideways_where_the_screen_is_narrow():
+    for odd in ODD.values():
+        page = render(odd)
+        assert page.count("<table") == page.count('<div class="scroll"><table')
+    assert ".scroll .text { overflow-wrap: break-word; }" in page
+
+
+def test_a_bar_of_the_timeline_is_never_too_narrow_to_be_seen():
+    made = view(40)
+    figure = FIGURES["timeline"].plot(made)
+    (axes,) = figure.axes
+    boxes = [path.get_extents() for collection in axes.collections for path in collection.get_paths()]
+    assert boxes
+    low, high = axes.get_xlim()
+    assert min(box.width for box in boxes) >= 0.001 * (high - low)

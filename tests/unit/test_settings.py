@@ -63,7 +63,7 @@ def test_every_setting_can_be_given_in_the_environment() -> None:
         ("resources", ("tpu",), "--resource must be NAME=AMOUNT, not tpu."),
         ("resources", ("tpu=x",), "--resource must be NAME=AMOUNT: an amount must be a number, more than 0, not x."),
         ("study_name", "", "--study must be text that is not empty, not ''."),
-        ("sampler", 3, "--sampler must be a name or an object, not 3."),
+        ("sampler", 3, "--sampler must be a name or one of Optuna's samplers, not 3."),
         ("retry_on", KeyboardInterrupt, "--retry-on must name exceptions, and KeyboardInterrupt is none."),
     ],
 )
@@ -134,7 +134,9 @@ def test_what_was_given_is_recorded_and_read_again() -> None:
 
 
 def test_a_sampler_given_as_an_object_is_recorded_by_its_type_and_left_out_when_read() -> None:
-    class Mine:
+    import optuna
+
+    class Mine(optuna.samplers.RandomSampler):
         pass
 
     recorded = Settings.of({"sampler": Mine()}).to_json()

@@ -39,7 +39,7 @@ from hpo.space import Categorical, Float, Int, Space, from_distribution
         (lambda: Categorical(3), "come as a list"),
         (lambda: Categorical(["a", "a"]), "'a' is there twice"),
         (lambda: Categorical([float("nan"), float("nan")]), "twice"),
-        (lambda: Categorical([[1], [2]]), "[1] is a list"),
+        (lambda: Categorical([[1], (1,)]), "(1,) is there twice"),
         (lambda: Categorical([object]), "choice is text"),
         (lambda: Float(0, 1, when={}), "when="),
         (lambda: Float(0, 1, when="sgd"), "when="),
@@ -191,7 +191,11 @@ def test_a_range_ends_at_its_last_step():
     assert Int(1, 6, step=2).high == 5
     assert Float(0.0, 1.0).single() is False
     assert Float(1, 1).single()
-    assert Float(0, 0.1, step=1).single()
+    for one in (lambda: Float(0, 0.1, step=1), lambda: Int(1, 3, step=5)):
+        with pytest.raises(SpaceError, match="step is larger than the range"):
+            one()
+    spec = {"name": "FloatDistribution", "attributes": {"low": 0.0, "high": 0.1, "step": 1.0, "log": False}}
+    assert from_distribution(spec).single()  # Optuna shortens such a range
 
 
 def test_a_space_survives_json_and_pickle():

@@ -108,8 +108,10 @@ def _search(
     from trackers.cli import text
     from trackers.query import fields_of, parse, parse_order
 
-    fields = fields_of(parse(filter)) + [key.field for key in parse_order(order_by)]
+    order = [key.field for key in parse_order(order_by)]
+    fields = fields_of(parse(filter)) + order
     with open_store(storage) as store:
+        _check_fields(store, order)  # an order by what no run has is none at all
         page = store.search_runs(
             filter, experiments=names or None, order_by=order_by, limit=limit, page_token=page_token, view=view
         )

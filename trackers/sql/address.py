@@ -143,6 +143,8 @@ def check_file(path: Path, create: bool) -> None:
         raise StoreError(
             f"SQLite cannot keep a store safe on a network file system ({kind}, {path.parent}): {_INSTEAD}"
         )
+    if lies_read_only(path):
+        _check_still(path)
     if create and not path.exists():
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -153,6 +155,24 @@ def check_file(path: Path, create: bool) -> None:
 def is_network(kind: str) -> bool:
     """Tell whether a file system of this type is shared over a network (or with the host of a virtual machine)."""
     return kind in _NETWORK or (kind.startswith("fuse.") and kind.removeprefix("fuse.") in _NETWORK_FUSE)
+
+
+def _check_still(path: Path) -> None:
+    """Raise StoreError where a read-only file system holds changes of a store that nobody can fold into its file."""
+    pending = path.with_name(f"{path.name}-wal")
+    if pending.exists() and pending.stat().st_size:
+        raise StoreError(
+            f"the store {path} lies on a read-only file system, and {pending.name} holds changes that are not in it yet: "
+            "copy the files to a folder that can be written, and open the copy"
+        )
+
+
+def lies_read_only(path: Path) -> bool:
+    """Tell whether *path* lies on a file system that is mounted read-only: nobody here can write to it, not even root."""
+    try:
+        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def file_system(folder: Path, table: Path | None = None) -> str:

@@ -7,12 +7,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
 from trackers.errors import StoreError
-from trackers.sql.address import Address
+from trackers.sql.address import Address, lies_read_only
 from trackers.sql.failures import translated
 
 BUSY_SECONDS = 30.0
@@ -106,8 +107,19 @@ def _pool(writes: bool) -> dict[str, Any]:
 
 
 def _sqlite_engine(address: Address, writes: bool) -> Engine:
-    arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None, "cached_statements": 256}
-    engine = create_engine(address.url, connect_args=arguments, **_pool(writes))
+    arguments: dict[str, Any] = {
+        "timeout": BUSY_SECONDS,
+        "check_same_thread": False,
+        "isolation_level": None,
+        "cached_statements": 256,
+    }
+    pool = _pool(writes)
+    if address.path is not None and not writes and lies_read_only(address.path):
+        # Where nothing changes SQLite needs neither a lock nor its -shm file, which it could not make.
+        still = f"file:{quote(str(address.path))}?immutable=1"
+        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(still, uri=True, **arguments), **pool)
+    else:
+        engine = create_engine(address.url, connect_args=arguments, **pool)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from trackers.errors import InvalidValueError, StoreError, TrackersError
-from trackers.sql.address import Address
+from trackers.sql.address import Address, lies_read_only
 
 _LITE = (
     ("is not a database", "the file {store} is not a database: name another file"),
@@ -20,7 +20,10 @@ _LITE = (
     ("disk i/o error", "the disk of the store {store} cannot be read or written: check it"),
     ("locked", "the database {store} is locked by another process: wait until it is done, or end it"),
     ("busy", "the database {store} is locked by another process: wait until it is done, or end it"),
-    ("unable to open", "the file {store} cannot be opened: check that it exists and who may read it"),
+    (
+        "unable to open",
+        "the file {store} cannot be opened: check that it exists, who may read it, and who may write to its folder",
+    ),
 )
 _PG = {
     "53100": "the disk of the server is full: free some space and try again ({store})",
@@ -108,6 +111,12 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
     cause = cause_of(exc)
     if isinstance(cause, sqlite3.Error):
         text = str(cause).lower()
+        cannot = any(word in text for word in ("unable to open", "readonly"))
+        if cannot and address.path is not None and lies_read_only(address.path):
+            return StoreError(
+                f"the store {address.path} lies on a read-only file system: it can be read, and to write copy it to a "
+                "folder that can be written"
+            )
         for word, sentence in _LITE:
             if word in text:
                 return StoreError(sentence.format(store=address.path))

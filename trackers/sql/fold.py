@@ -292,6 +292,9 @@ class Fold:
             value = getattr(change, name)
             if value is not None:
                 study.columns[name] = escape(value) if isinstance(value, str) else value
+        for name in ("directions", "metric_names"):
+            if getattr(change, name) is not None:
+                study.columns[name] = to_json(list(getattr(change, name)))
         if change.launch is not None:
             study.columns["launch_id"] = change.launch
         for name in ("settings", "code", "workers", "space"):

@@ -17,6 +17,8 @@ from trackers.states import RunState
 
 CAPTION = "Each bar is one start of a trial on a worker; gaps are time in which the worker had nothing to run."
 MOST_ROWS = 40
+NARROWEST = 0.0012
+"""The share of the width that the shortest bar takes: about a pixel."""
 
 KINDS = {
     "complete": ("completed", style.BLUE),
@@ -54,7 +56,7 @@ def draw(view: StudyView) -> Figure:
     axes = figure.subplots()
     unit, word = _unit(max(bar.end for bar in bars))
     style.label(axes, x=f"{word} since the first trial started", grid="x")
-    _draw_bars(axes, bars, lanes, unit)
+    _draw_bars(axes, bars, lanes, unit, least=NARROWEST * max(bar.end for bar in bars))
     axes.set_ylim(count - 0.4, -0.6)
     end = max(bar.end for bar in bars) / unit
     axes.set_xlim(-0.005 * end, end * 1.005 if end > 0 else 1.0)
@@ -128,14 +130,15 @@ def _unit(length: float) -> tuple[float, str]:
     return (60.0, "minutes") if length < 3 * 3600 else (3600.0, "hours")
 
 
-def _draw_bars(axes: Axes, bars: list[Bar], lanes: list[int], unit: float) -> None:
+def _draw_bars(axes: Axes, bars: list[Bar], lanes: list[int], unit: float, least: float) -> None:
+    """Draw each bar at least *least* seconds wide: one of a millisecond among hours would not be seen."""
     for kind, (name, color) in KINDS.items():
         boxes = [
             [
                 (bar.start / unit, lane - 0.36),
                 (bar.start / unit, lane + 0.36),
-                (bar.end / unit, lane + 0.36),
-                (bar.end / unit, lane - 0.36),
+                (max(bar.end, bar.start + least) / unit, lane + 0.36),
+                (max(bar.end, bar.start + least) / unit, lane - 0.36),
             ]
             for bar, lane in zip(bars, lanes, strict=True)
             if bar.kind == kind

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackers.interop.optuna.values import (
     CONSTRAINT_PREFIX,
+    from_distribution,
     to_direction,
     to_distribution,
     to_distributions,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONSTRAINT_PREFIX",
     "OptunaStorage",
+    "from_distribution",
     "to_direction",
     "to_distribution",
     "to_distributions",
