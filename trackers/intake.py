@@ -13,13 +13,12 @@ from trackers.processes import host_name, user_name
 from trackers.sql import intake as rows
 from trackers.sql import runs
 from trackers.sql.intake import Found
-from trackers.sql.intake import PastRun as PastRun  # what is handed to add_runs: part of the front door
 from trackers.sql.registry import Actor, NewVersion
 from trackers.states import RunState
 from trackers.values import Run
 
 if TYPE_CHECKING:
-    from trackers.changes import Change
+    from trackers.changes import Change, PastRun
     from trackers.sql.commit import Commit
     from trackers.store import Store
 
@@ -39,9 +38,7 @@ class Intake:
 
     def keep_experiment(self, name: str, description: str, tags: Mapping[str, str], created_at: int) -> int:
         """Return the id of an experiment, made where it is new; raises AlreadyExistsError for the name of a study."""
-        keep = partial(
-            rows.keep_experiment, name=name, description=description, tags=dict(tags), created_at=created_at
-        )
+        keep = partial(rows.keep_experiment, name=name, description=description, tags=dict(tags), created_at=created_at)
         return self._store.writer.call(keep)
 
     def find_runs(self, uids: Sequence[str], origin: str) -> dict[str, Found]:

@@ -121,11 +121,15 @@ def content(mlflow: Any, experiment: str = "fraud") -> dict[str, Any]:
     found = mlflow.get_experiment_by_name(experiment)
     runs = mlflow.search_runs([found.experiment_id], run_view_type=ViewType.ACTIVE_ONLY, max_results=1000)
     names = {run.info.run_id: run.info.run_name for run in runs}
-    models = [m for page in pages(lambda t: mlflow.search_logged_models([found.experiment_id], page_token=t)) for m in page]
+    models = [
+        m for page in pages(lambda t: mlflow.search_logged_models([found.experiment_id], page_token=t)) for m in page
+    ]
     return {
         "experiment": dict(found.tags),
         "runs": {run.info.run_name: _run(mlflow, run, names) for run in runs},
-        "models": sorted((m.name, str(m.status), m.model_type, dict(m.params), _digests(m.artifact_location)) for m in models),
+        "models": sorted(
+            (m.name, str(m.status), m.model_type, dict(m.params), _digests(m.artifact_location)) for m in models
+        ),
         "registry": {m.name: _registered(mlflow, m) for m in mlflow.search_registered_models()},
     }
 

@@ -44,9 +44,7 @@ def source(empty: bytes, tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]
     yield sqlite_uri(path), ids
 
 
-def test_everything_is_there_and_a_second_import_adds_nothing(
-    source: tuple[str, dict[str, str]], store: Store
-) -> None:
+def test_everything_is_there_and_a_second_import_adds_nothing(source: tuple[str, dict[str, str]], store: Store) -> None:
     uri, ids = source
     first = import_mlflow(store, uri)
     assert first.problems == []
@@ -96,7 +94,11 @@ def test_registered_models_keep_their_numbers_and_their_history_says_that_they_w
     uri, ids = source
     import_mlflow(store, uri)
     model = store.registry.get("fraud")
-    assert (model.description, model.tags, model.aliases) == ("finds fraud", {"owner": "ann"}, {"champion": 3, "old": 1})
+    assert (model.description, model.tags, model.aliases) == (
+        "finds fraud",
+        {"owner": "ann"},
+        {"champion": 3, "old": 1},
+    )
     versions = store.registry.versions("fraud")
     assert [(v.version, v.description, v.tags) for v in versions] == [
         (4, "", {}),
@@ -104,11 +106,17 @@ def test_registered_models_keep_their_numbers_and_their_history_says_that_they_w
         (1, "the 1.", {"number": "1"}),
     ]
     logged = store.registry.model_of(versions[2])
-    assert (logged.uid, logged.name, sorted(logged.files)) == (ids["model"].removeprefix("m-"), "net", ["a.txt", "deep/ö.bin"])
+    assert (logged.uid, logged.name, sorted(logged.files)) == (
+        ids["model"].removeprefix("m-"),
+        "net",
+        ["a.txt", "deep/ö.bin"],
+    )
     assert list(store.registry.model_of(versions[0]).files) == ["ö.bin"]
     lines = [(move.action, move.new_version) for move in store.registry.history("fraud")]
     assert [line for line in lines if line[0] == "import"] == [("import", 1), ("import", 3), ("import", 4)]
-    assert all("imported from" in m.reason for m in store.registry.history("fraud") if m.action in ("import", "promote"))
+    assert all(
+        "imported from" in m.reason for m in store.registry.history("fraud") if m.action in ("import", "promote")
+    )
 
 
 def test_what_is_new_in_mlflow_is_picked_up(source: tuple[str, dict[str, str]], store: Store) -> None:
@@ -264,7 +272,9 @@ def test_a_hostile_database_reads_no_file_of_ours_and_gives_no_wild_name(
     strange = next(name for name in going.params if name.startswith("a_"))
     assert (strange.isprintable(), going.params[strange]) == (True, "v\0\x1b")
     assert "\n" not in going.name
-    assert [row.name.startswith("50") and row.name.endswith(".txt") for row in store.list_artifacts(ids["child"])] == [True]
+    assert [row.name.startswith("50") and row.name.endswith(".txt") for row in store.list_artifacts(ids["child"])] == [
+        True
+    ]
     assert store.get_run(ids["child"]).parent_id is None
 
 

@@ -60,7 +60,8 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
 
 
 @importing.command(
-    "mlflow", epilog="\b\nExample:\n  trackers import mlflow sqlite:///mlflow.db --experiment fraud --storage sqlite:///hpo.db"
+    "mlflow",
+    epilog="\b\nExample:\n  trackers import mlflow sqlite:///mlflow.db --experiment fraud --storage sqlite:///hpo.db",
 )
 @click.argument("source", metavar="URI")
 @click.option(

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from trackers.changes import PastRun
 from trackers.errors import AlreadyExistsError, ConflictError, ModelError
 from trackers.sql import registry, statements
 from trackers.sql import tables as t
@@ -23,18 +24,6 @@ _RUNS = statements.insert(
     *("id", "uid", "experiment_id", "name", "state", "user", "host", "created_at"),
     conflict="ON CONFLICT (uid) DO NOTHING",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PastRun:
-    """A run as it is first written: WAITING; records say what became of it. *created_at* is in microseconds."""
-
-    run_id: int
-    uid: str
-    experiment_id: int
-    name: str
-    user: str
-    created_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +111,9 @@ def iterate_points(connection: Connection, run_ids: Sequence[int]) -> Iterator[t
             yield run_id, key, context, step, time, join_number(value, kind)
 
 
-def register(connection: Connection, name: str, number: int, new: NewVersion, actor: Actor, created: int, by: str) -> bool:
+def register(
+    connection: Connection, name: str, number: int, new: NewVersion, actor: Actor, created: int, by: str
+) -> bool:
     """Write version *number* of *name*, which is made when it is new; tell whether it was not there.
 
     Its line of history says that it was imported. Raises ConflictError where another model is that version, ModelError
@@ -155,9 +146,7 @@ def register(connection: Connection, name: str, number: int, new: NewVersion, ac
             created_by=by,
         )
     )
-    rows = [
-        {"model_id": model_id, "version": number, "name": key, "value": value} for key, value in new.tags.items()
-    ]
+    rows = [{"model_id": model_id, "version": number, "name": key, "value": value} for key, value in new.tags.items()]
     if rows:
         connection.execute(insert(t.model_version_tags), rows)
     details = {"model": new.model_uid, **new.lineage}

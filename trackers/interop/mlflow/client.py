@@ -77,13 +77,17 @@ def _check_there(uri: str) -> None:
     if separator and scheme == "sqlite":
         path = rest.removeprefix("/").partition("?")[0]
         if path and path != ":memory:" and not os.path.isfile(path):
-            raise NotFoundError(f"there is no file {path}: give the URL of MLflow's database, such as sqlite:///mlflow.db")
+            raise NotFoundError(
+                f"there is no file {path}: give the URL of MLflow's database, such as sqlite:///mlflow.db"
+            )
     elif not separator or scheme == "file":
         path = rest if separator else uri
         if os.path.isfile(path):
             raise InvalidValueError(f"{path} is a file: write sqlite:///{path} for a database of MLflow")
         if not os.path.isdir(path):
-            raise NotFoundError(f"there is no folder {path}: give a tracking URI of MLflow, such as sqlite:///mlflow.db")
+            raise NotFoundError(
+                f"there is no folder {path}: give a tracking URI of MLflow, such as sqlite:///mlflow.db"
+            )
 
 
 @contextmanager

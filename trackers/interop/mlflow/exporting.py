@@ -62,7 +62,9 @@ class _Export:
 
         self._parents: dict[int, int] = {}
 
-    def run(self, experiments: list[Experiment], limited: bool, on_experiment: Callable[[Counted], None] | None) -> Exported:
+    def run(
+        self, experiments: list[Experiment], limited: bool, on_experiment: Callable[[Counted], None] | None
+    ) -> Exported:
         for experiment in experiments:
             counted = self._experiment(experiment)
             if counted is not None and on_experiment is not None:

@@ -59,12 +59,12 @@ class ModelExport:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._put(model, *self._runs[model.run_id])
+            theirs = self._put(model, *self._runs[model.run_id])
         except (MlflowException, OSError) as exc:
             self._outcome.problem(f"the model {model.name!r} of run {model.run_id} was not exported: {first_line(exc)}")
             return None
-        self._there[model.uid] = found
-        return found
+        self._there[model.uid] = theirs
+        return theirs
 
     def _put(self, model: LoggedModel, run: str, experiment_id: str) -> str:
         about = _about(model)

@@ -27,7 +27,9 @@ def export_registry(store: Store, client: Any, models: ModelExport, outcome: Exp
 
 
 class _Model:
-    def __init__(self, store: Store, client: Any, models: ModelExport, outcome: Exported, model: RegisteredModel) -> None:
+    def __init__(
+        self, store: Store, client: Any, models: ModelExport, outcome: Exported, model: RegisteredModel
+    ) -> None:
         self._store, self._client, self._models, self._outcome = store, client, models, outcome
         self._ours = model
         self._name = model.tags.get(MODEL_NAME, model.name)
@@ -95,7 +97,9 @@ class _Model:
             model_id = self._model_of(version)
             if model_id is None:
                 if not limited:
-                    self._problem(f"version {version.version} of {self._ours.name} was not exported: its run is not there")
+                    self._problem(
+                        f"version {version.version} of {self._ours.name} was not exported: its run is not there"
+                    )
                 return model
             model = model or self._make()
             if not self._create(version, model_id):
@@ -126,7 +130,9 @@ class _Model:
             # MLflow counts on from the last number it gave, also of a version that was deleted: so a gap is made.
             self._client.delete_model_version(self._name, made.version)
             if int(made.version) > version.version:
-                self._problem(f"version {version.version} of {self._name!r} was deleted in MLflow: its number is used up")
+                self._problem(
+                    f"version {version.version} of {self._name!r} was deleted in MLflow: its number is used up"
+                )
                 return False
 
     def _find(self, number: int) -> Any:
@@ -146,7 +152,9 @@ class _Model:
             if number not in numbers or str(there.get(alias)) == str(number):
                 continue
             if not _ALIAS.fullmatch(alias) or _NUMBER.fullmatch(alias) or alias == "latest":
-                self._outcome.note(f"MLflow takes no alias {alias!r}: {self._name} version {number} is without it there")
+                self._outcome.note(
+                    f"MLflow takes no alias {alias!r}: {self._name} version {number} is without it there"
+                )
                 continue
             self._client.set_registered_model_alias(self._name, alias, str(number))
             self._counted.moved += 1

@@ -15,7 +15,7 @@ from trackers.interop.mlflow import words
 from trackers.interop.mlflow.datasets import from_input
 from trackers.interop.mlflow.outcome import Counted, Exported
 from trackers.interop.mlflow.reading import iterate_histories
-from trackers.interop.mlflow.series import Known, Point, mark
+from trackers.interop.mlflow.series import Known, mark
 from trackers.states import RunState
 from trackers.values import Run
 
@@ -144,7 +144,9 @@ class RunExport:
                 if len(batch) == _METRICS:
                     batch = self._send(one, batch)
             self._send(one, batch)
-            self._result(one)
+        for run_id, one in found.items():
+            if run_id not in old:
+                self._result(one)
 
     def _send(self, one: _Wanted, batch: list[Any]) -> list[Any]:
         if batch:
@@ -187,9 +189,7 @@ class RunExport:
         params = [Param(key, text) for key, text in one.params.items() if have[0].get(key) != text]
         tags = [RunTag(key, text) for key, text in one.tags.items() if have[1].get(key) != text]
         for start in range(0, max(len(params), len(tags)), _PARAMS):
-            self._client.log_batch(
-                one.theirs, params=params[start : start + _PARAMS], tags=tags[start : start + _TAGS]
-            )
+            self._client.log_batch(one.theirs, params=params[start : start + _PARAMS], tags=tags[start : start + _TAGS])
         if long and old is None:
             self._client.log_dict(one.theirs, long, LONG_PARAMS)
             self._outcome.note(f"{one.run.path}: its long params are whole in the artifact {LONG_PARAMS}")

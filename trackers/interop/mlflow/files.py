@@ -46,7 +46,9 @@ class Taker:
             return {}
         return dict(self._take_local(root, "", owner))
 
-    def _take_local(self, folder: Path, prefix: str, owner: str, depth: int = 0) -> Iterator[tuple[str, tuple[str, int]]]:
+    def _take_local(
+        self, folder: Path, prefix: str, owner: str, depth: int = 0
+    ) -> Iterator[tuple[str, tuple[str, int]]]:
         if depth > _DEEPEST or folder.is_symlink() or not folder.is_dir():
             return
         for entry in sorted(os.scandir(folder), key=lambda one: one.name):
@@ -63,7 +65,7 @@ class Taker:
     ) -> Iterator[tuple[str, tuple[str, int]]]:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        repository = get_artifact_repository(uri, tracking_uri=self._uri)
+        repository: Any = get_artifact_repository(uri, tracking_uri=self._uri)
         for path, size in self._walk(repository, None, owner):
             name = self._named(path, owner)
             there = known.get(name)

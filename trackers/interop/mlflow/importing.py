@@ -106,7 +106,9 @@ class _Import:
         for runs in iterate_runs(self._client, experiment.experiment_id, ViewType.DELETED_ONLY):
             deleted += len(runs)
         if deleted:
-            self._outcome.note(f"{experiment.name}: {deleted} deleted {'run was' if deleted == 1 else 'runs were'} left out")
+            self._outcome.note(
+                f"{experiment.name}: {deleted} deleted {'run was' if deleted == 1 else 'runs were'} left out"
+            )
         if experiment_id is None and str(experiment.experiment_id) != _DEFAULT:
             experiment_id = self._keep(experiment)
         models = self._list_models(experiment)

@@ -79,14 +79,12 @@ def keep(
 
 def own_run(store: Store, place: str, theirs: str, name: str, experiment_id: int, created: int) -> int:
     """Return the run that holds a model which no run here made; made where it is new."""
-    from trackers.intake import PastRun
-
     uid = words.derived_uid("mlflow model", theirs)
     there = store.intake.find_runs([uid], words.ORIGIN).get(uid)
     if there is not None:
         return there.run_id
     run_id = store.allocate_ids(1)[0]
-    store.intake.add_runs([PastRun(run_id, uid, experiment_id, words.fit(name, "run"), "", created)])
+    store.intake.add_runs([c.PastRun(run_id, uid, experiment_id, words.fit(name, "run"), "", created)])
     records: list[c.Change] = [
         c.AttrsSet(run_id, "system", {words.ORIGIN: {"from": "mlflow", "place": place}}),
         c.TrialStarted(run_id, 0, created, worker="", host="", pid=0),

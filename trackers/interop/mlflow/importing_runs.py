@@ -89,11 +89,13 @@ class RunImport:
             if there is not None and not isinstance(there.origin, Mapping):
                 self._counted.runs += 1  # exported from this store: the run is here, and may have gone on here
                 if run.data.tags.get(words.UID) != uid:
-                    self._outcome.problem(f"run {theirs}: this store has a run of that id that is another", self._counted)
+                    self._outcome.problem(
+                        f"run {theirs}: this store has a run of that id that is another", self._counted
+                    )
                 continue
             one = self._want(run, ids[theirs] if there is None else there.run_id, there is None)
             if one.new:
-                rows.append(_row(one, uid, experiment_id, self._store))
+                rows.append(c.PastRun(one.run_id, uid, experiment_id, one.name, one.user, one.started))
             parent = run.data.tags.get(words.PARENT)
             if parent:
                 parents[one.run_id] = parent
@@ -192,9 +194,9 @@ class RunImport:
         if found == here:
             return
         known = Known()
-        for _, key, context, *point in self._intake.points([run_id]):
+        for _, key, context, step, time, value in self._intake.points([run_id]):
             if key == name and not context:
-                known.add((point[0], point[1], point[2]))
+                known.add((step, time, value))
         for points in history():
             self._log(run_id, name, [point for point in points if known.lacks(point)])
 
@@ -252,7 +254,9 @@ class RunImport:
         for (run_id, key), theirs in sums.items():
             ours = here.get((run_id, key), Sum())
             if ours != theirs:
-                unlike.setdefault(run_id, []).append(f"metric {key!r} has {ours.count} points, {theirs.count} in MLflow")
+                unlike.setdefault(run_id, []).append(
+                    f"metric {key!r} has {ours.count} points, {theirs.count} in MLflow"
+                )
         for one in found:
             wrong = [*_differences(one, there[one.run_id]), *unlike.get(one.run_id, ())]
             if one.files:
@@ -295,9 +299,3 @@ def _us(moment: Any) -> int | None:
 def _uid(run: Any) -> str:
     """Return the uid here: that of the run of ours which was exported, else MLflow's own id."""
     return words.to_uid(run.data.tags.get(words.UID) or run.info.run_id)
-
-
-def _row(one: _Wanted, uid: str, experiment_id: int, store: Store) -> Any:
-    from trackers.intake import PastRun
-
-    return PastRun(one.run_id, uid, experiment_id, one.name, one.user, one.started)

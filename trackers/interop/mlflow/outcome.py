@@ -34,8 +34,11 @@ class CountedModel:
 
 @dataclass(slots=True)
 class Outcome:
-    """A whole copy. *notes* tell what is another here than there (renamed, left out on purpose), *problems* what
-    could not be copied or is not equal afterwards; with any of those the copy is not whole."""
+    """A whole copy.
+
+    *notes* tell what is another here than there (renamed, left out on purpose), *problems* what could not be copied or
+    is not equal afterwards: with any of those the copy is not whole.
+    """
 
     experiments: list[Counted] = field(default_factory=list)
     models: list[CountedModel] = field(default_factory=list)

@@ -109,7 +109,7 @@ def fit(name: str, what: str, check: Callable[[str], str] | None = None) -> str:
 
 
 def _is_plain(char: str) -> bool:
-    return char not in '/\\:#%@{}"' and unicodedata.category(char)[0] not in ("C", "Z") or char == " "
+    return char == " " or (char not in '/\\:#%@{}"' and unicodedata.category(char)[0] not in ("C", "Z"))
 
 
 def to_key(name: str) -> str:
