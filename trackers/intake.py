@@ -13,7 +13,8 @@ from trackers.processes import host_name, user_name
 from trackers.sql import intake as rows
 from trackers.sql import runs
 from trackers.sql.intake import Found
-from trackers.sql.registry import Actor, NewVersion
+from trackers.sql.registry import NewVersion
+from trackers.sql.registry_history import Actor
 from trackers.states import RunState
 from trackers.values import Run
 
@@ -111,6 +112,6 @@ class Intake:
         new = NewVersion(model_uid, description, source, metrics, origin, tags or {})
         actor = Actor(user_name(), host_name(), now_us(), reason)
         write = partial(
-            rows.register, name=name, number=number, new=new, actor=actor, created=created_at, by=created_by
+            rows.register, name=name, number=number, new=new, actor=actor, created_at=created_at, created_by=created_by
         )
         return self._store.writer.call(write)

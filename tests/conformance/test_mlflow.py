@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +35,16 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def source(empty: bytes, tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def source(empty: bytes, tmp_path: Path) -> tuple[str, dict[str, str]]:
     path = tmp_path / "mlflow.db"
     path.write_bytes(empty)
     with client(sqlite_uri(path)) as mlflow:
         ids = fill(mlflow, tmp_path)
-    yield sqlite_uri(path), ids
+    return sqlite_uri(path), ids
 
 
 def test_everything_is_there_and_a_second_import_adds_nothing(source: tuple[str, dict[str, str]], store: Store) -> None:
-    uri, ids = source
+    uri, _ = source
     first = import_mlflow(store, uri)
     assert first.problems == []
     fraud = first.experiments[0]

@@ -7,7 +7,11 @@ import click
 from trackers.cli.storage import DEFAULT
 
 
-@click.group("export", short_help="Copy what this store holds into MLflow.")
+@click.group(
+    "export",
+    short_help="Copy what this store holds into MLflow.",
+    epilog="\b\nExample:\n  trackers export mlflow http://localhost:5000",
+)
 def exporting() -> None:
     """Copy what this store holds into another tool; again, and only what is new is added."""
 

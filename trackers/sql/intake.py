@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from trackers.changes import PastRun
-from trackers.errors import AlreadyExistsError, ConflictError, ModelError
-from trackers.sql import registry, statements
+from trackers.errors import AlreadyExistsError, ConflictError
+from trackers.sql import statements
 from trackers.sql import tables as t
 from trackers.sql.columns import escape, join_number
 from trackers.sql.experiments import make_experiment
-from trackers.sql.registry import Actor, NewVersion
+from trackers.sql.registry import NewVersion, add_version, hold_model, insert_model
+from trackers.sql.registry_history import Actor, write_line
 from trackers.states import RunState
 
 _CHUNK = 500
@@ -112,15 +113,15 @@ def iterate_points(connection: Connection, run_ids: Sequence[int]) -> Iterator[t
 
 
 def register(
-    connection: Connection, name: str, number: int, new: NewVersion, actor: Actor, created: int, by: str
+    connection: Connection, name: str, number: int, new: NewVersion, actor: Actor, created_at: int, created_by: str
 ) -> bool:
     """Write version *number* of *name*, which is made when it is new; tell whether it was not there.
 
     Its line of history says that it was imported. Raises ConflictError where another model is that version, ModelError
     where the model's files are not kept.
     """
-    registry._insert_model(connection, name, "", actor)
-    model_id = registry.hold_model(connection, name)
+    insert_model(connection, name, "", actor)
+    model_id = hold_model(connection, name)
     v = t.model_versions.c
     query = select(v.model_uid).where(v.model_id == model_id, v.version == number)
     known = connection.execute(query).scalar()
@@ -128,27 +129,7 @@ def register(
         if known != new.model_uid:
             raise ConflictError(f"version {number} of {name!r} is another model here")
         return False
-    m = t.models.c
-    model = connection.execute(select(m.run_id, m.manifest, m.deleted_at).where(m.uid == new.model_uid)).first()
-    if model is None or model.manifest is None or model.deleted_at is not None:
-        raise ModelError(f"the files of version {number} of {name!r} are not kept")
-    connection.execute(
-        insert(t.model_versions).values(
-            model_id=model_id,
-            version=number,
-            model_uid=new.model_uid,
-            run_id=model.run_id,
-            source=new.source,
-            description=new.description,
-            metrics=dict(new.metrics or {}),
-            lineage=dict(new.lineage),
-            created_at=created,
-            created_by=by,
-        )
-    )
-    rows = [{"model_id": model_id, "version": number, "name": key, "value": value} for key, value in new.tags.items()]
-    if rows:
-        connection.execute(insert(t.model_version_tags), rows)
-    details = {"model": new.model_uid, **new.lineage}
-    registry._record(connection, actor, name, "import", new_version=number, details=details)
+    metrics = add_version(connection, model_id, number, new, created_at, created_by)
+    details = {"model": new.model_uid, "metrics": metrics, **new.lineage}
+    write_line(connection, actor, name, "import", new_version=number, details=details)
     return True

@@ -114,7 +114,6 @@ class _Model:
             return
         if wanted is None or wanted.uid in here.values():
             wanted = self._copy(version, own, wanted)
-        run = self._store.intake.read_runs([wanted.run_id])[0]
         added = self._store.intake.register(
             self._name,
             number,
@@ -124,8 +123,7 @@ class _Model:
             source=version.source or "",
             description=version.description or "",
             tags=tags,
-            metrics={key: value for key, value in run.metrics.items() if not key.endswith("}")},
-            lineage={"from": "mlflow", "place": self._place, "source": version.source, "run": version.run_id},
+            lineage={"from": "mlflow", "place": self._place, "source": version.source},
             reason=f"{REASON}{self._place}",
         )
         self._counted.added += added
