@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from trackers.capture.process import content_digest
+from trackers.capture.state import state_digest, version_of
 from trackers.clock import now_us
 from trackers.models.manifest import FORMAT, manifest_digest
 from trackers.processes import host_name, user_name
 from trackers.sql import intake as rows
 from trackers.sql import runs
 from trackers.sql.intake import Found
+from trackers.sql.launches import NewLaunch
+from trackers.sql.launches import keep as keep_launch
 from trackers.sql.registry import NewVersion
 from trackers.sql.registry_history import Actor
 from trackers.states import RunState
@@ -59,9 +63,32 @@ class Intake:
         """Write columns of an imported run that went on elsewhere after it had ended; raises ConflictError."""
         self._store.writer.call(partial(rows.follow_run, run_id=run_id, old=old, **columns))
 
+    def keep_launch(self, commit: str, branch: str | None, entry_point: str) -> int:
+        """Keep which code a run ran, as far as another tool knows it, and return the id that an attempt names it by.
+
+        Whether the tree was clean is not known, and nothing of what was changed.
+        """
+        record = {"commit": commit}
+        digest = state_digest(record)
+        call = [branch, entry_point]
+        new = NewLaunch(
+            digest=content_digest([digest, {}, *call]),
+            code_digest=digest,
+            version=version_of(record, digest),
+            content=record,
+            bundle=None,
+            size=0,
+            environment_digest=content_digest({}),
+            environment={},
+            branch=branch,
+            entry_point=entry_point,
+            arguments=(),
+        )
+        return self._store.writer.call(partial(keep_launch, new=new))
+
     def submit(self, changes: Sequence[Change]) -> Commit:
         """Hand what runs hold to the writer."""
-        return self._store.submit_log(changes)
+        return self._store.writer.submit(changes)
 
     def read_runs(self, run_ids: Sequence[int]) -> list[Run]:
         """Return runs in the order of their ids, by a constant number of statements for each 500."""

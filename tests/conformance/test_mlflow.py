@@ -80,7 +80,11 @@ def test_a_run_is_as_it_was_with_its_own_id_and_times(source: tuple[str, dict[st
     assert len(store.metric_history(run, "val/auc")) == 2
     assert store.read_artifact(run, "a.txt") == b"hello\0"
     assert [(i.name, i.digest, i.role, i.rows) for i in store.inputs(run)] == [("iris", "abcd1234", "train", 10)]
-    assert run.tags["mlflow.source.git.commit"] == "abc123"
+    assert run.tags["mlflow.source.git.commit"] == "0123abc"
+    launch = store.launch(run)
+    assert launch is not None
+    assert launch.code is not None
+    assert (launch.code.commit, launch.code.dirty, launch.entry_point) == ("0123abc", None, "train.py")
     child = store.get_run(ids["child"])
     assert (child.parent_id, child.state, child.error) == (run.id, RunState.FAIL, "it was killed, as MLflow says")
     assert store.get_run(ids["going"]).state is RunState.RUNNING

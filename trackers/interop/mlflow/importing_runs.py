@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _MANY_POINTS = 200_000
 """So many points wait for the writer before this waits for it."""
+
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 Key = tuple[int, str]
 
@@ -55,6 +58,7 @@ class RunImport:
         self._outcome, self._counted, self._place = outcome, counted, place
         self._commits: list[Any] = []
         self._waiting = 0
+        self._launches: dict[tuple[str, str | None, str], int] = {}
 
     def take(self, runs: list[Any], experiment_id: int, parents: dict[int, str]) -> dict[str, int]:
         """Write *runs* into the experiment and compare them; return MLflow's ids -> ours.
@@ -147,7 +151,9 @@ class RunImport:
         if old is None:
             records.append(c.AttrsSet(run_id, "system", {words.ORIGIN: {"from": "mlflow", "place": self._place}}))
         if one.state is not RunState.WAITING and (old is None or old.state is RunState.WAITING):
-            records.append(c.TrialStarted(run_id, 0, one.started, worker="", host="", pid=0))
+            records.append(
+                c.TrialStarted(run_id, 0, one.started, worker="", host="", pid=0, launch=self._launch(one.tags))
+            )
         params = {k: v for k, v in one.params.items() if old is None or not _same(old.params.get(k, ...), v)}
         if params:
             records.append(c.ParamsSet(run_id, params))
@@ -167,6 +173,16 @@ class RunImport:
             records.append(c.TrialFinished(run_id, one.ended, one.state, None, *error))
         self._counted.files += len(one.files)
         return records
+
+    def _launch(self, tags: Mapping[str, str]) -> int | None:
+        """Return the id of the code that a run ran, where MLflow knows its commit."""
+        commit = tags.get("mlflow.source.git.commit", "").lower()
+        if not _COMMIT.fullmatch(commit):
+            return None
+        key = commit, tags.get("mlflow.source.git.branch"), tags.get("mlflow.source.name", "")
+        if key not in self._launches:
+            self._launches[key] = self._intake.keep_launch(*key)
+        return self._launches[key]
 
     # --- series ------------------------------------------------------------------------------------------------
 
