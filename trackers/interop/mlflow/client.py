@@ -93,7 +93,12 @@ def _check_there(uri: str) -> None:
 @contextmanager
 def _environment() -> Iterator[None]:
     """Let MLflow open the folders that it has stopped to write to by default, and show no progress of its own."""
-    wanted = {_FILE_STORE: "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    wanted = {
+        _FILE_STORE: "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
     touched = (*wanted, "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
     before = {name: os.environ.get(name) for name in touched}
     for name, value in wanted.items():
