@@ -15,6 +15,21 @@ from trackers.states import RunState
 
 
 @dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that was recorded elsewhere, as ``Store.intake`` first writes it: WAITING, *created_at* its start.
+
+    Records that follow say what became of it.
+    """
+
+    run_id: int
+    uid: str
+    experiment_id: int
+    name: str
+    user: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrialCreated:
     """A trial exists: RUNNING (asked) or WAITING (enqueued).
 

@@ -31,6 +31,7 @@ from trackers.values import Command, Event, LoggedModel, Owner, StudyRow, Trial
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
+    from trackers.intake import Intake
     from trackers.models import LoadedModel
     from trackers.registry import Registry
     from trackers.sql.apply import SqlApplier
@@ -381,6 +382,13 @@ class Store(Tracking):
         from trackers.registry import Registry
 
         return Registry(self.database, self.writer, lambda: self.artifacts)
+
+    @property
+    def intake(self) -> Intake:
+        """The door for what another tracker recorded: runs that started in the past."""
+        from trackers.intake import Intake
+
+        return Intake(self)
 
     def get_logged_model(self, run: Any, name: str = "model", *, dropped: bool = False) -> LoggedModel | None:
         """Return the model that a run (a value, an id, a uid or ``STUDY/17``) keeps under *name*, None without one.

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HOMES = {
     "ray": ("hpo/execution/ray/",),
+    "mlflow": ("trackers/interop/mlflow/", "trackers/models/mlflow_folder.py"),
     "optuna": ("hpo/sampling/", "trackers/interop/optuna/"),
     "sqlalchemy": ("trackers/sql/",),
     "alembic": ("trackers/sql/",),

@@ -34,6 +34,7 @@ TABLE = {
     "lineage": "trackers.cli.history:lineage",
     "compare": "trackers.cli.history:compare",
     "import": "trackers.cli.importing:importing",
+    "export": "trackers.cli.exporting:exporting",
     "predict": "trackers.cli.predict:predict",
 }
 """Commands in the order of the help, and where each lives."""

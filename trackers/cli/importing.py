@@ -57,3 +57,29 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
         text.print_table(["study", "trials", "added", "caught up", "read back"], rows)
     if any(one.differing for one in found):
         raise SystemExit(1)
+
+
+@importing.command(
+    "mlflow",
+    epilog="\b\nExample:\n  trackers import mlflow sqlite:///mlflow.db --experiment fraud --storage sqlite:///hpo.db",
+)
+@click.argument("source", metavar="URI")
+@click.option(
+    "--experiment", "names", multiple=True, metavar="NAME", help="Only this experiment; may be given several times."
+)
+@click.option(
+    "--storage", metavar="URL", envvar="HPO_STORAGE", help=f"The store (default: HPO_STORAGE, then {DEFAULT})."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def from_mlflow(source: str, names: tuple[str, ...], storage: str | None, as_json: bool) -> None:
+    """Copy experiments, runs and registered models of MLflow: its tracking URI, or the folder of its files.
+
+    Runs keep their ids and times. Everything is read back and compared; exit code 1 where something differs.
+    """
+    from trackers.cli.copying import print_outcome
+    from trackers.interop.mlflow.importing import import_mlflow
+    from trackers.store import connect
+
+    with connect(storage or DEFAULT) as store:
+        outcome = import_mlflow(store, source, experiments=names)
+    print_outcome(outcome, as_json)

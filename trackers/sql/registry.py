@@ -39,7 +39,7 @@ class NewVersion:
 
 def create_model(connection: Connection, name: str, description: str, actor: Actor) -> None:
     """Write a new name. Raises AlreadyExistsError."""
-    if not _insert_model(connection, name, description, actor):
+    if not insert_model(connection, name, description, actor):
         raise AlreadyExistsError(f"There is a registered model named {name!r} already: register versions of it.")
 
 
@@ -48,22 +48,35 @@ def register(connection: Connection, name: str, new: NewVersion, actor: Actor) -
 
     The same model again returns the version that it is already. Raises ModelError for a model without files.
     """
-    _insert_model(connection, name, "", actor)
+    insert_model(connection, name, "", actor)
     model_id = hold_model(connection, name)
     versions = t.model_versions
     same = select(versions.c.version).where(versions.c.model_id == model_id, versions.c.model_uid == new.model_uid)
     known: int | None = connection.execute(same).scalar()
     if known is not None:
         return known
+    highest = select(func.max(versions.c.version)).where(versions.c.model_id == model_id)
+    number = int(connection.execute(highest).scalar() or 0) + 1
+    metrics = add_version(connection, model_id, number, new, actor.time, actor.user)
+    details = {"model": new.model_uid, "manifest": new.lineage.get("manifest"), "metrics": metrics}
+    write_line(connection, actor, name, "register", new_version=number, details=details)
+    return number
+
+
+def add_version(
+    connection: Connection, model_id: int, number: int, new: NewVersion, created_at: int, created_by: str
+) -> dict[str, float]:
+    """Write version *number* of a registered model whose row is held, and return its metrics.
+
+    Raises ModelError for a model without files.
+    """
     model = connection.execute(select(t.models).where(t.models.c.uid == new.model_uid).with_for_update()).first()
     if model is None or model.manifest is None or model.deleted_at is not None:
         why = "" if model is None else f" ({model.deleted_why or model.why_not})"
         raise ModelError(f"The model's files are not kept{why}: log the model again, or raise keep_models.")
-    highest = select(func.max(versions.c.version)).where(versions.c.model_id == model_id)
-    number = int(connection.execute(highest).scalar() or 0) + 1
     metrics = _metrics_of(connection, model.run_id) if new.metrics is None else dict(new.metrics)
     connection.execute(
-        insert(versions).values(
+        insert(t.model_versions).values(
             model_id=model_id,
             version=number,
             model_uid=new.model_uid,
@@ -72,17 +85,15 @@ def register(connection: Connection, name: str, new: NewVersion, actor: Actor) -
             description=new.description,
             metrics=metrics,
             lineage=_origin(connection, model.run_id, new.lineage),
-            created_at=actor.time,
-            created_by=actor.user,
+            created_at=created_at,
+            created_by=created_by,
         )
     )
     for key, value in sorted(new.tags.items()):
         connection.execute(
             insert(t.model_version_tags).values(model_id=model_id, version=number, name=key, value=value)
         )
-    details = {"model": new.model_uid, "manifest": new.lineage.get("manifest"), "metrics": metrics}
-    write_line(connection, actor, name, "register", new_version=number, details=details)
-    return number
+    return metrics
 
 
 def hold_model(connection: Connection, name: str) -> int:
@@ -95,7 +106,8 @@ def hold_model(connection: Connection, name: str) -> int:
     return model_id
 
 
-def _insert_model(connection: Connection, name: str, description: str, actor: Actor) -> bool:
+def insert_model(connection: Connection, name: str, description: str, actor: Actor) -> bool:
+    """Write a name unless it is there, and tell whether it is new."""
     known = connection.execute(select(t.registered_models.c.id).where(t.registered_models.c.name == name)).scalar()
     if known is not None:
         return False

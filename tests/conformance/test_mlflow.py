@@ -1,0 +1,335 @@
+"""MLflow's runs and models, copied with the real client: everything is there, once, and the same on the way back."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import trackers
+from tests.conformance.mlflow_source import BEGIN, PARAMS, client, content, fill, sqlite_uri
+from trackers.cli.app import trackers as command
+from trackers.errors import InvalidValueError, NotFoundError
+from trackers.states import RunState
+from trackers.store import Store
+
+pytest.importorskip("mlflow", reason="mlflow-skinny is not installed: pip install 'hpo[mlflow]'")
+
+from trackers.interop.mlflow import export_mlflow, import_mlflow
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return an empty database of MLflow: making one takes seconds."""
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    with client(sqlite_uri(path)):
+        pass
+    return path.read_bytes()
+
+
+@pytest.fixture
+def source(empty: bytes, tmp_path: Path) -> tuple[str, dict[str, str]]:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(empty)
+    with client(sqlite_uri(path)) as mlflow:
+        ids = fill(mlflow, tmp_path)
+    return sqlite_uri(path), ids
+
+
+def test_everything_is_there_and_a_second_import_adds_nothing(source: tuple[str, dict[str, str]], store: Store) -> None:
+    uri, _ = source
+    first = import_mlflow(store, uri)
+    assert first.problems == []
+    fraud = first.experiments[0]
+    assert (fraud.name, fraud.runs, fraud.added, fraud.points, fraud.files, fraud.models) == ("fraud", 3, 3, 8, 2, 1)
+    assert [(m.name, m.versions, m.added, m.moved) for m in first.models] == [("fraud", 3, 3, 2)]
+    assert any("1 deleted run was left out" in note for note in first.notes)
+    assert any("deleted experiments were left out: thrown away" in note for note in first.notes)
+    history = len(store.registry.history("fraud"))
+    again = import_mlflow(store, uri)
+    assert again.problems == []
+    assert [(e.runs, e.added, e.points) for e in again.experiments] == [(3, 0, 0)]
+    assert [(m.versions, m.added, m.moved) for m in again.models] == [(3, 0, 0)]
+    assert len(store.registry.history("fraud")) == history
+    assert len(store.search_runs(experiments="fraud")) == 3
+
+
+def test_a_run_is_as_it_was_with_its_own_id_and_times(source: tuple[str, dict[str, str]], store: Store) -> None:
+    uri, ids = source
+    import_mlflow(store, uri)
+    run = store.get_run(ids["parent"])
+    assert (run.name, run.user, run.state) == ("parent", "ann", RunState.COMPLETE)
+    assert run.started_at is not None
+    assert run.ended_at is not None
+    assert round(run.started_at.timestamp() * 1000) == BEGIN
+    assert round(run.ended_at.timestamp() * 1000) == BEGIN + 9000
+    typed = {"n": 5, "lr": 0.1, "deep": True, "odd": "1e5", "zeros": "007", "none": "None", "small": 1e-05}
+    assert {key: run.params[key] for key in typed} == typed
+    assert isinstance(run.params["nan"], float)
+    assert run.params["big"] == int(PARAMS["big"])
+    points = store.metric_history(run, "loss")
+    assert [repr(point.value) for point in points] == ["1.0", "nan", "inf", "-inf", "0.5"]
+    assert [round(point.time.timestamp() * 1000) for point in points] == [BEGIN + 50 - i for i in range(5)]
+    assert len(store.metric_history(run, "val/auc")) == 2
+    assert store.read_artifact(run, "a.txt") == b"hello\0"
+    assert [(i.name, i.digest, i.role, i.rows) for i in store.inputs(run)] == [("iris", "abcd1234", "train", 10)]
+    assert run.tags["mlflow.source.git.commit"] == "0123abc"
+    launch = store.launch(run)
+    assert launch is not None
+    assert launch.code is not None
+    assert (launch.code.commit, launch.code.dirty, launch.entry_point) == ("0123abc", None, "train.py")
+    child = store.get_run(ids["child"])
+    assert (child.parent_id, child.state, child.error) == (run.id, RunState.FAIL, "it was killed, as MLflow says")
+    assert store.get_run(ids["going"]).state is RunState.RUNNING
+    assert len(store.search_runs("params.lr < 0.2 and metrics.loss = 0.5")) == 1
+
+
+def test_registered_models_keep_their_numbers_and_their_history_says_that_they_were_imported(
+    source: tuple[str, dict[str, str]], store: Store
+) -> None:
+    uri, ids = source
+    import_mlflow(store, uri)
+    model = store.registry.get("fraud")
+    assert (model.description, model.tags, model.aliases) == (
+        "finds fraud",
+        {"owner": "ann"},
+        {"champion": 3, "old": 1},
+    )
+    versions = store.registry.versions("fraud")
+    assert [(v.version, v.description, v.tags) for v in versions] == [
+        (4, "", {}),
+        (3, "the 3.", {"number": "3"}),
+        (1, "the 1.", {"number": "1"}),
+    ]
+    logged = store.registry.model_of(versions[2])
+    assert (logged.uid, logged.name, sorted(logged.files)) == (
+        ids["model"].removeprefix("m-"),
+        "net",
+        ["a.txt", "deep/ö.bin"],
+    )
+    assert list(store.registry.model_of(versions[0]).files) == ["ö.bin"]
+    lines = [(move.action, move.new_version) for move in store.registry.history("fraud")]
+    assert [line for line in lines if line[0] == "import"] == [("import", 1), ("import", 3), ("import", 4)]
+    assert all(
+        "imported from" in m.reason for m in store.registry.history("fraud") if m.action in ("import", "promote")
+    )
+
+
+def test_what_is_new_in_mlflow_is_picked_up(source: tuple[str, dict[str, str]], store: Store) -> None:
+    uri, ids = source
+    import_mlflow(store, uri)
+    store.registry.promote("fraud", 1, to="mine", reason="for me")
+    with client(uri) as mlflow:
+        mlflow.log_metric(ids["going"], "loss", 2.0, timestamp=BEGIN + 20, step=1)
+        mlflow.log_metric(ids["going"], "new", math.nan, timestamp=BEGIN + 20, step=1)
+        mlflow.set_tag(ids["going"], "note", "goes on")
+        mlflow.set_terminated(ids["going"], "FAILED", BEGIN + 30)
+        mlflow.log_metric(ids["parent"], "loss", 9.0, timestamp=BEGIN - 9, step=2)  # out of order, after its end
+        mlflow.set_terminated(ids["child"], "FINISHED", BEGIN + 40)
+        mlflow.log_text(ids["child"], "late", "late.txt")
+        mlflow.set_registered_model_alias("fraud", "champion", "4")
+        mlflow.delete_registered_model_alias("fraud", "old")
+        mlflow.create_run(ids["experiment"], start_time=BEGIN + 50, run_name="later")
+    again = import_mlflow(store, uri)
+    assert again.problems == []
+    assert [(e.runs, e.added, e.points) for e in again.experiments] == [(4, 1, 3)]
+    assert (again.models[0].moved, store.registry.get("fraud").aliases) == (2, {"champion": 4, "mine": 1})
+    going = store.get_run(ids["going"])
+    assert (going.state, going.tags["note"], going.metrics["loss"]) == (RunState.FAIL, "goes on", 2.0)
+    child = store.get_run(ids["child"])
+    assert child.state is RunState.COMPLETE
+    assert store.read_artifact(child, "late.txt") == b"late"
+    assert len(store.metric_history(ids["parent"], "loss")) == 6
+
+
+def test_an_alias_that_was_moved_here_stays(source: tuple[str, dict[str, str]], store: Store) -> None:
+    uri, _ = source
+    import_mlflow(store, uri)
+    store.registry.promote("fraud", 1, to="champion", reason="the third was wrong")
+    again = import_mlflow(store, uri)
+    assert any("the alias champion of fraud was moved here" in note for note in again.notes)
+    assert store.registry.get("fraud").aliases["champion"] == 1
+
+
+def test_the_way_back_gives_the_same_mlflow(
+    source: tuple[str, dict[str, str]], store: Store, empty: bytes, tmp_path: Path
+) -> None:
+    uri, _ = source
+    import_mlflow(store, uri)
+    (tmp_path / "back.db").write_bytes(empty)
+    back = sqlite_uri(tmp_path / "back.db")
+    first = export_mlflow(store, back, artifacts=str(tmp_path / "back"))
+    assert first.problems == []
+    assert [(e.runs, e.added, e.points, e.files, e.models) for e in first.experiments] == [(3, 3, 8, 2, 1)]
+    again = export_mlflow(store, back)
+    assert again.problems == []
+    assert [(e.runs, e.added, e.points) for e in again.experiments] == [(3, 0, 0)]
+    assert [(m.versions, m.added, m.moved) for m in again.models] == [(3, 0, 0)]
+    with client(uri) as mlflow:
+        before = content(mlflow)
+    with client(back) as mlflow:
+        after = content(mlflow)
+    assert before["models"][0] in after["models"]  # and the version that was a folder of a run, which is one now
+    for key in ("experiment", "runs", "registry"):
+        assert after[key] == before[key]
+
+
+def test_what_came_from_mlflow_goes_back_there_as_nothing_new(source: tuple[str, dict[str, str]], store: Store) -> None:
+    uri, _ = source
+    import_mlflow(store, uri)
+    back = export_mlflow(store, uri)
+    assert back.problems == []
+    assert [(e.runs, e.added, e.points) for e in back.experiments] == [(3, 0, 0)]
+    assert [(m.versions, m.added) for m in back.models] == [(3, 0)]
+
+
+def test_our_runs_trials_and_models_come_back_under_their_own_ids(store: Store, empty: bytes, tmp_path: Path) -> None:
+    import optuna
+
+    from trackers.interop.optuna import OptunaStorage
+
+    with store.start_run("plain", params={"x": 1, "text": "t", "list": [1, {"a": None}]}, tags={"a": "b"}) as run:
+        for step in range(3):
+            run.log_metrics({"loss": 1.0 / (step + 1)}, step=step, context={"split": "val"})
+        run.log_text("hi", "notes/hi.txt")
+        with run.start_run(name="inner") as inner:
+            inner.log_param("long", "é" * 10_000_000)
+            inner.log_param("odd\u2028"[:3] + "?!", math.inf)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(study_name="sphere", storage=OptunaStorage(store))
+
+    def objective(trial: optuna.Trial) -> float:
+        if trial.number == 1:
+            raise optuna.TrialPruned
+        return trial.suggest_float("x", -1, 1) ** 2
+
+    study.optimize(objective, n_trials=3)
+    (tmp_path / "out.db").write_bytes(empty)
+    uri = sqlite_uri(tmp_path / "out.db")
+    outcome = export_mlflow(store, uri, artifacts=str(tmp_path / "out"))
+    assert outcome.problems == []
+    assert {e.name: (e.runs, e.added) for e in outcome.experiments} == {"plain": (2, 2), "sphere": (3, 3)}
+    assert any("'loss{split=val}' is called 'loss.split_val'" in note for note in outcome.notes)
+    assert any("10000000 characters; MLflow takes 6000: it is cut" in note for note in outcome.notes)
+    with client(uri) as mlflow:
+        trials = mlflow.search_runs([mlflow.get_experiment_by_name("sphere").experiment_id])
+        by_name = {trial.info.run_name: trial for trial in trials}
+        assert by_name["sphere/1"].info.status == "KILLED"
+        assert by_name["sphere/1"].data.tags["trackers.state"] == "PRUNED"
+        assert by_name["sphere/0"].data.metrics[store.get_study("sphere").metric_names[0]] == study.trials[0].value
+        plain = mlflow.search_runs([mlflow.get_experiment_by_name("plain").experiment_id])
+        inner_there = next(one for one in plain if one.info.run_name == "inner")
+        assert inner_there.data.params["odd??!"[:3] + "__"] == "inf"
+    again = import_mlflow(store, uri)
+    assert again.problems == []
+    assert [e.added for e in again.experiments] == [0, 0]
+    with trackers.connect(tmp_path / "other.db") as other:
+        assert import_mlflow(other, uri).problems == []
+        assert other.get_run(run.uid).params == {"x": 1, "text": "t", "list": '[1, {"a": null}]'}
+        assert other.get_run(inner.uid).parent_id == other.get_run(run.uid).id
+        states = [trial.state for trial in other.search_runs(experiments="sphere", order_by="attributes.created asc")]
+        assert states == [RunState.COMPLETE, RunState.PRUNED, RunState.COMPLETE]
+
+
+def _spoil(path: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
+    with sqlite3.connect(path) as connection:
+        for statement, values in statements:
+            connection.execute(statement, values)
+    connection.close()
+
+
+def test_a_hostile_database_reads_no_file_of_ours_and_gives_no_wild_name(
+    source: tuple[str, dict[str, str]], store: Store, tmp_path: Path
+) -> None:
+    uri, ids = source
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key.txt").write_text("do not copy")
+    art = tmp_path / "art" / ids["child"] / "artifacts"
+    art.mkdir(parents=True)
+    (art / "link.txt").symlink_to(secret / "key.txt")
+    (art / "50% #1.txt").write_text("odd")
+    _spoil(
+        tmp_path / "mlflow.db",
+        ("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", (f"file://{secret}", ids["going"])),
+        ("UPDATE tags SET value = ? WHERE key = 'mlflow.parentRunId'", (ids["child"],)),
+        ("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", ("a\x1b[31m\nb", "v\0\x1b", ids["going"])),
+        ("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", ("huge", "9" * 10_000_000, ids["going"])),
+        ("UPDATE runs SET name = ? WHERE run_uuid = ?", ("bad\nname\u202e", ids["going"])),
+    )
+    outcome = import_mlflow(store, uri)
+    text = "\n".join(outcome.problems)
+    assert "which is no folder of MLflow's: left out" in text
+    assert "'link.txt' is a link or a device: left out" in text
+    assert "would be its own ancestor" in text
+    going = store.get_run(ids["going"])
+    assert store.list_artifacts(going) == []
+    assert len(str(going.params["huge"])) == 10_000_000
+    strange = next(name for name in going.params if name.startswith("a_"))
+    assert (strange.isprintable(), going.params[strange]) == (True, "v\0\x1b")
+    assert "\n" not in going.name
+    assert [row.name.startswith("50") and row.name.endswith(".txt") for row in store.list_artifacts(ids["child"])] == [
+        True
+    ]
+    assert store.get_run(ids["child"]).parent_id is None
+
+
+def test_a_run_of_ours_is_not_written_into(source: tuple[str, dict[str, str]], store: Store, tmp_path: Path) -> None:
+    uri, ids = source
+    with store.start_run("mine", params={"n": 1}) as mine:
+        pass
+    _spoil(
+        tmp_path / "mlflow.db",
+        ("PRAGMA foreign_keys = OFF", ()),
+        *(
+            (f"UPDATE {table} SET run_uuid = ? WHERE run_uuid = ?", (mine.uid, ids["going"]))
+            for table in ("runs", "metrics", "latest_metrics", "tags")
+        ),
+    )
+    outcome = import_mlflow(store, uri)
+    assert any("this store has a run of that id that is another" in problem for problem in outcome.problems)
+    assert store.get_run(mine.uid).metrics == {}
+
+
+def test_what_is_no_mlflow_is_named(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="there is no file"):
+        import_mlflow(store, f"sqlite:///{tmp_path / 'none.db'}")
+    with pytest.raises(NotFoundError, match="there is no folder"):
+        import_mlflow(store, str(tmp_path / "none"))
+    (tmp_path / "x.db").write_text("x")
+    with pytest.raises(InvalidValueError, match="is a file: write sqlite:///"):
+        import_mlflow(store, str(tmp_path / "x.db"))
+
+
+def test_a_folder_of_files_is_read_too(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "mlruns"
+    with client(str(folder)) as mlflow:
+        run = mlflow.create_run(mlflow.create_experiment("files"), run_name="old", start_time=BEGIN)
+        mlflow.log_metric(run.info.run_id, "loss", math.inf, timestamp=BEGIN, step=2)
+        mlflow.log_param(run.info.run_id, "p", "1")
+        mlflow.log_text(run.info.run_id, "text", "a/b.txt")
+    outcome = import_mlflow(store, str(folder))
+    assert outcome.problems == []
+    assert store.get_run(run.info.run_id).metrics == {"loss": math.inf}
+    assert store.read_artifact(run.info.run_id, "a/b.txt") == b"text"
+
+
+def test_the_terminal_says_what_was_copied(source: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    uri, _ = source
+    url = sqlite_uri(tmp_path / "hpo.db")
+    said = CliRunner().invoke(command, ["import", "mlflow", uri, "--storage", url, "--json"])
+    assert said.exit_code == 0, said.output
+    assert json.loads(said.stdout)["equal"] is True
+    said = CliRunner().invoke(command, ["import", "mlflow", uri, "--storage", url, "--experiment", "fraud"])
+    assert said.stdout.splitlines()[-1] == "read back: equal"
+    said = CliRunner().invoke(command, ["export", "mlflow", uri, "fraud", "--storage", url])
+    assert (said.exit_code, said.stdout.splitlines()[-1]) == (0, "read back: equal"), said.output
+    said = CliRunner().invoke(command, ["import", "mlflow", uri, "--storage", url, "--experiment", "nope"])
+    assert isinstance(said.exception, NotFoundError)

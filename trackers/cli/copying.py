@@ -1,0 +1,57 @@
+"""What ``import mlflow`` and ``export mlflow`` say at the end."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from trackers.cli import text
+from trackers.interop.mlflow.outcome import Outcome
+
+_NOTES = 20
+
+
+def print_outcome(outcome: Outcome, as_json: bool) -> None:
+    """Print counts, notes and problems; exit with 1 where there are problems."""
+    if as_json:
+        text.print_json(
+            {
+                "experiments": [asdict(one) for one in outcome.experiments],
+                "models": [asdict(one) for one in outcome.models],
+                "notes": outcome.notes,
+                "problems": outcome.problems,
+                "equal": outcome.equal,
+            }
+        )
+    else:
+        _print_tables(outcome)
+    if not outcome.equal:
+        raise SystemExit(1)
+
+
+def _print_tables(outcome: Outcome) -> None:
+    columns = ["experiment", "runs", "new runs", "new points", "files", "models", "read back"]
+    rows = [
+        [one.name, one.runs, one.added, one.points, one.files, one.models, _said(one.unlike)]
+        for one in outcome.experiments
+    ]
+    if rows:
+        text.print_table(columns, rows)
+    else:
+        click.echo("There are no experiments in it.")
+    if outcome.models:
+        click.echo()
+        listed = [[one.name, one.versions, one.added, one.moved, _said(one.unlike)] for one in outcome.models]
+        text.print_table(["registered model", "versions", "new", "aliases moved", "read back"], listed)
+    for note in outcome.notes[:_NOTES]:
+        click.echo(f"note: {text.plain(note)}")
+    if len(outcome.notes) > _NOTES:
+        click.echo(f"note: and {len(outcome.notes) - _NOTES} more; --json has all")
+    for problem in outcome.problems:
+        click.echo(f"differs: {text.plain(problem)}", err=True)
+    click.echo(f"read back: {'equal' if outcome.equal else f'{len(outcome.problems)} differ'}")
+
+
+def _said(unlike: int) -> str:
+    return f"{unlike} differ" if unlike else "equal"

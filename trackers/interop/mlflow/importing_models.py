@@ -1,0 +1,96 @@
+"""Logged models of MLflow 3, kept as logged models of the runs they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trackers import changes as c
+from trackers.interop.mlflow import words
+from trackers.interop.mlflow.files import Files, Taker
+from trackers.interop.mlflow.outcome import Counted, Imported
+from trackers.states import RunState
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+
+FLAVOR = "mlflow"
+
+COPY = "copy_of"
+"""In the details of a model that is one version more of another: the uid of that one."""
+
+SOURCE = "source"
+"""In the details of a model that is a version and no logged model of MLflow's: where its files came from."""
+
+
+def import_models(
+    store: Store,
+    taker: Taker,
+    outcome: Imported,
+    counted: Counted,
+    place: str,
+    models: list[Any],
+    runs: Mapping[str, int],
+    experiment_id: int,
+) -> dict[str, str]:
+    """Keep *models* and return MLflow's ids -> our uids; one whose run is not here gets one in the experiment."""
+    uids = {}
+    for model in models:
+        uid = words.to_uid(model.tags.get(words.UID) or model.model_id)
+        uids[model.model_id] = uid
+        counted.models += 1
+        if store.find_logged_model(uid) is not None:
+            continue
+        files = taker.take_or_say(model.artifact_location, model.model_id)
+        if not files:
+            outcome.note(f"the logged model {model.model_id} has no files: left out")
+            counted.models -= 1
+            continue
+        created = int(model.creation_timestamp) * 1000
+        run_id = runs.get(model.source_run_id or "")
+        if run_id is None:
+            run_id = own_run(store, place, model.model_id, model.name or "model", experiment_id, created)
+        details = {
+            "model_id": model.model_id,
+            "type": model.model_type or "",
+            "status": str(getattr(model.status, "value", model.status)),
+            "params": dict(model.params),
+            "tags": dict(model.tags),
+            "metrics": {metric.key: metric.value for metric in model.metrics or ()},
+        }
+        keep(store, run_id, uid, model.name or "model", files, created, details)
+        kept = store.find_logged_model(uid)
+        if kept is None or dict(kept.files) != {name: digest for name, (digest, _) in files.items()}:
+            outcome.problem(f"the logged model {model.model_id} differs from its files in MLflow", counted)
+    return uids
+
+
+def keep(
+    store: Store, run_id: int, uid: str, name: str, files: Files, created: int, details: Mapping[str, Any]
+) -> None:
+    """Write a model of a run, beside the others of its name."""
+    name = words.fit(name, "model")
+    taken = {model.name for model in store.list_logged_models([run_id], dropped=True)}
+    free = next(each for each in (name, *(f"{name[:240]}-{n}" for n in range(2, 1_000_000))) if each not in taken)
+    manifest = store.intake.describe_model(FLAVOR, "model of MLflow", files, created, {"mlflow": dict(details)})
+    record = c.ModelLogged(run_id, created, uid=uid, name=free, manifest=manifest, files=files)
+    store.intake.submit([record]).wait()
+
+
+def own_run(store: Store, place: str, theirs: str, name: str, experiment_id: int, created: int) -> int:
+    """Return the run that holds a model which no run here made; made where it is new."""
+    uid = words.derived_uid("mlflow model", theirs)
+    there = store.intake.find_runs([uid], words.ORIGIN).get(uid)
+    if there is not None:
+        return there.run_id
+    run_id = store.allocate_ids(1)[0]
+    store.intake.add_runs([c.PastRun(run_id, uid, experiment_id, words.fit(name, "run"), "", created)])
+    records: list[c.Change] = [
+        c.AttrsSet(run_id, "system", {words.ORIGIN: {"from": "mlflow", "place": place}}),
+        c.TrialStarted(run_id, 0, created, worker="", host="", pid=0),
+        c.TagsSet(run_id, {"mlflow.model": theirs}),
+        c.AttemptEnded(run_id, 0, created, "complete"),
+        c.TrialFinished(run_id, created, RunState.COMPLETE),
+    ]
+    store.intake.submit(records).wait()
+    return run_id
