@@ -93,3 +93,14 @@ def test_without_pyarrow_the_sentence_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(StoreError, match=r"hpo\[parquet\]"):
         store.archive("fraud", tmp_path / "archive")
+
+
+def test_an_archive_holds_the_points_of_long_series(store: Store, tmp_path: Path) -> None:
+    with store.start_run("long") as run:
+        for step in range(5000):
+            run.log_metrics({"loss": float(step)}, step=step)
+    assert store.archive("long", tmp_path / "archive").rows["metrics"] == 5000
+    assert sorted(pandas.read_parquet(tmp_path / "archive" / "metrics.parquet").value) == [
+        float(n) for n in range(5000)
+    ]
+    assert store.fsck().findings == ()

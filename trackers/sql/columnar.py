@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, Text, select, type_coerce
 
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number, join_param, to_json
+from trackers.sql.history import read_chunks
 from trackers.states import RunState
 from trackers.values import to_datetime
 
@@ -18,6 +19,8 @@ Row = Mapping[str, Any]
 
 def read(connection: Connection, name: str, experiment_id: int) -> Iterator[list[Row]]:
     """Yield the rows of the archive's table *name* (see `TABLES`), a batch at a time."""
+    if name == "metrics":
+        yield from _sealed(connection, experiment_id)
     query, to_row = TABLES[name]
     streamed = connection.execution_options(yield_per=_BATCH)
     for part in streamed.execute(query(experiment_id)).partitions():
@@ -74,6 +77,19 @@ def _metric(row: Any) -> Row:
     names = ("run_id", "key", "context", "step", "attempt")
     value = {"time": to_datetime(row.time), "value": join_number(row.value, row.kind)}
     return {**{name: getattr(row, name) for name in names}, **value}
+
+
+def _sealed(connection: Connection, experiment_id: int) -> Iterator[list[Row]]:
+    """Yield the points that lie in chunks, a series at a time."""
+    s, r = t.series.c, t.runs.c
+    query = select(s.id, s.run_id, s.key, s.context).join(t.runs, r.id == s.run_id)
+    query = query.where(r.experiment_id == experiment_id, s.sealed.is_not(None)).order_by(s.run_id, s.id)
+    for series_id, run_id, key, context in connection.execute(query).all():
+        about = {"run_id": run_id, "key": key, "context": context}
+        yield [
+            {**about, "step": step, "attempt": attempt, "time": to_datetime(time), "value": value}
+            for step, attempt, time, value in read_chunks(connection, [series_id])[series_id]
+        ]
 
 
 def _results(experiment_id: int) -> Select[Any]:
