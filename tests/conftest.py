@@ -108,3 +108,9 @@ def store(store_url: str, tmp_path: Path) -> Iterator[Store]:
         yield connected
     left = [t.name for t in threading.enumerate() if t.name == "trackers-writer" and t.ident not in before]
     assert not left, "a store that was opened in the test was not closed"
+
+
+@pytest.fixture
+def without_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep no code of the tests' own process, for tests that count files."""
+    monkeypatch.setattr(Store, "own_launch", lambda self: None)

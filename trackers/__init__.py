@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         set_tag,
         set_tags,
     )
+    from trackers.keeping.restore import restore
     from trackers.models import load_model
     from trackers.store import Store, connect, upgrade_store
 
@@ -52,6 +53,7 @@ _HOMES = {
     "autolog": "trackers.autologging",
     "connect": "trackers.store",
     "load_model": "trackers.models",
+    "restore": "trackers.keeping.restore",
     "start_run": "trackers.default",
     "sync": "trackers.drain",
     "upgrade_store": "trackers.store",
@@ -82,6 +84,7 @@ __all__ = [
     "log_points",
     "log_table",
     "log_text",
+    "restore",
     "set_tag",
     "set_tags",
     "start_run",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trackers.clock import now_us
 from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, StoreError
 from trackers.journal import Journal, journal_folder
+from trackers.keeping.door import Keeping
 from trackers.processes import host_name, user_name
 from trackers.sql import blobs, commands, events, holding, leases, logged_models, studies, trials
 from trackers.sql.address import Address, read_address
@@ -87,7 +88,7 @@ def upgrade_store(url: str | os.PathLike[str]) -> tuple[str | None, str]:
         database.close()
 
 
-class Store(Tracking):
+class Store(Tracking, Keeping):
     """A store, connected: thread-safe, a context manager, and picklable (the copy connects again).
 
     Reading sees what is committed; every write goes through one writer thread. ``close`` flushes.

@@ -507,3 +507,14 @@ class RegistryMove:
     time: datetime
     details: Mapping[str, Any] = field(default_factory=dict)
     written: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What is kept whatever becomes of the rest: *kind* is ``"run"``, ``"model"`` or ``"file"``, *target* its uid or digest."""
+
+    kind: str
+    target: str
+    reason: str
+    author: str
+    created_at: datetime

@@ -43,6 +43,8 @@ TABLE = {
     "restore": "trackers.cli.lifecycle:restore",
     "sync": "trackers.cli.sync:sync",
     "db": "hpo.cli.database:db",
+    "gc": "trackers.cli.garbage:gc",
+    "doctor": "trackers.cli.doctor:doctor",
     "completion": "hpo.cli.completion:completion",
 }
 """Commands in the order of the help; those of ``trackers`` are mounted with the options that ``hpo`` has."""

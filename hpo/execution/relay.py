@@ -51,6 +51,14 @@ class ManagerPlace:
         """Yield nothing: a worker has no business with other files."""
         return iter(())
 
+    def leftovers(self, older: float, remove: bool) -> tuple[int, int]:
+        """Count nothing, likewise."""
+        return 0, 0
+
+    def quarantine(self, digest: str) -> str:
+        """Move nothing, likewise."""
+        return ""
+
     def write_mark(self, name: str, text: str) -> None:
         """Write nothing."""
 

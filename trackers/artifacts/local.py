@@ -2,7 +2,8 @@
 
 ROOT/ab/abcdef...            a blob, read-only, named by its digest
 ROOT/ab/abcdef....reused     says when the same bytes were stored again; see ``LocalPlace.delete``
-ROOT/incoming/               files being written; moved when whole
+ROOT/incoming/               files being written; moved when whole. DIGEST.....deleted is one being deleted
+ROOT/quarantine/             blobs that were found to be damaged
 ROOT/stores/                 one small file for each store that keeps its blobs here
 """
 
@@ -91,7 +92,7 @@ class LocalPlace:
         return self._path(digest).stat().st_size
 
     def delete(self, digest: str, grace: float, unused_grace: float) -> bool:
-        path, trash = self._path(digest), self._incoming / f"{uuid.uuid4().hex}.deleted"
+        path, trash = self._path(digest), self._incoming / f"{digest}.{uuid.uuid4().hex}.deleted"
         note = path.with_name(digest + ".reused")
         if not self._is_old(path, note, grace, unused_grace):
             return not path.exists()
@@ -101,7 +102,10 @@ class LocalPlace:
         except FileNotFoundError:
             return True
         if not self._is_old(trash, note, grace, unused_grace):  # stored again since we looked
-            trash.rename(path)
+            try:
+                trash.rename(path)
+            except FileNotFoundError:
+                pass  # somebody who cleans up has put it back already
             return False
         note.unlink(missing_ok=True)
         trash.unlink(missing_ok=True)
@@ -127,21 +131,49 @@ class LocalPlace:
 
     def write_mark(self, name: str, text: str) -> None:
         self._stores.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._clear_leftovers()
+        self.leftovers(_LEFTOVER_SECONDS, remove=True)
         temporary = self._stores / f".{uuid.uuid4().hex}"
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self._stores / name)
 
-    def _clear_leftovers(self) -> None:
-        """Remove what writers that were killed left behind, a day later."""
+    def leftovers(self, older: float, remove: bool) -> tuple[int, int]:
         if not self._incoming.is_dir():
-            return
+            return 0, 0
+        files = size = 0
         for entry in self._incoming.iterdir():
             try:
-                if time.time() - entry.stat().st_mtime > _LEFTOVER_SECONDS:
-                    entry.unlink()
+                found = entry.stat()
+                if entry.name.endswith(".deleted"):
+                    if remove:
+                        self._put_back(entry)
+                elif time.time() - found.st_mtime > older:
+                    files, size = files + 1, size + found.st_size
+                    if remove:
+                        entry.unlink()
             except FileNotFoundError:
                 pass  # its writer was alive after all, or somebody else was faster
+        return files, size
+
+    def _put_back(self, trash: Path) -> None:
+        """Put a blob back whose deleter was killed before it had looked whether the blob was stored again.
+
+        A deleter that lives loses nothing by it: the blob is there again, and is found again.
+        """
+        digest = trash.name.partition(".")[0]
+        if len(digest) != 64:
+            trash.unlink()
+            return
+        try:
+            os.link(trash, self._path(digest))
+        except FileExistsError:
+            pass
+        trash.unlink()
+
+    def quarantine(self, digest: str) -> str:
+        folder = self._root / "quarantine"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._path(digest).replace(folder / digest)
+        return str(folder / digest)
 
     def read_marks(self) -> dict[str, str]:
         try:

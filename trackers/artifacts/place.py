@@ -40,6 +40,17 @@ class Place(Protocol):
         """Yield the digest of every blob."""
         ...
 
+    def leftovers(self, older: float, remove: bool) -> tuple[int, int]:
+        """Count what writers that were killed left half written, and its bytes; *remove* deletes it.
+
+        Counted is what nobody wrote to for *older* seconds. What a deleter that was killed had moved aside is put back.
+        """
+        ...
+
+    def quarantine(self, digest: str) -> str:
+        """Move a blob to where no reader looks, and return where that is."""
+        ...
+
     def write_mark(self, name: str, text: str) -> None:
         """Write a small file beside the blobs."""
         ...

@@ -69,8 +69,17 @@ class RemotePlace:
         return float(changed)
 
     def digests(self) -> Iterator[str]:
-        names = (str(path).rpartition("/")[2] for path in self._fs.find(self._prefix))
-        yield from sorted(name for name in names if len(name) == 64)
+        pairs = (str(path).rsplit("/", 2)[-2:] for path in self._fs.find(self._prefix))
+        yield from sorted(name for folder, name in pairs if len(name) == 64 and folder == name[:2])
+
+    def leftovers(self, older: float, remove: bool) -> tuple[int, int]:
+        return 0, 0  # an object that is not whole is not shown
+
+    def quarantine(self, digest: str) -> str:
+        target = f"{self._prefix}/quarantine/{digest}"
+        self._fs.makedirs(f"{self._prefix}/quarantine", exist_ok=True)
+        self._fs.mv(self._path(digest), target)
+        return target
 
     def write_mark(self, name: str, text: str) -> None:
         self._fs.makedirs(f"{self._prefix}/stores", exist_ok=True)

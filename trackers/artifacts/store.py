@@ -143,6 +143,30 @@ class ArtifactStore:
         """Yield the digest of every file here."""
         yield from self._place.digests()
 
+    def path(self, digest: str) -> Path | None:
+        """Return where the bytes of a file lie on this machine, None where they do not; never write there."""
+        return Path(self.root, digest[:2], _check_digest(digest)) if self.is_local else None
+
+    def verify(self, digest: str) -> int:
+        """Read a file to its end and return its size; raises DigestError where its bytes are not those stored."""
+        size = 0
+        with self.open(digest) as source:
+            while chunk := source.read(CHUNK):
+                size += len(chunk)
+        return size
+
+    def leftovers(self, older: float, *, remove: bool = False) -> tuple[int, int]:
+        """Count the files that killed writers left half written at least *older* seconds ago, and their bytes.
+
+        With *remove* they are deleted. A file that a killed deleter had moved aside is put back.
+        """
+        return self._doing("delete", lambda: self._place.leftovers(older, remove))
+
+    def quarantine(self, digest: str) -> str:
+        """Move a damaged file to where nobody reads it, and return where that is; whole bytes can be stored again."""
+        place, name = self._place, _check_digest(digest)
+        return self._doing("delete", lambda: place.quarantine(name), digest)
+
     def claim(self, uid: str, label: str = "") -> None:
         """Note in the root that the store *uid* keeps its files here; idempotent.
 

@@ -36,6 +36,14 @@ TABLE = {
     "import": "trackers.cli.importing:importing",
     "export": "trackers.cli.exporting:exporting",
     "predict": "trackers.cli.predict:predict",
+    "doctor": "trackers.cli.doctor:doctor",
+    "db": "trackers.cli.database:db",
+    "du": "trackers.cli.usage:du",
+    "fsck": "trackers.cli.check:fsck",
+    "backup": "trackers.cli.backup:backup",
+    "gc": "trackers.cli.garbage:gc",
+    "pin": "trackers.cli.garbage:pin",
+    "unpin": "trackers.cli.garbage:unpin",
 }
 """Commands in the order of the help, and where each lives."""
 

@@ -54,12 +54,35 @@ def rename(what: str, name: str, storage: str | None, as_json: bool) -> None:
     _say(as_json, f"{what} is called {name} now.", renamed=what, name=name)
 
 
-@click.command(epilog="\b\nExamples:\n  trackers archive digits/17\n  trackers archive old-tries --undo")
+@click.command(
+    epilog="\b\nExamples:\n  trackers archive digits/17\n  trackers archive old-tries --undo\n"
+    "  trackers archive old-tries --to /archive/old-tries --files --remove"
+)
 @_what
 @click.option("--undo", is_flag=True, help="Show it again.")
+@click.option(
+    "--to", metavar="FOLDER", help="Write an experiment to Parquet files in this new or empty folder instead."
+)
+@click.option("--files", is_flag=True, help="With --to: the bytes of artifacts and models too.")
+@click.option("--remove", is_flag=True, help="With --to: delete it then; gc removes it when its grace is over.")
 @reading_options
-def archive(what: str, undo: bool, storage: str | None, as_json: bool) -> None:
-    """Hide a run, a trial, an experiment or a study from what is listed; nothing is removed."""
+def archive(
+    what: str, undo: bool, to: str | None, files: bool, remove: bool, storage: str | None, as_json: bool
+) -> None:
+    """Hide a run, a trial, an experiment or a study from what is listed; nothing is removed.
+
+    With --to an experiment or study is written to Parquet files, which pandas, DuckDB and others read: runs, params,
+    metrics, results, tags and the list of files.
+    """
+    if to is None and (files or remove):
+        raise click.UsageError("--files and --remove go with --to FOLDER.")
+    if to is not None:
+        if undo:
+            raise click.UsageError("--undo and --to exclude each other.")
+        from trackers.cli.archive import write_archive
+
+        write_archive(what, to, files, remove, storage, as_json)
+        return
     with open_store(storage) as store:
         if _is_run(what):
             store.archive_run(_run_ref(what), not undo)
@@ -100,12 +123,27 @@ def _count(store: Store, what: str) -> int:
     return store.count_runs().get(store.get_experiment(what).id, 0)
 
 
-@click.command(epilog="\b\nExamples:\n  trackers restore old-tries\n  trackers restore old-tries --as older-tries")
-@_what
+@click.command(
+    epilog="\b\nExamples:\n  trackers restore old-tries\n  trackers restore old-tries --as older-tries\n"
+    "  trackers restore /backups/hpo --storage sqlite:///restored.db"
+)
+@click.argument("what", metavar="RUN|EXPERIMENT|BACKUP")
 @click.option("--as", "name", metavar="NAME", help="Under another name: for an experiment whose own is taken.")
+@click.option("--artifacts", metavar="URL", help="Where the files of a backup go: a folder or s3://....")
 @reading_options
-def restore(what: str, name: str | None, storage: str | None, as_json: bool) -> None:
-    """Bring back what was deleted: a run with its children, or an experiment or study with its runs."""
+def restore(what: str, name: str | None, artifacts: str | None, storage: str | None, as_json: bool) -> None:
+    """Bring back what was deleted: a run with its children, or an experiment or study with its runs.
+
+    The folder of a backup is restored into a store that does not exist yet, or holds nothing: digests are checked
+    before anything is written, and rows are counted before they are committed.
+    """
+    from trackers.cli.backup import is_backup, restore_backup
+
+    if is_backup(what):
+        if name is not None:
+            raise click.UsageError("--as is for an experiment; a backup goes to the store that --storage names.")
+        restore_backup(what, artifacts, storage, as_json)
+        return
     with open_store(storage) as store:
         if _is_run(what) and not _is_deleted_experiment(store, what):
             store.restore_run(_run_ref(what))

@@ -81,6 +81,16 @@ def show(value: Any) -> str:
     return plain(text)
 
 
+def size(count: int) -> str:
+    """Write a number of bytes with three digits and a unit."""
+    if count < 1000:
+        return f"{count} bytes"
+    amount, power = count / 1000, 0
+    while amount >= 999.5 and power < 3:
+        amount, power = amount / 1000, power + 1
+    return f"{amount:.3g} {('kB', 'MB', 'GB', 'TB')[power]}"
+
+
 def plain(text: str) -> str:
     """Return *text* with whatever does not print written as an escape."""
     return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

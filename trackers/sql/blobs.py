@@ -1,33 +1,56 @@
-"""Which files in the artifact store something in the database still refers to."""
+"""Which files in the artifact store something in the database still refers to.
+
+A file is reachable by what refers to it: the artifacts and checkpoints of runs, whatever other column has a foreign
+key to ``blobs``, models that were not dropped, and pins. A dropped model reaches nothing, unless it is a registered
+version or pinned.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, or_, select
 
-from trackers.sql.tables import artifacts, checkpoints, code_versions, model_files, model_versions, models
+from trackers.sql.tables import blobs, metadata, model_files, model_versions, models, pins
 
 _BATCH = 500
 
+REFERRING = tuple(
+    key.parent for table in metadata.sorted_tables for key in table.foreign_keys if key.column is blobs.c.digest
+)
+"""Every column that names a file by a foreign key, those of models too."""
+
+
+def is_needed() -> ColumnElement[bool]:
+    """Return the condition that a row of ``models`` is a registered version or pinned."""
+    registered = select(model_versions.c.model_uid).where(model_versions.c.model_uid == models.c.uid)
+    pinned = select(pins.c.target).where(pins.c.kind == "model", pins.c.target == models.c.uid)
+    return or_(registered.exists(), pinned.exists())
+
+
+def references() -> list[tuple[ColumnElement[Any], Select[Any]]]:
+    """Return the columns that make a file reachable, each with the query that reads it."""
+    found: list[tuple[ColumnElement[Any], Select[Any]]] = [
+        (column, select(column)) for column in REFERRING if column.table is not model_files
+    ]
+    alive = select(model_files.c.digest).join(models, models.c.uid == model_files.c.model_uid)
+    found.append((model_files.c.digest, alive.where(or_(models.c.deleted_at.is_(None), is_needed()))))
+    found.append((pins.c.target, select(pins.c.target).where(pins.c.kind == "file")))
+    return found
+
+
+def is_reachable(digest: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that something refers to the file *digest*, a column of an outer query."""
+    return or_(*(query.where(column == digest).exists() for column, query in references()))
+
 
 def unreferenced(connection: Connection, digests: Collection[str]) -> set[str]:
-    """Return those of *digests* that no artifact of a run, no checkpoint, no model and no code refers to.
-
-    A model that was dropped refers to nothing any more, unless it is a registered version.
-    """
+    """Return those of *digests* that nothing refers to."""
     wanted = sorted(set(digests))
     free = set(wanted)
     for start in range(0, len(wanted), _BATCH):
         batch = wanted[start : start + _BATCH]
-        registered = select(model_versions.c.model_uid).where(model_versions.c.model_uid == models.c.uid).exists()
-        for query in (
-            select(artifacts.c.digest).where(artifacts.c.digest.in_(batch)),
-            select(checkpoints.c.digest).where(checkpoints.c.digest.in_(batch)),
-            select(code_versions.c.bundle).where(code_versions.c.bundle.in_(batch)),
-            select(model_files.c.digest)
-            .join(models, models.c.uid == model_files.c.model_uid)
-            .where(model_files.c.digest.in_(batch), or_(models.c.deleted_at.is_(None), registered)),
-        ):
-            free.difference_update(connection.execute(query.distinct()).scalars())
+        for column, query in references():
+            free.difference_update(connection.execute(query.where(column.in_(batch)).distinct()).scalars())
     return free

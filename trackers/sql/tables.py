@@ -499,6 +499,28 @@ launches = _table(
 )
 """How processes were launched: which code, in which environment, by which call; one row for all that are alike."""
 
+# --- keeping house -----------------------------------------------------------------------------------------------
+
+pins = _table(
+    "pins",
+    _key("kind", name_type(8)),
+    _key("target", name_type(64)),
+    _text("reason"),
+    _text("author"),
+    Column("created_at", Time, nullable=False),
+    clustered=True,
+)
+"""What is kept whatever becomes of the rest: *target* is the uid of a ``run`` or ``model``, or the digest of a ``file``."""
+
+garbage = _table(
+    "garbage",
+    _key("digest", Digest),
+    Column("size", Id, nullable=False),
+    Column("marked_at", Time, nullable=False),
+    clustered=True,
+)
+"""Files that nothing referred to at *marked_at*, nor at any look since: see ``trackers.sql.garbage``."""
+
 # --- the registry ------------------------------------------------------------------------------------------------
 
 registered_models = _table(

@@ -47,6 +47,7 @@ def upgrade() -> None:
     _search()
     _chunks()
     _views()
+    _keeping()
 
 
 def _runs() -> None:
@@ -262,6 +263,28 @@ def _run(statement: str, **values: Any) -> None:
 
 def _datasets() -> None:
     op.create_index("ix_trackers_datasets_digest", "trackers_datasets", ["digest"])
+
+
+def _keeping() -> None:
+    """Make the tables of what is pinned and of what may be swept."""
+    op.create_table(
+        "trackers_pins",
+        Column("kind", _name(8), nullable=False),
+        Column("target", _name(64), nullable=False),
+        Column("reason", _content(), nullable=False),
+        Column("author", _content(), nullable=False),
+        Column("created_at", BigInteger, nullable=False),
+        PrimaryKeyConstraint("kind", "target", name="pk_trackers_pins"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "trackers_garbage",
+        Column("digest", _name(64), nullable=False),
+        Column("size", _id(), nullable=False),
+        Column("marked_at", BigInteger, nullable=False),
+        PrimaryKeyConstraint("digest", name="pk_trackers_garbage"),
+        sqlite_with_rowid=False,
+    )
 
 
 # --- types ------------------------------------------------------------------------------------------------------

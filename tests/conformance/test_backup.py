@@ -1,0 +1,167 @@
+"""Backups: consistent while others write, restorable on any database, equal in every value."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+import trackers
+from tests.conformance.managed import manage
+from trackers.errors import DigestError, InvalidValueError, NotFoundError, StoreError
+from trackers.sql import dump
+from trackers.sql import tables as t
+from trackers.store import Store
+
+pytestmark = pytest.mark.usefixtures("without_code")
+
+ODD = {"big": 2**80, "nul": "a\0b\x1a", "nan": math.nan, "inf": -math.inf, "text": "𝄞 ü", "none": None, "json": [1, {}]}
+
+
+def fill(store: Store, tmp_path: Path) -> None:
+    manager = manage(store)
+    manager.lease.submit([*manager.whole(), *manager.whole(math.inf)]).wait(10)
+    manager.lease.release("stopped", "a\0reason")
+    with store.start_run("odd", params=ODD, tags={"t": "x\0y"}) as parent:
+        for step, value in enumerate([1.5, math.nan, math.inf, -math.inf, 5e-324, 1.7976931348623157e308]):
+            parent.log_metrics({"m": value}, step=step)
+        (tmp_path / "file.bin").write_bytes(bytes(range(256)) * 100)
+        parent.log_artifact(tmp_path / "file.bin", "file.bin")
+        with store.start_run(parent=parent) as child:
+            child.log_metrics({"m": 2.0})
+
+
+def rows(store: Store) -> dict[str, list[Any]]:
+    store.flush()
+    with store.database.reading() as connection:
+        return {table.name: list(dump.read_rows(connection, table)) for table in dump.dumped_tables()}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a store that does not exist yet."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'restored.db'}"
+    else:
+        yield request.getfixturevalue("postgresql_url")
+
+
+def test_a_backup_restored_on_any_database_is_the_same_store(store: Store, target_url: str, tmp_path: Path) -> None:
+    fill(store, tmp_path)
+    done = store.backup(tmp_path / "backup")
+    assert (done.problems, done.files, done.added) == ((), 1, 1)
+    restored = trackers.restore(tmp_path / "backup", target_url, artifacts=str(tmp_path / "new-files"))
+    assert (restored.rows, restored.files) == (done.rows, 1)
+    before = rows(store)
+    with trackers.connect(target_url, create=False) as again:
+        assert rows(again) == before
+        run = next(run for run in again.search_runs("attributes.experiment = 'odd'") if run.params)
+        assert run.params["big"] == 2**80
+        assert run.params["nul"] == "a\0b\x1a"
+        assert math.isnan(run.params["nan"])  # type: ignore[arg-type]
+        assert again.read_artifact(run, "file.bin") == bytes(range(256)) * 100
+        assert again.identity.uid != store.identity.uid
+        with again.start_run("new") as new:
+            new.log_metrics({"m": 1.0})
+        assert new.id > run.id
+
+
+def test_a_second_backup_copies_only_what_is_new_and_forgets_what_is_gone(store: Store, tmp_path: Path) -> None:
+    fill(store, tmp_path)
+    folder = tmp_path / "backup"
+    assert store.backup(folder, link=False).added == 1
+    with store.start_run("more") as run:
+        (tmp_path / "more.txt").write_text("more")
+        run.log_artifact(tmp_path / "more.txt", "more.txt")
+    second = store.backup(folder, link=False)
+    assert (second.files, second.added) == (2, 1)
+    assert len(list(folder.glob("rows-*"))) == 1
+    assert len([path for path in (folder / "files").rglob("*") if path.is_file()]) == 2
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("...")
+    with pytest.raises(InvalidValueError, match="thesis"):
+        store.backup(tmp_path / "mine")
+    store.backup(tmp_path / "backup")
+    with (
+        trackers.connect(f"sqlite:///{tmp_path / 'other.db'}") as other,
+        pytest.raises(InvalidValueError, match="another store"),
+    ):
+        other.backup(tmp_path / "backup")
+
+
+def test_nothing_is_restored_over_something(store: Store, tmp_path: Path) -> None:
+    fill(store, tmp_path)
+    store.backup(tmp_path / "backup")
+    with pytest.raises(StoreError, match="holds something"):
+        trackers.restore(tmp_path / "backup", store.url)
+    with pytest.raises(NotFoundError, match="no backup"):
+        trackers.restore(tmp_path, f"sqlite:///{tmp_path / 'x.db'}")
+
+
+def _cut_rows(folder: Path) -> None:
+    path = next(folder.glob("rows-*/trackers_points.jsonl.gz"))
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def _change_file(folder: Path) -> None:
+    path = next(path for path in (folder / "files").rglob("*") if path.is_file())
+    path.chmod(0o644)
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+
+
+def _lose_file(folder: Path) -> None:
+    next(path for path in (folder / "files").rglob("*") if path.is_file()).unlink()
+
+
+@pytest.mark.parametrize("damage", [_cut_rows, _change_file, _lose_file])
+def test_a_damaged_backup_is_refused(sqlite_url: str, tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    with trackers.connect(sqlite_url) as store:
+        fill(store, tmp_path)
+        store.backup(tmp_path / "backup", link=False)
+    damage(tmp_path / "backup")
+    target = f"sqlite:///{tmp_path / 'new.db'}"
+    with pytest.raises(DigestError):
+        trackers.restore(tmp_path / "backup", target)
+    try:
+        with trackers.connect(target, create=False) as new:
+            assert new.list_experiments() == []
+    except NotFoundError:
+        pass
+
+
+WRITER = """
+import sys, trackers
+with trackers.connect(sys.argv[1], create=False) as store:
+    while True:
+        with store.start_run("busy") as run:
+            run.log_metrics({"a": 1.0, "b": 2.0}, step=0)
+            run.log_metrics({"a": 3.0, "b": 4.0}, step=1)
+        print("ready", flush=True)
+"""
+
+
+def test_a_backup_taken_while_others_write_is_of_one_moment(store: Store, tmp_path: Path) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, store.url], stdout=subprocess.PIPE, text=True)
+    try:
+        assert writer.stdout is not None
+        assert writer.stdout.readline().strip() == "ready"
+        for _ in range(3):
+            store.backup(tmp_path / "backup")
+    finally:
+        writer.kill()
+        writer.communicate()
+    target = f"sqlite:///{tmp_path / 'new.db'}"
+    trackers.restore(tmp_path / "backup", target)
+    with trackers.connect(target, create=False) as new, new.database.reading() as connection:
+        points = connection.execute(select(func.count()).select_from(t.points)).scalar_one()
+        kept = connection.execute(select(func.sum(t.series.c["count"]))).scalar_one()
+        assert points == kept > 0

@@ -1,0 +1,164 @@
+"""Checking a store: each kind of damage is found, and put right where that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from tests.conformance.managed import manage
+from trackers.changes import ModelLogged
+from trackers.clock import now_us
+from trackers.store import Store
+
+pytestmark = pytest.mark.usefixtures("without_code")
+
+LINES = {
+    "trial numbers": ("UPDATE trackers_runs SET number = 7 WHERE number = 1", False),
+    "events": ("DELETE FROM trackers_events WHERE seq = 2", False),
+    "attempts": ("UPDATE trackers_attempts SET ended_at = NULL, outcome = NULL", True),
+    "ends": ("UPDATE trackers_runs SET ended_at = NULL WHERE number = 0", True),
+    "states": ("UPDATE trackers_runs SET state = 9 WHERE number = 0", False),
+    "results": ("DELETE FROM trackers_results", False),
+    "series": ('UPDATE trackers_series SET "last" = 99.0, max = -1', True),
+    "names": ("UPDATE trackers_experiments SET live_name = NULL", True),
+    "counters": ("UPDATE trackers_counters SET next = 1 WHERE name = 'ids'", True),
+    "parents": ("UPDATE trackers_runs SET parent_id = id WHERE number = 0", True),
+    "models": ("UPDATE trackers_model_files SET name = 'other'", False),
+    "versions": ("UPDATE trackers_models SET manifest = '{\"files\": {}}'", False),
+    "references": ("DELETE FROM trackers_runs WHERE number = 1", True),
+}
+POINTS = ("DELETE FROM trackers_points WHERE ordinal = 0", "DELETE FROM trackers_points WHERE ordinal = 2")
+
+
+@contextmanager
+def by_hand(store: Store) -> Iterator[Connection]:
+    """Write past every rule of the schema."""
+    engine = create_engine(store.url, poolclass=NullPool)
+    with engine.begin() as connection:
+        if store.database.dialect == "postgresql":
+            connection.execute(text("SET session_replication_role = replica"))
+        yield connection
+
+
+@pytest.fixture
+def filled(store: Store, tmp_path: Path) -> Store:
+    manager = manage(store)
+    changes = manager.whole()
+    run_id = changes[0].run_id  # type: ignore[union-attr]
+    digest, size = store.artifacts.put_bytes(b"weights")
+    manifest = {"format": 1, "flavor": "python", "files": {"w": {"sha256": digest, "size": size}}}
+    changes.insert(4, ModelLogged(run_id, now_us(), manifest=manifest, files={"w": (digest, size)}))
+    manager.lease.submit([*changes, *manager.whole()]).wait(10)
+    manager.lease.release("stopped", "")
+    store.registry.register("m", store.list_logged_models([run_id])[0])
+    store.registry.promote("m", 1, to="production")
+    with store.start_run("plain") as run:
+        (tmp_path / "a.txt").write_text("an artifact")
+        run.log_artifact(tmp_path / "a.txt", "a.txt")
+        run.log_metrics({"loss": float("nan")}, step=0)
+        run.log_metrics({"loss": float("inf")}, step=1)
+    assert store.fsck().findings == ()
+    return store
+
+
+@pytest.mark.parametrize("check", LINES)
+def test_damaged_rows_are_found_and_repaired_where_they_can_be(filled: Store, check: str) -> None:
+    statement, repairable = LINES[check]
+    with by_hand(filled) as connection:
+        connection.execute(text(statement))
+    found = filled.fsck(quick=True)
+    assert check in {one.check for one in found.findings}, found
+    assert all(not one.repaired for one in found.findings)
+    mended = filled.fsck(quick=True, repair=True)
+    if repairable:
+        filled.fsck(quick=True, repair=True)  # what was hidden behind the first damage
+        left = {one.check for one in filled.fsck().findings}
+        assert check not in left, left
+    else:
+        assert check in {one.check for one in mended.left}
+
+
+@pytest.mark.parametrize("statement", POINTS)
+def test_a_series_that_lost_points_is_summed_up_again(filled: Store, statement: str) -> None:
+    with by_hand(filled) as connection:
+        connection.execute(text(statement))
+    assert {one.check for one in filled.fsck().findings} == {"series"}
+    filled.fsck(repair=True)
+    assert filled.fsck().findings == ()
+
+
+def test_an_alias_whose_version_is_gone_is_unset_with_a_line_of_history(filled: Store) -> None:
+    with by_hand(filled) as connection:
+        connection.execute(text("DELETE FROM trackers_model_versions"))
+    assert any("aliases" in one.problem for one in filled.fsck().findings)
+    filled.fsck(repair=True)
+    assert filled.fsck().findings == ()
+    assert filled.registry.history("m")[-1].reason == "repaired by fsck"
+
+
+def path_of(store: Store, data: bytes) -> Path:
+    digest, _ = store.artifacts.put_bytes(data)
+    path = store.artifacts.path(digest)
+    assert path is not None
+    path.chmod(0o644)
+    return path
+
+
+def test_a_damaged_file_is_moved_away_and_what_needs_it_is_tagged_until_a_backup_gives_it_back(
+    filled: Store, tmp_path: Path
+) -> None:
+    filled.backup(tmp_path / "backup", link=False)
+    path_of(filled, b"weights").write_bytes(b"weightz")
+    assert filled.fsck(quick=True).findings == ()  # its length is right
+    (found,) = filled.fsck().findings
+    assert "damaged" in found.problem
+    assert "models:/m/1" in found.problem
+    assert len(filled.fsck(repair=True).left) == 1
+    run = filled.registry.version("m", 1).run_id
+    assert run is not None
+    assert filled.get_run(run).tags == {"trackers.damaged": "model/w"}
+    assert filled.registry.version("m", 1).tags == {"trackers.damaged": "model/w"}
+    assert (Path(filled.artifact_root) / "quarantine").is_dir()
+    (found,) = filled.fsck().findings
+    assert "missing" in found.problem
+    mended = filled.fsck(repair=True, source=tmp_path / "backup")
+    assert mended.left == ()
+    assert filled.fsck().findings == ()
+    assert filled.get_run(run).tags == {}
+    assert filled.registry.version("m", 1).tags == {}
+
+
+def test_a_lost_or_cut_file_is_found_without_reading_the_others(filled: Store) -> None:
+    path_of(filled, b"an artifact").write_bytes(b"an art")
+    (found,) = filled.fsck(quick=True).findings
+    assert "a.txt" in found.problem
+    digest, _ = filled.artifacts.put_bytes(b"weights")
+    assert filled.artifacts.delete(digest)
+    assert ["a.txt" in one.problem for one in filled.fsck(quick=True).findings].count(False) == 1
+
+
+def test_a_wrong_size_in_the_store_is_put_right_after_reading_the_file(filled: Store) -> None:
+    with by_hand(filled) as connection:
+        connection.execute(text("UPDATE trackers_blobs SET size = 1"))
+    assert len(filled.fsck().findings) == 2
+    assert filled.fsck(repair=True).left == ()
+    assert filled.fsck().findings == ()
+
+
+def test_a_row_of_a_file_that_is_missing_is_written_again_when_the_file_is_there(filled: Store) -> None:
+    with by_hand(filled) as connection:
+        connection.execute(text("DELETE FROM trackers_blobs"))
+    assert {one.check for one in filled.fsck().findings} == {"references"}
+    filled.fsck(repair=True)
+    assert filled.fsck().findings == ()
+
+
+def test_progress_is_told_of_every_file(filled: Store) -> None:
+    seen: list[tuple[int, int]] = []
+    filled.fsck(progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (2, 2)]

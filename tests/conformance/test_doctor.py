@@ -1,0 +1,190 @@
+"""The doctor finds what is wrong around a store, and says what to do; the schema is compared with the expected."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+import trackers
+from tests.conformance.managed import manage
+from trackers.cli.exit import run_command
+from trackers.keeping import doctor
+from trackers.keeping.doctor import OK, PROBLEM, WARNING, examine
+from trackers.keeping.revision import check_schema
+from trackers.processes import host_name
+from trackers.sql import settings
+from trackers.sql.address import read_address
+from trackers.store import Store
+
+
+def levels(found: list[doctor.Diagnosis]) -> dict[str, str]:
+    return {one.topic: one.level for one in found if one.level != OK}
+
+
+def test_a_healthy_store_has_nothing_but_ok(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert levels(examine(store.url)) == {}
+    assert run_command(["doctor", "--storage", store.url, "--json"]) == 0
+    assert {one["topic"] for one in json.loads(capsys.readouterr().out)} >= {
+        "packages",
+        "schema",
+        "database",
+        "artifacts",
+    }
+
+
+def test_a_store_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    assert levels(examine(tmp_path / "none.db")) == {"schema": PROBLEM}
+    assert run_command(["doctor", "--storage", f"sqlite:///{tmp_path / 'none.db'}"]) == 1
+    assert not (tmp_path / "none.db").exists()
+    assert PROBLEM in levels(examine("postgresql+psycopg://nobody@127.0.0.1:1/none")).values()
+
+
+def test_what_processes_that_are_gone_left_open_is_named_with_what_to_do(store: Store) -> None:
+    manager = manage(store, "sweep")
+    run = store.start_run("fraud")
+    store.flush()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with store.database.writing() as connection:
+        connection.execute(
+            text("UPDATE trackers_studies SET owner_pid = :pid, owner_host = :host"),
+            {"pid": gone.pid, "host": host_name()},
+        )
+        connection.execute(text("UPDATE trackers_attempts SET pid = :pid"), {"pid": gone.pid})
+    found = {one.topic: one for one in examine(store.url) if one.level == WARNING}
+    assert found.keys() == {"lease", "runs"}
+    assert "hpo resume sweep" in found["lease"].advice
+    assert run.uid[:12] in found["runs"].told
+    run.end()
+    del manager
+
+
+def test_a_folder_of_files_that_is_not_this_store_s_is_a_problem(store: Store) -> None:
+    store.artifacts.put_bytes(b"claims the root")
+    marks = Path(store.artifact_root) / "stores"
+    (marks / store.identity.uid).rename(marks / ("0" * 32))
+    assert levels(examine(store.url)) == {"artifacts": PROBLEM}
+
+
+def test_a_disk_that_is_nearly_full_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")
+    for free, level in ((50 << 20, PROBLEM), (500 << 20, WARNING)):
+        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        assert levels(examine(store.url))["disk of the artifacts"] == level
+
+
+def test_sqlite_on_a_network_disk_is_a_problem(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    trackers.connect(sqlite_url).close()
+    monkeypatch.setattr(doctor, "file_system", lambda folder: "nfs4")
+    assert levels(examine(sqlite_url))["file system"] == PROBLEM
+
+
+def test_a_clock_that_is_wrong_and_a_server_that_forgets_are_told(
+    postgresql_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = settings.postgresql_facts
+
+    def told(connection: Any) -> dict[str, Any]:
+        return {**real(connection), "ahead": -7.5, "fsync": "off", "synchronous_commit": "off", "connections": 99}
+
+    monkeypatch.setattr(settings, "postgresql_facts", told)
+    expected = {"clock": WARNING, "fsync": PROBLEM, "synchronous_commit": PROBLEM, "connections": WARNING}
+    assert levels(examine(postgresql_store_url)) == expected
+
+
+def test_the_schema_is_compared_with_the_expected_one(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_schema(store.url).is_right
+    with store.database.writing() as connection:
+        connection.execute(text("DROP INDEX ix_trackers_runs_parent_id"))
+        connection.execute(text("ALTER TABLE trackers_pins ADD COLUMN colour INTEGER"))
+    try:
+        found = check_schema(store.url)
+        assert found.differences == (
+            "the column trackers_pins.colour is not one of ours",
+            "the index ix_trackers_runs_parent_id is missing",
+        )
+        assert run_command(["db", "check", "--storage", store.url]) == 1
+        assert "Different: the index" in capsys.readouterr().out
+        assert PROBLEM in levels(examine(store.url)).values()
+    finally:
+        with store.database.writing() as connection:
+            connection.execute(text("CREATE INDEX ix_trackers_runs_parent_id ON trackers_runs (parent_id)"))
+            connection.execute(text("ALTER TABLE trackers_pins DROP COLUMN colour"))
+
+
+def test_an_older_store_says_which_upgrade_is_pending(sqlite_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with trackers.connect(sqlite_url) as store, store.database.writing() as connection:
+        connection.execute(text("UPDATE trackers_alembic_version SET version_num = '0001'"))
+    found = check_schema(sqlite_url)
+    assert (found.pending, found.is_right, found.newer) == (("0002",), False, False)
+    assert run_command(["db", "check", "--storage", sqlite_url]) == 1
+    assert "upgrade is pending (0002)" in capsys.readouterr().out
+    assert levels(examine(sqlite_url))["schema"] == PROBLEM
+
+
+POOLED = """
+[databases]
+* = host=127.0.0.1 port={server}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+auth_type = any
+pool_mode = {mode}
+ignore_startup_parameters = options,extra_float_digits
+unix_socket_dir =
+logfile = {folder}/log
+"""
+
+
+@pytest.fixture(params=["transaction", "session"])
+def pooled(request: pytest.FixtureRequest, postgresql_store_url: str) -> Iterator[tuple[str, str]]:
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    address = read_address(postgresql_store_url)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="hpo-pool-"))  # another user must get there
+    line = POOLED.format(server=address.url.port or 5432, port=port, mode=request.param, folder=folder)
+    line = line.replace("* = host=", f"* = user={address.url.username} host=")
+    (folder / "pool.ini").write_text(line)
+    user = None
+    if os.geteuid() == 0:
+        user = "nobody"
+        shutil.chown(folder, user)
+    process = subprocess.Popen([program, str(folder / "pool.ini")], user=user, stderr=subprocess.DEVNULL, cwd="/")
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, (folder / "log").read_text()
+        yield request.param, address.url.set(port=port, query={}).render_as_string(hide_password=False)
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder)
+
+
+def test_a_pooler_is_found_and_one_in_transaction_mode_is_a_problem(pooled: tuple[str, str]) -> None:
+    mode, url = pooled
+    assert settings.pooler_mode(read_address(url)) == mode
+    found = next(one for one in examine(url) if one.topic == "pooler")
+    assert found.level == (PROBLEM if mode == "transaction" else OK)
+
+
+def test_a_server_itself_is_no_pooler(postgresql_store_url: str) -> None:
+    assert settings.pooler_mode(read_address(postgresql_store_url)) == ""

@@ -1,0 +1,221 @@
+"""``backup``: all rows at one moment, and every file they refer to, in a folder that any database can be restored from.
+
+TO/backup.json           what is in it, written last: an older backup in the same folder is whole until then
+TO/rows-.../TABLE.jsonl.gz   the rows of a table, one JSON array a line
+TO/files/ab/abcdef...    files by digest; those that are there already are not copied again
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trackers.clock import now_us
+from trackers.errors import ArtifactError, InvalidValueError, NotFoundError
+from trackers.sql import dump
+from trackers.sql.schema import HEAD
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+
+    from trackers.store import Store
+
+NAME = "backup.json"
+FORMAT = 1
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class BackedUp:
+    """What a backup holds: *rows* in *tables*, *files* of *bytes*, of which *added* were not there before.
+
+    *problems* name files that could not be copied; the backup lacks them.
+    """
+
+    folder: str
+    tables: int
+    rows: int
+    files: int
+    bytes: int
+    added: int
+    problems: tuple[str, ...] = ()
+
+
+def back_up(store: Store, to: str | os.PathLike[str], *, link: bool = True) -> BackedUp:
+    """Write a backup of *store* to the folder *to*, where an older one of the same store may be.
+
+    Rows are of one moment, whatever others write meanwhile. With *link* files on the same disk are linked, not
+    copied. Raises InvalidValueError where the folder holds something else.
+    """
+    folder = Path(to)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(folder):
+        before = _check_target(folder, store.identity.uid)
+        copier = _Copier(store, folder / "files", link)
+        with store.database.reading() as connection:
+            early = dump.reachable_files(connection)
+        # Before the rows are read, so that a model that is dropped in the meantime has its files here all the same.
+        copier.copy(early)
+        for left in reversed(range(_TRIES)):
+            rows = folder / f"rows-{uuid.uuid4().hex[:12]}"
+            with store.database.reading() as connection:
+                tables = _dump(connection, rows)
+                files = dump.reachable_files(connection)
+            problems = copier.copy(files)
+            if not problems or left == 0 or not _were_dropped(store, problems):
+                break
+            shutil.rmtree(rows)
+        manifest = {
+            "format": FORMAT,
+            "revision": HEAD,
+            "store": store.safe_url,
+            "uid": store.identity.uid,
+            "created_at": now_us(),
+            "rows": rows.name,
+            "tables": tables,
+            "files": dict(sorted(files.items())),
+        }
+        _write_json(folder / NAME, manifest)
+        _clear(folder, manifest, before)
+    counted = sum(table["rows"] for table in tables)
+    sizes = sum(size for digest, size in files.items() if digest not in problems)
+    told = tuple(problems.values())
+    return BackedUp(str(folder), len(tables), counted, len(files) - len(problems), sizes, copier.added, told)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read what a backup says of itself; raises NotFoundError where there is none, InvalidValueError for a newer one."""
+    try:
+        manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        form = int(manifest["format"])
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no backup in {folder}: it has no {NAME}") from None
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise InvalidValueError(f"{folder / NAME} is damaged: use another copy of the backup") from exc
+    if form > FORMAT:
+        raise InvalidValueError(f"the backup in {folder} was written by a newer release (format {form}): install that")
+    return dict(manifest)
+
+
+def file_of(folder: Path, digest: str) -> Path:
+    """Return where a backup in *folder* keeps a file."""
+    return folder / "files" / digest[:2] / digest
+
+
+class _Copier:
+    """Brings files of a store into a folder, each of them verified."""
+
+    def __init__(self, store: Store, folder: Path, link: bool) -> None:
+        self._artifacts, self._folder, self._link = store.artifacts, folder, link
+        self.added = 0
+
+    def copy(self, files: dict[str, int]) -> dict[str, str]:
+        """Copy what is not there; return why it could not be: digest -> sentence."""
+        problems = {}
+        for digest, size in sorted(files.items()):
+            target = self._folder / digest[:2] / digest
+            if target.exists() and target.stat().st_size == size:
+                continue
+            try:
+                self._bring(digest, target)
+                self.added += 1
+            except ArtifactError as exc:
+                problems[digest] = str(exc)
+        return problems
+
+    def _bring(self, digest: str, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = self._artifacts.path(digest) if self._link else None
+        if source is not None:
+            self._artifacts.verify(digest)
+            try:
+                target.unlink(missing_ok=True)
+                os.link(source, target)
+            except OSError:
+                pass  # another disk, or one without links
+            else:
+                return
+        self._artifacts.get(digest, target)
+        target.chmod(0o444)
+
+
+def _dump(connection: Connection, folder: Path) -> list[dict[str, Any]]:
+    folder.mkdir(mode=0o700)
+    return [_dump_table(connection, table, folder) for table in dump.dumped_tables()]
+
+
+def _dump_table(connection: Connection, table: Table, folder: Path) -> dict[str, Any]:
+    path, count = folder / f"{table.name}.jsonl.gz", 0
+    with path.open("xb") as raw:
+        with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=5, mtime=0) as sink:
+            for row in dump.read_rows(connection, table):
+                sink.write(json.dumps(row, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+                count += 1
+        raw.flush()
+        os.fsync(raw.fileno())
+    with path.open("rb") as source:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
+    return {"name": table.name, "columns": [c.name for c in table.columns], "rows": count, "sha256": digest}
+
+
+def _were_dropped(store: Store, problems: dict[str, str]) -> bool:
+    """Tell whether what could not be copied is not referred to any more: then the rows are read again."""
+    with store.database.reading() as connection:
+        return bool(problems.keys() - dump.reachable_files(connection).keys())
+
+
+def _check_target(folder: Path, uid: str) -> dict[str, Any] | None:
+    if not (folder / NAME).exists():
+        others = [entry.name for entry in folder.iterdir() if not entry.name.startswith((".", "rows-", "files"))]
+        if others:
+            raise InvalidValueError(f"{folder} holds other things ({others[0]}): give an empty folder, or a new one")
+        return None
+    found = read_manifest(folder)
+    if found.get("uid") != uid:
+        raise InvalidValueError(
+            f"{folder} holds the backup of another store ({found.get('store')}): give a folder each"
+        )
+    return found
+
+
+def _clear(folder: Path, manifest: dict[str, Any], before: dict[str, Any] | None) -> None:
+    """Remove rows of older backups and of killed ones, and files that only the last one named."""
+    for entry in folder.glob("rows-*"):
+        if entry.name != manifest["rows"]:
+            shutil.rmtree(entry, ignore_errors=True)
+    for digest in (before or {}).get("files", {}):
+        if digest not in manifest["files"]:
+            file_of(folder, digest).unlink(missing_ok=True)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with temporary.open("x", encoding="utf-8") as sink:
+        json.dump(value, sink, indent=1)
+        sink.flush()
+        os.fsync(sink.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that two backups do not write to it at once."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InvalidValueError(f"another backup is being written to {folder}: wait until it is done") from None
+        yield
+    finally:
+        os.close(descriptor)

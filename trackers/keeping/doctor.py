@@ -1,0 +1,261 @@
+"""``doctor``: what this store is, whether it is healthy, and what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from trackers.artifacts import ArtifactStore
+from trackers.errors import ArtifactError, TrackersError
+from trackers.journal import journal_folder, list_journals
+from trackers.processes import host_name, is_alive, start_time
+from trackers.sql import settings
+from trackers.sql.address import Address, file_system, is_network, read_address
+from trackers.sql.engine import Database
+from trackers.sql.schema import HEAD, REVISIONS, open_database, read_revision
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+
+_PACKAGES = ("hpo", "sqlalchemy", "alembic", "psycopg", "fsspec", "numpy", "optuna", "ray")
+_LARGE_WAL = 256 << 20
+_LITTLE_ROOM = 1 << 30
+_NO_ROOM = 100 << 20
+_SKEW_SECONDS = 2.0
+_HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One thing that was looked at: *level* is ``"ok"``, ``"warning"`` or ``"problem"``, *advice* what to do about it."""
+
+    level: str
+    topic: str
+    told: str
+    advice: str = ""
+
+
+def examine(url: str | os.PathLike[str]) -> list[Diagnosis]:
+    """Look at everything about the store *url* that may be wrong with it; nothing is changed.
+
+    A store that cannot be opened is a problem like another. Raises InvalidValueError for what is no URL of a store.
+    """
+    address = read_address(url)
+    return list(_examine(address))
+
+
+def _examine(address: Address) -> Iterator[Diagnosis]:
+    yield _packages()
+    if address.path is not None:
+        yield from _file(address.path)
+    else:
+        yield from _pooler(address)
+    try:
+        database = Database(address)
+    except TrackersError as exc:
+        yield Diagnosis(PROBLEM, "store", str(exc))
+        return
+    try:
+        revision = read_revision(database) if address.path is None or address.path.exists() else None
+        yield _schema(revision)
+        if revision is None:
+            return
+        yield from _sqlite(database) if address.path is not None else _server(database)
+        if revision == HEAD:
+            yield from _rows(database)
+            yield from _artifacts(address)
+            yield from _journals(address)
+    except TrackersError as exc:
+        yield Diagnosis(PROBLEM, "store", str(exc))
+    finally:
+        database.close()
+
+
+def _packages() -> Diagnosis:
+    found = []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            pass
+    return Diagnosis(OK, "packages", ", ".join(found))
+
+
+def _schema(revision: str | None) -> Diagnosis:
+    if revision is None:
+        return Diagnosis(PROBLEM, "schema", "there is no store here", "name another, or let the first run make it")
+    if revision == HEAD:
+        return Diagnosis(OK, "schema", f"revision {revision}, the newest that this release knows")
+    if revision in REVISIONS:
+        return Diagnosis(PROBLEM, "schema", f"revision {revision} is older than {HEAD}", "run `trackers db upgrade`")
+    return Diagnosis(PROBLEM, "schema", f"revision {revision} is of a newer release", "install that release")
+
+
+# --- SQLite ------------------------------------------------------------------------------------------------------
+
+
+def _file(path: Path) -> Iterator[Diagnosis]:
+    kind = file_system(path.parent)
+    if is_network(kind):
+        told = f"{path.parent} is on a network file system ({kind}), where SQLite's locks fail"
+        yield Diagnosis(PROBLEM, "file system", told, "use PostgreSQL, or a disk of this machine")
+    else:
+        yield Diagnosis(OK, "file system", f"{path.parent} is on this machine{f' ({kind})' if kind else ''}")
+    yield from _room("disk of the database", path.parent)
+    if not path.exists():
+        return
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        yield Diagnosis(WARNING, "rights", f"{path} can only be read", "make the file and its folder writable")
+    if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        yield Diagnosis(WARNING, "rights", f"others may write {path}", f"chmod 600 {path}")
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and log.stat().st_size > _LARGE_WAL:
+        told = f"{log.name} has grown to {log.stat().st_size >> 20} MB: a reader has kept a transaction open for long"
+        yield Diagnosis(WARNING, "write-ahead log", told, "end long readers; the next writer then shrinks it")
+
+
+def _sqlite(database: Database) -> Iterator[Diagnosis]:
+    with database.reading() as connection:
+        facts = settings.sqlite_facts(connection)
+    size = facts["page_count"] * facts["page_size"]
+    yield Diagnosis(OK, "database", f"SQLite {facts['version']}, {size >> 10} kB, foreign keys and full sync by us")
+    if facts["journal_mode"] != "wal":
+        told = f"the journal mode is {facts['journal_mode']}: readers and writers wait for each other"
+        yield Diagnosis(WARNING, "journal mode", told, "open it for writing once: we set it to WAL")
+    free = facts["freelist_count"] * facts["page_size"]
+    if free > _NO_ROOM and free > size // 4:
+        told = f"{free >> 20} MB of the file are free pages, since much was removed"
+        yield Diagnosis(WARNING, "free pages", told, "sqlite3 FILE VACUUM, while nobody uses the store, makes it small")
+
+
+# --- PostgreSQL --------------------------------------------------------------------------------------------------
+
+
+def _pooler(address: Address) -> Iterator[Diagnosis]:
+    try:
+        mode = settings.pooler_mode(address)
+    except Exception as exc:  # noqa: BLE001 - whatever the driver says; that it fails is told by whoever connects next
+        yield Diagnosis(WARNING, "pooler", f"it could not be found out whether there is one ({type(exc).__name__})")
+        return
+    if mode == "transaction":
+        told = (
+            "a pooler in transaction mode is in between: our settings, locks and prepared statements do not hold there"
+        )
+        yield Diagnosis(PROBLEM, "pooler", told, "connect to the server itself, or use pool_mode = session")
+    elif mode == "session":
+        told = "a pooler in session mode is in between"
+        yield Diagnosis(OK, "pooler", told, "it must pass on our settings: no `options` in ignore_startup_parameters")
+    else:
+        yield Diagnosis(OK, "pooler", "none is in between")
+
+
+def _server(database: Database) -> Iterator[Diagnosis]:
+    with database.reading() as connection:
+        facts = settings.postgresql_facts(connection)
+    yield Diagnosis(OK, "database", f"PostgreSQL {facts['server_version']}")
+    for name in ("fsync", "full_page_writes"):
+        if facts[name] == "off":
+            yield Diagnosis(PROBLEM, name, "is off: a crash of the server damages the database", f"set {name} = on")
+    if facts["synchronous_commit"] == "off":
+        told = "is off for us: a crash of the server loses what was acknowledged"
+        yield Diagnosis(PROBLEM, "synchronous_commit", told, "let our `options` through, or set it to on")
+    host = str(database.address.url.host or database.address.url.query.get("host") or "")
+    is_here = host in _HERE or host.startswith("/") or host == os.uname().nodename
+    if not is_here and not facts["encrypted"]:
+        told = f"what goes to {host} is not encrypted, passwords and data alike"
+        yield Diagnosis(WARNING, "encryption", told, "add ?sslmode=require (or verify-full) to the URL")
+    elif not is_here:
+        yield Diagnosis(OK, "encryption", f"what goes to {host} is encrypted")
+    ahead = facts["ahead"]
+    if abs(ahead) > _SKEW_SECONDS:
+        told = f"the server's clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this host's"
+        yield Diagnosis(WARNING, "clock", told, "run NTP on both; no safety rests on it, but times will look wrong")
+    else:
+        yield Diagnosis(OK, "clock", f"the server's is within {_SKEW_SECONDS:.0f} s of this host's")
+    used, most = int(facts["connections"]), int(facts["max_connections"])
+    if used > 0.8 * most:
+        told = f"{used} of {most} are in use"
+        yield Diagnosis(WARNING, "connections", told, "raise max_connections, or close idle clients")
+
+
+# --- what is in it -----------------------------------------------------------------------------------------------
+
+
+def _rows(database: Database) -> Iterator[Diagnosis]:
+    here = host_name()
+    with database.reading() as connection:
+        differing = settings.schema_differences(connection)
+        held = settings.held_studies(connection)
+        running = settings.open_attempts(connection, here)
+    for sentence in differing:
+        yield Diagnosis(PROBLEM, "schema", sentence, "restore a backup: somebody changed the tables by hand")
+    for name, user, host, pid, started in held:
+        if host == here and not is_alive(pid, started):
+            told = f"the manager of study {name} (process {pid}) is gone without an end"
+            yield Diagnosis(WARNING, "lease", told, f"go on with `hpo resume {name}`")
+        else:
+            yield Diagnosis(OK, "lease", f"study {name} is run by {user}@{host}, process {pid}")
+    lost = [(uid, experiment) for uid, experiment, pid in running if start_time(pid) is None]
+    if lost:
+        shown = ", ".join(f"{experiment}/{uid[:12]}" for uid, experiment in lost[:3])
+        told = f"{len(lost)} runs of this host are not ended, and their processes are gone ({shown})"
+        yield Diagnosis(WARNING, "runs", told, "go on with store.resume_run(UID), and end() it")
+
+
+def _journals(address: Address) -> Iterator[Diagnosis]:
+    waiting = list_journals(journal_folder(address.path, address.safe))
+    if waiting:
+        told = f"{len(waiting)} journals of this host hold what is not in the store yet, or belong to running processes"
+        yield Diagnosis(WARNING, "journals", told, "run `trackers sync`: it leaves those of running processes alone")
+
+
+def _artifacts(address: Address) -> Iterator[Diagnosis]:
+    database, identity = open_database(address, artifacts=None, create=False)
+    database.close()
+    root = identity.artifact_root
+    artifacts = ArtifactStore(root, identity.uid)
+    shown = artifacts.safe_root
+    try:
+        owners = artifacts.owners()
+    except ArtifactError as exc:
+        yield Diagnosis(PROBLEM, "artifacts", str(exc), "mount the folder, or give this process the credentials")
+        return
+    if owners and identity.uid not in owners:
+        told = f"{shown} is not the folder of this store: another one of the same name"
+        yield Diagnosis(PROBLEM, "artifacts", told, "mount the right folder on this machine")
+    elif len(owners) > 1:
+        others = ", ".join(label for uid, label in sorted(owners.items()) if uid != identity.uid)
+        yield Diagnosis(
+            WARNING, "artifacts", f"{others} keeps files in {shown} too: gc touches no file", "one root a store"
+        )
+    if not artifacts.is_local:
+        yield Diagnosis(OK, "artifacts", f"{shown} can be reached")
+        return
+    folder = Path(root)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield Diagnosis(PROBLEM, "artifacts", f"{folder} cannot be written", "give this user the right to write there")
+    else:
+        kind = file_system(folder)
+        where = f"on a network file system ({kind})" if is_network(kind) else "on this machine"
+        yield Diagnosis(OK, "artifacts", f"{shown} can be written, {where}")
+    yield from _room("disk of the artifacts", folder)
+
+
+def _room(topic: str, folder: Path) -> Iterator[Diagnosis]:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return
+    told = f"{free >> 20} MB are free in {folder}"
+    if free < _NO_ROOM:
+        yield Diagnosis(PROBLEM, topic, told, "free some space now: writing fails when it is full")
+    elif free < _LITTLE_ROOM:
+        yield Diagnosis(WARNING, topic, told, "free some space: `trackers du` and `trackers gc` help")
+    else:
+        yield Diagnosis(OK, topic, told)

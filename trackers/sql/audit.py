@@ -1,0 +1,351 @@
+"""What does not hold in the rows of a store: every check reads, and yields what is wrong.
+
+A check is a function of a connection. What can be put right again is in ``trackers.sql.repairs``, by the check's name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, ForeignKeyConstraint, and_, case, func, not_, or_, select
+
+from trackers.models.manifest import manifest_digest
+from trackers.sql import tables as t
+from trackers.states import RunState
+
+_FINISHED = tuple(int(state) for state in RunState if state.is_finished())
+_SHOWN = 20
+"""So many flaws of one kind are named; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something that does not hold: *check* names the rule, *where* the rows (for the repair), *problem* is a sentence."""
+
+    check: str
+    problem: str
+    where: dict[str, Any] = field(default_factory=dict)
+
+
+def audit(connection: Connection) -> Iterator[Flaw]:
+    """Yield everything that is wrong with the rows."""
+    for check in CHECKS:
+        yield from check(connection)
+
+
+def database_file(connection: Connection) -> Iterator[Flaw]:
+    """Check that SQLite finds its own file whole."""
+    if connection.dialect.name != "sqlite":
+        return
+    for (said,) in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})"):
+        if said != "ok":
+            yield Flaw("database file", f"SQLite says: {said}")
+
+
+def references(connection: Connection) -> Iterator[Flaw]:
+    """Check every foreign key, whether or not the database enforces it."""
+    for table in t.metadata.sorted_tables:
+        for rule in table.constraints:
+            if isinstance(rule, ForeignKeyConstraint):
+                yield from _dangling(connection, rule)
+
+
+def _dangling(connection: Connection, rule: ForeignKeyConstraint) -> Iterator[Flaw]:
+    child, parent = rule.table, rule.elements[0].column.table.alias()
+    columns = [element.parent for element in rule.elements]
+    there = select(parent.c[rule.elements[0].column.name]).where(
+        *(element.parent == parent.c[element.column.name] for element in rule.elements)
+    )
+    query = select(*child.primary_key, *columns).where(
+        *(column.is_not(None) for column in columns), not_(there.correlate(child).exists())
+    )
+    keys = [column.name for column in child.primary_key]
+    names = [column.name for column in columns]
+    for row in connection.execute(query):
+        key, target = dict(zip(keys, row, strict=False)), dict(zip(names, row[len(keys) :], strict=True))
+        to = rule.elements[0].column.table.name.removeprefix(t.PREFIX)
+        shown = ", ".join(f"{name} {value}" for name, value in key.items())
+        aims = ", ".join(str(value) for value in target.values())
+        where = {"table": child.name, "key": key, "columns": names, "parent": rule.elements[0].column.table.name}
+        yield Flaw(
+            "references", f"{child.name.removeprefix(t.PREFIX)} ({shown}) refers to {to} {aims}: not there", where
+        )
+
+
+def trial_numbers(connection: Connection) -> Iterator[Flaw]:
+    """Check that the trials of each living study are numbered 0 to n-1."""
+    r, e = t.runs.c, t.experiments.c
+    query = (
+        select(e.name, func.count(r.number), func.min(r.number), func.max(r.number))
+        .join(t.studies, t.studies.c.id == e.id)
+        .join(t.runs, r.experiment_id == e.id)
+        .where(e.deleted_at.is_(None), r.number.is_not(None))
+        .group_by(e.id, e.name)
+    )
+    for name, count, first, last in connection.execute(query):
+        if first != 0 or last != count - 1:
+            yield Flaw("trial numbers", f"study {name} has {count} trials, numbered from {first} to {last}")
+
+
+def events(connection: Connection) -> Iterator[Flaw]:
+    """Check that the events of each study are numbered from 1 to the last that the study counts."""
+    e, s, x = t.events.c, t.studies.c, t.experiments.c
+    count = func.count(e.seq)
+    query = (
+        select(x.name, s.last_seq, count, func.min(e.seq), func.max(e.seq))
+        .join(t.experiments, x.id == s.id)
+        .outerjoin(t.events, e.study_id == s.id)
+        .where(x.deleted_at.is_(None))
+        .group_by(s.id, x.name, s.last_seq)
+        .having(or_(count != s.last_seq, and_(count > 0, or_(func.min(e.seq) != 1, func.max(e.seq) != s.last_seq))))
+    )
+    for name, last, found, first, highest in connection.execute(query):
+        yield Flaw("events", f"study {name} counts {last} events and has {found}, from {first} to {highest}")
+
+
+def attempts(connection: Connection) -> Iterator[Flaw]:
+    """Check that what has ended has no open attempt, and that ends and states agree."""
+    a, r = t.attempts.c, t.runs.c
+    resting = (*_FINISHED, int(RunState.WAITING))
+    query = select(r.id, r.uid, r.state, a.number).join(t.attempts, a.run_id == r.id)
+    for run_id, uid, state, number in connection.execute(query.where(r.state.in_(resting), a.ended_at.is_(None))):
+        where = {"run_id": run_id, "number": number, "state": state}
+        yield Flaw("attempts", f"run {uid} is {_state(state)}, and its attempt {number} never ended", where)
+    unended = select(r.id, r.uid, r.state).where(r.state.in_(_FINISHED), r.ended_at.is_(None))
+    for run_id, uid, state in connection.execute(unended):
+        yield Flaw(
+            "ends", f"run {uid} is {_state(state)} and has no time of its end", {"run_id": run_id, "ended": True}
+        )
+    early = select(r.id, r.uid, r.state).where(r.state.not_in(_FINISHED), r.ended_at.is_not(None))
+    for run_id, uid, state in connection.execute(early):
+        yield Flaw(
+            "ends", f"run {uid} is {_state(state)} and has a time of its end", {"run_id": run_id, "ended": False}
+        )
+
+
+def results(connection: Connection) -> Iterator[Flaw]:
+    """Check that complete trials have a value for each objective, and unfinished ones none."""
+    r, s, v = t.runs.c, t.studies.c, t.results.c
+    query = (
+        select(r.uid, r.state, s.directions, func.count(v.objective), func.max(v.objective))
+        .join(t.studies, s.id == r.experiment_id)
+        .outerjoin(t.results, v.run_id == r.id)
+        .where(
+            r.number.is_not(None), r.state.in_((int(RunState.COMPLETE), int(RunState.RUNNING), int(RunState.WAITING)))
+        )
+        .group_by(r.id, r.uid, r.state, s.directions)
+    )
+    for uid, state, directions, count, last in connection.execute(query):
+        wanted = len(directions) if state == RunState.COMPLETE else 0
+        if count != wanted or (count and last != count - 1):
+            yield Flaw("results", f"trial {uid} is {_state(state)} and has {count} values instead of {wanted}")
+
+
+def _state(state: int) -> str:
+    try:
+        return RunState(state).name
+    except ValueError:
+        return f"state {state}"
+
+
+def states(connection: Connection) -> Iterator[Flaw]:
+    """Check that every state is one."""
+    r = t.runs.c
+    for uid, state in connection.execute(select(r.uid, r.state).where(r.state.not_in([int(s) for s in RunState]))):
+        yield Flaw("states", f"run {uid} is in state {state}, which is none")
+
+
+def series(connection: Connection) -> Iterator[Flaw]:
+    """Check that what a series keeps of its points is what they say: how many, the last, the extremes."""
+    s, p = t.series.c, t.points.c
+    rank = func.row_number().over(
+        partition_by=p.series_id, order_by=(p.attempt.desc(), p.step.desc(), p.ordinal.desc())
+    )
+    # Where a later attempt began again at a step, what older ones logged from that step on is in no extreme.
+    later = func.min(p.step).over(partition_by=p.series_id, order_by=p.attempt.desc(), groups=(None, -1))
+    ranked = select(t.points, rank.label("rank"), later.label("later")).subquery()
+    q = ranked.c
+    seen = case((or_(q.later.is_(None), q.step < q.later), q.value))
+
+    def last(column: Any) -> Any:
+        return func.max(case((q.rank == 1, column)))
+
+    told = (
+        select(
+            q.series_id,
+            func.count().label("n"),
+            func.min(q.ordinal).label("first"),
+            func.max(q.ordinal).label("highest"),
+            func.min(seen).label("low"),
+            func.max(seen).label("high"),
+            last(q.value).label("value"),
+            last(q.kind).label("kind"),
+            last(q.step).label("step"),
+            last(q.attempt).label("attempt"),
+        )
+        .group_by(q.series_id)
+        .subquery()
+    )
+    c = told.c
+    pairs = ((s["last"], c.value), (s.last_kind, c.kind), (s.last_step, c.step), (s.last_attempt, c.attempt))
+    wrong = [
+        *(left.is_distinct_from(right) for left, right in (*pairs, (s.min, c.low), (s.max, c.high))),
+        func.coalesce(c.n, 0) != s["count"],
+        c.first != 0,
+        c.highest != c.n - 1,
+    ]
+    query = select(s.id, s.run_id, s.key, s.context, s["count"], c.n).outerjoin(told, c.series_id == s.id)
+    query = query.where(s.sealed.is_(None))  # the others have most of their points in chunks
+    for series_id, run_id, key, context, count, n in connection.execute(query.where(or_(*wrong))):
+        name = f"{key}{{{context}}}" if context else key
+        yield Flaw(
+            "series",
+            f"the summary of {name} of run {run_id} does not agree with its points ({count} counted, {n or 0} there)",
+            {"series_id": series_id},
+        )
+
+
+def models(connection: Connection) -> Iterator[Flaw]:
+    """Check that models have the files of their manifests, and versions the manifests they were registered with."""
+    m, f, v, n = t.models.c, t.model_files.c, t.model_versions.c, t.registered_models.c
+    files: dict[str, dict[str, str]] = {}
+    alive = select(m.uid, m.manifest).where(m.manifest.is_not(None), m.deleted_at.is_(None))
+    for uid, name, digest in connection.execute(
+        select(f.model_uid, f.name, f.digest).join(t.models, m.uid == f.model_uid).where(m.deleted_at.is_(None))
+    ):
+        files.setdefault(uid, {})[name] = digest
+    for uid, manifest in connection.execute(alive):
+        wanted = {name: entry.get("sha256") for name, entry in dict(manifest.get("files") or {}).items()}
+        there = files.get(uid, {})
+        for name in sorted(name for name, digest in wanted.items() if there.get(name) != digest)[:_SHOWN]:
+            yield Flaw("models", f"the file {name} of model {uid} is not the one that its manifest names")
+    versions = (
+        select(n.name, v.version, v.lineage, m.manifest)
+        .join(t.registered_models, n.id == v.model_id)
+        .join(t.models, m.uid == v.model_uid)
+    )
+    for name, version, lineage, manifest in connection.execute(versions):
+        told = (lineage or {}).get("manifest")
+        if told is not None and (manifest is None or manifest_digest(manifest) != told):
+            yield Flaw("versions", f"the manifest of {name} version {version} was changed after it was registered")
+
+
+def launches(connection: Connection) -> Iterator[Flaw]:
+    """Check that attempts and studies name launches that are there: no foreign key does."""
+    n, r, a, s = t.launches.c, t.runs.c, t.attempts.c, t.studies.c
+    gone = select(r.uid, a.number).join(t.attempts, a.run_id == r.id).where(a.launch_id.is_not(None))
+    there = select(n.id).where(n.id == a.launch_id)
+    for uid, number in connection.execute(gone.where(not_(there.exists()))):
+        yield Flaw("launches", f"the code of attempt {number} of run {uid} is not there")
+    there = select(n.id).where(n.id == s.launch_id)
+    for study_id in connection.execute(select(s.id).where(s.launch_id.is_not(None), not_(there.exists()))).scalars():
+        yield Flaw("launches", f"the code of study {study_id} is not there")
+
+
+def parents(connection: Connection) -> Iterator[Flaw]:
+    """Check that no run is its own ancestor."""
+    r = t.runs.c
+    rows = connection.execute(select(r.id, r.parent_id).where(r.parent_id.is_not(None)))
+    parent: dict[int, int] = {row[0]: row[1] for row in rows}
+    safe: set[int] = set()
+    for start in parent:
+        path: list[int] = []
+        here: int | None = start
+        while here is not None and here not in safe and here not in path:
+            path.append(here)
+            here = parent.get(here)
+        if here is not None and here not in safe:
+            yield Flaw("parents", f"run {here} is its own ancestor", {"run_id": here})
+        safe.update(path)
+
+
+def names(connection: Connection) -> Iterator[Flaw]:
+    """Check that living experiments own their names, and deleted ones do not."""
+    e = t.experiments.c
+    lost = and_(e.deleted_at.is_(None), e.live_name.is_distinct_from(e.name))
+    kept = and_(e.deleted_at.is_not(None), e.live_name.is_not(None))
+    for experiment_id, name, deleted_at in connection.execute(
+        select(e.id, e.name, e.deleted_at).where(or_(lost, kept))
+    ):
+        told = "living and does not own its name" if deleted_at is None else "deleted and still owns its name"
+        yield Flaw("names", f"the experiment {name} is {told}", {"id": experiment_id})
+
+
+def counters(connection: Connection) -> Iterator[Flaw]:
+    """Check that no counter would hand out an id that is taken."""
+    rows = connection.execute(select(t.counters.c.name, t.counters.c.next))
+    known: dict[str, int] = {row[0]: row[1] for row in rows}
+    for name, tables in COUNTED.items():
+        highest = max(connection.execute(select(func.coalesce(func.max(one.c.id), 0))).scalar_one() for one in tables)
+        if highest and known.get(name, 1) <= highest:
+            where = {"name": name, "next": highest + 1}
+            yield Flaw("counters", f"the counter {name} would hand out an id again ({highest} is taken)", where)
+
+
+COUNTED = {
+    "ids": (t.experiments, t.runs, t.commands, t.code_versions, t.environments, t.launches),
+    "series": (t.series, t.datasets),
+    "registry": (t.registered_models, t.registry_history, t.policies),
+}
+"""The counters, and the tables whose ids come from them."""
+
+CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
+    database_file,
+    references,
+    names,
+    counters,
+    states,
+    trial_numbers,
+    events,
+    attempts,
+    results,
+    series,
+    models,
+    launches,
+    parents,
+)
+
+
+def users_of(connection: Connection, digest: str) -> list[dict[str, Any]]:
+    """Return what needs a file: runs with the name they have for it, and registered versions."""
+    r, m, f, v, n = t.runs.c, t.models.c, t.model_files.c, t.model_versions.c, t.registered_models.c
+    found: list[dict[str, Any]] = []
+    a, k = t.artifacts.c, t.checkpoints.c
+    for run_id, uid, name in connection.execute(
+        select(r.id, r.uid, a.name).join(t.artifacts, a.run_id == r.id).where(a.digest == digest)
+    ):
+        found.append({"run_id": run_id, "what": f"run {uid}: {name}", "name": name})
+    for run_id, uid in connection.execute(
+        select(r.id, r.uid).join(t.checkpoints, k.run_id == r.id).where(k.digest == digest)
+    ):
+        found.append({"run_id": run_id, "what": f"run {uid}: its checkpoint", "name": "checkpoint"})
+    query = (
+        select(r.id, r.uid, m.name, f.name, n.name, v.version)
+        .join(t.models, m.run_id == r.id)
+        .join(t.model_files, f.model_uid == m.uid)
+        .outerjoin(t.model_versions, v.model_uid == m.uid)
+        .outerjoin(t.registered_models, n.id == v.model_id)
+    )
+    for run_id, uid, model, file, registered, version in connection.execute(query.where(f.digest == digest)):
+        one = {"run_id": run_id, "what": f"run {uid}: {file} of its model {model}", "name": f"{model}/{file}"}
+        if registered is not None:
+            one |= {"model": registered, "version": version, "what": f"models:/{registered}/{version}: {file}"}
+        found.append(one)
+    return found
+
+
+def shortened(flaws: list[Flaw]) -> list[Flaw]:
+    """Return the first flaws of each check, and one that counts the others."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for flaw in flaws:
+        seen[flaw.check] += 1
+        if seen[flaw.check] <= _SHOWN:
+            kept.append(flaw)
+    for check, count in seen.items():
+        if count > _SHOWN:
+            kept.append(Flaw(check, f"{count - _SHOWN} more like these"))
+    return kept

@@ -1,0 +1,103 @@
+"""What a database says of itself: version, settings, size, and a pooler in front of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection, inspect, select, text
+
+from trackers.sql import schema
+from trackers.sql import tables as t
+from trackers.sql.address import Address
+from trackers.states import RunState
+
+
+def sqlite_facts(connection: Connection) -> dict[str, Any]:
+    """Return SQLite's version and the settings of the file."""
+
+    def pragma(name: str) -> Any:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+    facts = {name: pragma(name) for name in ("journal_mode", "page_count", "page_size", "freelist_count")}
+    return {"version": connection.exec_driver_sql("SELECT sqlite_version()").scalar(), **facts}
+
+
+def postgresql_facts(connection: Connection) -> dict[str, Any]:
+    """Return the server's version, settings that safety rests on, its connections, and how far its clock is ahead."""
+    names = ("server_version", "fsync", "full_page_writes", "synchronous_commit", "max_connections")
+    facts: dict[str, Any] = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names}
+    facts["connections"] = connection.execute(text("SELECT count(*) FROM pg_stat_activity")).scalar()
+    facts["encrypted"] = connection.execute(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")).scalar()
+    before = time.time()
+    there = float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+    facts["ahead"] = there - (before + time.time()) / 2
+    return facts
+
+
+def pooler_mode(address: Address) -> str:
+    """Return ``"transaction"`` or ``"session"`` where a pooler such as PgBouncer is between here and the server, else ``""``.
+
+    A pooler gives its clients process ids that are not the server's. In transaction mode a second client is handed
+    the server's process that the first one, still connected, has just used.
+    """
+    import psycopg
+
+    url = address.url
+    known = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
+    given: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
+    given |= {name: value for name, value in url.query.items() if name in {"host", "sslmode", "sslrootcert"}}
+    with (
+        psycopg.connect(**given, autocommit=True, connect_timeout=10, prepare_threshold=None) as first,
+        psycopg.connect(**given, autocommit=True, connect_timeout=10, prepare_threshold=None) as second,
+    ):
+        mine = _backend(first)
+        if mine == first.info.backend_pid:
+            return ""
+        return "transaction" if _backend(second) == mine else "session"
+
+
+def _backend(connection: Any) -> int:
+    return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
+
+
+def held_studies(connection: Connection) -> list[Any]:
+    """Return the name and the recorded owner of every living study that somebody holds."""
+    s, e = t.studies.c, t.experiments.c
+    query = select(e.name, s.owner_user, s.owner_host, s.owner_pid, s.owner_started).join(t.experiments, e.id == s.id)
+    return list(
+        connection.execute(query.where(s.owner_host.is_not(None), s.owner_ended.is_(None), e.deleted_at.is_(None)))
+    )
+
+
+def open_attempts(connection: Connection, host: str) -> list[Any]:
+    """Return uid, experiment and process of the runs (no trials) that are running on *host*, as far as the store knows."""
+    r, a, e = t.runs.c, t.attempts.c, t.experiments.c
+    query = (
+        select(r.uid, e.name, a.pid)
+        .join(t.experiments, e.id == r.experiment_id)
+        .join(t.attempts, a.run_id == r.id)
+        .where(r.state == int(RunState.RUNNING), r.number.is_(None), a.ended_at.is_(None), a.host == host)
+        .where(r.deleted_at.is_(None), e.deleted_at.is_(None))
+    )
+    return list(connection.execute(query.order_by(r.id)))
+
+
+def schema_differences(connection: Connection) -> list[str]:
+    """Return how the tables differ from those that this release makes: sentences."""
+    look = inspect(connection)
+    there = set(look.get_table_names())
+    found = [f"the table {name} is missing" for name in sorted(t.metadata.tables.keys() - there)]
+    extra = {name for name in there if name.startswith(t.PREFIX)} - t.metadata.tables.keys() - {schema.VERSION_TABLE}
+    found += [f"the table {name} is not one of ours" for name in sorted(extra)]
+    for name, table in sorted(t.metadata.tables.items()):
+        if name not in there:
+            continue
+        columns = {column["name"] for column in look.get_columns(name)}
+        expected = {column.name for column in table.columns}
+        found += [f"the column {name}.{one} is missing" for one in sorted(expected - columns)]
+        found += [f"the column {name}.{one} is not one of ours" for one in sorted(columns - expected)]
+        indexes = {index["name"] for index in look.get_indexes(name)}
+        wanted = {str(index.name) for index in table.indexes}
+        found += [f"the index {one} is missing" for one in sorted(wanted - indexes)]
+    return found
