@@ -20,11 +20,11 @@ HOMES = {
     "click": ("hpo/cli/", "trackers/cli/"),
     "sklearn": ("trackers/models/", "trackers/capture/", "trackers/autologging/"),
     "skops": ("trackers/models/",),
-    "xgboost": ("trackers/models/",),
+    "xgboost": ("trackers/models/", "trackers/autologging/"),
     "onnxruntime": ("trackers/models/",),
     "safetensors": ("trackers/models/",),
     "keras": ("trackers/models/",),
-    "yaml": ("trackers/models/",),
+    "yaml": ("trackers/models/", "trackers/recorder.py"),
 }
 
 
