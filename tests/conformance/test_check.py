@@ -92,6 +92,22 @@ def test_a_series_that_lost_points_is_summed_up_again(filled: Store, statement: 
     assert filled.fsck().findings == ()
 
 
+def test_a_long_series_is_checked_with_its_sealed_points(filled: Store) -> None:
+    with filled.start_run("long") as run:
+        run.log_points("x", [float(step % 1000) for step in range(2500)])
+    assert filled.fsck().findings == ()
+    with by_hand(filled) as connection:
+        connection.execute(text("UPDATE trackers_series SET max = 5, count = 7 WHERE sealed IS NOT NULL"))
+    assert {one.check for one in filled.fsck().findings} == {"sealed series"}
+    filled.fsck(repair=True)
+    assert filled.fsck().findings == ()
+    assert (filled.metrics(run)[0].count, filled.metrics(run)[0].max) == (2500, 999.0)
+    with by_hand(filled) as connection:
+        connection.execute(text("DELETE FROM trackers_chunks WHERE ordinal = 0"))
+    left = filled.fsck(repair=True).left
+    assert ["missing" in one.problem for one in left] == [True]
+
+
 def test_an_alias_whose_version_is_gone_is_unset_with_a_line_of_history(filled: Store) -> None:
     with by_hand(filled) as connection:
         connection.execute(text("DELETE FROM trackers_model_versions"))

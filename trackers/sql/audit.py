@@ -14,6 +14,8 @@ from sqlalchemy import Connection, ForeignKeyConstraint, and_, case, func, not_,
 
 from trackers.models.manifest import manifest_digest
 from trackers.sql import tables as t
+from trackers.sql.fold import summary, visible
+from trackers.sql.history import read_series
 from trackers.states import RunState
 
 _FINISHED = tuple(int(state) for state in RunState if state.is_finished())
@@ -198,7 +200,7 @@ def series(connection: Connection) -> Iterator[Flaw]:
         c.highest != c.n - 1,
     ]
     query = select(s.id, s.run_id, s.key, s.context, s["count"], c.n).outerjoin(told, c.series_id == s.id)
-    query = query.where(s.sealed.is_(None))  # the others have most of their points in chunks
+    query = query.where(s.sealed.is_(None))  # for the others see sealed_series
     for series_id, run_id, key, context, count, n in connection.execute(query.where(or_(*wrong))):
         name = f"{key}{{{context}}}" if context else key
         yield Flaw(
@@ -206,6 +208,25 @@ def series(connection: Connection) -> Iterator[Flaw]:
             f"the summary of {name} of run {run_id} does not agree with its points ({count} counted, {n or 0} there)",
             {"series_id": series_id},
         )
+
+
+def sealed_series(connection: Connection) -> Iterator[Flaw]:
+    """Check the same of series with sealed points, which have to be read: chunk after chunk, one series at a time."""
+    s = t.series.c
+    kept = (s["count"], s.sealed, s["last"], s.last_kind, s.last_step, s.last_attempt, s.min, s.max)
+    query = select(s.id, s.run_id, s.key, s.context, *kept).where(s.sealed.is_not(None))
+    for series_id, run_id, key, context, *found in connection.execute(query).all():
+        points, sealed, gap = read_series(connection, series_id)
+        last, kind, step, attempt, _, low, high = summary(visible(points)) if points else (None,) * 7
+        if gap or found != [len(points), sealed, last, kind, step, attempt, low, high]:
+            name = f"{key}{{{context}}}" if context else key
+            lost = "; some of its sealed points are missing" if gap else ""
+            yield Flaw(
+                "sealed series",
+                f"the summary of {name} of run {run_id} does not agree with its points ({found[0]} counted, "
+                f"{len(points)} there){lost}",
+                {} if gap else {"series_id": series_id},
+            )
 
 
 def models(connection: Connection) -> Iterator[Flaw]:
@@ -303,6 +324,7 @@ CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     attempts,
     results,
     series,
+    sealed_series,
     models,
     launches,
     parents,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
@@ -69,6 +69,19 @@ def read_chunks(connection: Connection, series_ids: Sequence[int]) -> dict[int, 
         for series_id, *row in connection.execute(query):
             found.setdefault(series_id, []).extend(read(*row))
     return found
+
+
+def read_series(connection: Connection, series_id: int) -> tuple[list[Point], int, bool]:
+    """Read every point of a series in the order in which they came, how many of them are sealed, and whether some miss."""
+    c, p = t.chunks.c, t.points.c
+    rows = connection.execute(select(c.ordinal, c["count"]).where(c.series_id == series_id).order_by(c.ordinal)).all()
+    sealed, gap = 0, False
+    for ordinal, count in rows:
+        gap = gap or ordinal != sealed
+        sealed = ordinal + count
+    first = connection.execute(select(func.min(p.ordinal)).where(p.series_id == series_id)).scalar()
+    points = [*read_chunks(connection, [series_id]).get(series_id, []), *_open_points(connection, series_id)]
+    return points, sealed, gap or (first is not None and first != sealed)
 
 
 def _open_points(connection: Connection, series_id: int) -> list[Point]:

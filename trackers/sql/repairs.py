@@ -15,6 +15,7 @@ from trackers.sql.aliases import Move, move_alias
 from trackers.sql.audit import Flaw
 from trackers.sql.columns import join_number
 from trackers.sql.fold import summary, visible
+from trackers.sql.history import read_series
 from trackers.sql.registry_history import Actor
 from trackers.sql.registry_notes import Target
 from trackers.states import RunState
@@ -106,11 +107,23 @@ def _series(connection: Connection, where: Mapping[str, Any], size_of: Any) -> s
         return "removed, since it has no points"
     _renumber(connection, mine, [row.ordinal for row in rows])
     points = [(row.step, row.attempt, row.time, join_number(row.value, row.kind)) for row in rows]
-    told = summary(visible(points))
-    columns = ("last", "last_kind", "last_step", "last_attempt", "last_time", "min", "max")
-    values = {"count": len(rows), **dict(zip(columns, told, strict=True)), "since_step": _since(points)}
-    connection.execute(update(t.series).where(s.id == where["series_id"]).values(values))
+    connection.execute(update(t.series).where(s.id == where["series_id"]).values(_summed_up(points)))
     return "the summary was made again from the points"
+
+
+def _sealed_series(connection: Connection, where: Mapping[str, Any], size_of: Any) -> str:
+    points, sealed, gap = read_series(connection, where["series_id"])
+    if gap or not points:
+        return ""  # what is missing cannot be told from what never was
+    values = {**_summed_up(points), "sealed": sealed or None}
+    connection.execute(update(t.series).where(t.series.c.id == where["series_id"]).values(values))
+    return "the summary was made again from the points"
+
+
+def _summed_up(points: Sequence[tuple[int, int, int, float]]) -> dict[str, Any]:
+    columns = ("last", "last_kind", "last_step", "last_attempt", "last_time", "min", "max")
+    told = dict(zip(columns, summary(visible(points)), strict=True))
+    return {"count": len(points), **told, "since_step": _since(points)}
 
 
 def _since(points: Sequence[tuple[int, int, int, float]]) -> int | None:
@@ -158,6 +171,7 @@ _REPAIRS: dict[str, Callable[[Connection, Mapping[str, Any], Callable[[str], int
     "attempts": _attempt,
     "ends": _end,
     "series": _series,
+    "sealed series": _sealed_series,
     "parents": _parent,
     "names": _name,
     "counters": _counter,
