@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -527,16 +528,19 @@ class Study(Figures):
 class _Handle:
     """A study's handle in the manager's process: the caller's own, in another process one on the manager's store."""
 
-    def __init__(self, study: Study | None) -> None:
-        self._study = study
+    def __init__(self, study: Study) -> None:
+        # Not the study itself: what is left of a manager would keep it, and its store open, until the next collection.
+        self._caller: weakref.ref[Study] | None = weakref.ref(study)
+        self._made: Study | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_study": None}
+        return {**self.__dict__, "_caller": None, "_made": None}
 
     def study(self, store: Store, study_id: int) -> Study:
-        if self._study is None:
-            self._study = Study(store, store.get_study(study_id))
-        return self._study
+        found = self._made or (None if self._caller is None else self._caller())
+        if found is None:
+            found = self._made = Study(store, store.get_study(study_id))
+        return found
 
 
 class _Callback(_Handle):
