@@ -146,14 +146,20 @@ def test_what_a_user_stored_does_not_steer_the_terminal(call: Any) -> None:
         (["search", "a", "b"], "unexpected extra argument"),
         (["show", "f" * 32], "there is no run"),
         (["show", "fraud/3"], "there is no study 'fraud'"),
-        (["show", "1", "--history", "aux"], "has no metric 'aux': did you mean 'auc'?"),
+        (["show", "RUN", "--history", "aux"], "has no metric 'aux': did you mean 'auc'?"),
         (["serch"], "There is no command serch: did you mean search?"),
         (["runs", "--storage", "nonsense"], "is not the URL of a store"),
         (["runs", "--storage", "sqlite:////nowhere/hpo.db"], "there is no store at"),
         (["runs", "--storage", "postgresql://u:secret@127.0.0.1:1/x"], "***"),
     ],
 )
-def test_wrong_input_gets_one_sentence_and_exit_code_2(call: Any, args: list[str], message: str) -> None:
+def test_wrong_input_gets_one_sentence_and_exit_code_2(
+    call: Any, storage: str, args: list[str], message: str
+) -> None:
+    if "RUN" in args:
+        with trackers.connect(storage) as store:
+            uid = store.search_runs(experiments="fraud")[0].uid
+        args = [uid if word == "RUN" else word for word in args]
     code, out, err = call(*args)
     assert (code, out) == (2, "")
     assert message in err or ("postgresql" in args[-1] and "secret" not in err)

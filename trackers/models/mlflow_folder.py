@@ -23,7 +23,7 @@ class MLflowFlavor(Flavor):
     """A model that only MLflow itself can read, by its ``python_function``."""
 
     name = "mlflow"
-    distributions = ("mlflow",)
+    distributions = ("mlflow-skinny",)
 
 
 def load_mlflow(folder: Path, trust: Trust) -> LoadedModel:

@@ -40,7 +40,7 @@ class Spill:
         self._drained: int | None = None
         self._wait = FIRST_WAIT
         self._due = 0.0
-        self._unusable = False
+        self.unusable = False
 
     def number(self) -> int:
         """Return the number of the next entry."""
@@ -65,14 +65,14 @@ class Spill:
     @property
     def usable(self) -> bool:
         """Whether there can be a journal: where its folder cannot be written, the database is all there is."""
-        if self._unusable:
+        if self.unusable:
             return False
         try:
             self.prepare()
         except StoreError as exc:
-            self._unusable = True
+            self.unusable = True
             _log.warning("%s; without a journal, logging waits for the database and fails with it", exc)
-        return not self._unusable
+        return not self.unusable
 
     def keep(self, entries: Iterable[bytes]) -> None:
         """Append encoded entries, by rising numbers; from now on all go to the journal, until it is drained."""

@@ -166,8 +166,8 @@ class Writer:
 
     @property
     def may_spill(self) -> bool:
-        """Whether there is a journal for what the database does not take."""
-        return self._spill is not None and self._spill.usable
+        """Whether a journal would take what the database does not, as far as is known before one is needed."""
+        return self._spill is not None and not self._spill.unusable
 
     def spill(self) -> None:
         """Send what is logged from now on to the journal: the database is away."""
