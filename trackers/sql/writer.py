@@ -29,7 +29,7 @@ from trackers.errors import ConflictError, InvalidValueError, StoreError
 from trackers.journal.entry import encode
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
-from trackers.sql.failures import is_driver_error, is_everyones, is_value_error, may_retry, translate
+from trackers.sql.failures import is_driver_error, is_everyones, is_lost, is_value_error, may_retry, translate
 from trackers.sql.journals import forget, read_position
 
 if TYPE_CHECKING:
@@ -535,7 +535,7 @@ class Writer:
         if self._connection.closed or self._connection.invalidated or getattr(exc, "connection_invalidated", False):
             return True
         raw = self._connection.connection.dbapi_connection
-        return bool(getattr(raw, "closed", False))
+        return is_lost(exc) or bool(getattr(raw, "closed", False)) or not getattr(raw, "open", True)
 
     def _connected(self) -> Connection:
         if self._connection is None:

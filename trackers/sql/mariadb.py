@@ -1,0 +1,93 @@
+"""MariaDB and MySQL: how a connection is set up, and what its driver lacks.
+
+Text is compared byte by byte and without padding (``'a'`` is not ``'a '``), by a collation that each of the two calls
+by a name of its own. Names in quotation marks are SQL's own, and what does not fit is refused, whatever the server's
+configuration says. Rows that an UPDATE found count as updated, which the guarded statements rely on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url
+from sqlalchemy.exc import IntegrityError
+
+from trackers.sql.columns import COLLATION
+from trackers.sql.failures import DUPLICATE, TOO_LARGE, number_of
+
+if TYPE_CHECKING:
+    from trackers.sql.address import Address
+
+_SETTINGS = "STRICT_ALL_TABLES,ANSI_QUOTES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+_ANSWER_SECONDS = 600
+"""How long a statement may take; a server that is gone without a word is given up after that."""
+
+
+def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: dict[str, Any]) -> Engine:
+    """Make the engine of the writer or of the readers, whose transactions are snapshots and cannot write."""
+    import pymysql
+    from pymysql.converters import conversions
+
+    arguments: dict[str, Any] = {
+        "connect_timeout": 10,
+        "read_timeout": _ANSWER_SECONDS,
+        "write_timeout": _ANSWER_SECONDS,
+        "conv": {**conversions, float: _number},
+        "cursorclass": _cursor_class(pymysql),
+        "init_command": f"SET NAMES utf8mb4 COLLATE {COLLATION}, SESSION sql_mode = '{_SETTINGS}', "
+        f"SESSION innodb_lock_wait_timeout = {int(busy_seconds)}",
+    }
+    url = make_url(address.url).set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
+    level = "READ COMMITTED" if writes else "REPEATABLE READ"
+    engine = create_engine(url, connect_args=arguments, isolation_level=level, pool_pre_ping=not writes, **pool)
+
+    @event.listens_for(engine, "connect")
+    def _measure(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@max_allowed_packet")
+            connection.largest_packet = int(cursor.fetchone()[0])
+
+    if not writes:
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    return engine
+
+
+def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert *row* unless its key is taken, and tell whether it was: here a refusal ends no transaction."""
+    try:
+        connection.execute(insert(table).values(**row))
+    except IntegrityError as exc:
+        if number_of(exc) != DUPLICATE:
+            raise
+        return False
+    return True
+
+
+def _cursor_class(pymysql: Any) -> Any:
+    class Cursor(pymysql.cursors.Cursor):  # type: ignore[misc]
+        """Refuses a statement that the server would end the connection for."""
+
+        def mogrify(self, query: str, args: Any = None) -> str:
+            text: str = super().mogrify(query, args)
+            largest = getattr(self._get_db(), "largest_packet", None)
+            if largest is not None and 4 * len(text) >= largest and len(text.encode()) >= largest - 16:
+                raise pymysql.err.DataError(
+                    TOO_LARGE, f"what is written is larger than the server's max_allowed_packet ({largest:,} bytes)"
+                )
+            return text
+
+    return Cursor
+
+
+def _number(value: float, _mapping: Any = None) -> str:
+    """Return a double as SQL; a negative zero in quotation marks, since the server would lose its sign."""
+    from pymysql.converters import escape_float
+
+    text: str = "'-0'" if value == 0 and math.copysign(1.0, value) < 0 else escape_float(value)
+    return text
