@@ -133,6 +133,13 @@ def store_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server_store_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a store that holds nothing, on each kind of server in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_store_url")
+    return url
+
+
 @pytest.fixture
 def store(store_url: str, tmp_path: Path) -> Iterator[Store]:
     """Return a store on an empty database; its writer must have ended when the test is over."""

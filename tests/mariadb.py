@@ -65,7 +65,10 @@ def database(url: str) -> Iterator[str]:
 
 def empty(url: str) -> None:
     """Delete everything in a store but its schema."""
-    names = execute(url, "SELECT table_name FROM information_schema.tables WHERE table_schema = database()")
+    names = execute(
+        url,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_type = 'BASE TABLE'",
+    )
     kept = {"trackers_store", "trackers_counters", "trackers_alembic_version", "trackers_registry_history"}
     lines = execute(url, "SELECT EXISTS (SELECT 1 FROM trackers_registry_history)")[0][0]
     execute(

@@ -156,7 +156,9 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        return dialect.type_descriptor(Text(_LONGEST) if dialect.name == "mysql" else Text())
+        return (
+            dialect.type_descriptor(Text(_LONGEST)) if dialect.name == "mysql" else super().load_dialect_impl(dialect)
+        )
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else to_json(value)

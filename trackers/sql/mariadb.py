@@ -37,7 +37,7 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
         "conv": {**conversions, float: _number},
         "cursorclass": _cursor_class(pymysql),
         "init_command": f"SET NAMES utf8mb4 COLLATE {COLLATION}, SESSION sql_mode = '{_SETTINGS}', "
-        f"SESSION innodb_lock_wait_timeout = {int(busy_seconds)}",
+        f"SESSION innodb_lock_wait_timeout = {int(busy_seconds)}, SESSION lock_wait_timeout = {int(busy_seconds)}",
     }
     url = make_url(address.url).set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
     level = "READ COMMITTED" if writes else "REPEATABLE READ"
