@@ -80,3 +80,18 @@ def empty(url: str) -> None:
         # triggers keep its lines from being deleted
         *(["TRUNCATE TABLE trackers_registry_history"] if lines else []),
     )
+
+
+def end_connections(url: str) -> int:
+    """End every other connection to the database of a store's URL, and return how many there were."""
+    import pymysql
+
+    others = "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
+    ended = 0
+    for (thread,) in execute(url, others):
+        try:
+            execute(url, f"KILL CONNECTION {thread}")
+        except pymysql.Error:
+            continue  # it went by itself
+        ended += 1
+    return ended

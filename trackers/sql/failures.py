@@ -54,6 +54,7 @@ _MARIADB = {
     1040: "the server has no connection left: raise max_connections, or close some clients ({store})",
     1203: "the server has no connection left for this user: close some clients ({store})",
     1290: "the server is read-only: connect to the primary ({store})",
+    1792: "the connection is for reading only: the store's writer is the one that writes ({store})",
     1836: "the server is read-only: connect to the primary ({store})",
     1045: "the server refuses the user or the password: check both in the URL {store}",
     1698: "the server refuses the user: check the user in the URL {store}",

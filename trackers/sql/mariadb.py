@@ -7,7 +7,6 @@ configuration says. Rows that an UPDATE found count as updated, which the guarde
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +24,18 @@ _ANSWER_SECONDS = 600
 """How long a statement may take; a server that is gone without a word is given up after that."""
 
 
+_HEADER = 16
+"""What a statement's packet holds besides its text, and some more."""
+
+
 def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: dict[str, Any]) -> Engine:
     """Make the engine of the writer or of the readers, whose transactions are snapshots and cannot write."""
     import pymysql
-    from pymysql.converters import conversions
 
     arguments: dict[str, Any] = {
         "connect_timeout": 10,
         "read_timeout": _ANSWER_SECONDS,
         "write_timeout": _ANSWER_SECONDS,
-        "conv": {**conversions, float: _number},
         "cursorclass": _cursor_class(pymysql),
         "init_command": f"SET NAMES utf8mb4 COLLATE {COLLATION}, SESSION sql_mode = '{_SETTINGS}', "
         f"SESSION innodb_lock_wait_timeout = {int(busy_seconds)}, SESSION lock_wait_timeout = {int(busy_seconds)}",
@@ -73,21 +74,18 @@ def _cursor_class(pymysql: Any) -> Any:
     class Cursor(pymysql.cursors.Cursor):  # type: ignore[misc]
         """Refuses a statement that the server would end the connection for."""
 
-        def mogrify(self, query: str, args: Any = None) -> str:
-            text: str = super().mogrify(query, args)
+        def execute(self, query: Any, args: Any = None) -> int:
+            text = query if args is None else self.mogrify(query, args)
             largest = getattr(self._get_db(), "largest_packet", None)
-            if largest is not None and 4 * len(text) >= largest and len(text.encode()) >= largest - 16:
+            if largest is not None and 4 * len(text) >= largest and _size(text) >= largest - _HEADER:
                 raise pymysql.err.DataError(
                     TOO_LARGE, f"what is written is larger than the server's max_allowed_packet ({largest:,} bytes)"
                 )
-            return text
+            count: int = super().execute(text)
+            return count
 
     return Cursor
 
 
-def _number(value: float, _mapping: Any = None) -> str:
-    """Return a double as SQL; a negative zero in quotation marks, since the server would lose its sign."""
-    from pymysql.converters import escape_float
-
-    text: str = "'-0'" if value == 0 and math.copysign(1.0, value) < 0 else escape_float(value)
-    return text
+def _size(text: str | bytes | bytearray) -> int:
+    return len(text.encode()) if isinstance(text, str) else len(text)
