@@ -21,16 +21,17 @@ _NEWER = (
 _SERIES = insert(
     t.series,
     *("id", "run_id", "key", "context", "count", *_LAST, "min", "max", "since_step"),
-    conflict="ON CONFLICT (run_id, key, context) DO UPDATE SET count = trackers_series.count + excluded.count, "
+    conflict="ON CONFLICT (run_id, key, context) DO UPDATE SET "
+    # MariaDB assigns from left to right, and what comes later sees it: first what looks at the old newest attempt
+    "since_step = CASE WHEN excluded.last_attempt > trackers_series.last_attempt THEN NULL "
+    "ELSE trackers_series.since_step END, count = trackers_series.count + excluded.count, "
     + ", ".join(f"{name} = CASE WHEN {_NEWER} THEN excluded.{name} ELSE trackers_series.{name} END" for name in _LAST)
     + ", "
     + ", ".join(
         f"{name} = CASE WHEN trackers_series.{name} IS NULL OR excluded.{name} {sign} trackers_series.{name} "
         f"THEN excluded.{name} ELSE trackers_series.{name} END"
         for name, sign in (("min", "<"), ("max", ">"))
-    )
-    + ", since_step = CASE WHEN excluded.last_attempt > trackers_series.last_attempt THEN NULL "
-    "ELSE trackers_series.since_step END",
+    ),
 )
 _AGAIN = update(
     t.series,
