@@ -110,7 +110,7 @@ _TABLE = (
         "storage",
         kinds.store,
         "URL",
-        "Where trials are kept: sqlite:///FILE or postgresql+psycopg://USER@HOST/DB.",
+        "Where trials are kept: sqlite:///FILE, postgresql+psycopg://USER@HOST/DB or mariadb+pymysql://USER@HOST/DB.",
         "--storage",
         default="sqlite:///hpo.db",
     ),

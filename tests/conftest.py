@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import trackers
-from tests import postgresql
+from tests import mariadb, postgresql
 from trackers.store import Store
 
 
@@ -86,17 +86,57 @@ def postgresql_store_url(_postgresql_store: str, tmp_path: Path) -> Iterator[str
                 admin.execute(f"DELETE FROM {table}")
 
 
+@pytest.fixture(scope="session")
+def mariadb_server() -> str:
+    """Return the URL of a MariaDB server, or skip (never in CI, where there must be one)."""
+    try:
+        return mariadb.server()
+    except mariadb.NoServerError as exc:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(exc))
+        pytest.skip(str(exc))
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: str) -> Iterator[str]:
+    """Return the URL of an empty database, for tests that make the schema themselves (which takes a second)."""
+    with mariadb.database(mariadb_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _mariadb_store(mariadb_server: str) -> Iterator[str]:
+    with mariadb.database(mariadb_server) as url:
+        trackers.connect(url, artifacts="/nowhere").close()
+        yield url
+
+
+@pytest.fixture
+def mariadb_store_url(_mariadb_store: str, tmp_path: Path) -> Iterator[str]:
+    """Return the URL of a store that holds nothing; its files lie in ``tmp_path / "artifacts"``."""
+    mariadb.execute(_mariadb_store, f"UPDATE trackers_store SET artifact_root = '{tmp_path / 'artifacts'}'")
+    yield _mariadb_store
+    mariadb.empty(_mariadb_store)
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """Return the URL of a SQLite file that does not exist yet."""
     return f"sqlite:///{tmp_path / 'hpo.db'}"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def store_url(request: pytest.FixtureRequest) -> str:
     """Return the URL of a store that holds nothing, on each kind of database in turn."""
-    name = "sqlite_url" if request.param == "sqlite" else "postgresql_store_url"
+    name = "sqlite_url" if request.param == "sqlite" else f"{request.param}_store_url"
     url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server_store_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a store that holds nothing, on each kind of server in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_store_url")
     return url
 
 

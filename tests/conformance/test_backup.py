@@ -43,13 +43,13 @@ def rows(store: Store) -> dict[str, list[Any]]:
         return {table.name: list(dump.read_rows(connection, table)) for table in dump.dumped_tables()}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Return the URL of a store that does not exist yet."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'restored.db'}"
     else:
-        yield request.getfixturevalue("postgresql_url")
+        yield request.getfixturevalue(f"{request.param}_url")
 
 
 def test_a_backup_restored_on_any_database_is_the_same_store(store: Store, target_url: str, tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def by_hand(store: Store) -> Iterator[Connection]:
     with engine.begin() as connection:
         if store.database.dialect == "postgresql":
             connection.execute(text("SET session_replication_role = replica"))
+        elif store.database.dialect == "mysql":
+            connection.execute(text("SET SESSION foreign_key_checks = 0, sql_mode = 'ANSI_QUOTES'"))
         yield connection
 
 

@@ -90,6 +90,23 @@ def test_sqlite_on_a_network_disk_is_a_problem(sqlite_url: str, monkeypatch: pyt
     assert levels(examine(sqlite_url))["file system"] == PROBLEM
 
 
+def test_what_is_unsafe_on_a_mariadb_server_is_told(mariadb_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(levels(examine(mariadb_store_url)).values()) <= {"ok"}
+    real = settings.mariadb_facts
+
+    def told(connection: Any) -> dict[str, Any]:
+        unsafe = {"innodb_flush_log_at_trx_commit": 2, "innodb_doublewrite": "OFF", "max_allowed_packet": 2**20}
+        return {**real(connection), **unsafe, "ahead": 7.5}
+
+    monkeypatch.setattr(settings, "mariadb_facts", told)
+    assert levels(examine(mariadb_store_url)) == {
+        "clock": WARNING,
+        "max_allowed_packet": WARNING,
+        "innodb_flush_log_at_trx_commit": PROBLEM,
+        "innodb_doublewrite": PROBLEM,
+    }
+
+
 def test_a_clock_that_is_wrong_and_a_server_that_forgets_are_told(
     postgresql_store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +123,10 @@ def test_a_clock_that_is_wrong_and_a_server_that_forgets_are_told(
 def test_the_schema_is_compared_with_the_expected_one(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert check_schema(store.url).is_right
     with store.database.writing() as connection:
-        connection.execute(text("DROP INDEX ix_trackers_runs_parent_id"))
+        if store.database.dialect == "mysql":  # where a foreign key needs an index
+            connection.execute(text("ALTER TABLE trackers_runs RENAME INDEX ix_trackers_runs_parent_id TO other"))
+        else:
+            connection.execute(text("DROP INDEX ix_trackers_runs_parent_id"))
         connection.execute(text("ALTER TABLE trackers_pins ADD COLUMN colour INTEGER"))
     try:
         found = check_schema(store.url)
@@ -119,7 +139,10 @@ def test_the_schema_is_compared_with_the_expected_one(store: Store, capsys: pyte
         assert PROBLEM in levels(examine(store.url)).values()
     finally:
         with store.database.writing() as connection:
-            connection.execute(text("CREATE INDEX ix_trackers_runs_parent_id ON trackers_runs (parent_id)"))
+            if store.database.dialect == "mysql":
+                connection.execute(text("ALTER TABLE trackers_runs RENAME INDEX other TO ix_trackers_runs_parent_id"))
+            else:
+                connection.execute(text("CREATE INDEX ix_trackers_runs_parent_id ON trackers_runs (parent_id)"))
             connection.execute(text("ALTER TABLE trackers_pins DROP COLUMN colour"))
 
 

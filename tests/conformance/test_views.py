@@ -22,18 +22,34 @@ from trackers.store import Store
 def ask(store: Store, statement: str) -> list[list[str]]:
     """Return what the database's own program prints for *statement*: rows of text."""
     url = make_url(store.url)
-    program = "sqlite3" if store.database.dialect == "sqlite" else "psql"
+    program = {"sqlite": "sqlite3", "postgresql": "psql", "mysql": "mariadb"}[store.database.dialect]
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     environment = dict(os.environ)
     if program == "sqlite3":
         command = ["sqlite3", "-readonly", "-csv", str(url.database), statement]
+    elif program == "mariadb":
+        where = ["-h", str(url.host), "-P", str(url.port or 3306), "-u", str(url.username), "-D", str(url.database)]
+        quotes = "--init-command=SET sql_mode = 'ANSI_QUOTES'"
+        command = ["mariadb", "--no-defaults", *where, quotes, "--batch", "--skip-column-names", "-e", statement]
     else:
         environment |= {"PGOPTIONS": f"{url.query['options']} -c timezone=UTC"}
         where = ["-h", str(url.host), "-p", str(url.port or 5432), "-U", str(url.username), "-d", str(url.database)]
         command = ["psql", *where, "-X", "-q", "-t", "--csv", "-c", statement]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    if program == "mariadb":
+        return [[_as_text(word) for word in line.split("\t")] for line in done.stdout.splitlines()]
     return list(csv.reader(io.StringIO(done.stdout)))
+
+
+def _as_text(word: str) -> str:
+    """Return what MariaDB shows as the others show it: it has no numbers that are not finite."""
+    return {"NULL": "", "1.7976931348623157e308": "Infinity", "-1.7976931348623157e308": "-Infinity"}.get(word, word)
+
+
+def nan(store: Store) -> str:
+    """Return what a view shows of NaN."""
+    return "" if store.database.dialect == "mysql" else "NaN"
 
 
 @pytest.fixture
@@ -67,12 +83,18 @@ def test_runs_have_names_times_and_states(filled: Store) -> None:
 
 def test_numbers_that_are_not_finite_are_seen(filled: Store) -> None:
     wanted = "SELECT step, value FROM trackers_v_points WHERE \"key\" = 'auc' AND context = '' ORDER BY step"
-    assert ask(filled, wanted) == [["0", "0.25"], ["1", "NaN"], ["2", "Infinity"], ["3", "-Infinity"], ["4", "0.5"]]
+    assert ask(filled, wanted) == [
+        ["0", "0.25"],
+        ["1", nan(filled)],
+        ["2", "Infinity"],
+        ["3", "-Infinity"],
+        ["4", "0.5"],
+    ]
     wanted = "SELECT min, max, last, count FROM trackers_v_metrics WHERE \"key\" = 'auc' AND context = ''"
     assert ask(filled, wanted) == [["-Infinity", "Infinity", "0.5", "5"]]
     wanted = "SELECT name, type, number, text FROM trackers_v_params ORDER BY name"
     found = {row[0]: row[1:] for row in ask(filled, wanted)}
-    assert found["bad"] == ["float", "NaN", ""]
+    assert found["bad"] == ["float", nan(filled), ""]
     assert found["kernel"] == ["str", "", "rbf"]
     assert (found["lr"], float(found["deep"][1])) == (["float", "0.5", ""], 1.0)
 
@@ -81,7 +103,7 @@ def test_sealed_points_are_seen_as_the_others(filled: Store) -> None:
     wanted = "SELECT count(*), min(step), max(step), sum(attempt) FROM trackers_v_points WHERE \"key\" = 'loss'"
     assert ask(filled, wanted) == [["1200", "0", "1199", "0"]]
     wanted = "SELECT value FROM trackers_v_points WHERE \"key\" = 'loss' AND step IN (999, 1000) ORDER BY step"
-    assert ask(filled, wanted) == [["124.875"], ["NaN"]]
+    assert ask(filled, wanted) == [["124.875"], [nan(filled)]]
 
 
 def test_trials_and_models_are_seen_with_their_numbers_versions_and_aliases(store: Store) -> None:

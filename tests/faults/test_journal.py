@@ -78,14 +78,14 @@ def _cut(url: str) -> Iterator[Outage]:
         yield Outage(proxy.url, url, proxy.cut, proxy.mend)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def outage(request: pytest.FixtureRequest, state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
     monkeypatch.setattr("trackers.sql.engine.BUSY_SECONDS", 0.2)
     if request.param == "sqlite":
         with _locked(request.getfixturevalue("sqlite_url")) as found:
             yield found
     else:
-        with _cut(request.getfixturevalue("postgresql_store_url")) as found:
+        with _cut(request.getfixturevalue(f"{request.param}_store_url")) as found:
             yield found
 
 

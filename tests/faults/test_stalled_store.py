@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 import trackers
+from tests import mariadb
 from tests.conformance.managed import Manager, new_study
 from tests.faults.test_writer_kill import HOLD, finish, line, start
 from trackers.errors import StudyBusyError
@@ -44,6 +45,11 @@ def stalled(url: str, study_id: int) -> Iterator[Callable[[], None]]:
         lock = sqlite3.connect(url.removeprefix("sqlite:///"), check_same_thread=False, isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
         end: Callable[[], object] = lock.close
+    elif url.startswith("mariadb"):
+        other = mariadb.connect(url)
+        other.begin()
+        other.query(f"SELECT 1 FROM trackers_studies WHERE id = {study_id} FOR UPDATE")
+        end = other.close
     else:
         import psycopg
 

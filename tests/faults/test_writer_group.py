@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 import trackers
+from tests import mariadb
 from tests.conformance.managed import manage
 from trackers.changes import PointsLogged, TagsSet, TrialFinished
 from trackers.clock import now_us
@@ -109,12 +110,18 @@ def _end_connection(connection: Connection) -> None:
     import psycopg
 
     raw: Any = connection.connection.dbapi_connection
+    if connection.dialect.name == "mysql":
+        url, thread = str(connection.engine.url), raw.thread_id()
+        mariadb.execute(url, f"KILL CONNECTION {thread}")
+        while mariadb.execute(url, f"SELECT 1 FROM information_schema.processlist WHERE id = {thread}"):
+            time.sleep(0.001)
+        return
     with psycopg.connect(raw.info.dsn, password=raw.info.password, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [raw.info.backend_pid])
 
 
-def test_a_connection_that_was_lost_before_a_commit_is_opened_again(postgresql_store_url: str) -> None:
-    with trackers.connect(postgresql_store_url) as store:
+def test_a_connection_that_was_lost_before_a_commit_is_opened_again(server_store_url: str) -> None:
+    with trackers.connect(server_store_url) as store:
         manager = manage(store)
         assert store.writer._connection is not None
         _end_connection(store.writer._connection)
@@ -132,8 +139,8 @@ def test_a_connection_that_was_lost_before_a_commit_is_opened_again(postgresql_s
         assert len(store.get_trials(manager.lease.study.id)) == 1
 
 
-def test_a_server_that_stays_away_reaches_everyone_who_waited(postgresql_store_url: str) -> None:
-    with trackers.connect(postgresql_store_url) as store:
+def test_a_server_that_stays_away_reaches_everyone_who_waited(server_store_url: str) -> None:
+    with trackers.connect(server_store_url) as store:
         manager = manage(store)
         gate = gated(store)
         store.database.open_writer = lambda: (_ for _ in ()).throw(StoreError("the server is away"))  # type: ignore[method-assign]
@@ -245,7 +252,7 @@ def test_a_closed_store_refuses_to_write_and_says_so(sqlite_url: str) -> None:
         manager.lease.renew()
 
 
-def test_a_commit_whose_answer_is_lost_is_never_tried_again(postgresql_store_url: str) -> None:
+def test_a_commit_whose_answer_is_lost_is_never_tried_again(server_store_url: str) -> None:
     class Losing(Gate):
         lose = False
 
@@ -254,9 +261,9 @@ def test_a_commit_whose_answer_is_lost_is_never_tried_again(postgresql_store_url
             if self.lose:
                 _end_connection(connection)
 
-    with trackers.connect(postgresql_store_url) as store:
+    with trackers.connect(server_store_url) as store:
         manager = manage(store)
-        losing = store.writer._applier = Losing("postgresql")
+        losing = store.writer._applier = Losing(store.database.dialect)
         losing.open.set()
         losing.lose = True
         commits = [manager.lease.submit([manager.created()]) for _ in range(3)]
@@ -268,6 +275,81 @@ def test_a_commit_whose_answer_is_lost_is_never_tried_again(postgresql_store_url
         assert store.get_trials(manager.lease.study.id) == []
         manager.number, manager.seq = 0, 1
         manager.lease.submit(manager.whole()).wait(10)
+
+
+class Rival:
+    """Another client, which changes a row, and then in a thread of its own the one that the writer has changed."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        import psycopg
+
+        self.url = url
+        self.is_mariadb = store.database.dialect == "mysql"
+        if self.is_mariadb:
+            self.connection = mariadb.connect(url)
+            self.connection.begin()
+        else:
+            self.connection = psycopg.connect(url.replace("+psycopg", ""))
+        self.cursor = self.connection.cursor()
+        self.thread = threading.Thread(target=self._end)
+
+    def change(self, name: str) -> None:
+        # the writer shall be the one that is refused: the first to look on one, the one with less to undo on the other
+        if self.is_mariadb:
+            self.cursor.execute(
+                "INSERT INTO trackers_counters (name, next) SELECT CONCAT('r', seq), 0 FROM seq_1_to_500"
+            )
+        else:
+            self.cursor.execute("SET deadlock_timeout = '30s'")
+        self.cursor.execute("UPDATE trackers_experiments SET description = 'rival' WHERE live_name = %s", [name])
+
+    def wait_for(self, name: str) -> None:
+        self.name = name
+        self.thread.start()
+        while not self._waits():
+            time.sleep(0.01)
+
+    def _waits(self) -> bool:
+        if self.is_mariadb:
+            query = (
+                "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND trx_mysql_thread_id = "
+            )
+            return bool(mariadb.execute(self.url, f"{query}{self.connection.thread_id()}"))
+        import psycopg
+
+        pid = self.connection.info.backend_pid
+        with psycopg.connect(self.url.replace("+psycopg", "")) as other:
+            query = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+            return other.execute(query, [pid]).fetchone() is not None
+
+    def _end(self) -> None:
+        self.cursor.execute("UPDATE trackers_experiments SET description = 'rival' WHERE live_name = %s", [self.name])
+        self.cursor.execute("DELETE FROM trackers_counters WHERE name LIKE 'r%%' AND next = %s", [0])
+        self.connection.commit()
+        self.connection.close()
+
+
+def test_a_deadlock_is_tried_again(server_store_url: str) -> None:
+    with trackers.connect(server_store_url) as store:
+        for name in ("a", "b"):
+            store.create_experiment(name)
+        rival = Rival(store, server_store_url)
+        tries = []
+
+        def task(connection: Connection) -> None:
+            tries.append(1)
+            rename = text("UPDATE trackers_experiments SET description = :new WHERE live_name = :name")
+            connection.execute(rename, {"new": "writer", "name": "a"})
+            if len(tries) == 1:
+                rival.change("b")
+                rival.wait_for("a")
+            connection.execute(rename, {"new": "writer", "name": "b"})
+
+        store.writer.call(task)
+        rival.thread.join(20)
+        assert not rival.thread.is_alive()
+        assert len(tries) == 2, "the writer was not the one that the server refused"
+        assert {one.description for one in store.list_experiments()} == {"writer"}
 
 
 @pytest.mark.parametrize("step", [2**63, -(2**70)])

@@ -116,7 +116,7 @@ def test_every_acknowledged_trial_is_there_after_a_kill_at_any_moment(store_url:
 def test_processes_that_connect_to_an_empty_database_at_once_all_work(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    for name in ("sqlite_url", "postgresql_url"):
+    for name in ("sqlite_url", "postgresql_url", "mariadb_url"):
         url = request.getfixturevalue(name)
         racers = [start(CREATE, url, str(tmp_path / "artifacts"), f"study-{n}") for n in range(4)]
         for racer in racers:

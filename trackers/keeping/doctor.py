@@ -26,6 +26,7 @@ _LARGE_WAL = 256 << 20
 _LITTLE_ROOM = 1 << 30
 _NO_ROOM = 100 << 20
 _SKEW_SECONDS = 2.0
+_SMALL_PACKET = 16 * 2**20
 _HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
@@ -52,7 +53,7 @@ def _examine(address: Address) -> Iterator[Diagnosis]:
     yield _packages()
     if address.path is not None:
         yield from _file(address.path)
-    else:
+    elif address.dialect == "postgresql":
         yield from _pooler(address)
     try:
         database = Database(address)
@@ -64,7 +65,7 @@ def _examine(address: Address) -> Iterator[Diagnosis]:
         yield _schema(revision)
         if revision is None:
             return
-        yield from _sqlite(database) if address.path is not None else _server(database)
+        yield from _OF_DATABASE[address.dialect](database)
         if revision == HEAD:
             yield from _rows(database)
             yield from _artifacts(address)
@@ -153,7 +154,7 @@ def _pooler(address: Address) -> Iterator[Diagnosis]:
         yield Diagnosis(OK, "pooler", "none is in between")
 
 
-def _server(database: Database) -> Iterator[Diagnosis]:
+def _postgresql(database: Database) -> Iterator[Diagnosis]:
     with database.reading() as connection:
         facts = settings.postgresql_facts(connection)
     yield Diagnosis(OK, "database", f"PostgreSQL {facts['server_version']}")
@@ -163,24 +164,58 @@ def _server(database: Database) -> Iterator[Diagnosis]:
     if facts["synchronous_commit"] == "off":
         told = "is off for us: a crash of the server loses what was acknowledged"
         yield Diagnosis(PROBLEM, "synchronous_commit", told, "let our `options` through, or set it to on")
-    host = str(database.address.url.host or database.address.url.query.get("host") or "")
-    is_here = host in _HERE or host.startswith("/") or host == os.uname().nodename
-    if not is_here and not facts["encrypted"]:
-        told = f"what goes to {host} is not encrypted, passwords and data alike"
-        yield Diagnosis(WARNING, "encryption", told, "add ?sslmode=require (or verify-full) to the URL")
-    elif not is_here:
+    yield from _network(database.address, bool(facts["encrypted"]), "add ?sslmode=require (or verify-full) to the URL")
+    yield from _clock(facts["ahead"])
+    yield from _connections(int(facts["connections"]), int(facts["max_connections"]))
+
+
+def _mariadb(database: Database) -> Iterator[Diagnosis]:
+    with database.reading() as connection:
+        facts = settings.mariadb_facts(connection)
+    version = str(facts["version"])
+    yield Diagnosis(OK, "database", version if "MariaDB" in version else f"MySQL {version}")
+    if int(facts["innodb_flush_log_at_trx_commit"]) != 1:
+        told = "is not 1: a crash of the server loses what was acknowledged"
+        yield Diagnosis(PROBLEM, "innodb_flush_log_at_trx_commit", told, "set innodb_flush_log_at_trx_commit = 1")
+    if str(facts["innodb_doublewrite"]) in {"0", "OFF"}:
+        told = "is off: a crash of the server damages the database"
+        yield Diagnosis(PROBLEM, "innodb_doublewrite", told, "set innodb_doublewrite = ON")
+    packet = int(facts["max_allowed_packet"])
+    if packet < _SMALL_PACKET:
+        told = f"is {packet:,} bytes: longer texts are refused"
+        yield Diagnosis(WARNING, "max_allowed_packet", told, "set max_allowed_packet = 64M")
+    yield from _network(database.address, bool(facts["ssl_cipher"]), "add ?ssl_ca=FILE to the URL")
+    yield from _clock(facts["ahead"])
+    yield from _connections(int(facts["threads_connected"]), int(facts["max_connections"]))
+
+
+def _network(address: Address, encrypted: bool, advice: str) -> Iterator[Diagnosis]:
+    host = str(address.url.host or address.url.query.get("host") or "")
+    if host in _HERE or host.startswith("/") or host == os.uname().nodename:
+        return
+    if not encrypted:
+        yield Diagnosis(
+            WARNING, "encryption", f"what goes to {host} is not encrypted, passwords and data alike", advice
+        )
+    else:
         yield Diagnosis(OK, "encryption", f"what goes to {host} is encrypted")
-    ahead = facts["ahead"]
+
+
+def _clock(ahead: float) -> Iterator[Diagnosis]:
     if abs(ahead) > _SKEW_SECONDS:
         told = f"the server's clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this host's"
         yield Diagnosis(WARNING, "clock", told, "run NTP on both; no safety rests on it, but times will look wrong")
     else:
         yield Diagnosis(OK, "clock", f"the server's is within {_SKEW_SECONDS:.0f} s of this host's")
-    used, most = int(facts["connections"]), int(facts["max_connections"])
+
+
+def _connections(used: int, most: int) -> Iterator[Diagnosis]:
     if used > 0.8 * most:
         told = f"{used} of {most} are in use"
         yield Diagnosis(WARNING, "connections", told, "raise max_connections, or close idle clients")
 
+
+_OF_DATABASE = {"sqlite": _sqlite, "postgresql": _postgresql, "mysql": _mariadb}
 
 # --- what is in it -----------------------------------------------------------------------------------------------
 

@@ -78,7 +78,10 @@ class Address:
 
     @property
     def dialect(self) -> str:
-        return "sqlite" if self.path is not None else "postgresql"
+        """``sqlite``, ``postgresql`` or ``mysql`` (which MariaDB is too)."""
+        if self.path is not None:
+            return "sqlite"
+        return "postgresql" if self.url.drivername.startswith("postgresql") else "mysql"
 
     @property
     def full(self) -> str:
@@ -105,7 +108,8 @@ def read_address(url: str | os.PathLike[str]) -> Address:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as exc:
         raise InvalidValueError(
-            "the URL of the store cannot be read: write sqlite:///hpo.db or postgresql+psycopg://USER@HOST/DATABASE "
+            "the URL of the store cannot be read: write sqlite:///hpo.db, postgresql+psycopg://USER@HOST/DATABASE or "
+            "mariadb+pymysql://USER@HOST/DATABASE "
             "(with special characters of a password percent-encoded)"
         ) from exc
     backend = parsed.drivername.partition("+")[0]
@@ -121,7 +125,17 @@ def read_address(url: str | os.PathLike[str]) -> Address:
                 f"the driver of {parsed.drivername!r} is not used here: write postgresql+psycopg://"
             )
         return Address(parsed.set(drivername="postgresql+psycopg"), None)
-    raise StoreError(f"a store cannot be kept in {backend!r}: use sqlite:/// or postgresql+psycopg://")
+    if backend in {"mariadb", "mysql"}:
+        if parsed.drivername.partition("+")[2] not in {"", "pymysql"}:
+            raise InvalidValueError(f"the driver of {parsed.drivername!r} is not used here: write {backend}+pymysql://")
+        if not parsed.database:
+            raise InvalidValueError(
+                f"the URL of the store names no database: write {backend}+pymysql://USER@HOST/DATABASE"
+            )
+        return Address(parsed.set(drivername=f"{backend}+pymysql"), None)
+    raise StoreError(
+        f"a store cannot be kept in {backend!r}: use sqlite:///, postgresql+psycopg:// or mariadb+pymysql://"
+    )
 
 
 def _file_address(path: Path) -> Address:

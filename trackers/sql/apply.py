@@ -68,6 +68,9 @@ _ANSWERS = update(
 )
 
 
+_HELD = {"sqlite": "", "postgresql": " FOR NO KEY UPDATE", "mysql": " FOR UPDATE"}
+
+
 class SqlApplier:
     """Writes groups of submissions and tasks, in order; used by one thread."""
 
@@ -145,7 +148,7 @@ class SqlApplier:
 
     def _one(self, text: str, values: Sequence[Any]) -> Any:
         """Run one statement written with ``?``; ``{held}`` holds the rows it reads until the transaction ends."""
-        text = text.replace("{held}", "" if self._dialect == "sqlite" else " FOR NO KEY UPDATE")
+        text = text.replace("{held}", _HELD[self._dialect])
         return self._cursor.execute(text if self._dialect == "sqlite" else text.replace("?", "%s"), values)
 
     def _write(self, fold: Fold) -> None:

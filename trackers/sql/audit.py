@@ -167,7 +167,7 @@ def series(connection: Connection) -> Iterator[Flaw]:
         partition_by=p.series_id, order_by=(p.attempt.desc(), p.step.desc(), p.ordinal.desc())
     )
     # Where a later attempt began again at a step, what older ones logged from that step on is in no extreme.
-    later = func.min(p.step).over(partition_by=p.series_id, order_by=p.attempt.desc(), groups=(None, -1))
+    later = func.min(p.step).over(partition_by=p.series_id, order_by=p.attempt.desc(), range_=(None, -1))
     ranked = select(t.points, rank.label("rank"), later.label("later")).subquery()
     q = ranked.c
     seen = case((or_(q.later.is_(None), q.step < q.later), q.value))

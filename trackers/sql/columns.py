@@ -12,7 +12,7 @@ import math
 import re
 from typing import Any
 
-from sqlalchemy import BigInteger, Double, Integer, SmallInteger, String, Text
+from sqlalchemy import VARBINARY, BigInteger, Double, Integer, SmallInteger, String, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -121,6 +121,17 @@ def join_param(kind: int, number: float | None, number_kind: int, text: str | No
     return None if kind == NONE else json.loads(text or "null")
 
 
+COLLATION = "/*!80017 utf8mb4_0900_bin */ /*M!100200 utf8mb4_nopad_bin */"
+"""How MySQL (which reads the first comment, from 8.0.17 on) and MariaDB (the second, from 10.2 on) call the collation
+that compares text byte by byte and without padding."""
+
+_LONGEST = 2**32 - 1
+"""MariaDB has texts of four sizes: asked for room for so much, it takes the one without a bound of its own."""
+
+LongText = Text().with_variant(Text(_LONGEST), "mysql")
+"""Text of any length that nothing compares."""
+
+
 class Content(TypeDecorator[str]):
     """Any text, NUL and lone surrogates included; compared byte by byte."""
 
@@ -128,7 +139,8 @@ class Content(TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+        kinds = {"postgresql": Text(collation="C"), "mysql": Text(_LONGEST)}
+        return dialect.type_descriptor(kinds.get(dialect.name, Text()))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else escape(value)
@@ -142,6 +154,11 @@ class Json(TypeDecorator[Any]):
 
     impl = Text
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return (
+            dialect.type_descriptor(Text(_LONGEST)) if dialect.name == "mysql" else super().load_dialect_impl(dialect)
+        )
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else to_json(value)
@@ -162,6 +179,28 @@ class JsonOrNull(Json):
 def name_type(length: int = 250) -> String:
     """Return the type of a bounded name, compared byte by byte (see ``trackers.names``)."""
     return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+class FileName(TypeDecorator[str]):
+    """The name of a file, of at most so many bytes of UTF-8; as bytes an index of MariaDB has room for it."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name == "mysql":
+            return dialect.type_descriptor(VARBINARY(self.length))
+        return dialect.type_descriptor(String(self.length, collation="C" if dialect.name == "postgresql" else None))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        return value.encode() if value is not None and dialect.name == "mysql" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return value.decode() if isinstance(value, bytes) else value
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")

@@ -15,6 +15,7 @@ from sqlalchemy import Boolean, Connection, Table, delete, func, select, update
 from trackers.errors import StoreError
 from trackers.sql import tables as t
 from trackers.sql.blobs import is_reachable
+from trackers.sql.columns import FileName
 
 _BATCH = 1000
 _OWN = (t.store, t.garbage)
@@ -30,12 +31,15 @@ def read_rows(connection: Connection, table: Table) -> Iterator[list[Any]]:
     """Yield the rows of a table by its primary key."""
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
+    names_of_files = [i for i, column in enumerate(table.columns) if isinstance(column.type, FileName)]
     flags = [i for i, column in enumerate(table.columns) if isinstance(column.type, Boolean)]
     streamed = connection.execution_options(stream_results=True, max_row_buffer=_BATCH)
     for row in streamed.exec_driver_sql(f'SELECT {names} FROM "{table.name}" ORDER BY {keys}'):
         values = list(row)
         for i in flags:
             values[i] = None if values[i] is None else bool(values[i])
+        for i in names_of_files:
+            values[i] = values[i].decode() if isinstance(values[i], bytes) else values[i]
         yield values
 
 

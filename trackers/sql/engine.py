@@ -97,6 +97,10 @@ class Away(Database):
 def _make_engine(address: Address, *, writes: bool) -> Engine:
     if address.dialect == "sqlite":
         return _sqlite_engine(address, writes)
+    if address.dialect == "mysql":
+        from trackers.sql import mariadb
+
+        return mariadb.make_engine(address, writes=writes, busy_seconds=BUSY_SECONDS, pool=_pool(writes))
     return _postgresql_engine(address, writes)
 
 

@@ -45,10 +45,11 @@ def make_experiment(connection: Connection, name: str, description: str = "") ->
     row = (new_id, new_uid(), name, name, "experiment", escape(description), now_us())
     cursor = connection.connection.cursor()
     try:
-        made = _INSERT.run(connection.dialect.name, cursor, [row])
+        _INSERT.run(connection.dialect.name, cursor, [row])
     finally:
         cursor.close()
-    return int(connection.execute(query).scalar_one()), made == 1
+    found = int(connection.execute(query).scalar_one())
+    return found, found == new_id
 
 
 def create_experiment(connection: Connection, name: str, description: str, tags: Mapping[str, str]) -> int:

@@ -46,6 +46,31 @@ _PG_WORDS = (
 
 _RETRY = frozenset({"40001", "40P01"})
 
+DUPLICATE = 1062
+TOO_LARGE = 1153
+_MARIADB = {
+    1021: "the disk of the server is full: free some space and try again ({store})",
+    1114: "the disk of the server is full, or a table is: free some space and try again ({store})",
+    1040: "the server has no connection left: raise max_connections, or close some clients ({store})",
+    1203: "the server has no connection left for this user: close some clients ({store})",
+    1290: "the server is read-only: connect to the primary ({store})",
+    1792: "the connection is for reading only: the store's writer is the one that writes ({store})",
+    1836: "the server is read-only: connect to the primary ({store})",
+    1045: "the server refuses the user or the password: check both in the URL {store}",
+    1698: "the server refuses the user: check the user in the URL {store}",
+    1044: "the user may not use this database: grant it the rights on it ({store})",
+    1049: "the server has no such database: create it first (CREATE DATABASE), or check the URL {store}",
+    1142: "the user may not do that in this database: grant it the rights on it ({store})",
+    1419: "the user may not make triggers: grant it the right, or set log_bin_trust_function_creators ({store})",
+    1205: "another process holds a lock in the store for too long: wait until it is done, or end it ({store})",
+    1146: "a table of the store is missing: restore a copy of it ({store})",
+}
+_MARIADB_LOST = frozenset({0, 1053, 1080, 1152, 1158, 1159, 1160, 1161, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031})
+"""The connection or the server is gone; 0 is the driver's for a connection it has closed."""
+_MARIADB_VALUES = frozenset({1153, 1264, 1265, 1366, 1367, 1406, 1300, 3140})
+_MARIADB_RULES = frozenset({1048, 1062, 1451, 1452, 1216, 1217, 1364, 1557, 1569, 1586, 4025, 3819})
+_MARIADB_DEADLOCK = 1213
+
 
 def cause_of(exc: BaseException) -> BaseException:
     """Return the driver's own error inside SQLAlchemy's."""
@@ -56,7 +81,22 @@ def is_driver_error(exc: BaseException) -> bool:
     """Tell whether *exc* comes from the database or its driver."""
     cause = cause_of(exc)
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(cause).__mro__}
-    return isinstance(cause, (sqlite3.Error, SQLAlchemyError)) or "psycopg.Error" in names
+    return isinstance(cause, (sqlite3.Error, SQLAlchemyError)) or not names.isdisjoint(
+        {"psycopg.Error", "pymysql.Error"}
+    )
+
+
+def number_of(exc: BaseException) -> int | None:
+    """Return the number of an error of MariaDB or MySQL, None for any other."""
+    cause = cause_of(exc)
+    if type(cause).__module__.partition(".")[0] != "pymysql" or not cause.args:
+        return None
+    return cause.args[0] if isinstance(cause.args[0], int) else None
+
+
+def is_lost(exc: BaseException) -> bool:
+    """Tell whether MariaDB or its driver says that the connection is gone."""
+    return number_of(exc) in _MARIADB_LOST
 
 
 def is_everyones(exc: BaseException) -> bool:
@@ -67,6 +107,9 @@ def is_everyones(exc: BaseException) -> bool:
     if isinstance(cause, sqlite3.Error):
         text = str(cause).lower()
         return any(word in text for word, _ in _LITE)
+    number = number_of(exc)
+    if number is not None:
+        return number in _MARIADB or number in _MARIADB_LOST
     state = _state(cause)
     if state is not None:
         return state[:2] in {"08", "53", "57", "58", "XX"} or state in {"25006", "55P03"}
@@ -76,21 +119,27 @@ def is_everyones(exc: BaseException) -> bool:
 def is_value_error(exc: BaseException) -> bool:
     """Tell whether a value is too large or too long for its column, or not what the column holds."""
     cause = cause_of(exc)
-    return isinstance(cause, (OverflowError, UnicodeError)) or (_state(cause) or "").startswith("22")
+    if isinstance(cause, (OverflowError, UnicodeError)) or number_of(exc) in _MARIADB_VALUES:
+        return True
+    return (_state(cause) or "").startswith("22")
 
 
 def may_retry(exc: BaseException) -> bool:
     """Tell whether the same transaction may succeed when it is tried again (a deadlock)."""
-    return _state(cause_of(exc)) in _RETRY
+    return _state(cause_of(exc)) in _RETRY or number_of(exc) == _MARIADB_DEADLOCK
 
 
 def is_integrity(exc: BaseException) -> bool:
     """Tell whether a constraint of the schema refused what was written."""
     cause = cause_of(exc)
-    return isinstance(cause, sqlite3.IntegrityError) or (_state(cause) or "").startswith("23")
+    if isinstance(cause, sqlite3.IntegrityError) or number_of(exc) in _MARIADB_RULES:
+        return True
+    return (_state(cause) or "").startswith("23")
 
 
 def _state(cause: BaseException) -> str | None:
+    if number_of(cause) is not None:
+        return None  # the states of MariaDB say less than its numbers
     state = getattr(cause, "sqlstate", None)
     if isinstance(state, str):
         return state
@@ -122,13 +171,16 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
                 return StoreError(sentence.format(store=address.path))
         return StoreError(f"the database {address.path} refused: {cause}")
     if isinstance(cause, (NoSuchModuleError, ImportError)):
+        if address.dialect == "mysql":
+            return StoreError("the driver of MariaDB and MySQL is not installed: pip install 'hpo[mysql]'")
         return StoreError("the driver of PostgreSQL is not installed: pip install 'hpo[postgres]'")
     if isinstance(cause, PoolTimeoutError):
         return StoreError(f"every connection to the store is in use: read with fewer threads ({address.safe})")
-    state = _state(cause)
-    if state in _PG:
-        return StoreError(_PG[state].format(store=address.safe))
-    if state is None or state[:2] in {"08", "57"}:
+    state, number = _state(cause), number_of(exc)
+    if state in _PG or number in _MARIADB:
+        sentence = _PG[state] if state in _PG else _MARIADB[number or 0]
+        return StoreError(sentence.format(store=address.safe))
+    if (state is None and number is None) or number in _MARIADB_LOST or (state or "")[:2] in {"08", "57"}:
         return StoreError(
             f"the store {address.safe} cannot be reached: check that the server runs and that the URL is right"
             f" ({_first_line(cause, address)})"
@@ -137,7 +189,8 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
 
 
 def _first_line(cause: BaseException, address: Address) -> str:
-    line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+    words = cause.args[1] if number_of(cause) is not None and len(cause.args) > 1 else cause
+    line = (str(words).strip().splitlines() or [type(cause).__name__])[0]
     password = address.url.password
     return line.replace(str(password), "***") if password else line
 

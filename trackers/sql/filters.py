@@ -86,7 +86,8 @@ class FilterCompiler:
         if source.full is None:
             return holds
         # of a long text the index has the beginning alone, of a list or mapping nothing
-        in_index = func.coalesce(func.length(source.text), WORD) < WORD
+        length = func.length if self.dialect == "sqlite" else func.char_length  # LENGTH of MariaDB counts bytes
+        in_index = func.coalesce(length(source.text), WORD) < WORD
         return or_(and_(in_index, holds), and_(not_(in_index), self._whole(source, parts, node.ignore_case)))
 
     def _whole(self, source: Source, parts: Sequence[str], ignore_case: bool) -> Condition:
@@ -103,7 +104,7 @@ class FilterCompiler:
         """
         if not sets:
             return self.exists(select(literal(1)).select_from(source.table).where(source.run == run, source.own, holds))
-        if self.dialect == "sqlite":
+        if self.dialect != "postgresql":
             return (run + 0).in_(ids_of(source, holds))
         # in a function, so that PostgreSQL makes a hash of it and no join, whose kind depends on what it expects
         return func.coalesce(run.in_(ids_of(source, holds)), false())
@@ -111,7 +112,7 @@ class FilterCompiler:
     def exists(self, row: Select[int]) -> Condition:
         """Tell that there is *row*, looked for run by run."""
         # with an OFFSET, PostgreSQL makes neither a join nor a hash of it
-        return exists(row if self.dialect == "sqlite" else row.offset(0))
+        return exists(row.offset(0) if self.dialect == "postgresql" else row)
 
     def _matches(self, column: Any, parts: Sequence[str], ignore_case: bool) -> Condition:
         if self.dialect == "sqlite" and not ignore_case:

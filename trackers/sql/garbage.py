@@ -159,6 +159,9 @@ def hold_alone(connection: Connection, table: str) -> None:
     """Keep other transactions from adding rows to *table* until this one ends; SQLite has but one writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"LOCK TABLE {t.PREFIX}{table} IN SHARE ROW EXCLUSIVE MODE"))
+    elif connection.dialect.name == "mysql":
+        # Who refers to a row locks it: none gets a new reference now. Rows that are new are of no concern.
+        connection.execute(text(f"SELECT count(*) FROM {t.PREFIX}{table} FOR UPDATE"))
 
 
 # --- what would go -----------------------------------------------------------------------------------------------

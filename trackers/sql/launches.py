@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, desc, insert, select
+from sqlalchemy import Connection, Table, desc, select
 
 from trackers.clock import now_us
+from trackers.sql import mariadb
 from trackers.sql import tables as t
 from trackers.sql.ids import take_block
 from trackers.values import CodeVersion, Launch
@@ -104,7 +105,7 @@ def _insert(connection: Connection, table: Table, key: str, row: Mapping[str, An
 
         connection.execute(postgresql_insert(table).values(**row).on_conflict_do_nothing(index_elements=[key]))
     else:
-        connection.execute(insert(table).prefix_with("IGNORE").values(**row))
+        mariadb.insert_unless_there(connection, table, row)
 
 
 def read_launch(connection: Connection, launch_id: int | None) -> Launch | None:

@@ -115,7 +115,7 @@ class Finder:
     ) -> None:
         self._connection = connection
         self._compiler = compiler
-        self._sqlite = connection.dialect.name == "sqlite"
+        self._dialect = connection.dialect.name
         self._wanted = list(wanted)
         self._scoped = scoped
         self._view = view
@@ -138,7 +138,7 @@ class Finder:
             if boundary is None or len(found) == limit:
                 return found
             start = boundary
-        if not self._sqlite:
+        if self._dialect == "postgresql":
             self._connection.exec_driver_sql(f"SELECT set_config('work_mem', '{_SET_MEMORY}', true)")
         return found + self._rows(self._query(phase, start, sets=True), limit - len(found))
 
@@ -189,11 +189,14 @@ class Finder:
     # --- the statements ----------------------------------------------------------------------------------------
 
     def _query(self, phase: Phase, values: Sequence[Any] | None, *, sets: bool, few: bool = False) -> Select[Any]:
-        source: Any = self._gathered(phase) if few else phase.table
+        listed = self._few if few and self._dialect == "mysql" else None
+        source: Any = self._gathered(phase) if few and listed is None else phase.table
         for table, match in phase.joins:
             source = source.outerjoin(table, match)
         columns = [column.column.label(f"sort_{index}") for index, column in enumerate(phase.columns)]
         query: Select[Any] = select(phase.run.label("id"), *columns).select_from(source).where(phase.where)
+        if listed is not None:
+            query = query.where(phase.run.in_(listed))
         query = query.where(self._living(phase, sets), *self._conditions(phase, sets))
         if phase.absent is not None:
             missing, has = phase.absent
@@ -205,7 +208,7 @@ class Finder:
     def _gathered(self, phase: Phase) -> Any:
         """Return the rows of *phase* of the few runs that the rarest condition leaves."""
         ids: Any
-        if self._sqlite:
+        if self._dialect == "sqlite":
             ids = func.json_each(json.dumps(self._few)).table_valued(column("value", BigInteger))
         else:
             array = literal(self._few, ARRAY(BigInteger))
@@ -238,7 +241,7 @@ class Finder:
             return living if self._scoped else living & runs.c.experiment_id.not_in(gone)
         other = t.runs.alias()
         marked = other.c.archived_at.is_not(None) | other.c.deleted_at.is_not(None)
-        if self._sqlite or sets:
+        if self._dialect == "sqlite" or sets:
             queries = [select(other.c.id).where(marked)]
             if not self._scoped:
                 queries.append(select(other.c.id).where(other.c.experiment_id.in_(gone)))

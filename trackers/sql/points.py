@@ -11,7 +11,7 @@ from trackers.sql import tables as t
 from trackers.sql.chunks import AT_ONCE, SIZE, Point, read, seal
 from trackers.sql.columns import join_number, split_number
 from trackers.sql.fold import Fold, summary, visible
-from trackers.sql.statements import insert, update
+from trackers.sql.statements import as_json, insert, json_rows, update
 
 _LAST = ("last", "last_kind", "last_step", "last_attempt", "last_time")
 _NEWER = (
@@ -21,16 +21,17 @@ _NEWER = (
 _SERIES = insert(
     t.series,
     *("id", "run_id", "key", "context", "count", *_LAST, "min", "max", "since_step"),
-    conflict="ON CONFLICT (run_id, key, context) DO UPDATE SET count = trackers_series.count + excluded.count, "
+    conflict="ON CONFLICT (run_id, key, context) DO UPDATE SET "
+    # MariaDB assigns from left to right, and what comes later sees it: first what looks at the old newest attempt
+    "since_step = CASE WHEN excluded.last_attempt > trackers_series.last_attempt THEN NULL "
+    "ELSE trackers_series.since_step END, count = trackers_series.count + excluded.count, "
     + ", ".join(f"{name} = CASE WHEN {_NEWER} THEN excluded.{name} ELSE trackers_series.{name} END" for name in _LAST)
     + ", "
     + ", ".join(
         f"{name} = CASE WHEN trackers_series.{name} IS NULL OR excluded.{name} {sign} trackers_series.{name} "
         f"THEN excluded.{name} ELSE trackers_series.{name} END"
         for name, sign in (("min", "<"), ("max", ">"))
-    )
-    + ", since_step = CASE WHEN excluded.last_attempt > trackers_series.last_attempt THEN NULL "
-    "ELSE trackers_series.since_step END",
+    ),
 )
 _AGAIN = update(
     t.series,
@@ -82,6 +83,12 @@ def _known_series(
         query = f"{_KNOWN} WHERE s.run_id = ? AND s.key = ? AND s.context = ?"
         for key in keys:
             found += cursor.execute(query, key).fetchall()
+    elif keys and dialect == "mysql":
+        c = t.series.c
+        given = json_rows((c.run_id, c.key, c.context), ("run_id", "key", "context"))
+        same = "s.run_id = v.given_run_id AND s.key = v.given_key AND s.context = v.given_context"
+        cursor.execute(f"{_KNOWN} JOIN {given} ON {same}", [as_json(keys)])
+        found = cursor.fetchall()
     elif keys:
         given = "unnest(%s::bigint[], %s::text[], %s::text[]) AS v(run_id, key, context)"
         same = "s.run_id = v.run_id AND s.key = v.key AND s.context = v.context"

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from trackers.sql import mariadb
 from trackers.sql import tables as t
 from trackers.values import RegistryMove, to_datetime
 
@@ -68,6 +69,8 @@ def next_id(connection: Connection) -> int:
 
 def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert *row* unless its key is taken, and tell whether it was inserted."""
+    if connection.dialect.name == "mysql":
+        return mariadb.insert_unless_there(connection, table, row)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
     # Without the option SQLAlchemy does not ask PostgreSQL how many rows an INSERT made.

@@ -27,7 +27,13 @@ REVISIONS = ("0001", "0002")
 
 HEAD = REVISIONS[-1]
 VERSION_TABLE = f"{PREFIX}alembic_version"
+_LOCK_SECONDS = 300
 _ADVISORY_LOCK = 0x7472_6163_6B65  # "tracke": one lock for everything that makes or changes the schema
+_THERE = {
+    "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name",
+    "postgresql": "SELECT 1 WHERE to_regclass(:name) IS NOT NULL",
+    "mysql": "SELECT 1 FROM information_schema.tables WHERE table_schema = database() AND table_name = :name",
+}
 _HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
@@ -73,10 +79,7 @@ def read_revision(database: Database) -> str | None:
 
 def revision_of(connection: Connection) -> str | None:
     """Return the revision of the schema that *connection* sees, None where there is none."""
-    if connection.dialect.name == "sqlite":
-        there = text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name")
-    else:
-        there = text("SELECT 1 WHERE to_regclass(:name) IS NOT NULL")
+    there = text(_THERE[connection.dialect.name])
     if connection.execute(there, {"name": VERSION_TABLE}).first() is None:
         return None
     found = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").first()
@@ -88,7 +91,10 @@ def schema_lock(database: Database) -> Iterator[None]:
     """Hold the lock under which a schema is made or changed: on a SQLite file's folder, or the server's."""
     if database.address.path is None:
         with database.writing() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            if database.dialect == "mysql":
+                _lock_mariadb(connection)
+            else:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
             yield
         return
     folder = os.open(database.address.path.parent, os.O_RDONLY)
@@ -109,20 +115,47 @@ def _create(database: Database, artifacts: str | None) -> None:
         connection.execute(insert(counters), [{"name": "ids", "next": 1}, {"name": "series", "next": 1}])
 
 
+def _lock_mariadb(connection: Connection) -> None:
+    """Take the server's lock for the schema of one database; it goes with the connection."""
+    query = text("SELECT GET_LOCK(SHA2(CONCAT('trackers ', database()), 224), :seconds)")
+    if connection.execute(query, {"seconds": _LOCK_SECONDS}).scalar() != 1:
+        raise SchemaError("another process has made or changed the schema for long: wait until it is done, or end it")
+
+
+def _clear_the_way(connection: Connection) -> None:
+    """Drop what a process that was killed left of a schema half made: MariaDB commits each table by itself.
+
+    There the table of the revision is the first that is made and the last that is filled: no store has it empty.
+    """
+    if connection.execute(text(_THERE["mysql"]), {"name": VERSION_TABLE}).first() is None:
+        _make_version_table(connection)
+        return
+    for name in views.NAMES:
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS trackers_v_{name}")
+    metadata.drop_all(connection)
+
+
 def create_schema(connection: Connection) -> None:
     """Make every table, trigger and view, and note the revision."""
+    if connection.dialect.name == "mysql":
+        _clear_the_way(connection)
     metadata.create_all(connection, checkfirst=False)
     for statement in views.statements(connection.dialect.name):
         connection.exec_driver_sql(statement)
     stamp(connection)
 
 
-def stamp(connection: Connection) -> None:
-    """Note the newest revision in a database that has none noted."""
+def _make_version_table(connection: Connection) -> None:
     connection.exec_driver_sql(
         f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
         f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
     )
+
+
+def stamp(connection: Connection) -> None:
+    """Note the newest revision in a database that has none noted."""
+    if connection.dialect.name != "mysql":  # it is there, since it is made first
+        _make_version_table(connection)
     connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{HEAD}')")
 
 

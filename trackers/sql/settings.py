@@ -35,6 +35,19 @@ def postgresql_facts(connection: Connection) -> dict[str, Any]:
     return facts
 
 
+def mariadb_facts(connection: Connection) -> dict[str, Any]:
+    """Return the server's version, settings that safety rests on, its connections, and how far its clock is ahead."""
+    names = ("version", "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "max_connections", "max_allowed_packet")
+    facts: dict[str, Any] = {name: connection.exec_driver_sql(f"SELECT @@{name}").scalar() for name in names}
+    for name in ("Threads_connected", "Ssl_cipher"):
+        row = connection.exec_driver_sql(f"SHOW STATUS LIKE '{name}'").first()
+        facts[name.lower()] = "" if row is None else row[1]
+    before = time.time()
+    there = float(connection.exec_driver_sql("SELECT UNIX_TIMESTAMP(NOW(6))").scalar_one())
+    facts["ahead"] = there - (before + time.time()) / 2
+    return facts
+
+
 def pooler_mode(address: Address) -> str:
     """Return ``"transaction"`` or ``"session"`` where a pooler such as PgBouncer is between here and the server, else ``""``.
 
@@ -98,6 +111,7 @@ def schema_differences(connection: Connection) -> list[str]:
         found += [f"the column {name}.{one} is missing" for one in sorted(expected - columns)]
         found += [f"the column {name}.{one} is not one of ours" for one in sorted(columns - expected)]
         indexes = {index["name"] for index in look.get_indexes(name)}
-        wanted = {str(index.name) for index in table.indexes}
+        dialect = connection.dialect.name
+        wanted = {str(one.name) for one in table.indexes if dialect in one.info.get("dialects", (dialect,))}
         found += [f"the index {one} is missing" for one in sorted(wanted - indexes)]
     return found

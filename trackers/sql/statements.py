@@ -1,10 +1,13 @@
 """Statements for many rows at once, at the driver's level: their text is made once for each database.
 
-SQLite runs a statement once a row (``executemany``); PostgreSQL runs it once, with the rows as arrays.
+SQLite runs a statement once a row (``executemany``); PostgreSQL runs it once, with the rows as arrays. MariaDB's driver
+makes one INSERT of many rows itself; for an UPDATE they go there as one JSON text.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,29 +19,36 @@ Row = Sequence[Any]
 class Statement:
     """A statement with its text for each database; *columns* names the values of a row, in order."""
 
-    def __init__(self, sqlite: str, postgresql: str) -> None:
-        self._texts = {"sqlite": sqlite, "postgresql": postgresql}
+    def __init__(self, sqlite: str, postgresql: str, mariadb: str) -> None:
+        self._texts = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mariadb}
 
     def run(self, dialect: str, cursor: Any, rows: Sequence[Row]) -> int:
         """Run it for *rows* and return how many rows of the table it wrote."""
         if not rows:
             return 0
-        if dialect == "sqlite":
-            cursor.executemany(self._texts["sqlite"], rows)
+        text = self._texts[dialect]
+        if dialect == "postgresql":
+            cursor.execute(text, [list(column) for column in zip(*rows, strict=True)])
+        elif dialect == "mysql" and "JSON_TABLE" in text:
+            cursor.execute(text, [as_json(rows)])
         else:
-            cursor.execute(self._texts["postgresql"], [list(column) for column in zip(*rows, strict=True)])
+            cursor.executemany(text, rows)
         count: int = cursor.rowcount
         return count
 
 
 def insert(table: Table, *names: str, conflict: str = "") -> Statement:
-    """Make an INSERT of these columns (all, where none is named); *conflict* is its ``ON CONFLICT ...``."""
+    """Make an INSERT of these columns (all, where none is named); *conflict* is its ``ON CONFLICT ...``.
+
+    On MariaDB any unique key is one to conflict with, and rows that were there count as written too.
+    """
     columns = [table.c[name] for name in names] if names else list(table.c)
     listed = ", ".join(_quoted(column) for column in columns)
     head = f"INSERT INTO {table.name} ({listed})"
     return Statement(
         f"{head} VALUES ({', '.join('?' * len(columns))}) {conflict}",
         f"{head} SELECT {listed} FROM {_rows(columns)} WHERE true {conflict}",
+        f"{head} VALUES ({', '.join(['%s'] * len(columns))}) {_on_duplicate(table, conflict)}",
     )
 
 
@@ -64,7 +74,42 @@ def update(table: Table, changes: str, where: str, *names: str) -> Statement:
     places = {name: f"?{place}" for place, name in enumerate(names, start=1)}
     values = {name: f"v.{name}" for name in names}
     source = f" FROM {_rows(columns, names)}"
-    return Statement(text.format(source="", **places), text.format(source=source, **values))
+    given = f"UPDATE {table.name} JOIN {json_rows(columns, names)} ON {where} SET {changes}"
+    return Statement(
+        text.format(source="", **places),
+        text.format(source=source, **values),
+        given.format(**{name: f"v.given_{name}" for name in names}),
+    )
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """Return *rows* as the text that ``json_rows`` reads."""
+    return json.dumps(list(map(list, rows)), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def json_rows(columns: Sequence[Column[Any]], names: Sequence[str]) -> str:
+    """Return MariaDB's table ``v`` of rows that come as JSON, with ``given_NAME`` for what these columns hold."""
+    fields = (
+        f"given_{name} {_field(column)} PATH '$[{place}]'"
+        for place, (column, name) in enumerate(zip(columns, names, strict=True))
+    )
+    return f"JSON_TABLE(%s, '$[*]' COLUMNS ({', '.join(fields)})) AS v"
+
+
+def _field(column: Column[Any]) -> str:
+    kind = {"float8": "DOUBLE", "text": "LONGTEXT", "boolean": "SMALLINT"}.get(_array(column), _array(column).upper())
+    length = getattr(column.type, "length", None)
+    return f"VARCHAR({length})" if length and kind == "LONGTEXT" else kind
+
+
+def _on_duplicate(table: Table, conflict: str) -> str:
+    """Return an ``ON CONFLICT ...`` as MariaDB writes it."""
+    if not conflict:
+        return ""
+    _, _, changes = conflict.partition(" DO UPDATE SET ")
+    key = next(iter(table.primary_key)).name
+    written = re.sub(r"\bexcluded\.(\w+|\"\w+\")", r"VALUES(\1)", changes) or f'"{key}" = {table.name}."{key}"'
+    return f"ON DUPLICATE KEY UPDATE {written}"
 
 
 def delete(table: Table, *names: str) -> Statement:
@@ -75,6 +120,8 @@ def delete(table: Table, *names: str) -> Statement:
     return Statement(
         f"DELETE FROM {table.name} WHERE {places}",
         f"DELETE FROM {table.name} USING {_rows(columns)} WHERE {values}",
+        f"DELETE {table.name} FROM {table.name} JOIN {json_rows(columns, names)} ON "
+        + " AND ".join(f"{table.name}.{_quoted(column)} = v.given_{column.name}" for column in columns),
     )
 
 

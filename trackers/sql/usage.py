@@ -13,11 +13,18 @@ _WEIGHTS = {"runs": 600, "points": 40, "params": 80, "events": 150, "series": 20
 """What a row of a table takes, in bytes and roughly, with its indexes: the shares of the database's own size."""
 
 
+_PREFIX = {"prefix": t.PREFIX, "length": len(t.PREFIX)}
+
+
 def database_bytes(connection: Connection) -> int:
     """Return the size of the database: of the SQLite file, or of the store's tables on a server."""
     if connection.dialect.name == "sqlite":
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+    if connection.dialect.name == "mysql":
+        sizes = "SELECT SUM(data_length + index_length) FROM information_schema.tables WHERE table_schema = database()"
+        found = connection.execute(text(f"{sizes} AND LEFT(table_name, :length) = :prefix"), _PREFIX)
+        return int(found.scalar() or 0)
     total = 0
     for name in t.metadata.tables:
         found = connection.execute(text("SELECT pg_total_relation_size(to_regclass(:name))"), {"name": name})

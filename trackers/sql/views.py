@@ -1,7 +1,8 @@
 """Views for people with a SQL tool: names instead of ids, times one can read, states as words.
 
 The text of each is for one database; what they show is the same. A number that is not finite is text on SQLite, which
-has no NaN, and the number itself on PostgreSQL. They are documented in docs/reference/sql.md.
+has no NaN, and the number itself on PostgreSQL. On MariaDB, whose columns have one kind, NaN is NULL and an infinity
+the largest double. They are documented in docs/reference/sql.md.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ _MODELS = (
 
 def statements(dialect: str) -> list[str]:
     """Return what makes every view."""
-    views = _sqlite() if dialect == "sqlite" else _postgresql()
-    return [f"CREATE VIEW trackers_v_{name} AS {views[name]}" for name in NAMES]
+    views = {"sqlite": _sqlite, "postgresql": _postgresql, "mysql": _mariadb}[dialect]()
+    create = "CREATE SQL SECURITY INVOKER VIEW" if dialect == "mysql" else "CREATE VIEW"
+    return [f"{create} trackers_v_{name} AS {views[name]}" for name in NAMES]
 
 
 def _sqlite() -> dict[str, str]:
@@ -120,6 +122,31 @@ def _postgresql() -> dict[str, str]:
         points,
         duration="(r.ended_at - r.started_at) / float8 '1e6'",
         aliases="string_agg(a.alias, ', ' ORDER BY a.alias)",
+    )
+
+
+def _mariadb() -> dict[str, str]:
+    def time(column: str) -> str:
+        return f"(TIMESTAMP '1970-01-01 00:00:00' + INTERVAL {column} MICROSECOND)"
+
+    big = "1.7976931348623157e308"
+    value = (
+        f"CASE j.value WHEN 'NaN' THEN NULL WHEN 'Infinity' THEN {big} WHEN '-Infinity' THEN -{big} "
+        "ELSE j.value + 0e0 END"
+    )
+    points = (
+        "SELECT o.series_id, o.step, o.attempt, o.time, o.value FROM trackers_points o "
+        f"UNION ALL SELECT c.series_id, c.step + j.step, c.attempt, c.time + j.time, {value} "
+        "FROM trackers_chunks c, JSON_TABLE(c.points, '$[*]' COLUMNS ("
+        "step BIGINT PATH '$[0]', time BIGINT PATH '$[1]', value VARCHAR(30) PATH '$[2]')) AS j"
+    )
+    return _written(
+        time,
+        lambda column, kind: column,
+        lambda column: column,
+        points,
+        duration="(r.ended_at - r.started_at) / 1e6",
+        aliases="GROUP_CONCAT(a.alias ORDER BY a.alias SEPARATOR ', ')",
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import threading
 import time
 from collections import deque
@@ -29,7 +30,7 @@ from trackers.errors import ConflictError, InvalidValueError, StoreError
 from trackers.journal.entry import encode
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
-from trackers.sql.failures import is_driver_error, is_everyones, is_value_error, may_retry, translate
+from trackers.sql.failures import is_driver_error, is_everyones, is_lost, is_value_error, may_retry, translate
 from trackers.sql.journals import forget, read_position
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ LARGEST_QUEUE = 100_000
 SPILL_AT = 10_000
 """In changes; of SPILL_AT the journal takes what runs log."""
 
-_TRIES = 4
 _log = logging.getLogger("trackers")
+
+_TRIES = 12
+"""How often a group is written before a deadlock is an error; a lost connection is opened again once."""
+_LONGEST_PAUSE = 0.1
 
 T = TypeVar("T")
 
@@ -525,8 +529,11 @@ class Writer:
                         f"the connection to {self._database.address.safe} was lost during a commit: "
                         "connect again and look whether the last write is there"
                     ) from exc
-                if left == 0 or not (may_retry(exc) or (lost and left == _TRIES - 1)):
+                again = may_retry(exc)
+                if left == 0 or not (again or (lost and left == _TRIES - 1)):
                     raise
+                if again:  # so that two who met once do not meet at every turn
+                    time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, 0.001 * 2 ** (_TRIES - left))))
 
     def _is_lost(self, exc: BaseException) -> bool:
         """Tell whether the connection was open and is no longer."""
@@ -535,7 +542,7 @@ class Writer:
         if self._connection.closed or self._connection.invalidated or getattr(exc, "connection_invalidated", False):
             return True
         raw = self._connection.connection.dbapi_connection
-        return bool(getattr(raw, "closed", False))
+        return is_lost(exc) or bool(getattr(raw, "closed", False)) or not getattr(raw, "open", True)
 
     def _connected(self) -> Connection:
         if self._connection is None:

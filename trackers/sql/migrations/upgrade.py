@@ -1,7 +1,8 @@
 """An older schema brought up to date: in one transaction, with nobody in the way.
 
 A SQLite file is upgraded when no other process has it open, and a copy of it is kept beside it. On a server the
-managers of every study must have ended. Whatever goes wrong, the database is as it was.
+managers of every study must have ended. Whatever goes wrong, the database is as it was; only MariaDB and MySQL, which
+commit each change of the schema by itself, keep what was done, and the next upgrade goes on from there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from trackers.errors import SchemaError, StudyBusyError
 from trackers.sql import holding, schema
 from trackers.sql.engine import Database
 from trackers.sql.failures import translated
+from trackers.sql.migrations.again import make_restartable
 from trackers.sql.tables import studies
 
 VERSIONS = Path(__file__).parent / "versions"
@@ -50,17 +52,19 @@ def upgrade(database: Database, *, versions: Path | None = None) -> tuple[str | 
 
 
 def apply_revisions(connection: Connection, current: str | None, versions: Path | None = None) -> None:
-    """Apply the revisions after *current* (None: all) inside the transaction of *connection*."""
+    """Apply the revisions after *current* (None: all) inside the transaction of *connection*, noting each."""
     scripts = _scripts(versions)
     context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
+    if connection.dialect.name == "mysql":
+        make_restartable(context)
     with Operations.context(context):
         steps = list(scripts.iterate_revisions(schema.HEAD, current or "base"))
         for script in reversed(steps):
             script.module.upgrade()
+            if current is not None:
+                connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '{script.revision}'")
     if current is None:
         schema.stamp(connection)
-    else:
-        connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '{schema.HEAD}'")
 
 
 def _scripts(versions: Path | None) -> ScriptDirectory:

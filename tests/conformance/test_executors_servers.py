@@ -1,4 +1,4 @@
-"""The core of the executors' suite on a PostgreSQL server, and the server's connections ended under a sweep."""
+"""The core of the executors' suite on servers, and a server's connections ended under a sweep."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 import hpo
 from hpo.study import Study
+from tests import mariadb
 from trackers.errors import StoreError
 from trackers.states import RunState
 
@@ -27,9 +28,9 @@ def workers(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def study(postgresql_store_url: str) -> Iterator[Study]:
+def study(server_store_url: str) -> Iterator[Study]:
     study = hpo.create_study(
-        study_name="pg", storage=postgresql_store_url, space=SPACE, sampler="random", pruner="median"
+        study_name="sweep", storage=server_store_url, space=SPACE, sampler="random", pruner="median"
     )
     with study.store:
         yield study
@@ -111,7 +112,7 @@ class Saboteur:
     """Ends the store's connections on the server, one after another, while a sweep runs."""
 
     def __init__(self, url: str) -> None:
-        self._dsn = url.replace("+psycopg", "")
+        self._url = url
         self._stop = threading.Event()
         self._ended = 0
         self._thread = threading.Thread(target=self._run, name="saboteur")
@@ -130,7 +131,11 @@ class Saboteur:
         return self._ended
 
     def _run(self) -> None:
-        with psycopg.connect(self._dsn, autocommit=True) as connection:
+        if self._url.startswith("mariadb"):
+            while not self._stop.wait(0.7):
+                self._ended += mariadb.end_connections(self._url)
+            return
+        with psycopg.connect(self._url.replace("+psycopg", ""), autocommit=True) as connection:
             while not self._stop.wait(0.7):
                 rows = connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'trackers'"

@@ -1,0 +1,91 @@
+"""MariaDB and MySQL: how a connection is set up, and what its driver lacks.
+
+Text is compared byte by byte and without padding (``'a'`` is not ``'a '``), by a collation that each of the two calls
+by a name of its own. Names in quotation marks are SQL's own, and what does not fit is refused, whatever the server's
+configuration says. Rows that an UPDATE found count as updated, which the guarded statements rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url
+from sqlalchemy.exc import IntegrityError
+
+from trackers.sql.columns import COLLATION
+from trackers.sql.failures import DUPLICATE, TOO_LARGE, number_of
+
+if TYPE_CHECKING:
+    from trackers.sql.address import Address
+
+_SETTINGS = "STRICT_ALL_TABLES,ANSI_QUOTES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+_ANSWER_SECONDS = 600
+"""How long a statement may take; a server that is gone without a word is given up after that."""
+
+
+_HEADER = 16
+"""What a statement's packet holds besides its text, and some more."""
+
+
+def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: dict[str, Any]) -> Engine:
+    """Make the engine of the writer or of the readers, whose transactions are snapshots and cannot write."""
+    import pymysql
+
+    arguments: dict[str, Any] = {
+        "connect_timeout": 10,
+        "read_timeout": _ANSWER_SECONDS,
+        "write_timeout": _ANSWER_SECONDS,
+        "cursorclass": _cursor_class(pymysql),
+        "init_command": f"SET NAMES utf8mb4 COLLATE {COLLATION}, SESSION sql_mode = '{_SETTINGS}', "
+        f"SESSION innodb_lock_wait_timeout = {int(busy_seconds)}, SESSION lock_wait_timeout = {int(busy_seconds)}",
+    }
+    url = make_url(address.url).set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
+    level = "READ COMMITTED" if writes else "REPEATABLE READ"
+    engine = create_engine(url, connect_args=arguments, isolation_level=level, pool_pre_ping=not writes, **pool)
+
+    @event.listens_for(engine, "connect")
+    def _measure(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@max_allowed_packet")
+            connection.largest_packet = int(cursor.fetchone()[0])
+
+    if not writes:
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    return engine
+
+
+def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert *row* unless its key is taken, and tell whether it was: here a refusal ends no transaction."""
+    try:
+        connection.execute(insert(table).values(**row))
+    except IntegrityError as exc:
+        if number_of(exc) != DUPLICATE:
+            raise
+        return False
+    return True
+
+
+def _cursor_class(pymysql: Any) -> Any:
+    class Cursor(pymysql.cursors.Cursor):  # type: ignore[misc]
+        """Refuses a statement that the server would end the connection for."""
+
+        def execute(self, query: Any, args: Any = None) -> int:
+            text = query if args is None else self.mogrify(query, args)
+            largest = getattr(self._get_db(), "largest_packet", None)
+            if largest is not None and 4 * len(text) >= largest and _size(text) >= largest - _HEADER:
+                raise pymysql.err.DataError(
+                    TOO_LARGE, f"what is written is larger than the server's max_allowed_packet ({largest:,} bytes)"
+                )
+            count: int = super().execute(text)
+            return count
+
+    return Cursor
+
+
+def _size(text: str | bytes | bytearray) -> int:
+    return len(text.encode()) if isinstance(text, str) else len(text)
