@@ -153,9 +153,7 @@ def test_what_a_user_stored_does_not_steer_the_terminal(call: Any) -> None:
         (["runs", "--storage", "postgresql://u:secret@127.0.0.1:1/x"], "***"),
     ],
 )
-def test_wrong_input_gets_one_sentence_and_exit_code_2(
-    call: Any, storage: str, args: list[str], message: str
-) -> None:
+def test_wrong_input_gets_one_sentence_and_exit_code_2(call: Any, storage: str, args: list[str], message: str) -> None:
     if "RUN" in args:
         with trackers.connect(storage) as store:
             uid = store.search_runs(experiments="fraud")[0].uid
