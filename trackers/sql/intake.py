@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -16,6 +17,7 @@ from trackers.sql import tables as t
 from trackers.sql.chunks import Point, read
 from trackers.sql.columns import escape, join_number
 from trackers.sql.experiments import make_experiment
+from trackers.sql.fold import visible
 from trackers.sql.registry import NewVersion, add_version, hold_model, insert_model
 from trackers.sql.registry_history import Actor, write_line
 from trackers.states import RunState
@@ -103,15 +105,30 @@ def follow_run(connection: Connection, run_id: int, old: RunState, **columns: An
 
 
 def iterate_points(connection: Connection, run_ids: Sequence[int]) -> Iterator[tuple[int, str, str, int, int, float]]:
-    """Yield every point of these runs, series by series: run, key, context, step, time and value."""
-    streaming = connection.execution_options(yield_per=_FETCH)
+    """Yield every point of these runs that counts, series by series: run, key, context, step, time and value."""
+    # Two results are read side by side, which a connection to MariaDB cannot stream: there they are fetched whole.
+    several = connection.dialect.name != "mysql"
+    streaming = connection.execution_options(yield_per=_FETCH) if several else connection
     for start in range(0, len(run_ids), _CHUNK):
         part = run_ids[start : start + _CHUNK]
-        sealed, rows = _sealed_points(streaming, part), _open_points(streaming, part)
-        for (run_id, _, _), key, context, (step, _, time, value) in heapq.merge(
-            sealed, rows, key=lambda found: found[0]
-        ):
-            yield run_id, key, context, step, time, value
+        resumed = _resumed(connection, part)
+        found = heapq.merge(_sealed_points(streaming, part), _open_points(streaming, part), key=lambda one: one[0])
+        for (run_id, series_id), ones in groupby(found, key=lambda one: one[0][:2]):
+            if series_id in resumed:  # a later attempt hides points: those have to be known together
+                whole = list(ones)
+                counting = iter(visible([point for *_, point in whole]))
+                _, key, context, _ = whole[0]
+                yield from ((run_id, key, context, step, time, value) for step, _, time, value in counting)
+            else:
+                for _, key, context, (step, _, time, value) in ones:
+                    yield run_id, key, context, step, time, value
+
+
+def _resumed(connection: Connection, run_ids: Sequence[int]) -> set[int]:
+    """Return the series of these runs that more than one attempt may have written."""
+    s = t.series.c
+    query = select(s.id).where(s.run_id.in_(run_ids), s.last_attempt > 0)
+    return set(connection.execute(query).scalars())
 
 
 _Found = tuple[tuple[int, int, int], str, str, Point]
