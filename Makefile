@@ -23,7 +23,7 @@ demo: install
 	$(BIN)/python -m studies.demo
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 check: install
 	$(BIN)/ruff format --check .
