@@ -16,7 +16,7 @@ from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, Sto
 from trackers.journal import Journal, journal_folder
 from trackers.keeping.door import Keeping
 from trackers.processes import host_name, user_name
-from trackers.sql import blobs, commands, events, holding, leases, logged_models, studies, trials
+from trackers.sql import blobs, commands, events, holding, leases, lifecycle, logged_models, studies, trials
 from trackers.sql.address import Address, read_address
 from trackers.sql.engine import Away, Database
 from trackers.sql.guard import Guard
@@ -263,10 +263,14 @@ class Store(Tracking, Keeping):
         with self.database.reading() as connection:
             return studies.read_studies(connection, studies.find_study(connection, ref))[0]
 
-    def list_studies(self) -> list[StudyRow]:
-        """Return every study, newest first (without ``code`` and ``environment``, which may be long)."""
+    def list_studies(self, view: str | None = None) -> list[StudyRow]:
+        """Return every study that was not deleted, newest first (without ``code`` and ``environment``: they may be long).
+
+        *view*: ``"active"`` (neither archived nor deleted), ``"archived"``, ``"deleted"`` or ``"all"`` instead.
+        """
+        where = None if view is None else lifecycle.experiments_in_view(lifecycle.check_view(view))
         with self.database.reading() as connection:
-            return studies.read_studies(connection)
+            return studies.read_studies(connection, where=where)
 
     def delete_study(self, ref: str | int) -> None:
         """Mark a study as deleted and free its name; its rows and files go when the grace period is over.

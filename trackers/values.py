@@ -180,6 +180,7 @@ class Trial:
     run_id: int = -1
     uid: str = ""
     study: str = ""
+    archived: bool = False
 
     def __post_init__(self) -> None:
         if self.values is not None:
@@ -306,6 +307,8 @@ class StudyRow:
     code: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] | None = None
     launch: int | None = None
+    archived: bool = False
+    deleted_at: datetime | None = None
 
     @property
     def direction(self) -> str:

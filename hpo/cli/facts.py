@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hpo.cli.life import standing
 from hpo.ranking import Standing, wording
 from trackers.states import RunState
 from trackers.values import StudyRow, Trial
@@ -14,7 +15,7 @@ def study_facts(row: StudyRow) -> dict[str, Any]:
     """Return what there is to know of a study without reading its trials."""
     return {
         "study": row.name,
-        "status": row.status,
+        "status": standing(row),
         "reason": row.reason,
         "directions": list(row.directions),
         "metrics": list(row.metric_names),
@@ -27,6 +28,8 @@ def study_facts(row: StudyRow) -> dict[str, Any]:
         "owner": None if row.owner is None else {"user": row.owner.user, "host": row.owner.host, "pid": row.owner.pid},
         "description": row.description,
         "tags": dict(row.tags),
+        "archived": row.archived,
+        "deleted_at": row.deleted_at,
     }
 
 
@@ -66,6 +69,7 @@ def trial_facts(trial: Trial, metrics: tuple[str, ...]) -> dict[str, Any]:
         "error": trial.error,
         "traceback": trial.traceback,
         "run": trial.uid,
+        "archived": trial.archived,
     }
 
 
@@ -79,9 +83,9 @@ def goal(row: StudyRow) -> str:
     return ", ".join(f"{way} {name}" for way, name in zip(row.directions, row.metric_names, strict=False))
 
 
-def result(standing: Standing, metrics: tuple[str, ...]) -> str:
+def result(place: Standing, metrics: tuple[str, ...]) -> str:
     """Return ``accuracy 0.9777, size 12``."""
-    named = named_values(standing.trial, metrics)
+    named = named_values(place.trial, metrics)
     return ", ".join(f"{name} {wording.number(value)}" for name, value in named.items()) or wording.NONE
 
 

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpo.errors import UserError
+from hpo.ranking import wording
 from hpo.wording import quoted
 
 if TYPE_CHECKING:
     from trackers.errors import StudyBusyError
     from trackers.values import StudyRow
+
+
+SHARED = "shared"
+"""Run by any number of processes at once, through Optuna's storage: nobody tells when it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,21 @@ def life_of(row: StudyRow, where: str = "") -> Life:
     *where* is the option that leads to the store, for the advice.
     """
     name = f"{quoted(row.name)}{where}"
+    if standing(row) == SHARED:
+        trials = wording.count(sum(row.counts.values()), "trial")
+        ended_some = any(count and state.is_finished() for state, count in row.counts.items())
+        return Life(False, f"{SHARED}, {trials}", f"hpo rank {name}" if ended_some else "")
     if row.status != "running" or row.owner is None:
         return Life(False, ended(row.status, row.reason), _advice(row, where))
     lives = row.owner.lives()
     if lives is False:
         return Life(False, f"interrupted: its process is gone ({row.owner})", f"hpo resume {name}")
     return Life(lives, f"running, by {row.owner}", f"hpo stop {name}")
+
+
+def standing(row: StudyRow) -> str:
+    """Return the status in a word; a shared study (an imported one is such) with trials is not new."""
+    return SHARED if row.status == "new" and row.mode == SHARED and row.counts else row.status
 
 
 def ended(status: str, reason: str) -> str:

@@ -90,7 +90,7 @@ def complete_study(ctx: click.Context, _param: click.Parameter, incomplete: str)
     """Return the studies of the store whose names begin with *incomplete*, for the shell's completion."""
     try:
         with open_store(ctx.params.get("storage"), ctx.params.get("profile")) as store:
-            return [row.name for row in store.list_studies() if row.name.startswith(incomplete)]
+            return [row.name for row in store.list_studies("active") if row.name.startswith(incomplete)]
     except Exception:  # noqa: BLE001 - a shell that completes has no place for an error
         return []
 

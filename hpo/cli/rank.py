@@ -13,25 +13,37 @@ from hpo.errors import UserError
 @study_argument
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many trials to show.")
 @click.option("--all", "everything", is_flag=True, help="Show every trial.")
+@click.option("--archived", is_flag=True, help="Show archived trials too.")
 @storage_options
 @json_option
-def rank(study: str, limit: int, everything: bool, storage: str | None, profile: str | None, as_json: bool) -> None:
+def rank(
+    study: str,
+    limit: int,
+    everything: bool,
+    archived: bool,
+    storage: str | None,
+    profile: str | None,
+    as_json: bool,
+) -> None:
     """Rank the trials of a study, best first.
 
-    Pruned and failed ones come last; a value in parentheses is a last report, not a result.
+    Pruned and failed ones come last; a value in parentheses is a last report, not a result. Archived ones are hidden;
+    ranks are those among all.
     """
     from hpo.cli import text
-    from hpo.ranking import Ranking
+    from hpo.ranking import Ranking, wording
 
     with open_store(storage, profile) as store:
         row = store.get_study(study)
         trials = store.get_trials(row.id)
         models = store.list_logged_models([trial.run_id for trial in trials])
-    ranking = Ranking(row, trials, models)
+    ranking = Ranking(row, trials, models, archived=archived)
     if as_json:
         text.print_json(ranking.to_rows(None if everything else limit))
     else:
         click.echo(ranking.to_text(None if everything else limit, text.width()))
+        if ranking.hidden:
+            click.echo(f"{wording.count(ranking.hidden, 'archived trial')} hidden: --archived shows them.")
 
 
 @click.command(cls=Command, example="hpo best digits\nhpo best digits --json | jq .params")

@@ -8,22 +8,29 @@ import click
 
 from hpo.cli.command import Command
 from hpo.cli.options import json_option, open_store, storage_options, stored_url, study_argument, where
+from trackers.cli.storage import view_option
 
 if TYPE_CHECKING:
     from trackers.values import StudyRow
 
 
-@click.command("list", cls=Command, example="hpo list\nhpo list --storage sqlite:///team.db --json")
+@click.command(
+    "list", cls=Command, example="hpo list\nhpo list --view archived\nhpo list --storage sqlite:///team.db --json"
+)
+@view_option
 @storage_options
 @json_option
-def list_studies(storage: str | None, profile: str | None, as_json: bool) -> None:
+def list_studies(view: str, storage: str | None, profile: str | None, as_json: bool) -> None:
     """List the studies of the store, newest first."""
     from hpo.cli import facts, text
 
     with open_store(storage, profile) as store:
-        rows = store.list_studies()
+        rows = store.list_studies(view)
+        others = not rows and bool(store.list_studies())
     if as_json:
         text.print_json([facts.study_facts(row) for row in rows])
+    elif not rows and (others or view in ("archived", "deleted")):
+        click.echo(f"No studies are {view}: `hpo list --view all` lists every one.")
     elif not rows:
         click.echo("No studies yet: `hpo run FILE` starts one.")
     else:
@@ -33,9 +40,11 @@ def list_studies(storage: str | None, profile: str | None, as_json: bool) -> Non
 
 
 def _status(row: StudyRow) -> str:
-    from hpo.cli.life import life_of
+    from hpo.cli.life import life_of, standing
 
-    return "interrupted" if row.status == "running" and life_of(row).alive is False else row.status
+    if row.status == "running" and life_of(row).alive is False:
+        return "interrupted"
+    return standing(row)
 
 
 @click.command(cls=Command, example="hpo status digits")

@@ -55,10 +55,16 @@ class Ranking(Sequence[Standing]):
     It shows itself as a table in a terminal and in a notebook.
     """
 
-    def __init__(self, row: StudyRow, trials: Iterable[Trial], models: Iterable[LoggedModel] = ()) -> None:
-        """Rank *trials* of the study *row*; *models*, where given, tell why a model is not there any more."""
+    def __init__(
+        self, row: StudyRow, trials: Iterable[Trial], models: Iterable[LoggedModel] = (), *, archived: bool = True
+    ) -> None:
+        """Rank *trials* of the study *row*; *models*, where given, tell why a model is not there any more.
+
+        Without *archived* the archived trials have no line; ranks, the best and the front are those of the whole study.
+        """
         self.row = row
         self._places = order(trials, row.directions)
+        self._shown = [place for place in self._places if archived or not place.trial.archived]
         self._models = {model.run_id: model for model in models}
 
     @overload
@@ -71,14 +77,19 @@ class Ranking(Sequence[Standing]):
         return self._standings[index]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._shown)
 
     def __iter__(self) -> Iterator[Standing]:
         return iter(self._standings)
 
     @cached_property
     def _standings(self) -> tuple[Standing, ...]:
-        return tuple(self._standing(place.trial, place.group, place.rank) for place in self._places)
+        return tuple(self._standing(place.trial, place.group, place.rank) for place in self._shown)
+
+    @property
+    def hidden(self) -> int:
+        """How many archived trials have no line."""
+        return len(self._places) - len(self._shown)
 
     @property
     def best(self) -> Trial | None:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StudyBusyError
@@ -154,14 +154,19 @@ def did_you_mean(word: str, names: Sequence[str]) -> str:
     return f": it has {listed}{', ...' if len(names) > 5 else ''}"
 
 
-def read_studies(connection: Connection, study_id: int | None = None) -> list[StudyRow]:
-    """Read one study, or every living one, newest first, by a constant number of statements.
+def read_studies(
+    connection: Connection, study_id: int | None = None, where: Sequence[ColumnElement[bool]] | None = None
+) -> list[StudyRow]:
+    """Read one study, or every one that satisfies *where* (None: that was not deleted), newest first.
 
-    Where all are read, *code* and *environment* are left away: they may be long.
+    It takes a constant number of statements. Where all are read, *code* and *environment* are left away: they may be long.
     """
     e, s = t.experiments.c, t.studies.c
-    query = select(t.studies, e.uid, e.name, e.description, e.created_at).join(t.experiments, e.id == s.id)
-    query = query.where(e.deleted_at.is_(None)).order_by(e.created_at.desc(), e.id.desc())
+    columns = (e.uid, e.name, e.description, e.created_at, e.archived_at, e.deleted_at)
+    query = select(t.studies, *columns).join(t.experiments, e.id == s.id)
+    query = query.where(*([e.deleted_at.is_(None)] if where is None else where)).order_by(
+        e.created_at.desc(), e.id.desc()
+    )
     if study_id is not None:
         query = query.where(s.id == study_id)
     rows = connection.execute(query).all()
@@ -250,6 +255,8 @@ def _study_row(
         code=_code(documents.get("code"), launch),
         environment=None if launch is None else launch.environment,
         launch=row.launch_id,
+        archived=row.archived_at is not None,
+        deleted_at=to_datetime(row.deleted_at),
     )
 
 

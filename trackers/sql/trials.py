@@ -97,7 +97,7 @@ class _Reading:
     def trials(self, points: bool, with_attrs: bool) -> list[Trial]:
         study, metric_names, specs = self._study()
         c = t.runs.c
-        columns = (c.id, c.uid, c.number, c.state, c.created_at, c.started_at, c.ended_at)
+        columns = (c.id, c.uid, c.number, c.state, c.created_at, c.started_at, c.ended_at, c.archived_at)
         rows = self._rows(select(*columns).where(*self._chosen).order_by(c.number))
         if self._numbers is not None:
             rows = [row for row in rows if row[2] in self._numbers]
@@ -113,7 +113,7 @@ class _Reading:
         user, system, constraints, tags = self._attrs() if with_attrs else ({}, {}, {}, {})
         own_specs = self._own_specs()
         found = []
-        for run_id, uid, number, state, created_at, started_at, ended_at in rows:
+        for run_id, uid, number, state, created_at, started_at, ended_at, archived_at in rows:
             own = params.get(run_id, {})
             error = errors.get(run_id, (None, None, None))
             model = models.get(run_id, (None, None))
@@ -143,6 +143,7 @@ class _Reading:
                     run_id=run_id,
                     uid=uid,
                     study=study,
+                    archived=archived_at is not None,
                 )
             )
         return found
