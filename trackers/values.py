@@ -94,11 +94,18 @@ class Run:
     error: str | None = None
     archived: bool = False
     deleted_at: datetime | None = None
+    experiment_deleted_at: datetime | None = None
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the run was deleted, by itself or with its experiment."""
+        return self.deleted_at is not None or self.experiment_deleted_at is not None
 
     @property
     def path(self) -> str:
-        """``EXPERIMENT/17`` for a trial, the 32 hex digits of the run otherwise."""
-        return self.uid if self.number is None else f"{self.experiment}/{self.number}"
+        """``EXPERIMENT/17`` for a trial, the 32 hex digits of the run otherwise: a deleted study's name may be another's."""
+        gone = self.number is None or self.experiment_deleted_at is not None
+        return self.uid if gone else f"{self.experiment}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from tests.conformance.managed import manage
 from trackers.artifacts import ArtifactStore
 from trackers.changes import ArtifactsLogged, ModelLogged
 from trackers.clock import now_us
-from trackers.errors import NotFoundError
+from trackers.errors import NotFoundError, StateError
 from trackers.sql import tables as t
 from trackers.sql.launches import NewLaunch, keep
 from trackers.store import Store
@@ -221,6 +221,56 @@ def test_of_a_deleted_study_the_trial_stays_that_a_version_came_from(store: Stor
     sweep(store)
     assert (count(store, t.runs), count(store, t.studies), count(store, t.results)) == (1, 0, 1)
     assert digests(store) == {digest}
+
+
+def keep_for_a_version(store: Store) -> tuple[str, str]:
+    """Make study ``s`` of two trials, register the model of trial 0 as ``m``, delete the study; return its name and the uid."""
+    manager = manage(store)
+    first, second = manager.whole(), manager.whole()
+    run_id = first[0].run_id  # type: ignore[union-attr]
+    weights = store.artifacts.put_bytes(b"weights")
+    first.insert(
+        4, ModelLogged(run_id, now_us(), manifest={"format": 1, "flavor": "python", "files": {}}, files={"w": weights})
+    )
+    manager.lease.submit([*first, *second]).wait(10)
+    manager.lease.release("stopped", "")
+    name = manager.lease.study.name
+    store.registry.register("m", store.list_logged_models([run_id])[0], source=f"{name}/0")
+    delete_experiment(store, name)
+    return name, store.get_run(run_id).uid
+
+
+def test_lineage_and_models_name_a_trial_of_a_deleted_study_by_its_uid_since_the_name_may_be_used_again(
+    store: Store,
+) -> None:
+    name, uid = keep_for_a_version(store)
+    manage(store)  # another study of the same name
+    assert store.get_study(name).counts == {}
+    assert store.registry.version("m", 1).source == f"{uid} (deleted)"
+    labels = [node.label for node in store.registry.lineage("m/1").nodes if node.kind == "run"]
+    assert labels == [f"{uid} (deleted)"]
+    assert store.get_run(uid).path == uid
+
+
+def test_a_study_of_which_gc_kept_a_run_is_not_restored_as_a_study_and_its_name_is_free(store: Store) -> None:
+    name, uid = keep_for_a_version(store)
+    sweep(store)
+    with pytest.raises(StateError, match=rf"cannot be restored.*1 of its runs, by uid: {uid}.*{name} \(removed\)"):
+        store.restore_experiment(name)
+    sweep(store)  # again: nothing more is taken, nothing renamed twice
+    manage(store)
+    assert store.get_study(name).status == "running"
+    store.restore_experiment(f"{name} (removed)")
+    left = store.get_experiment(f"{name} (removed)")
+    assert (left.kind, left.deleted_at) == ("experiment", None)
+    run = store.get_run(uid)
+    assert (run.number, run.path, run.experiment) == (None, uid, f"{name} (removed)")
+    assert run.values is not None
+    assert [one.uid for one in store.search_runs("", experiments=[left.name])] == [uid]
+    assert store.registry.version("m", 1).source == uid
+    sweep(store)
+    assert len(digests(store)) == 1, "the files of the version's model"
+    assert store.fsck().findings == ()
 
 
 def test_pins_keep_what_was_deleted_until_they_are_taken_away(store: Store) -> None:

@@ -27,10 +27,13 @@ from sqlalchemy import (
 )
 
 from trackers.errors import ArtifactError
+from trackers.names import LONGEST
 from trackers.sql import tables as t
 from trackers.sql.blobs import REFERRING, is_needed, is_reachable, unreferenced
+from trackers.sql.registry import source_by_uid
 
 _BATCH = 500
+_REMOVED = " (removed)"
 
 
 @dataclass(slots=True)
@@ -112,7 +115,8 @@ def strip_runs(connection: Connection, cutoff: int) -> int:
 def remove_experiments(connection: Connection, cutoff: int) -> int:
     """Delete the experiments that were deleted by *cutoff* and have no run left; return how many.
 
-    One whose runs stay for a model's sake is a study no longer: its trials are not all there.
+    A study whose runs stay for a model's sake is a study no longer, since its trials are not all there: it becomes an
+    experiment ``NAME (removed)``, and they go by their uids.
     """
     e = t.experiments.c
     held = list(connection.execute(_gone_experiments(cutoff).with_for_update()).scalars())
@@ -124,9 +128,32 @@ def remove_experiments(connection: Connection, cutoff: int) -> int:
             connection.execute(delete(t.experiments).where(e.id == experiment_id))
             removed += 1
         elif connection.execute(going.where(not_(_has_needed_model())).limit(1)).first() is None:
-            connection.execute(delete(t.studies).where(t.studies.c.id == experiment_id))
-            connection.execute(update(t.experiments).where(e.id == experiment_id).values(kind="experiment"))
+            _end_study(connection, experiment_id)
     return removed
+
+
+def _end_study(connection: Connection, experiment_id: int) -> None:
+    e, r, v, parent = t.experiments.c, t.runs.c, t.model_versions.c, t.runs.alias()
+    query = select(e.name).where(e.id == experiment_id, e.kind == "study").with_for_update()
+    name = connection.execute(query).scalar()
+    if name is None:
+        return  # it was none, or is one no more
+    sources = select(v.model_id, v.version, v.source, r.uid, parent.c.uid).select_from(t.model_versions)
+    sources = sources.join(t.runs, r.id == v.run_id).outerjoin(parent, parent.c.id == r.parent_id)
+    for model_id, version, source, uid, parent_uid in connection.execute(
+        sources.where(r.experiment_id == experiment_id)
+    ).all():
+        mine = update(t.model_versions).where(v.model_id == model_id, v.version == version)
+        connection.execute(mine.values(source=source_by_uid(source, uid, parent_uid)))
+    connection.execute(delete(t.studies).where(t.studies.c.id == experiment_id))
+    connection.execute(update(t.runs).where(r.experiment_id == experiment_id).values(number=None))
+    change = update(t.experiments).where(e.id == experiment_id)
+    connection.execute(change.values(kind="experiment", name=removed_name(name)))
+
+
+def removed_name(name: str) -> str:
+    """Return what a study is called of which only what versions need is left."""
+    return name[: LONGEST - len(_REMOVED)] + _REMOVED
 
 
 def forget_dropped(connection: Connection, cutoff: int) -> None:

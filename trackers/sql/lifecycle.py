@@ -6,6 +6,7 @@ of a run) has the same time, and comes back with it.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select,
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StateError
 from trackers.sql import tables as t
+from trackers.sql.garbage import removed_name
 from trackers.sql.sources import Condition
 from trackers.sql.studies import did_you_mean
 from trackers.values import to_datetime
@@ -24,6 +26,7 @@ GRACE_DAYS = 30.0
 """How long what was deleted can be restored, unless somebody says otherwise."""
 
 _CHUNK = 500
+_SHOWN = 5
 VIEWS = ("active", "archived", "deleted", "all")
 
 
@@ -143,9 +146,27 @@ def find_any_experiment(connection: Connection, ref: str | int) -> int:
     query = select(e.id).where(where).order_by(e.deleted_at.is_(None), e.deleted_at.desc(), e.id.desc())
     found = connection.execute(query).scalars().first()
     if found is None:
+        if isinstance(ref, str):
+            _refuse_removed(connection, ref)
         names = connection.execute(select(e.name)).scalars().all()
         raise NotFoundError(f"there is no experiment {ref!r} in this store{did_you_mean(str(ref), names)}")
     return int(found)
+
+
+def _refuse_removed(connection: Connection, name: str) -> None:
+    """Raise StateError where *name* was a study of which only what versions need is left."""
+    e, r = t.experiments.c, t.runs.c
+    kept = removed_name(name)
+    query = select(e.id).where(e.name == kept, e.kind == "experiment").order_by(e.id.desc())
+    found = connection.execute(query).scalars().first()
+    if found is None:
+        return
+    uids = list(connection.execute(select(r.uid).where(r.experiment_id == found).order_by(r.id)).scalars())
+    listed = ", ".join(uids[:_SHOWN]) + (", ..." if len(uids) > _SHOWN else "")
+    raise StateError(
+        f"the study {name!r} was removed when its grace was over, and cannot be restored: what versions or pins need is "
+        f"left, {len(uids)} of its runs, by uid: {listed}. `trackers restore {shlex.quote(kept)}` shows them again"
+    )
 
 
 def rename_experiment(connection: Connection, experiment_id: int, name: str) -> None:

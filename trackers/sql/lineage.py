@@ -128,6 +128,8 @@ class _Lineage:
     def _add_run(self, run: Run) -> str:
         facts = {"uid": run.uid, "experiment": run.experiment, "state": run.state, "params": run.params}
         label = run.path if run.number is not None else f"{run.experiment} {run.uid[:SHORT]}"
+        if run.is_deleted:
+            label = f"{run.uid} (deleted)"
         return self.graph.add(Node(f"run:{run.id}", "run", label, run.state.name, facts))
 
     def _add_inputs(self, target: str, inputs: Iterable[RunInput], only: str | None) -> None:

@@ -6,12 +6,13 @@ on every database. A line of history is written in the same transaction as what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, or_, select
 
 from trackers.errors import AlreadyExistsError, ModelError, NotFoundError
 from trackers.sql import tables as t
@@ -20,6 +21,9 @@ from trackers.sql.launches import last_launch, read_launch
 from trackers.sql.metrics import read_inputs
 from trackers.sql.registry_history import Actor, insert_unless_there, next_id, write_line
 from trackers.values import ModelVersion, RegisteredModel, to_datetime
+
+_TRIAL = re.compile(r"[^/]+/\d+(?P<refitted>, refitted)?")
+"""Where a version came from, as `register` writes it: a trial, perhaps its refit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +218,33 @@ def list_versions(connection: Connection, name: str, number: int | None = None) 
     tagged: dict[int, dict[str, str]] = {}
     for row in connection.execute(select(tags).where(tags.c.model_id == model_id).order_by(tags.c.name)):
         tagged.setdefault(row.version, {})[row.name] = row.value
-    return [_to_version(name, row, named.get(row.version, ()), tagged.get(row.version, {})) for row in rows]
+    gone = _deleted_origins(connection, model_id)
+    return [
+        _to_version(name, row, gone.get(row.version), named.get(row.version, ()), tagged.get(row.version, {}))
+        for row in rows
+    ]
+
+
+def _deleted_origins(connection: Connection, model_id: int) -> dict[int, str]:
+    """Return what to say of where versions came from whose run was deleted, by version: another study may have its name."""
+    v, r, e, parent = t.model_versions.c, t.runs.c, t.experiments.c, t.runs.alias()
+    query = select(v.version, v.source, r.uid, parent.c.uid).select_from(t.model_versions)
+    query = query.join(t.runs, r.id == v.run_id).join(t.experiments, e.id == r.experiment_id)
+    query = query.outerjoin(parent, parent.c.id == r.parent_id)
+    query = query.where(v.model_id == model_id, or_(r.deleted_at.is_not(None), e.deleted_at.is_not(None)))
+    return {
+        version: f"{source_by_uid(source, uid, parent_uid)} (deleted)" if source else ""
+        for version, source, uid, parent_uid in connection.execute(query)
+    }
+
+
+def source_by_uid(source: str, uid: str, parent_uid: str | None) -> str:
+    """Return *source* with the run's uid in the place of STUDY/NUMBER; a refit's is its trial's, the parent's."""
+    found = _TRIAL.fullmatch(source)
+    if found is None:
+        return source
+    refitted = found["refitted"] or ""
+    return (parent_uid or uid if refitted else uid) + refitted
 
 
 def find_model_id(connection: Connection, name: str) -> int:
@@ -226,13 +256,15 @@ def find_model_id(connection: Connection, name: str) -> int:
     return model_id
 
 
-def _to_version(name: str, row: Any, aliases: Sequence[str], tags: Mapping[str, str]) -> ModelVersion:
+def _to_version(
+    name: str, row: Any, origin: str | None, aliases: Sequence[str], tags: Mapping[str, str]
+) -> ModelVersion:
     return ModelVersion(
         name=name,
         version=row.version,
         model_uid=row.model_uid,
         run_id=row.run_id,
-        source=row.source,
+        source=row.source if origin is None else origin,
         created_at=to_datetime(row.created_at),  # type: ignore[arg-type]
         created_by=row.created_by,
         description=row.description,

@@ -268,7 +268,9 @@ def _read_chunk(connection: Connection, run_ids: list[int]) -> dict[int, Run]:
     tags = gather(select(g.run_id, g.name, g.value), g.run_id, g.run_id, g.name)
     values = gather(select(v.run_id, v.value, v.kind), v.run_id, v.run_id, v.objective)
     errors = gather(select(x.run_id, x.message), x.run_id)
-    query = select(t.runs, e.name.label("experiment")).join(t.experiments, e.id == r.experiment_id)
+    query = select(t.runs, e.name.label("experiment"), e.deleted_at.label("with_experiment")).join(
+        t.experiments, e.id == r.experiment_id
+    )
     return {
         row.id: _run(
             row,
@@ -316,4 +318,5 @@ def _run(
         error=error,
         archived=row.archived_at is not None,
         deleted_at=to_datetime(row.deleted_at),
+        experiment_deleted_at=to_datetime(row.with_experiment),
     )
