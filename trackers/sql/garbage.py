@@ -66,7 +66,7 @@ class Swept:
 # --- rows of what was deleted -------------------------------------------------------------------------------------
 
 
-def _gone_experiments(cutoff: int) -> Select[tuple[int]]:
+def _gone_experiments(cutoff: int) -> Select[int]:
     return select(t.experiments.c.id).where(t.experiments.c.deleted_at <= cutoff)
 
 
