@@ -154,3 +154,4 @@ def store(store_url: str, tmp_path: Path) -> Iterator[Store]:
 def without_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep no code of the tests' own process, for tests that count files."""
     monkeypatch.setattr(Store, "own_launch", lambda self: None)
+    monkeypatch.setattr(Store, "waiting_launch", lambda self: None)

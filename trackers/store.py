@@ -141,10 +141,14 @@ class Store(Tracking, Keeping):
 
     def own_files(self) -> tuple[Path, ...]:
         """Return the files and folders of this store, which are nobody's code."""
-        path, root = self.database.address.path, self.artifact_root
+        address = self.database.address
+        path, root = address.path, self.artifact_root
         ends = ("", "-wal", "-shm", "-journal")
         files = () if path is None else tuple(path.with_name(path.name + end) for end in ends)
-        return files if "://" in root else (*files, Path(root))
+        files = (*files, journal_folder(path, address.safe))
+        if not root and path is not None:  # offline the store cannot say where its files lie
+            root = str(path.with_name(f"{path.stem}-artifacts"))
+        return files if not root or "://" in root else (*files, Path(root))
 
     @property
     def artifacts(self) -> ArtifactStore:

@@ -60,6 +60,8 @@ class Tracking(Lifecycle):
         self._log_lock = threading.Lock()
         self._latest: Commit | None = None
         self._launched: tuple[Capture, int] | None = None
+        self._packed_launch: tuple[Capture, dict[str, Any]] | None = None
+        self._launch_waits = False
 
     @property
     @abstractmethod
@@ -181,6 +183,8 @@ class Tracking(Lifecycle):
                 self.writer.spill()
                 if not self.writer.spilling:  # it is strict
                     raise
+        if start.launch is None:
+            start = replace(start, captured=self.waiting_launch())
         return start, self._submit(Entry("start", start.uid, asdict(start), start.run_id))
 
     def resume_run(self, ref: RunRef) -> ActiveRun:
@@ -308,6 +312,29 @@ class Tracking(Lifecycle):
             known = self._launched
             if known is None or known[0] is not captured:
                 self._launched = known = (captured, self.keep_launch(captured))
+            self._launch_waits = False
+            return known[1]
+        except StoreError:
+            self._launch_waits = True  # the database went away: the run's own entry takes it along
+            return None
+        except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
+            return None
+
+    def waiting_launch(self) -> dict[str, Any] | None:
+        """Return how this process was launched, as fields of a ``NewLaunch``, to be kept with a run that waits.
+
+        None where ``own_launch`` keeps it, since the database is there, or where it cannot be told. Its file lies where
+        this store keeps files now: offline that is the journal.
+        """
+        if not self.writer.spilling and not self._launch_waits:
+            return None
+        from trackers.capture import launch
+
+        try:
+            captured = launch(self.own_files())
+            known = self._packed_launch
+            if known is None or known[0] is not captured:
+                self._packed_launch = known = (captured, asdict(self._packed(captured)))
             return known[1]
         except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
             return None

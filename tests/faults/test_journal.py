@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,13 +15,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 import trackers
 from tests.faults.proxy import proxied
+from tests.git import git, make_repository
+from trackers import capture
 from trackers.errors import InvalidValueError, StoreBusyError, StoreError, TrackersError
 from trackers.journal import Journal, list_journals
+from trackers.sql import tables as t
 from trackers.states import RunState
 from trackers.store import Store
 
@@ -294,6 +300,8 @@ def test_a_sync_that_is_killed_again_and_again_writes_everything_once(
         (one, other) = store.metrics(uid)
         assert (one.count, other.count) == (wanted, wanted)
         assert len(store.search_runs()) == 1
+        assert store.launch(uid) is not None
+        assert count(store, t.launches, t.attempts) == [1, 1]
 
 
 def test_a_commit_whose_answer_is_lost_is_not_written_again(postgresql_store_url: str, state: Path) -> None:
@@ -332,6 +340,7 @@ def test_two_at_one_journal_do_not_write_it_twice(store_url: str, state: Path, t
         assert steps_of(store, uid) == list(range(20_000))
 
 
+@pytest.mark.usefixtures("without_code")
 def test_offline_everything_goes_to_the_journal_and_then_to_the_store(
     store_url: str, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,6 +383,68 @@ def test_offline_everything_goes_to_the_journal_and_then_to_the_store(
         (bad,) = store.search_runs("attributes.state = 'FAIL'")
         assert bad.error == "division by zero"
         assert (there.created_at <= bad.created_at, there.state) == (True, RunState.COMPLETE)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in a repository with a change that is not committed and a file that is new."""
+    folder = make_repository(tmp_path / "repo")
+    (folder / "study.py").write_text("x = 2\n")
+    (folder / "new.py").write_text("y = 3\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def check_launch(store: Store, uid: str, folder: Path) -> None:
+    launch = store.launch(uid)
+    assert launch is not None
+    assert launch.code is not None
+    assert launch.environment is not None
+    assert launch.code.commit == git(folder, "rev-parse", "HEAD")
+    assert (launch.branch, launch.code.dirty) == ("main", True)
+    assert list(launch.code.content["files"]) == ["new.py"], "no file of the store or of its journal is code"
+    assert "+x = 2" in store.code_diff(launch.code)
+    assert launch.environment["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert launch.entry_point == capture.launch().entry_point
+
+
+def count(store: Store, *tables: Any) -> list[int]:
+    with store.database.reading() as connection:
+        return [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]
+
+
+def test_a_run_that_was_offline_knows_its_code_its_call_and_its_environment(
+    store_url: str, state: Path, repository: Path, tmp_path: Path
+) -> None:
+    url = "sqlite:///hpo.db" if store_url.startswith("sqlite") else store_url
+    with trackers.connect(url, offline=True) as away:
+        uids = [away.start_run("e").uid for _ in range(3)]
+    (journal,) = journals(url)
+    copy = tmp_path / "copy" / journal.name
+    shutil.copytree(journal, copy)
+    with trackers.connect(url, artifacts=str(tmp_path / "artifacts")) as store:
+        (found,) = trackers.sync(store=store)
+        assert (found.files, found.refused) == (1, ())
+        trackers.sync(copy, store=store)  # as after a kill, before the journal was removed
+        for uid in uids:
+            check_launch(store, uid, repository)
+        here = store.start_run("e")
+        check_launch(store, here.uid, repository)
+        here.end()
+        assert count(store, t.launches, t.code_versions, t.environments, t.runs, t.attempts) == [1, 1, 1, 4, 4]
+
+
+def test_a_run_that_starts_while_the_database_is_away_knows_its_code(outage: Outage, repository: Path) -> None:
+    with trackers.connect(outage.url) as store:
+        outage.away()
+        first = store.start_run("e")
+        second = store.start_run("e")
+        assert store.writer.spilling
+        outage.back()
+        for run in (first, second):
+            check_launch(store, run.uid, repository)
+            run.end()
+        assert count(store, t.launches, t.attempts) == [1, 2]
 
 
 def offline(url: str, points: int = 10) -> tuple[str, Path]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, Text, func, insert, or_, select, type
 
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, StateError
-from trackers.sql import statements
+from trackers.sql import launches, statements
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number, join_param, param_columns, split_param
 from trackers.sql.experiments import make_experiment
@@ -32,7 +32,8 @@ class Start:
     """A run that is about to exist; names are clean. *experiment* None: that of the parent.
 
     *run_id* is negative where it is allotted when the run is written; *parent* is the parent's uid, where its id is
-    not known.
+    not known. *launch* is the id of what ``launches.keep`` kept; *captured* holds the fields of a ``NewLaunch`` that is
+    to be kept with the run, where that could not be done before.
     """
 
     run_id: int
@@ -48,6 +49,7 @@ class Start:
     time: int
     parent: str | None = None
     launch: int | None = None
+    captured: Mapping[str, Any] | None = None
 
 
 def start_later(connection: Connection, start: Start) -> int:
@@ -57,7 +59,10 @@ def start_later(connection: Connection, start: Start) -> int:
         return int(found)
     run_id = start.run_id if start.run_id >= 0 else take_block(connection, "ids", 1)[0]
     parent_id = start.parent_id if start.parent is None else find_run(connection, start.parent)
-    insert_run(connection, replace(start, run_id=run_id, parent_id=parent_id))
+    launch = start.launch
+    if launch is None and start.captured is not None:
+        launch = launches.keep(connection, launches.NewLaunch(**start.captured))
+    insert_run(connection, replace(start, run_id=run_id, parent_id=parent_id, launch=launch))
     return run_id
 
 
