@@ -168,6 +168,10 @@ def test_a_backup_of_a_store_that_lost_a_file_is_restored_without_it(sqlite_url:
     with trackers.connect(target, create=False) as new:
         assert new.read_artifact(uid, "second.txt") == b"second.txt"
         assert [one.check for one in new.fsck().findings] == ["files"]
+    said = CliRunner().invoke(command, ["fsck", "--storage", target], standalone_mode=False)
+    assert said.stdout.splitlines()[-1] == "2 files (19 bytes) read; 1 problem is left."
+    said = CliRunner().invoke(command, ["gc", "--storage", target], standalone_mode=False)
+    assert said.stdout.splitlines()[0] == "0 files (0 bytes) deleted."
 
 
 def test_a_file_that_the_store_lost_stays_in_the_backup_that_has_it(sqlite_url: str, tmp_path: Path) -> None:
