@@ -16,7 +16,8 @@ from typing import Any
 
 from hpo.errors import HpoError, ObjectiveError
 from hpo.objectives import SPEC, ObjectiveSpec, spec_of
-from hpo.wording import counted, suggestion
+from hpo.wording import suggestion
+from trackers.wording import counted
 
 _LOADED = "__hpo_digest__"
 """Set on a module that was imported from an objective file: the digest of the text it was imported from."""

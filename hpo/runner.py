@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from hpo.errors import ClusterError, ObjectiveError, UserError
 from hpo.objective_file import LoadedObjective, load_objective
 from hpo.settings import Settings
-from hpo.wording import counted
 from trackers.errors import AlreadyExistsError, NotFoundError
 from trackers.states import RunState
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from hpo.progress import Progress

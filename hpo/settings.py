@@ -13,7 +13,8 @@ from typing import Any, Literal
 from hpo import setting_kinds as kinds
 from hpo.errors import SettingsError
 from hpo.setting_kinds import Direction
-from hpo.wording import counted, suggestion
+from hpo.wording import suggestion
+from trackers.wording import counted
 
 DEFAULT_TRIALS = 100
 """How many trials a study gets when neither a number of trials nor a timeout is given."""

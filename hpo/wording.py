@@ -24,8 +24,3 @@ def shown(value: Any) -> str:
 def quoted(word: str) -> str:
     """Return *word* as a shell reads it as one word."""
     return shlex.quote(word) if re.search(r"[^\w@%+=:,./*-]", word) else word
-
-
-def counted(number: int, noun: str) -> str:
-    """Return ``"1 trial"``, ``"2 trials"``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

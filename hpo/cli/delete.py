@@ -9,7 +9,7 @@ import click
 from hpo.cli.command import Command
 from hpo.cli.options import open_store, outcome_json_option, storage_options, stored_url, study_argument, where
 from hpo.errors import UserError
-from hpo.wording import counted
+from trackers.wording import counted
 
 
 @click.command(cls=Command, example="hpo delete digits\nhpo delete digits --yes")

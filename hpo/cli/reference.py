@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpo.errors import UserError
-from hpo.wording import counted
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.store import Store

@@ -22,7 +22,8 @@ from hpo.cli.options import (
     where,
 )
 from hpo.errors import UserError
-from hpo.wording import counted, quoted
+from hpo.wording import quoted
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from hpo.cli.progress import View

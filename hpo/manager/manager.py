@@ -45,10 +45,11 @@ from hpo.manager.roster import FROM_SLOTS, Roster, farewell
 from hpo.manager.scribe import Scribe
 from hpo.progress import Progress
 from hpo.trial import Verdict
-from hpo.wording import counted, quoted
+from hpo.wording import quoted
 from trackers.changes import DistributionsSeen, StudyChanged
 from trackers.errors import FencedError, TrackersError
 from trackers.states import RunState
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from hpo.sampling import Pruner, Sampler

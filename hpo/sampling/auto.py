@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from hpo.space import Space
-from hpo.wording import counted
+from trackers.wording import counted
 
 GP_TRIALS = 250
 """Above this a Gaussian process costs more per suggestion (cubic in trials) than it gains."""

@@ -19,7 +19,8 @@ from hpo.sampling.patient import PatientPruner
 from hpo.sampling.percentile import PercentilePruner
 from hpo.sampling.pruner import CurvePruner, NeverPruner, Pruner
 from hpo.sampling.threshold import ThresholdPruner
-from hpo.wording import counted, shown, suggestion
+from hpo.wording import shown, suggestion
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from hpo.sampling.optuna_pruner import OptunaPruner

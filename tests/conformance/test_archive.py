@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import trackers
 from tests.conformance.managed import manage
+from trackers.cli.app import trackers as command
 from trackers.errors import InvalidValueError, NotFoundError, StoreError
 from trackers.store import Store
 
@@ -104,3 +107,26 @@ def test_an_archive_holds_the_points_of_long_series(store: Store, tmp_path: Path
         float(n) for n in range(5000)
     ]
     assert store.fsck().findings == ()
+
+
+def test_an_archive_holds_the_rest_where_a_file_was_lost_and_removes_nothing(sqlite_url: str, tmp_path: Path) -> None:
+    with trackers.connect(sqlite_url) as store:
+        run_id = fill(store, tmp_path)
+        (tmp_path / "kept.txt").write_text("kept")
+        with store.start_run("fraud") as run:
+            run.log_artifact(tmp_path / "kept.txt", "kept.txt")
+        store.flush()
+        path = store.artifacts.path(store.list_artifacts(run_id)[0].digest)
+        named = store.get_run(run_id).path
+    assert path is not None
+    path.unlink()
+    folder = tmp_path / "archive"
+    words = ["archive", "fraud", "--to", str(folder), "--files", "--remove", "--storage", sqlite_url]
+    said = CliRunner().invoke(command, words, standalone_mode=False)
+    assert said.return_value == 1, said.output
+    assert "1 file (4 bytes) is with it." in said.stdout
+    assert f"{named}: the file 'plot.png' is not in the archive" in said.stderr
+    assert "not deleted" in said.stderr
+    assert [path.read_text() for path in (folder / "files").rglob("*") if path.is_file()] == ["kept"]
+    with trackers.connect(sqlite_url) as store:
+        assert store.get_experiment("fraud").name == "fraud"

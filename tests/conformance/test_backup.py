@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import func, select
 
 import trackers
 from tests.conformance.managed import manage
+from trackers.cli.app import trackers as command
 from trackers.errors import DigestError, InvalidValueError, NotFoundError, StoreError
 from trackers.sql import dump
 from trackers.sql import tables as t
@@ -136,6 +138,72 @@ def test_a_damaged_backup_is_refused(sqlite_url: str, tmp_path: Path, damage: Ca
             assert new.list_experiments() == []
     except NotFoundError:
         pass
+
+
+def fill_two(url: str, tmp_path: Path) -> tuple[str, Path]:
+    """Fill a store with two files; return the uid of their run, and where the store keeps the first."""
+    with trackers.connect(url) as store, store.start_run("odd") as run:
+        for name in ("first.txt", "second.txt"):
+            (tmp_path / name).write_text(name)
+            run.log_artifact(tmp_path / name, name)
+        store.flush()
+        path = store.artifacts.path(next(row.digest for row in store.list_artifacts(run) if row.name == "first.txt"))
+    assert path is not None
+    return run.uid, path
+
+
+def test_a_backup_of_a_store_that_lost_a_file_is_restored_without_it(sqlite_url: str, tmp_path: Path) -> None:
+    uid, lost = fill_two(sqlite_url, tmp_path)
+    lost.unlink()
+    folder, target = str(tmp_path / "backup"), f"sqlite:///{tmp_path / 'new.db'}"
+    made = CliRunner().invoke(command, ["backup", folder, "--storage", sqlite_url], standalone_mode=False)
+    assert made.return_value == 1, made.output
+    assert lost.name[:12] in made.stderr
+    back = CliRunner().invoke(command, ["restore", folder, "--storage", target], standalone_mode=False)
+    assert back.return_value == 1, back.output
+    assert "and 1 file (10 bytes)" in back.stdout
+    assert f"the file {lost.name[:12]}... was lost before the backup was made, needed by run {uid}: first.txt" in (
+        back.stderr
+    )
+    with trackers.connect(target, create=False) as new:
+        assert new.read_artifact(uid, "second.txt") == b"second.txt"
+        assert [one.check for one in new.fsck().findings] == ["files"]
+    said = CliRunner().invoke(command, ["fsck", "--storage", target], standalone_mode=False)
+    assert said.stdout.splitlines()[-1] == "2 files (19 bytes) read; 1 problem is left."
+    said = CliRunner().invoke(command, ["gc", "--storage", target], standalone_mode=False)
+    assert said.stdout.splitlines()[0] == "0 files (0 bytes) deleted."
+
+
+def test_a_file_that_the_store_lost_stays_in_the_backup_that_has_it(sqlite_url: str, tmp_path: Path) -> None:
+    uid, lost = fill_two(sqlite_url, tmp_path)
+    with trackers.connect(sqlite_url) as store:
+        store.backup(tmp_path / "backup", link=False)
+        lost.unlink()
+        assert store.backup(tmp_path / "backup", link=False).problems == ()
+    target = f"sqlite:///{tmp_path / 'new.db'}"
+    assert trackers.restore(tmp_path / "backup", target).problems == ()
+    with trackers.connect(target, create=False) as new:
+        assert new.read_artifact(uid, "first.txt") == b"first.txt"
+
+
+@pytest.mark.parametrize("damage", [_change_file, _lose_file])
+def test_the_rest_of_a_damaged_backup_is_restored_when_asked_for(
+    sqlite_url: str, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    fill_two(sqlite_url, tmp_path)
+    with trackers.connect(sqlite_url) as store:
+        store.backup(tmp_path / "backup", link=False)
+    damage(tmp_path / "backup")
+    with pytest.raises(DigestError, match="--partial"):
+        trackers.restore(tmp_path / "backup", f"sqlite:///{tmp_path / 'refused.db'}")
+    target = f"sqlite:///{tmp_path / 'new.db'}"
+    back = CliRunner().invoke(
+        command, ["restore", str(tmp_path / "backup"), "--partial", "--storage", target], standalone_mode=False
+    )
+    assert back.return_value == 1, back.output
+    assert "is lost or damaged in the backup, needed by run" in back.stderr
+    with trackers.connect(target, create=False) as new:
+        assert len([one for one in new.fsck().findings if one.check == "files"]) == 1
 
 
 WRITER = """

@@ -25,6 +25,23 @@ from trackers.interop.mlflow import export_mlflow, import_mlflow
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 
+class Line:
+    """A model of our own."""
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+
+    def save(self, folder: str) -> None:
+        Path(folder, "slope.txt").write_text(str(self.slope))
+
+    @classmethod
+    def load(cls, folder: str) -> Line:
+        return cls(float(Path(folder, "slope.txt").read_text()))
+
+    def predict(self, x: Any) -> Any:
+        return [self.slope * each for each in x]
+
+
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return an empty database of MLflow: making one takes seconds."""
@@ -352,3 +369,36 @@ def test_points_that_a_resume_hides_do_not_come_along(store: Store, empty: bytes
         (there,) = mlflow.search_runs([mlflow.get_experiment_by_name("resumed").experiment_id])
         history = mlflow.get_metric_history(there.info.run_id, "loss")
     assert sorted((point.step, point.value) for point in history) == seen
+
+
+def test_an_export_goes_on_where_files_were_lost_and_names_them(sqlite_url: str, empty: bytes, tmp_path: Path) -> None:
+    with trackers.connect(sqlite_url) as store:
+        with store.start_run("lossy") as run:
+            for name in ("first.txt", "second.txt"):
+                run.log_text(name, name)
+            run.log_model(Line(1.0), "broken")
+            run.log_model(Line(2.0), "whole")
+        store.flush()
+        path = store.get_run(run.id).path
+        lost = [row.digest for row in store.list_artifacts(run) if row.name == "first.txt"]
+        broken = next(model for model in store.list_logged_models([run.id]) if model.name == "broken")
+        whole = next(model for model in store.list_logged_models([run.id]) if model.name == "whole")
+        name, digest = next((n, d) for n, d in broken.files.items() if d not in whole.files.values())
+        store.registry.register("m", broken)
+        for each in [*lost, digest]:
+            place = store.artifacts.path(each)
+            assert place is not None
+            place.unlink()
+    (tmp_path / "out.db").write_bytes(empty)
+    uri = sqlite_uri(tmp_path / "out.db")
+    words = ["export", "mlflow", uri, "--artifacts", str(tmp_path / "out"), "--storage", sqlite_url]
+    said = CliRunner().invoke(command, words)
+    assert said.exit_code == 1, said.output
+    assert f"{path}: the file 'first.txt' was not exported" in said.stderr
+    assert said.stderr.count(f"{path}: the model 'broken' was not exported: its file {name!r}") == 1
+    assert "version 1 of m was not exported: its run or its model is not there" in said.stderr
+    with client(uri) as mlflow:
+        experiment = mlflow.get_experiment_by_name("lossy").experiment_id
+        (there,) = mlflow.search_runs([experiment])
+        assert [one.path for one in mlflow.list_artifacts(there.info.run_id)] == ["second.txt"]
+        assert [one.name for one in mlflow.search_logged_models([experiment])] == ["whole"]

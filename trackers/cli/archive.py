@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from trackers.cli.storage import open_store
+from trackers.wording import counted
 
 
-def write_archive(experiment: str, to: str, files: bool, remove: bool, storage: str | None, as_json: bool) -> None:
-    """Archive *experiment* in the folder *to* and say what is there."""
+def write_archive(experiment: str, to: str, files: bool, remove: bool, storage: str | None, as_json: bool) -> int:
+    """Archive *experiment* in the folder *to* and say what is there; return the exit code."""
     from trackers.cli import text
 
     with open_store(storage) as store:
@@ -19,6 +20,12 @@ def write_archive(experiment: str, to: str, files: bool, remove: bool, storage: 
         rows = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in done.rows.items() if count)
         click.echo(f"Archived {text.plain(done.experiment)} in {done.folder}: {rows or 'nothing in it'}.")
         if done.files:
-            click.echo(f"{done.files} files ({text.size(done.bytes)}) are with it.")
+            are = "is" if done.files == 1 else "are"
+            click.echo(f"{counted(done.files, 'file')} ({text.size(done.bytes)}) {are} with it.")
         if done.removed:
             click.echo("It is deleted from the store; gc removes it when its grace is over.")
+        elif remove:
+            click.echo("It is not deleted from the store, since the archive lacks files.", err=True)
+        for problem in done.problems:
+            click.echo(text.plain(f"Problem: {problem}"), err=True)
+    return 1 if done.problems else 0

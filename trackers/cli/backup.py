@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from trackers.cli.storage import DEFAULT, open_store, reading_options
+from trackers.wording import counted
 
 
 @click.command(
@@ -30,8 +31,8 @@ def backup(to: str, copy: bool, storage: str | None, as_json: bool) -> int:
         text.print_json({name: getattr(done, name) for name in done.__dataclass_fields__})
     else:
         click.echo(
-            f"Backed up {done.rows} rows and {done.files} files ({text.size(done.bytes)}, {done.added} new) to "
-            f"{done.folder}."
+            f"Backed up {counted(done.rows, 'row')} and {counted(done.files, 'file')} "
+            f"({text.size(done.bytes)}, {done.added} new) to {done.folder}."
         )
         for problem in done.problems:
             click.echo(f"Problem: {problem}", err=True)
@@ -45,13 +46,17 @@ def is_backup(word: str) -> bool:
     return "\0" not in word and Path(word, NAME).is_file()
 
 
-def restore_backup(source: str, artifacts: str | None, storage: str | None, as_json: bool) -> None:
-    """Restore the backup in the folder *source* and say what is there."""
+def restore_backup(source: str, artifacts: str | None, partial: bool, storage: str | None, as_json: bool) -> int:
+    """Restore the backup in the folder *source* and say what is there; return the exit code."""
     import trackers
     from trackers.cli import text
 
-    done = trackers.restore(source, storage or DEFAULT, artifacts=artifacts)
+    done = trackers.restore(source, storage or DEFAULT, artifacts=artifacts, partial=partial)
     if as_json:
         text.print_json({name: getattr(done, name) for name in done.__dataclass_fields__})
     else:
-        click.echo(f"Restored {done.rows} rows and {done.files} files ({text.size(done.bytes)}) into {done.url}.")
+        what = f"{counted(done.rows, 'row')} and {counted(done.files, 'file')}"
+        click.echo(f"Restored {what} ({text.size(done.bytes)}) into {done.url}.")
+        for problem in done.problems:
+            click.echo(text.plain(f"Problem: {problem}"), err=True)
+    return 1 if done.problems else 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.keeping.check import Progress
@@ -40,7 +41,8 @@ def fsck(quick: bool, repair: bool, source: str | None, storage: str | None, as_
         for one in done.findings:
             click.echo(text.plain(f"{one.check}: {one.problem}{f' -> {one.repaired}' if one.repaired else ''}"))
         looked = "looked at" if quick else "read"
-        click.echo(f"{done.files} files ({text.size(done.bytes)}) {looked}; {len(done.left)} problems are left.")
+        left = f"{counted(len(done.left), 'problem')} {'is' if len(done.left) == 1 else 'are'} left"
+        click.echo(f"{counted(done.files, 'file')} ({text.size(done.bytes)}) {looked}; {left}.")
     return 1 if done.left else 0
 
 
@@ -50,6 +52,6 @@ def _progress() -> Progress | None:
 
     def show(done: int, total: int) -> None:
         if done % 50 == 0 or done == total:
-            click.echo(f"\r{done} of {total} files", nl=done == total, err=True)
+            click.echo(f"\r{done} of {counted(total, 'file')}", nl=done == total, err=True)
 
     return show

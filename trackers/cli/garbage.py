@@ -9,6 +9,7 @@ import click
 
 from trackers.cli.duration import Duration
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.keeping.garbage import Collected
@@ -62,14 +63,15 @@ def _show(done: Collected) -> None:
             for one in done.experiments
         ]
         text.print_table(["deleted", "runs", "kept for versions", "files", "bytes", "goes"], rows)
-    click.echo(f"{done.files} files ({text.size(done.bytes)}) {would}deleted.")
+    click.echo(f"{counted(done.files, 'file')} ({text.size(done.bytes)}) {would}deleted.")
     if done.waiting:
         until = f", the next from {text.show(done.next_at)} on" if done.next_at else ""
         click.echo(
-            f"{done.waiting} files ({text.size(done.waiting_bytes)}) that nothing refers to wait for a later gc{until}."
+            f"{counted(done.waiting, 'file')} ({text.size(done.waiting_bytes)}) that nothing refers to "
+            f"{'waits' if done.waiting == 1 else 'wait'} for a later gc{until}."
         )
     if done.leftovers:
-        click.echo(f"{done.leftovers} half-written files ({text.size(done.leftover_bytes)}) {would}deleted.")
+        click.echo(f"{counted(done.leftovers, 'half-written file')} ({text.size(done.leftover_bytes)}) {would}deleted.")
     if done.shared_with:
         click.echo(f"No file is touched: {', '.join(done.shared_with)} keeps files in the same folder.")
     for problem in done.problems:

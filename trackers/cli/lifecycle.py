@@ -68,11 +68,12 @@ def rename(what: str, name: str, storage: str | None, as_json: bool) -> None:
 @reading_options
 def archive(
     what: str, undo: bool, to: str | None, files: bool, remove: bool, storage: str | None, as_json: bool
-) -> None:
+) -> int:
     """Hide a run, a trial, an experiment or a study from what is listed; nothing is removed.
 
     With --to an experiment or study is written to Parquet files, which pandas, DuckDB and others read: runs, params,
-    metrics, results, tags and the list of files.
+    metrics, results, tags and the list of files. Exit code 1 where a file could not be read: the rest is written, and
+    nothing is removed.
     """
     if to is None and (files or remove):
         raise click.UsageError("--files and --remove go with --to FOLDER.")
@@ -81,8 +82,7 @@ def archive(
             raise click.UsageError("--undo and --to exclude each other.")
         from trackers.cli.archive import write_archive
 
-        write_archive(what, to, files, remove, storage, as_json)
-        return
+        return write_archive(what, to, files, remove, storage, as_json)
     with open_store(storage) as store:
         if _is_run(what):
             store.archive_run(_run_ref(what), not undo)
@@ -90,6 +90,7 @@ def archive(
             store.archive_experiment(what, not undo)
     done = "shown again" if undo else "archived: --view archived shows it"
     _say(as_json, f"{what} is {done}.", archived=not undo, name=what)
+    return 0
 
 
 @click.command(epilog="\b\nExample:\n  trackers delete old-tries --yes")
@@ -130,20 +131,25 @@ def _count(store: Store, what: str) -> int:
 @click.argument("what", metavar="RUN|EXPERIMENT|BACKUP")
 @click.option("--as", "name", metavar="NAME", help="Under another name: for an experiment whose own is taken.")
 @click.option("--artifacts", metavar="URL", help="Where the files of a backup go: a folder or s3://....")
+@click.option("--partial", is_flag=True, help="Of a backup that lost files: restore the rest, and name them.")
 @reading_options
-def restore(what: str, name: str | None, artifacts: str | None, storage: str | None, as_json: bool) -> None:
+def restore(
+    what: str, name: str | None, artifacts: str | None, partial: bool, storage: str | None, as_json: bool
+) -> int:
     """Bring back what was deleted: a run with its children, or an experiment or study with its runs.
 
     The folder of a backup is restored into a store that does not exist yet, or holds nothing: digests are checked
-    before anything is written, and rows are counted before they are committed.
+    before anything is written, and rows are counted before they are committed. Exit code 1 where files are missing:
+    those that were lost before the backup was made, and with --partial those that it lost since.
     """
     from trackers.cli.backup import is_backup, restore_backup
 
     if is_backup(what):
         if name is not None:
             raise click.UsageError("--as is for an experiment; a backup goes to the store that --storage names.")
-        restore_backup(what, artifacts, storage, as_json)
-        return
+        return restore_backup(what, artifacts, partial, storage, as_json)
+    if partial:
+        raise click.UsageError(f"--partial is for a backup, and {what} is no folder of one.")
     with open_store(storage) as store:
         if _is_run(what) and not _is_deleted_experiment(store, what):
             store.restore_run(_run_ref(what))
@@ -152,6 +158,7 @@ def restore(what: str, name: str | None, artifacts: str | None, storage: str | N
         else:
             store.restore_experiment(what, name)
     _say(as_json, f"{name or what} is back.", restored=what, name=name or what)
+    return 0
 
 
 def _is_deleted_experiment(store: Store, what: str) -> bool:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trackers.errors import InvalidValueError, StoreError
+from trackers.errors import ArtifactError, InvalidValueError, StoreError
 from trackers.sql import columnar
 from trackers.sql.schema import HEAD
 
@@ -64,7 +64,10 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Archived:
-    """What an archive holds: *rows* of each table, *files* of *bytes*; *removed*: the experiment was deleted then."""
+    """What an archive holds: *rows* of each table, *files* of *bytes*; *removed*: the experiment was deleted then.
+
+    *problems* name files that could not be copied, with a run of each; the archive lacks them.
+    """
 
     folder: str
     experiment: str
@@ -72,6 +75,16 @@ class Archived:
     files: int
     bytes: int
     removed: bool
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A file of a run, by the name that it has there."""
+
+    run_id: int
+    name: str
+    size: int
 
 
 def archive(
@@ -80,7 +93,8 @@ def archive(
     """Write the runs of an experiment or study to Parquet files in the folder *to*, which must be new or empty.
 
     With *files* the bytes of artifacts and models are copied there too, by digest. What was written is read again and
-    counted. With *remove* the experiment is deleted after that: ``gc`` removes it when its grace is over.
+    counted. With *remove* the experiment is deleted after that, unless a file could not be copied: ``gc`` removes it
+    when its grace is over.
 
     Raises NotFoundError, InvalidValueError for a folder that holds something, StoreError where pyarrow is missing or
     the counts differ, StudyBusyError where *remove* meets a living manager.
@@ -91,14 +105,14 @@ def archive(
     if folder.exists() and any(folder.iterdir()):
         raise InvalidValueError(f"{folder} holds something already: give an empty folder, or a new one")
     folder.mkdir(parents=True, exist_ok=True)
-    digests: dict[str, int] = {}
+    named: dict[str, _Named] = {}
     with store.database.reading() as connection:
         rows = {
-            name: _write(connection, name, found.id, folder, arrow, parquet, digests if files else None)
+            name: _write(connection, name, found.id, folder, arrow, parquet, named if files else None)
             for name in columnar.TABLES
         }
-    for digest in sorted(digests):
-        store.artifacts.get(digest, folder / "files" / digest[:2] / digest)
+    problems = _copy_files(store, named, folder / "files")
+    copied = [one.size for digest, one in named.items() if digest not in problems]
     _verify(folder, rows, parquet)
     about = {
         "experiment": found.name,
@@ -108,12 +122,26 @@ def archive(
         "tags": dict(found.tags),
         "revision": HEAD,
         "rows": rows,
-        "files": len(digests),
+        "files": len(copied),
+        "missing": sorted(problems),
     }
     (folder / NAME).write_text(json.dumps(about, indent=1), encoding="utf-8")
-    if remove:
+    removed = remove and not problems
+    if removed:
         store.delete_experiment(found.id)
-    return Archived(str(folder), found.name, rows, len(digests), sum(digests.values()), remove)
+    return Archived(str(folder), found.name, rows, len(copied), sum(copied), removed, tuple(problems.values()))
+
+
+def _copy_files(store: Store, named: dict[str, _Named], folder: Path) -> dict[str, str]:
+    """Copy the files that can be read; return why the others could not be: digest -> sentence."""
+    problems = {}
+    for digest, one in sorted(named.items()):
+        try:
+            store.artifacts.get(digest, folder / digest[:2] / digest)
+        except ArtifactError as exc:
+            run = store.get_run(one.run_id).path
+            problems[digest] = f"{run}: the file {one.name!r} is not in the archive: {exc}"
+    return problems
 
 
 def _write(
@@ -123,9 +151,9 @@ def _write(
     folder: Path,
     arrow: Any,
     parquet: Any,
-    digests: dict[str, int] | None,
+    named: dict[str, _Named] | None,
 ) -> int:
-    """Write one table and return its number of rows; files that it names are added to *digests*."""
+    """Write one table and return its number of rows; files that it names are added to *named*."""
     types = {
         _WHOLE: arrow.int64(),
         _TEXT: arrow.string(),
@@ -138,8 +166,8 @@ def _write(
         for rows in columnar.read(connection, name, experiment_id):
             writer.write_table(arrow.Table.from_pylist(list(rows), schema=schema))
             count += len(rows)
-            if digests is not None and "digest" in COLUMNS[name]:
-                digests.update((row["digest"], row["size"]) for row in rows)
+            if named is not None and "digest" in COLUMNS[name]:
+                named.update((row["digest"], _Named(row["run_id"], row["name"], row["size"])) for row in rows)
     return count
 
 

@@ -1,6 +1,7 @@
 """``backup``: all rows at one moment, and every file they refer to, in a folder that any database can be restored from.
 
-TO/backup.json           what is in it, written last: an older backup in the same folder is whole until then
+TO/backup.json           what is in it, written last: an older backup in the same folder is whole until then; of its
+                         files those that the store had lost already are named as missing
 TO/rows-.../TABLE.jsonl.gz   the rows of a table, one JSON array a line
 TO/files/ab/abcdef...    files by digest; those that are there already are not copied again
 """
@@ -84,6 +85,7 @@ def back_up(store: Store, to: str | os.PathLike[str], *, link: bool = True) -> B
             "rows": rows.name,
             "tables": tables,
             "files": dict(sorted(files.items())),
+            "missing": sorted(problems),
         }
         _write_json(folder / NAME, manifest)
         _clear(folder, manifest, before)

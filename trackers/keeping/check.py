@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trackers.errors import ArtifactError, DigestError
 from trackers.keeping.backup import file_of, read_manifest
 from trackers.sql import audit, dump, repairs
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -130,7 +131,7 @@ def _sentence(store: Store, wrong: _Wrong) -> str:
     shown = "; ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
     name = f"the file {wrong.digest[:12]}..."
     if wrong.kind == "size":
-        return f"{name} has {wrong.size} bytes, not as many as the store says"
+        return f"{name} has {counted(wrong.size, 'byte')}, not as many as the store says"
     return f"{name} is {wrong.kind}, needed by {shown or 'a pin'}"
 
 
@@ -175,7 +176,8 @@ def _leftovers(store: Store, repair: bool) -> list[Finding]:
     files, size = artifacts.leftovers(_LEFTOVER_SECONDS, remove=repair)
     if not files:
         return []
-    problem = f"{files} half-written files of writers that were killed take {size} bytes"
+    take = "takes" if files == 1 else "take"
+    problem = f"{counted(files, 'half-written file')} of writers that were killed {take} {counted(size, 'byte')}"
     return [Finding("leftovers", problem, "deleted" if repair else "")]
 
 

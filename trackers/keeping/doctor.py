@@ -18,6 +18,7 @@ from trackers.sql import settings
 from trackers.sql.address import Address, file_system, is_network, read_address
 from trackers.sql.engine import Database
 from trackers.sql.schema import HEAD, REVISIONS, open_database, read_revision
+from trackers.wording import counted
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -237,14 +238,18 @@ def _rows(database: Database) -> Iterator[Diagnosis]:
     lost = [(uid, experiment) for uid, experiment, pid in running if start_time(pid) is None]
     if lost:
         shown = ", ".join(f"{experiment}/{uid[:12]}" for uid, experiment in lost[:3])
-        told = f"{len(lost)} runs of this host are not ended, and their processes are gone ({shown})"
+        gone = "is not ended, and its process is" if len(lost) == 1 else "are not ended, and their processes are"
+        told = f"{counted(len(lost), 'run')} of this host {gone} gone ({shown})"
         yield Diagnosis(WARNING, "runs", told, "go on with store.resume_run(UID), and end() it")
 
 
 def _journals(address: Address) -> Iterator[Diagnosis]:
     waiting = list_journals(journal_folder(address.path, address.safe))
     if waiting:
-        told = f"{len(waiting)} journals of this host hold what is not in the store yet, or belong to running processes"
+        held = "holds what is not in the store yet, or belongs to a running process"
+        if len(waiting) > 1:
+            held = "hold what is not in the store yet, or belong to running processes"
+        told = f"{counted(len(waiting), 'journal')} of this host {held}"
         yield Diagnosis(WARNING, "journals", told, "run `trackers sync`: it leaves those of running processes alone")
 
 

@@ -105,8 +105,9 @@ class Keeping:
     ) -> Archived:
         """Write an experiment or study to Parquet files in the new or empty folder *to*, and count them again.
 
-        With *files* the bytes of its files go along; with *remove* it is deleted after that, in two steps. Raises
-        NotFoundError, InvalidValueError for a folder that holds something, and StoreError without pyarrow.
+        With *files* the bytes of its files go along; with *remove* it is deleted after that, in two steps, unless a
+        file could not be copied. Raises NotFoundError, InvalidValueError for a folder that holds something, and
+        StoreError without pyarrow.
         """
         from trackers.keeping.archive import archive
 

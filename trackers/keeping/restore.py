@@ -9,34 +9,49 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trackers.artifacts import ArtifactStore
 from trackers.errors import ArtifactError, DigestError, SchemaError, StoreError
 from trackers.keeping.backup import file_of, read_manifest
-from trackers.sql import dump
+from trackers.sql import audit, dump
 from trackers.sql.address import read_address
 from trackers.sql.engine import Database
 from trackers.sql.schema import HEAD, open_database
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 
 @dataclass(frozen=True)
 class Restored:
-    """What was restored into the store *url*: *rows* in *tables*, *files* of *bytes*."""
+    """What was restored into the store *url*: *rows* in *tables*, *files* of *bytes*.
+
+    *problems* name files that rows refer to and that the store lacks, and what needs them.
+    """
 
     url: str
     tables: int
     rows: int
     files: int
     bytes: int
+    problems: tuple[str, ...] = ()
 
 
-def restore(source: str | os.PathLike[str], url: str | os.PathLike[str], *, artifacts: str | None = None) -> Restored:
+def restore(
+    source: str | os.PathLike[str],
+    url: str | os.PathLike[str],
+    *,
+    artifacts: str | None = None,
+    partial: bool = False,
+) -> Restored:
     """Restore the backup in the folder *source* into the store *url*, which must not exist, or hold nothing.
 
     *artifacts* is where its files go, as for ``connect``. Everything is verified before the first row is written, and
-    counted before the rows are committed. Raises NotFoundError where there is no backup, DigestError for a damaged
-    one, SchemaError for one of another schema, and StoreError for a store that holds something.
+    counted before the rows are committed. Files that were lost before the backup was made do not stop it. With
+    *partial* neither do those that the backup lost since, or whose bytes changed. Raises NotFoundError where there is
+    no backup, DigestError for a damaged one, SchemaError for one of another schema, and StoreError for a store that
+    holds something.
     """
     folder = Path(source)
     manifest = read_manifest(folder)
@@ -45,7 +60,8 @@ def restore(source: str | os.PathLike[str], url: str | os.PathLike[str], *, arti
             f"the backup in {folder} has schema {manifest['revision']}, this release {HEAD}: restore it with the "
             "release that wrote it, then upgrade the store"
         )
-    _verify(folder, manifest)
+    _verify_rows(folder, manifest)
+    there = _find_files(folder, manifest, partial)
     database, identity = open_database(read_address(url), artifacts=artifacts, create=True)
     try:
         with database.writing() as connection:
@@ -53,16 +69,19 @@ def restore(source: str | os.PathLike[str], url: str | os.PathLike[str], *, arti
             connection.rollback()
         files = ArtifactStore(identity.artifact_root, identity.uid)
         files.claim(identity.uid, database.address.safe)
-        _copy_files(folder, manifest, files)
+        copied = _copy_files(folder, manifest["files"], there, files, partial)
         rows = _write(database, folder, manifest)
+        lost = manifest["files"].keys() - copied.keys()
+        with database.reading() as connection:
+            problems = tuple(
+                _sentence(connection, digest, digest in manifest.get("missing", ())) for digest in sorted(lost)
+            )
     finally:
         database.close()
-    return Restored(
-        database.address.safe, len(manifest["tables"]), rows, len(manifest["files"]), sum(manifest["files"].values())
-    )
+    return Restored(database.address.safe, len(manifest["tables"]), rows, len(copied), sum(copied.values()), problems)
 
 
-def _verify(folder: Path, manifest: dict[str, Any]) -> None:
+def _verify_rows(folder: Path, manifest: dict[str, Any]) -> None:
     for table in manifest["tables"]:
         path = _rows_of(folder, manifest, table["name"])
         try:
@@ -72,12 +91,22 @@ def _verify(folder: Path, manifest: dict[str, Any]) -> None:
             raise DigestError(f"The backup in {folder} lacks {path.name}: use another copy of it.") from exc
         if digest != table["sha256"]:
             raise DigestError(f"{path} is damaged: use another copy of the backup.")
+
+
+def _find_files(folder: Path, manifest: dict[str, Any], partial: bool) -> set[str]:
+    """Return which files the backup has; raise DigestError where it lost one after it was made, unless *partial*."""
+    missing = frozenset(manifest.get("missing", ()))
+    there = set()
     for digest, size in manifest["files"].items():
         path = file_of(folder, digest)
-        if not path.is_file() or path.stat().st_size != size:
+        if path.is_file() and path.stat().st_size == size:
+            there.add(digest)
+        elif digest not in missing and not partial:
             raise DigestError(
-                f"The backup in {folder} lacks the file {digest[:12]}..., or a part of it: use another copy."
+                f"The backup in {folder} lacks the file {digest[:12]}..., or a part of it: use another copy, or "
+                "restore the rest with --partial."
             )
+    return there
 
 
 def _rows_of(folder: Path, manifest: dict[str, Any], table: str) -> Path:
@@ -87,19 +116,43 @@ def _rows_of(folder: Path, manifest: dict[str, Any], table: str) -> Path:
     return folder / rows / f"{table}.jsonl.gz"
 
 
-def _copy_files(folder: Path, manifest: dict[str, Any], files: ArtifactStore) -> None:
-    for digest, size in manifest["files"].items():
-        try:
-            if files.size(digest) == size:
-                continue
-        except ArtifactError:
-            pass  # it is not there yet
-        stored, _ = files.put_file(file_of(folder, digest))
-        if stored != digest:
-            files.delete(stored)
-            raise DigestError(
-                f"The file {digest[:12]}... of the backup in {folder} is damaged: use another copy of it."
-            )
+def _copy_files(
+    folder: Path, wanted: dict[str, int], there: set[str], files: ArtifactStore, partial: bool
+) -> dict[str, int]:
+    """Copy those of the *wanted* files (digest -> size) that are *there*; return what the store has of them then."""
+    return {
+        digest: size
+        for digest, size in wanted.items()
+        if _has(files, digest, size) or (digest in there and _copy(folder, digest, wanted, files, partial))
+    }
+
+
+def _has(files: ArtifactStore, digest: str, size: int) -> bool:
+    try:
+        return files.size(digest) == size
+    except ArtifactError:
+        return False  # it is not there yet
+
+
+def _copy(folder: Path, digest: str, wanted: dict[str, int], files: ArtifactStore, partial: bool) -> bool:
+    stored, _ = files.put_file(file_of(folder, digest))
+    if stored == digest:
+        return True
+    if stored not in wanted:  # the bytes may be those of another file of the backup
+        files.delete(stored)
+    if partial:
+        return False
+    raise DigestError(
+        f"The file {digest[:12]}... of the backup in {folder} is damaged: use another copy of it, or restore the rest "
+        "with --partial."
+    )
+
+
+def _sentence(connection: Connection, digest: str, was_missing: bool) -> str:
+    users = [one["what"] for one in audit.users_of(connection, digest)]
+    shown = "; ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
+    when = "was lost before the backup was made" if was_missing else "is lost or damaged in the backup"
+    return f"the file {digest[:12]}... {when}, needed by {shown or 'a pin'}"
 
 
 def _write(database: Database, folder: Path, manifest: dict[str, Any]) -> int:

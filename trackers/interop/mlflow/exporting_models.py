@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trackers.errors import ArtifactError
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.client import first_line, pages
 from trackers.interop.mlflow.importing_models import COPY, SOURCE
@@ -30,6 +31,9 @@ class ModelExport:
 
         self._runs: dict[int, tuple[str, str]] = {}
         """Our run id -> MLflow's id of the run and of the experiment."""
+
+        self._lost: set[str] = set()
+        """The uids of models that lack files, each told once."""
 
     def look(self, experiment_id: str) -> None:
         """Note which models an experiment of MLflow's has."""
@@ -54,19 +58,36 @@ class ModelExport:
         original = _about(model).get(COPY)
         if original is not None and (found := self._store.find_logged_model(str(original))) is not None:
             return self.ensure(found)
-        if model.run_id not in self._runs:
+        if model.run_id not in self._runs or model.uid in self._lost:
             return None
         from mlflow.exceptions import MlflowException
 
         try:
-            theirs = self._put(model, *self._runs[model.run_id])
+            with tempfile.TemporaryDirectory(prefix="trackers-mlflow-") as folder:
+                if not self._fetch(model, Path(folder)):
+                    return None
+                theirs = self._put(model, folder, *self._runs[model.run_id])
         except (MlflowException, OSError) as exc:
             self._outcome.problem(f"the model {model.name!r} of run {model.run_id} was not exported: {first_line(exc)}")
             return None
         self._there[model.uid] = theirs
         return theirs
 
-    def _put(self, model: LoggedModel, run: str, experiment_id: str) -> str:
+    def _fetch(self, model: LoggedModel, folder: Path) -> bool:
+        """Bring a model's files to *folder*, before MLflow knows of it: one that lacks files would not load there."""
+        lost = []
+        for name, digest in model.files.items():
+            try:
+                self._store.artifacts.get_files({name: digest}, folder)
+            except ArtifactError as exc:
+                lost.append(f"its file {name!r}: {exc}")
+        if lost:
+            self._lost.add(model.uid)
+            run = self._store.get_run(model.run_id).path
+            self._outcome.problem(f"{run}: the model {model.name!r} was not exported: {'; '.join(lost)}")
+        return not lost
+
+    def _put(self, model: LoggedModel, folder: str, run: str, experiment_id: str) -> str:
         about = _about(model)
         name = _NOT_IN_NAMES.sub("_", model.name)
         if name != model.name:
@@ -79,9 +100,7 @@ class ModelExport:
             params=about.get("params") or None,
             model_type=about.get("type") or None,
         )
-        with tempfile.TemporaryDirectory(prefix="trackers-mlflow-") as folder:
-            self._store.artifacts.get_files(model.files, Path(folder))
-            self._client.log_model_artifacts(made.model_id, folder)
+        self._client.log_model_artifacts(made.model_id, folder)
         self._client.finalize_logged_model(made.model_id, "READY")
         if "MLmodel" not in model.files:
             self._outcome.note("models without an MLmodel file are kept by MLflow, but only trackers loads them")

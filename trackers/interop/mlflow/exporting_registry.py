@@ -98,7 +98,8 @@ class _Model:
             if model_id is None:
                 if not limited:
                     self._problem(
-                        f"version {version.version} of {self._ours.name} was not exported: its run is not there"
+                        f"version {version.version} of {self._ours.name} was not exported: its run or its model is not "
+                        "there"
                     )
                 return model
             model = model or self._make()

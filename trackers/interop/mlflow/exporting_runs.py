@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trackers.errors import ArtifactError
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.datasets import from_input
 from trackers.interop.mlflow.outcome import Counted, Exported
@@ -203,18 +204,25 @@ class RunExport:
         if not rows:
             return
         there = dict(self._walk(one.theirs)) if was_there else {}
+        lost = set()
         with tempfile.TemporaryDirectory(prefix="trackers-mlflow-") as folder:
             for row in rows:
                 if there.get(row.name) == row.size:
                     continue
                 above, _, last = row.name.rpartition("/")
-                path = self._store.artifacts.get(row.digest, Path(folder, last))
+                try:
+                    path = self._store.artifacts.get(row.digest, Path(folder, last))
+                except ArtifactError as exc:
+                    lost.add(row.name)
+                    told = f"{one.run.path}: the file {row.name!r} was not exported: {exc}"
+                    self._outcome.problem(told, self._counted)
+                    continue
                 self._client.log_artifact(one.theirs, str(path), above or None)
                 path.unlink()
         there = dict(self._walk(one.theirs))
-        self._counted.files += len(rows)
+        self._counted.files += len(rows) - len(lost)
         for row in rows:
-            if there.get(row.name) != row.size:
+            if row.name not in lost and there.get(row.name) != row.size:
                 self._outcome.problem(f"{one.run.path}: the file {row.name!r} is not whole in MLflow", self._counted)
 
     def _walk(self, theirs: str, path: str | None = None, depth: int = 0) -> Iterator[tuple[str, int]]:
