@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import compress
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,12 @@ import pytest
 import trackers
 from tests import mariadb, postgresql
 from trackers.store import Store
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the imports made out of every later collection of garbage: it is most of what there is to look at."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +87,13 @@ def postgresql_store_url(_postgresql_store: str, tmp_path: Path) -> Iterator[str
         admin.execute("UPDATE trackers_store SET artifact_root = %s", [str(tmp_path / "artifacts")])
         yield _postgresql_store
         admin.execute("SET session_replication_role = replica")  # neither foreign keys nor triggers are in the way
-        names = admin.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+        found = admin.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
         kept = {"trackers_store", "trackers_counters", "trackers_alembic_version"}
-        for (table,) in names:
-            if table not in kept:
-                admin.execute(f"DELETE FROM {table}")
+        names = [table for (table,) in found if table not in kept]
+        held = admin.execute("SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {t})" for t in names)).fetchone()
+        assert held is not None
+        for table in compress(names, held):
+            admin.execute(f"DELETE FROM {table}")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import compress
 from typing import Any
 
 GIVEN = "HPO_TEST_MARIADB"
@@ -65,21 +66,21 @@ def database(url: str) -> Iterator[str]:
 
 def empty(url: str) -> None:
     """Delete everything in a store but its schema."""
-    names = execute(
-        url,
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_type = 'BASE TABLE'",
-    )
-    kept = {"trackers_store", "trackers_counters", "trackers_alembic_version", "trackers_registry_history"}
-    lines = execute(url, "SELECT EXISTS (SELECT 1 FROM trackers_registry_history)")[0][0]
-    execute(
-        url,
-        "SET foreign_key_checks = 0",
-        "BEGIN",
-        *(f"DELETE FROM {name}" for (name,) in names if name not in kept),
-        "COMMIT",
-        # triggers keep its lines from being deleted
-        *(["TRUNCATE TABLE trackers_registry_history"] if lines else []),
-    )
+    tables = "information_schema.tables WHERE table_schema = database() AND table_type = 'BASE TABLE'"
+    kept = {"trackers_store", "trackers_counters", "trackers_alembic_version"}
+    with closing(connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT table_name FROM {tables}")
+        names = [name for (name,) in cursor.fetchall() if name not in kept]
+        cursor.execute("SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {name})" for name in names))
+        held = set(compress(names, cursor.fetchone()))
+        cursor.execute("SET foreign_key_checks = 0")
+        if "trackers_registry_history" in held:  # triggers keep its lines from being deleted
+            held.remove("trackers_registry_history")
+            cursor.execute("TRUNCATE TABLE trackers_registry_history")
+        cursor.execute("BEGIN")
+        for name in held:
+            cursor.execute(f"DELETE FROM {name}")
+        cursor.execute("COMMIT")
 
 
 def end_connections(url: str) -> int:
