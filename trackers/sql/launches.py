@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Table, desc, select
 
 from trackers.clock import now_us
-from trackers.sql import mariadb
 from trackers.sql import tables as t
 from trackers.sql.ids import take_block
+from trackers.sql.upsert import insert_unless_there
 from trackers.values import CodeVersion, Launch
 
 
@@ -39,7 +39,7 @@ def keep(connection: Connection, new: NewLaunch) -> int:
         return found
     now = now_us()
     if new.bundle is not None:
-        _insert(connection, t.blobs, "digest", {"digest": new.bundle, "size": new.size, "created_at": now})
+        insert_unless_there(connection, t.blobs, {"digest": new.bundle, "size": new.size, "created_at": now})
     code_id = _keep(
         connection,
         t.code_versions,
@@ -89,23 +89,10 @@ def _keep(connection: Connection, table: Table, row: Mapping[str, Any]) -> int:
     if found is not None:
         return found
     new_id = take_block(connection, "ids", 1)[0]
-    _insert(connection, table, "digest", {"id": new_id, **row})
+    insert_unless_there(connection, table, {"id": new_id, **row})
     found = _find(connection, table, row["digest"])
     assert found is not None  # written just now, by this process or another
     return found
-
-
-def _insert(connection: Connection, table: Table, key: str, row: Mapping[str, Any]) -> None:
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-        connection.execute(sqlite_insert(table).values(**row).on_conflict_do_nothing(index_elements=[key]))
-    elif connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-        connection.execute(postgresql_insert(table).values(**row).on_conflict_do_nothing(index_elements=[key]))
-    else:
-        mariadb.insert_unless_there(connection, table, row)
 
 
 def read_launch(connection: Connection, launch_id: int | None) -> Launch | None:

@@ -19,7 +19,8 @@ from trackers.sql import tables as t
 from trackers.sql.columns import join_number
 from trackers.sql.launches import last_launch, read_launch
 from trackers.sql.metrics import read_inputs
-from trackers.sql.registry_history import Actor, insert_unless_there, next_id, write_line
+from trackers.sql.registry_history import Actor, next_id, write_line
+from trackers.sql.upsert import insert_unless_there
 from trackers.values import ModelVersion, RegisteredModel, to_datetime
 
 _TRIAL = re.compile(r"[^/]+/\d+(?P<refitted>, refitted)?")

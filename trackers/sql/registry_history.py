@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, insert, select, update
 
-from trackers.sql import mariadb
 from trackers.sql import tables as t
+from trackers.sql.upsert import insert_unless_there
 from trackers.values import RegistryMove, to_datetime
 
 EVERY_MODEL = ""
@@ -65,16 +64,6 @@ def next_id(connection: Connection) -> int:
         insert_unless_there(connection, counters, {"name": "registry", "next": 1})
         connection.execute(raise_it)
     return int(connection.execute(select(counters.c.next).where(mine)).scalar_one()) - 1
-
-
-def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    """Insert *row* unless its key is taken, and tell whether it was inserted."""
-    if connection.dialect.name == "mysql":
-        return mariadb.insert_unless_there(connection, table, row)
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**row).on_conflict_do_nothing()
-    # Without the option SQLAlchemy does not ask PostgreSQL how many rows an INSERT made.
-    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
 
 
 def list_lines(connection: Connection, name: str, alias: str | None = None) -> list[RegistryMove]:

@@ -20,7 +20,7 @@ from trackers.sql import views
 from trackers.sql.address import Address, check_file
 from trackers.sql.engine import Database
 from trackers.sql.ids import new_uid
-from trackers.sql.tables import PREFIX, counters, metadata, store
+from trackers.sql.tables import PREFIX, counters, lay_out, metadata, store
 
 REVISIONS = ("0001", "0002")
 """Every revision this release knows, oldest first."""
@@ -139,6 +139,7 @@ def create_schema(connection: Connection) -> None:
     """Make every table, trigger and view, and note the revision."""
     if connection.dialect.name == "mysql":
         _clear_the_way(connection)
+    lay_out(connection.dialect.name)
     metadata.create_all(connection, checkfirst=False)
     for statement in views.statements(connection.dialect.name):
         connection.exec_driver_sql(statement)
