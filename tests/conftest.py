@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import compress
 from pathlib import Path
 
@@ -135,11 +137,27 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'hpo.db'}"
 
 
+@pytest.fixture(scope="session")
+def _sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("empty") / "hpo.db"
+    trackers.connect(f"sqlite:///{file}", artifacts="/nowhere").close()
+    return file
+
+
+@pytest.fixture
+def sqlite_store_url(_sqlite_store: Path, sqlite_url: str, tmp_path: Path) -> str:
+    """Return the URL of a store that holds nothing; its files lie in ``tmp_path / "artifacts"``."""
+    file = sqlite_url.removeprefix("sqlite:///")
+    shutil.copyfile(_sqlite_store, file)
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("UPDATE trackers_store SET artifact_root = ?", [str(tmp_path / "artifacts")])
+    return sqlite_url
+
+
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def store_url(request: pytest.FixtureRequest) -> str:
     """Return the URL of a store that holds nothing, on each kind of database in turn."""
-    name = "sqlite_url" if request.param == "sqlite" else f"{request.param}_store_url"
-    url: str = request.getfixturevalue(name)
+    url: str = request.getfixturevalue(f"{request.param}_store_url")
     return url
 
 
