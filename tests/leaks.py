@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
+
 PATIENCE = 10.0
 """Seconds in which what was ended may go: processes die, and threads notice, a moment later."""
 
@@ -43,7 +45,8 @@ def _new_children(before: set[int]) -> list[str]:
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         return []
-    return [f"process {pid} ({_name(pid)})" for pid in _children() - before if _name(pid)]
+    found = _children() - before - {processes.server()}
+    return [f"process {pid} ({_name(pid)})" for pid in found if _name(pid)]
 
 
 def _children() -> set[int]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from sqlalchemy import func, select
 
 import trackers
 from tests.conformance.managed import manage
+from tests.processes import start
 from trackers.cli.app import trackers as command
 from trackers.errors import DigestError, InvalidValueError, NotFoundError, StoreError
 from trackers.sql import dump
@@ -218,10 +217,9 @@ with trackers.connect(sys.argv[1], create=False) as store:
 
 
 def test_a_backup_taken_while_others_write_is_of_one_moment(store: Store, tmp_path: Path) -> None:
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, store.url], stdout=subprocess.PIPE, text=True)
+    writer = start(WRITER, store.url)
     try:
-        assert writer.stdout is not None
-        assert writer.stdout.readline().strip() == "ready"
+        assert writer.line() == "ready"
         for _ in range(3):
             store.backup(tmp_path / "backup")
     finally:

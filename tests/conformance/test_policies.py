@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 
 import trackers
+from tests.processes import start
 from trackers.capture import data_digest
 from trackers.errors import (
     ConflictError,
@@ -548,23 +547,14 @@ def test_of_two_processes_that_expect_the_same_version_one_moves_the_alias(
     for number in (3, 2, 3, 2, 3, 2, 1)[: 7 if acts[0] == "rollback" else 0] or (1,):
         store.registry.promote("m", number, to="production")
     before = len(store.registry.history("m"))
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, store.url, act], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for act in acts
-    ]
+    racers = [start(RACER, store.url, act) for act in acts]
     try:
-        for racer in racers:
-            assert racer.stdout is not None
-            assert racer.stdout.readline() == "ready\n"
+        assert [racer.line() for racer in racers] == ["ready"] * 2
         for _ in range(rounds):
             now = store.registry.get("m").aliases["production"]
             for racer in racers:
-                assert racer.stdin is not None
-                racer.stdin.write(f"{now}\n")
-                racer.stdin.flush()
-            assert sorted(racer.stdout.readline() for racer in racers) == ["conflict\n", "moved\n"]  # type: ignore[union-attr]
+                racer.tell(str(now))
+            assert sorted(racer.line() for racer in racers) == ["conflict", "moved"]
             if acts[0] != "rollback":
                 store.registry.promote("m", 1, to="production")
     finally:
@@ -594,8 +584,7 @@ def test_a_promotion_that_is_killed_before_its_commit_leaves_nothing(store: Stor
     store.registry.set_policy("good", "metrics.auc > 0.1")
     store.registry.promote("m", 1, to="production")
     before = store.registry.history("m")
-    done = subprocess.run([sys.executable, "-c", KILLED, store.url], capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert start(KILLED, store.url).wait() == -signal.SIGKILL
     assert store.registry.history("m") == before
     assert store.registry.get("m").aliases == {"production": 1}
     assert store.registry.promote("m", 2, to="production", expect=1).new_version == 2
@@ -608,7 +597,7 @@ def test_two_who_set_one_policy_at_once_make_two_versions_of_it(store: Store, ma
         "with trackers.connect(sys.argv[1]) as store:\n"
         "    for n in range(5): store.registry.set_policy('p', f'metrics.auc > {sys.argv[2]}{n}')\n"
     )
-    setters = [subprocess.Popen([sys.executable, "-c", code, store.url, start]) for start in ("1", "2")]
+    setters = [start(code, store.url, first) for first in ("1", "2")]
     assert [setter.wait() for setter in setters] == [0, 0]
     lines = [line for line in store.registry.history("m") if line.action == "set policy"]
     assert [line.details["version"] for line in lines] == list(range(1, 11))

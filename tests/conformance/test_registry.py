@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 import trackers
+from tests.processes import start
 from tests.unit.test_model_flavours import WithSecret
 from trackers import changes as c
 from trackers.clock import now_us
@@ -220,22 +221,13 @@ with trackers.connect(url) as store:
 def test_of_two_processes_that_move_one_alias_exactly_one_is_told_of_a_conflict(store: Store, sweep: Sweep) -> None:
     for _ in range(2):
         store.registry.register("m", sweep.model())
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, store.url, version], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for version in ("1", "2")
-    ]
+    racers = [start(RACER, store.url, version) for version in ("1", "2")]
     try:
-        for racer in racers:
-            assert racer.stdout is not None
-            assert racer.stdout.readline() == "ready\n"
+        assert [racer.line() for racer in racers] == ["ready"] * 2
         for _ in range(5):
             for racer in racers:
-                assert racer.stdin is not None
-                racer.stdin.write("go\n")
-                racer.stdin.flush()
-            assert sorted(racer.stdout.readline() for racer in racers) == ["conflict\n", "moved\n"]  # type: ignore[union-attr]
+                racer.tell("go")
+            assert sorted(racer.line() for racer in racers) == ["conflict", "moved"]
     finally:
         for racer in racers:
             racer.communicate("go\n")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import random
-import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
+from tests.processes import start
 from trackers.store import Store
 
 VICTIM = """
@@ -28,12 +26,9 @@ while True:
 
 
 def test_a_killed_run_goes_on_at_its_checkpoint(store: Store) -> None:
-    victim = subprocess.Popen([sys.executable, "-c", VICTIM, store.url], stdout=subprocess.PIPE, text=True)
-    assert victim.stdout is not None
-    uid = victim.stdout.readline().strip()
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
-    victim.stdout.close()
+    with start(VICTIM, store.url) as victim:
+        uid = victim.line()
+        victim.kill()
     run = store.resume_run(uid)
     run.log_metrics({"loss": 0.0, "spike": 5.0}, step=100)
     run.log_metrics({"loss": 50.5, "spike": 6.0}, step=101)

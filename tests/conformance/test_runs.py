@@ -2,10 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
-import os
-import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +11,7 @@ import numpy as np
 import pytest
 
 import trackers
+from tests.processes import start
 from trackers.errors import (
     AlreadyExistsError,
     ArtifactError,
@@ -219,11 +216,9 @@ def test_a_run_of_a_killed_process_is_there_and_can_be_resumed(store: Store) -> 
         "print(run.uid, flush=True)\n"
         "sys.stdin.read()\n"
     )
-    command = [sys.executable, "-c", code, store.url]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        uid = process.stdout.readline().strip()
-        os.kill(process.pid, signal.SIGKILL)
+    with start(code, store.url) as process:
+        uid = process.line()
+        process.kill()
     found = store.get_run(uid)
     assert (found.state, found.params, found.metrics) == (RunState.RUNNING, {"a": 1}, {"m": 0.5})
     with store.resume_run(uid) as run:
@@ -376,24 +371,24 @@ def test_many_threads_log_to_one_run_without_losing_a_point(store: Store) -> Non
     assert {summary.count for summary in store.metrics(run)} == {200}
 
 
-def _race(url: str, start: Any, queue: Any) -> None:
-    with trackers.connect(url) as store:
-        start.wait()
-        with store.start_run("raced", params={"pid": os.getpid()}) as run:
-            run.log_metrics({"m": 1.0})
-        queue.put((run.uid, store.get_run(run).experiment_id))
+RACER = """
+import os, sys, trackers
+with trackers.connect(sys.argv[1]) as store:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    with store.start_run("raced", params={"pid": os.getpid()}) as run:
+        run.log_metrics({"m": 1.0})
+    print(run.uid, store.get_run(run).experiment_id, flush=True)
+"""
 
 
 def test_processes_that_make_one_experiment_at_once_all_get_it(store: Store) -> None:
-    context = multiprocessing.get_context("spawn")
-    start, queue = context.Barrier(3), context.Queue()
-    processes = [context.Process(target=_race, args=(store.url, start, queue)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    found = [queue.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join()
-    assert {experiment for _, experiment in found} == {store.get_experiment("raced").id}
+    racers = [start(RACER, store.url) for _ in range(3)]
+    assert [racer.line() for racer in racers] == ["ready"] * 3
+    for racer in racers:
+        racer.tell("go")
+    found = [racer.communicate()[0].split() for racer in racers]
+    assert {int(experiment) for _, experiment in found} == {store.get_experiment("raced").id}
     assert {run.uid for run in store.search_runs(experiments=["raced"])} == {uid for uid, _ in found}
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import trackers
 from tests.conformance.managed import Manager, manage, new_study
+from tests.processes import start
 from trackers.changes import CommandAnswered
 from trackers.clock import now_us
 from trackers.errors import (
@@ -209,8 +208,7 @@ def test_a_manager_whose_process_is_gone_is_replaced_at_once(store: Store, store
         "lease = store.acquire_study(int(sys.argv[2]))\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code, store_url, str(study.id)], check=False)
-    assert ended.returncode == -9
+    assert start(code, store_url, study.id).wait() == -9
     previous: list[Owner] = []
     lease = store.acquire_study(study.id, lease_seconds=60.0, on_previous=previous.append)
     assert lease.epoch == 2

@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import trackers
+from tests.processes import start
 
-SECONDS = 30.0
-GRACE = 4.0
+SECONDS = 15.0
+GRACE = 3.0
 WRITER = """
 import sys, time
 from pathlib import Path
@@ -28,7 +28,7 @@ with trackers.connect(url, create=False) as store, open(folder / f"{name}.kept",
     while time.monotonic() < end:
         turn += 1
         # The same bytes come and go: most of them are unreachable for a while, then stored again by both writers.
-        content = f"content {int(time.time() / 6) % 3} {turn % 40}"
+        content = f"content {int(time.time() / 4) % 3} {turn % 40}"
         path = folder / f"{name}.txt"
         path.write_text(content)
         begun = time.monotonic()
@@ -50,10 +50,6 @@ import trackers
 with trackers.connect(sys.argv[1], create=False) as store:
     print(store.gc(file_grace=timedelta(seconds=float(sys.argv[2]))).files)
 """
-
-
-def start(code: str, *args: object) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, args)], stdout=subprocess.PIPE, text=True)
 
 
 def test_no_acknowledged_file_is_lost_while_collectors_sweep_and_are_killed(store_url: str, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import pytest
 from sqlalchemy import func, select
 
 import trackers
+from tests import processes
 from tests.faults.proxy import proxied
 from tests.git import git, make_repository
 from trackers import capture
@@ -202,28 +202,19 @@ def test_a_process_that_ends_meanwhile_leaves_its_journal_to_sync(
         assert store.get_run(run.uid).state is RunState.COMPLETE
 
 
-def start(url: str, note: Path, wanted: int, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", LOGGER, url, str(note), str(wanted), *more],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def start(url: str, note: Path, wanted: int, *more: str) -> processes.Process:
+    return processes.start(LOGGER, url, note, wanted, *more)
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        assert pipe is not None
-        pipe.close()
+def kill(process: processes.Process) -> None:
+    process.kill()
+    process.communicate()
 
 
 def test_a_process_killed_while_it_spills_loses_nothing_it_was_told_was_kept(outage: Outage, tmp_path: Path) -> None:
     note = tmp_path / "acknowledged"
     process = start(outage.url, note, 10_000_000)
-    assert process.stdout is not None
-    uid = process.stdout.readline().strip()
+    uid = process.line()
     until(lambda: note.exists() and int(note.read_text() or 0) > 200)
     outage.away()
     until(lambda: journals(outage.url))
@@ -247,8 +238,7 @@ def test_a_process_killed_while_it_spills_loses_nothing_it_was_told_was_kept(out
 def test_a_process_killed_while_it_drains_loses_nothing_either(outage: Outage, tmp_path: Path, seed: int) -> None:
     note = tmp_path / "acknowledged"
     process = start(outage.url, note, 10_000_000)
-    assert process.stdout is not None
-    uid = process.stdout.readline().strip()
+    uid = process.line()
     until(lambda: note.exists() and int(note.read_text() or 0) > 100)
     outage.away()
     until(lambda: journals(outage.url))
@@ -279,14 +269,13 @@ def test_a_sync_that_is_killed_again_and_again_writes_everything_once(
     trackers.connect(store_url).close()
     wanted = 30_000
     process = start(store_url, tmp_path / "note", wanted, "offline")
-    assert process.stdout is not None
-    uid = process.stdout.readline().strip()
-    assert process.stdout.readline().strip() == "done"
+    uid = process.line()
+    assert process.line() == "done"
     kill(process)
     luck = random.Random(7)
     kills = 0
     while journals(store_url) and kills < 60:
-        sync = subprocess.Popen([sys.executable, "-c", SYNC, store_url])
+        sync = processes.start(SYNC, store_url)
         try:
             sync.wait(timeout=0.5 + luck.random() * (1.0 + kills / 4))
         except subprocess.TimeoutExpired:
@@ -327,13 +316,12 @@ def test_a_commit_whose_answer_is_lost_is_not_written_again(postgresql_store_url
 def test_two_at_one_journal_do_not_write_it_twice(store_url: str, state: Path, tmp_path: Path) -> None:
     trackers.connect(store_url).close()
     process = start(store_url, tmp_path / "note", 20_000, "offline")
-    assert process.stdout is not None
-    uid = process.stdout.readline().strip()
-    assert process.stdout.readline().strip() == "done"
+    uid = process.line()
+    assert process.line() == "done"
     (found,) = trackers.sync(store=store_url)
     assert "in use" in found.busy, "its process lives"
     kill(process)
-    syncs = [subprocess.Popen([sys.executable, "-c", SYNC, store_url]) for _ in range(3)]
+    syncs = [processes.start(SYNC, store_url) for _ in range(3)]
     assert [sync.wait() for sync in syncs] == [0, 0, 0]
     until(lambda: not trackers.sync(store=store_url))
     with trackers.connect(store_url) as store:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import pickle
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from optuna.trial import TrialState, create_trial
 import hpo
 import trackers
 from tests.conformance.managed import manage
+from tests.processes import start
 from trackers.errors import StudyBusyError
 from trackers.interop.optuna import OptunaStorage
 from trackers.states import RunState
@@ -65,17 +63,6 @@ while True:
     study.tell(trial, x)
     print(trial.number, repr(x), flush=True)
 """
-
-
-def start(code: str, *args: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *args],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 import trackers
 from tests.conformance.managed import Manager, new_study
+from tests.processes import Process, start
 from trackers.errors import FencedError
 from trackers.states import RunState
 from trackers.values import Owner
@@ -67,23 +68,7 @@ with trackers.connect(sys.argv[1], artifacts=sys.argv[2]) as store:
 """
 
 
-def start(code: str, *args: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *args],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def finish(process: subprocess.Popen[str]) -> str:
+def finish(process: Process) -> str:
     return process.communicate(timeout=60)[0]
 
 
@@ -94,7 +79,7 @@ def test_every_acknowledged_trial_is_there_after_a_kill_at_any_moment(store_url:
         acknowledged: set[int] = set()
         for _ in range(3):
             writer = start(WRITE_FOR_EVER, store_url, str(study.id))
-            acknowledged.add(int(line(writer)))
+            acknowledged.add(int(writer.line()))
             time.sleep(rng.uniform(0.0, 0.15))
             writer.send_signal(signal.SIGKILL)
             acknowledged |= {int(word) for word in finish(writer).split("\n")[:-1]}
@@ -120,9 +105,7 @@ def test_processes_that_connect_to_an_empty_database_at_once_all_work(
         url = request.getfixturevalue(name)
         racers = [start(CREATE, url, str(tmp_path / "artifacts"), f"study-{n}") for n in range(4)]
         for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.write("go\n")
-            racer.stdin.flush()
+            racer.tell("go")
         said = [finish(racer).split() for racer in racers]
         assert [racer.returncode for racer in racers] == [0] * 4
         assert len({uid for uid, _ in said}) == 1
@@ -135,7 +118,7 @@ def test_one_of_several_processes_that_race_for_a_study_gets_it(store_url: str) 
     with trackers.connect(store_url) as store:
         study = new_study(store)
         racers = [start(HOLD, store_url, str(study.id), "30") for _ in range(3)]
-        said = [line(racer).split() for racer in racers]
+        said = [racer.line().split() for racer in racers]
         winners = [racer for racer, words in zip(racers, said, strict=True) if words[0] == "won"]
         assert len(winners) == 1
         assert {words[1] for words in said if words[0] == "busy"} == {str(winners[0].pid)}
@@ -148,7 +131,7 @@ def test_a_frozen_manager_is_replaced_and_writes_nothing_when_it_wakes(store_url
     with trackers.connect(store_url) as store:
         study = new_study(store)
         frozen = start(HOLD, store_url, str(study.id), "10")
-        assert line(frozen) == "won 1"
+        assert frozen.line() == "won 1"
         while not store.count_trials(study.id):
             time.sleep(0.01)
         os.kill(frozen.pid, signal.SIGSTOP)
@@ -161,7 +144,7 @@ def test_a_frozen_manager_is_replaced_and_writes_nothing_when_it_wakes(store_url
             before = store.get_trials(study.id)
         finally:
             os.kill(frozen.pid, signal.SIGCONT)
-        assert line(frozen) == "fenced"
+        assert frozen.line() == "fenced"
         finish(frozen)
         assert store.get_trials(study.id) == before
         lease.renew()
@@ -173,7 +156,7 @@ def test_a_newer_epoch_of_another_process_fences_this_one(store_url: str) -> Non
         manager = Manager(store, store.acquire_study(study.id))
         manager.lease.submit(manager.whole()).wait(10)
         other = start(HOLD, store_url, str(study.id), "0.5")
-        assert line(other) == "won 2"
+        assert other.line() == "won 2"
         with pytest.raises(FencedError):
             manager.lease.submit(manager.whole()).wait(10)
         finish(other)
@@ -201,9 +184,11 @@ for _ in range(50):
 
 
 def test_a_process_that_forgets_to_close_loses_nothing_and_its_forked_child_changes_nothing(store_url: str) -> None:
-    process = start(FORGET, store_url)
-    said = finish(process)
-    assert process.returncode == 0
+    command = [sys.executable, "-c", FORGET, store_url]  # the interpreter itself must end
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    said = done.stdout
+    assert done.returncode == 0, done.stderr
     assert said.count("connect again in the child") == 2
     with trackers.connect(store_url) as store:
         assert store.get_study("s").counts == {RunState.COMPLETE: 50}
