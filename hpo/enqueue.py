@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -212,8 +211,4 @@ def _by_command(
 def _command(store: Store, row: StudyRow, kind: str, args: Mapping[str, Any], patience: float) -> Mapping[str, Any]:
     """Tell whoever runs the study; return the answer, empty where none came within *patience* seconds."""
     command = store.send_command(row.id, kind, args)
-    until = time.monotonic() + patience
-    while command.answer is None and time.monotonic() < until:
-        time.sleep(0.05)  # the answer is a row in the store: there is nothing to wait on but the clock
-        command = store.get_command(command.id)
-    return command.answer or {}
+    return store.await_command(command, patience).answer or {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -383,6 +384,14 @@ class Store(Tracking, Keeping):
         """Return a command, with its answer once there is one; raises NotFoundError."""
         with self.database.reading() as connection:
             return commands.read(connection, command_id)
+
+    def await_command(self, command: Command, seconds: float) -> Command:
+        """Return a command once it has an answer, or as it is after *seconds*: its manager reads once a second."""
+        until = time.monotonic() + seconds
+        while command.answer is None and time.monotonic() < until:
+            time.sleep(0.05)  # the answer is a row in the store: there is nothing to wait on but the clock
+            command = self.get_command(command.id)
+        return command
 
     # --- models and their files --------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from hpo.wording import quoted
 
 if TYPE_CHECKING:
     from trackers.store import Store
-    from trackers.values import Command as SentCommand
     from trackers.values import StudyRow
 
 ANSWERED = 5.0
@@ -47,7 +46,7 @@ def stop(study: str, grace: float, storage: str | None, profile: str | None, as_
         life = life_of(row)
         if life.alive is False:
             return _told(row, f"{row.name} is not running ({life.words}).", as_json)
-        sent = _answered(store, store.send_command(row.id, "stop", {"grace": grace}))
+        sent = store.await_command(store.send_command(row.id, "stop", {"grace": grace}), ANSWERED)
         if sent.answer is None:
             click.echo(
                 f"{row.name} did not answer within {ANSWERED:.0f} s; whoever runs it ({row.owner}) will find the request.",
@@ -73,14 +72,6 @@ def _told(row: StudyRow, sentence: str, as_json: bool) -> int:
     return DONE
 
 
-def _answered(store: Store, command: SentCommand) -> SentCommand:
-    until = time.monotonic() + ANSWERED
-    while command.answer is None and time.monotonic() < until:
-        time.sleep(0.05)  # the answer is a row in the store: there is nothing to wait on but the clock
-        command = store.get_command(command.id)
-    return command
-
-
 def _await_end(store: Store, name: str, grace: float, place: str) -> tuple[StudyRow, str]:
     click.echo(f"{name} is stopping: running trials have {grace:g} s to reach their next report.", err=True)
     from hpo.ranking import wording
@@ -89,7 +80,7 @@ def _await_end(store: Store, name: str, grace: float, place: str) -> tuple[Study
     while (row := store.get_study(name)).status == "running":
         if time.monotonic() > until:
             return row, f"{name} is still stopping; see `hpo status {quoted(name)}{place}`."
-        time.sleep(0.1)  # likewise
+        time.sleep(0.1)  # the end is a row in the store: there is nothing to wait on but the clock
     count = sum(row.counts.values())
     return (
         row,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import os
 import threading
-import time
 import uuid
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -226,11 +225,7 @@ class OptunaStorage(BaseStorage):
         assert template is not None
         params = template.system_attrs.get("fixed_params", template.params)
         args = {"params": dict(params), "user_attrs": dict(template.user_attrs)}
-        command = self.store.send_command(study_id, "enqueue", args)
-        until = time.monotonic() + PATIENCE
-        while command.answer is None and time.monotonic() < until:
-            time.sleep(0.05)  # the answer is a row in the store: there is nothing to wait on but the clock
-            command = self.store.get_command(command.id)
+        command = self.store.await_command(self.store.send_command(study_id, "enqueue", args), PATIENCE)
         answer = command.answer or {"done": False, "reason": "nobody runs the study now: the next `hpo run` takes it"}
         if answer.get("done") is not True:
             raise StudyBusyError(f"the trial was not enqueued: {answer.get('reason')}")
