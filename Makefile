@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes start by the hundred here: what they import is compiled once, whatever the machine is set to.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install install-bench demo test check format bench clean
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -217,22 +216,12 @@ def test_reading_does_not_make_a_store(cli: Cli, tmp_path: Path, monkeypatch: py
 def test_reading_commands_load_nothing_heavy(filled: Path, args: list[str]) -> None:
     code = (
         "import sys; from hpo.cli import main; code = main(sys.argv[1:]); "
-        "heavy = {'ray', 'optuna', 'matplotlib', 'numpy', 'pandas', 'alembic'} & set(sys.modules); "
+        "heavy = {'ray', 'optuna', 'matplotlib', 'numpy', 'pandas', 'alembic', 'sqlalchemy.dialects.mysql', "
+        "'sqlalchemy.dialects.postgresql'} & set(sys.modules); "
         "sys.exit(f'{code} {heavy}' if code or heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code, *args], cwd=filled, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_reading_takes_little_processor_time(filled: Path) -> None:
-    code = "from hpo.cli import main; raise SystemExit(main())"
-    spent = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-c", code, "rank", "digits"], cwd=filled, capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < 0.7  # 0.35 s where nothing else runs: half a second to answer in, and room for a busy machine
 
 
 def test_a_reader_that_goes_away_is_no_error(filled: Path) -> None:
