@@ -10,6 +10,7 @@ import click
 
 from trackers.cli.launch import run_ref
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.difference import RunComparison
@@ -80,7 +81,7 @@ def _print_code(found: RunComparison, stat: bool) -> None:
     for commit in found.code.commits:
         click.echo(f"  {plain(commit)}")
     if found.code.back:
-        click.echo(f"  and {found.code.back} commits that only the first one has")
+        click.echo(f"  and {counted(found.code.back, 'commit')} that only the first one has")
     for name, lines in found.code.files.items():
         added, removed = _count(lines)
         click.echo(f"  {plain(name)}  " + (f"+{added} -{removed}" if lines[0][:1] != "(" else plain(lines[0])))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import sys
 
 import click
@@ -21,17 +23,21 @@ def run_command(args: list[str] | None = None) -> int:
     end = words.index("--") if "--" in words else len(words)
     debug = "--debug" in words[:end]
     words = [word for word in words[:end] if word != "--debug"] + words[end:]
+    streams = sys.stdout, sys.stderr
     try:
         code = trackers.main(words, prog_name="trackers", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # the reader of a pipe went away (`trackers runs | head`): nothing is wrong, and nothing more can be written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+    except SystemExit as exc:
+        sys.stdout, sys.stderr = streams  # click puts others there before it ends for a broken pipe
+        if reader_left(exc):
+            return DONE
+        return exc.code if isinstance(exc.code, int) else FAILED
     except Exception as exc:  # noqa: BLE001 - the outermost edge: what gets here becomes a sentence and a code
+        if reader_left(exc):
+            return DONE
         if debug and not isinstance(exc, click.ClickException):
             import traceback
 
@@ -39,6 +45,29 @@ def run_command(args: list[str] | None = None) -> int:
         code, sentence = _verdict(exc)
         click.echo(click.style("Error: ", fg="red") + sentence, err=True)
     return code if isinstance(code, int) else DONE
+
+
+def reader_left(error: BaseException) -> bool:
+    """Tell whether the reader of our output went away (``trackers runs | head``), and let nothing more be written then.
+
+    click ends with exit code 1 for any pipe that broke, and hides which: that of a database is no reader of ours.
+    """
+    if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+        return False
+    left = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            descriptor = stream.fileno()
+        except (io.UnsupportedOperation, ValueError):
+            continue  # no file: what is written there goes nowhere else
+        poll = select.poll()
+        poll.register(descriptor, 0)
+        if any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+            left = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)  # what Python still holds is flushed there at the end
+            os.close(nowhere)
+    return left
 
 
 def _verdict(exc: Exception) -> tuple[int, str]:

@@ -16,7 +16,11 @@ def exporting() -> None:
     """Copy what this store holds into another tool; again, and only what is new is added."""
 
 
-@exporting.command("mlflow", epilog="\b\nExample:\n  trackers export mlflow http://localhost:5000 digits")
+@exporting.command(
+    "mlflow",
+    short_help="Copy experiments, studies and registered models to MLflow.",
+    epilog="\b\nExample:\n  trackers export mlflow http://localhost:5000 digits",
+)
 @click.argument("target", metavar="URI")
 @click.argument("names", nargs=-1, metavar="[EXPERIMENT]...")
 @click.option("--artifacts", metavar="PLACE", help="Where MLflow keeps the files of experiments that are new to it.")

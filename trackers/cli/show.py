@@ -90,7 +90,9 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
         text.print_table(["file", "bytes", "digest"], [[file.name, file.size, file.digest[:12]] for file in files])
     if family.models:
         click.echo()
-        text.print_table(["model", "flavour", "bytes", "uid"], [[m.name, m.flavor, m.size, m.uid] for m in family.models])
+        text.print_table(
+            ["model", "flavour", "bytes", "uid"], [[m.name, m.flavor, m.size, m.uid] for m in family.models]
+        )
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,7 @@ class _Family:
 def _read_family(store: Store, run: Run) -> _Family:
     parent = None if run.parent_id is None else store.get_run(run.parent_id)
     count, children = store.children(run, limit=_CHILDREN)
-    return _Family(
-        parent, count, children, store.list_logged_models([run.id]), store.registry.versions_of_run(run.id)
-    )
+    return _Family(parent, count, children, store.list_logged_models([run.id]), store.registry.versions_of_run(run.id))
 
 
 def _called(run: Run) -> str:

@@ -17,6 +17,7 @@ from trackers.sql import tables as t
 from trackers.sql.fold import summary, visible
 from trackers.sql.history import read_series
 from trackers.states import RunState
+from trackers.wording import counted
 
 _FINISHED = tuple(int(state) for state in RunState if state.is_finished())
 _SHOWN = 20
@@ -89,7 +90,7 @@ def trial_numbers(connection: Connection) -> Iterator[Flaw]:
     )
     for name, count, first, last in connection.execute(query):
         if first != 0 or last != count - 1:
-            yield Flaw("trial numbers", f"study {name} has {count} trials, numbered from {first} to {last}")
+            yield Flaw("trial numbers", f"study {name} has {counted(count, 'trial')}, numbered from {first} to {last}")
 
 
 def events(connection: Connection) -> Iterator[Flaw]:
@@ -143,7 +144,9 @@ def results(connection: Connection) -> Iterator[Flaw]:
     for uid, state, directions, count, last in connection.execute(query):
         wanted = len(directions) if state == RunState.COMPLETE else 0
         if count != wanted or (count and last != count - 1):
-            yield Flaw("results", f"trial {uid} is {_state(state)} and has {count} values instead of {wanted}")
+            yield Flaw(
+                "results", f"trial {uid} is {_state(state)} and has {counted(count, 'value')} instead of {wanted}"
+            )
 
 
 def _state(state: int) -> str:

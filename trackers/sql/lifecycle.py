@@ -21,6 +21,7 @@ from trackers.sql.garbage import removed_name
 from trackers.sql.sources import Condition
 from trackers.sql.studies import did_you_mean
 from trackers.values import to_datetime
+from trackers.wording import counted
 
 GRACE_DAYS = 30.0
 """How long what was deleted can be restored, unless somebody says otherwise."""
@@ -165,7 +166,7 @@ def _refuse_removed(connection: Connection, name: str) -> None:
     listed = ", ".join(uids[:_SHOWN]) + (", ..." if len(uids) > _SHOWN else "")
     raise StateError(
         f"the study {name!r} was removed when its grace was over, and cannot be restored: what versions or pins need is "
-        f"left, {len(uids)} of its runs, by uid: {listed}. `trackers restore {shlex.quote(kept)}` shows them again"
+        f"left, {counted(len(uids), 'run')} of it, by uid: {listed}. `trackers restore {shlex.quote(kept)}` shows them again"
     )
 
 

@@ -16,6 +16,7 @@ from trackers.interop.mlflow.reading import History, iterate_histories
 from trackers.interop.mlflow.series import Known, Sum
 from trackers.states import RunState
 from trackers.values import ParamValue, Run, RunInput
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -271,7 +272,7 @@ class RunImport:
             ours = here.get((run_id, key), Sum())
             if ours != theirs:
                 unlike.setdefault(run_id, []).append(
-                    f"metric {key!r} has {ours.count} points, {theirs.count} in MLflow"
+                    f"metric {key!r} has {counted(ours.count, 'point')}, {theirs.count} in MLflow"
                 )
         for one in found:
             wrong = [*_differences(one, there[one.run_id]), *unlike.get(one.run_id, ())]
