@@ -46,7 +46,7 @@ def test_a_killed_run_goes_on_at_its_checkpoint(store: Store) -> None:
     assert [point.step for point in store.metric_history(uid, "loss")] == [*range(90), 90, 100, 101]
     assert store.metrics(uid)[0].min == -1.0
     with store.database.reading() as connection:
-        seen = "SELECT count FROM trackers_v_metrics WHERE run_id = %r AND \"key\" = 'loss'" % uid
+        seen = f"SELECT count FROM trackers_v_metrics WHERE run_id = '{uid}' AND \"key\" = 'loss'"
         assert connection.exec_driver_sql(seen).scalar() == store.metrics(uid)[0].count == 93
         kept = "SELECT sum(count) FROM trackers_series WHERE \"key\" = 'loss'"
         assert connection.exec_driver_sql(kept).scalar() >= 203, "what is hidden is kept"

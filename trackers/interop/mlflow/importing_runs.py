@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +61,14 @@ class RunImport:
         self._waiting = 0
         self._launches: dict[tuple[str, str | None, str], int] = {}
 
-    def take(self, runs: list[Any], experiment_id: int, parents: dict[int, str]) -> dict[str, int]:
+    def take(self, runs: list[Any], experiment: Callable[[], int], parents: dict[int, str]) -> dict[str, int]:
         """Write *runs* into the experiment and compare them; return MLflow's ids -> ours.
+
+        *experiment* returns its id, and is called only where a run is not one of this store that came back.
 
         *parents* gets our ids of children -> MLflow's id of the parent.
         """
-        found = self._meet(runs, experiment_id, parents)
+        found = self._meet(runs, experiment, parents)
         wanted = {run.theirs: run for run in found}
         before = {run.id: run for run in self._intake.read_runs([w.run_id for w in found if not w.new])}
         for run in runs:
@@ -81,7 +83,7 @@ class RunImport:
         self._compare(found, sums)
         return {run.theirs: run.run_id for run in found}
 
-    def _meet(self, runs: list[Any], experiment_id: int, parents: dict[int, str]) -> list[_Wanted]:
+    def _meet(self, runs: list[Any], experiment: Callable[[], int], parents: dict[int, str]) -> list[_Wanted]:
         """Find the runs that are here, write those that are new, and return all that are to be copied."""
         uids = {run.info.run_id: _uid(run) for run in runs}
         known = self._intake.find_runs(list(uids.values()), words.ORIGIN)
@@ -98,6 +100,7 @@ class RunImport:
                         f"run {theirs}: this store has a run of that id that is another", self._counted
                     )
                 continue
+            experiment_id = experiment()
             one = self._want(run, ids[theirs] if there is None else there.run_id, there is None)
             if one.new:
                 rows.append(c.PastRun(one.run_id, uid, experiment_id, one.name, one.user, one.started))
