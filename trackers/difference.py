@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,8 +86,7 @@ def compare_runs(store: Store, a: RunRef, b: RunRef, *, repo: Path | None = None
         (old.version if old is not None else "", new.version if new is not None else ""),
         None if _digest(old) == _digest(new) else _code(store, old, new, repo),
         _changes(_call(before), _call(after)),
-        {name: (first.params.get(name), second.params.get(name)) for name in missing}
-        | _changes(first.params, second.params),
+        _changes(first.params, second.params, missing),
         _changes(first.tags, second.tags),
         _changes(environments[0], environments[1]),
         _changes(packages[0], packages[1]),
@@ -146,13 +145,11 @@ def _results(run: Run) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _changes(
-    old: Mapping[str, Any], new: Mapping[str, Any], same: Callable[[Any, Any], bool] | None = None
-) -> dict[str, tuple[Any, Any]]:
-    """Return what differs, in the order of *old*, then what is new; NaN is NaN, and 1 is not True."""
-    same = same or _same
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], also: Collection[str] = ()) -> Changes:
+    """Return what differs, and *also* these, in the order of *old*, then what is new; NaN is NaN, and 1 is not True."""
     names = [*old, *(name for name in new if name not in old)]
-    return {name: (old.get(name), new.get(name)) for name in names if not same(old.get(name), new.get(name))}
+    pairs = {name: (old.get(name), new.get(name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if name in also or not _same(*pair)}
 
 
 def _same(a: Hashable, b: Hashable) -> bool:

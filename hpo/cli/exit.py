@@ -26,7 +26,7 @@ def run_command(command: click.Command, args: list[str] | None = None) -> int:
 
 def guarded(call: Callable[[], object], *, debug: bool = False) -> int:
     """Call *call* and turn what it returns or raises into an exit code."""
-    from trackers.cli.exit import reader_left
+    from trackers.cli.exit import BROKEN, reader_left
 
     streams = sys.stdout, sys.stderr
     try:
@@ -36,12 +36,15 @@ def guarded(call: Callable[[], object], *, debug: bool = False) -> int:
         _say("Interrupted.")
         return INTERRUPTED
     except SystemExit as exc:
-        sys.stdout, sys.stderr = streams  # click puts others there before it ends for a broken pipe
-        if reader_left(exc):
+        if sys.stdout is streams[0]:
+            return exc.code if isinstance(exc.code, int) else FAILED
+        sys.stdout, sys.stderr = streams  # click puts others there before it ends so: for any pipe that broke
+        if reader_left():
             return DONE
-        return exc.code if isinstance(exc.code, int) else FAILED
+        _say(BROKEN)
+        return FAILED
     except Exception as exc:  # noqa: BLE001 - the outermost edge: what gets here becomes a sentence and a code
-        if reader_left(exc):  # `hpo list | head`: nothing is wrong
+        if isinstance(exc, BrokenPipeError) and reader_left():  # `hpo list | head`: nothing is wrong
             return DONE
         if debug and not isinstance(exc, click.ClickException):
             import traceback

@@ -304,3 +304,14 @@ def test_show_names_parent_children_models_and_versions_of_a_run(call: Any, stor
     facts = json.loads(call("show", parent.uid, "--json")[1])
     assert (facts["child_count"], facts["parent"], facts["models"], facts["versions"]) == (7, None, [], [])
     assert [one["uid"] for one in facts["children"]] == [run.uid for run in runs[:5]]
+
+
+def test_hpo_compare_says_what_it_takes(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def refused(*args: str) -> str:
+        assert run_hpo(hpo, ["compare", *args]) == 2
+        return capsys.readouterr().err
+
+    assert "name its versions as models:/fraud/2, or by an alias as fraud@ALIAS" in refused("fraud/2", "fraud/3")
+    assert "Compared are studies (digits), trials (digits/17), or two versions" in refused("fraudd/1", "fraud/2")
+    assert "Two versions are compared: hpo compare" in refused("models:/fraud/2", "fraud/3")
+    assert run_hpo(hpo, ["compare", "models:/fraud/2", "models:/fraud/3"]) == 0

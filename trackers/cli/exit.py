@@ -10,6 +10,7 @@ import sys
 import click
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+BROKEN = "a connection was closed by its other end (broken pipe): call again."
 
 
 def run_command(args: list[str] | None = None) -> int:
@@ -31,12 +32,15 @@ def run_command(args: list[str] | None = None) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except SystemExit as exc:
-        sys.stdout, sys.stderr = streams  # click puts others there before it ends for a broken pipe
-        if reader_left(exc):
+        if sys.stdout is streams[0]:
+            return exc.code if isinstance(exc.code, int) else FAILED
+        sys.stdout, sys.stderr = streams  # click puts others there before it ends so: for any pipe that broke
+        if reader_left():
             return DONE
-        return exc.code if isinstance(exc.code, int) else FAILED
+        click.echo(click.style("Error: ", fg="red") + BROKEN, err=True)
+        return FAILED
     except Exception as exc:  # noqa: BLE001 - the outermost edge: what gets here becomes a sentence and a code
-        if reader_left(exc):
+        if isinstance(exc, BrokenPipeError) and reader_left():
             return DONE
         if debug and not isinstance(exc, click.ClickException):
             import traceback
@@ -47,13 +51,11 @@ def run_command(args: list[str] | None = None) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def reader_left(error: BaseException) -> bool:
+def reader_left() -> bool:
     """Tell whether the reader of our output went away (``trackers runs | head``), and let nothing more be written then.
 
-    click ends with exit code 1 for any pipe that broke, and hides which: that of a database is no reader of ours.
+    Asked where some pipe broke: it may be that of a database, which is no reader of ours.
     """
-    if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
-        return False
     left = False
     for stream in (sys.stdout, sys.stderr):
         try:
