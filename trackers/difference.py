@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ class RunComparison:
     """What is not the same in run *b* as in run *a*; what is equal is left away.
 
     *code* is None where both ran the same code. *data* is by role and name, a digest on either side; *packages* by
-    name, versions on either side.
+    name, versions on either side. *missing* names the run (``"a"`` or ``"b"``) that lacks a param: one may be None, too.
     """
 
     a: Run
@@ -39,6 +39,7 @@ class RunComparison:
     data: Changes = field(default_factory=dict)
     results: Changes = field(default_factory=dict)
     metrics: Changes = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values; what is the same is None or empty."""
@@ -58,7 +59,8 @@ class RunComparison:
                 "notes": list(code.notes),
             },
         }
-        return shown | {name: {key: list(pair) for key, pair in getattr(self, name).items()} for name in pairs}
+        shown |= {name: {key: list(pair) for key, pair in getattr(self, name).items()} for name in pairs}
+        return shown | {"missing_params": {run: [k for k, r in self.missing.items() if r == run] for run in ("a", "b")}}
 
 
 def compare_runs(store: Store, a: RunRef, b: RunRef, *, repo: Path | None = None) -> RunComparison:
@@ -73,19 +75,25 @@ def compare_runs(store: Store, a: RunRef, b: RunRef, *, repo: Path | None = None
     packages = [environment.pop("packages", None) or {} for environment in environments]
     for environment in environments:
         environment.pop("direct", None)
+    missing = {
+        name: "a" if name in second.params else "b"
+        for name in {**first.params, **second.params}
+        if (name in first.params) is not (name in second.params)
+    }
     return RunComparison(
         first,
         second,
         (old.version if old is not None else "", new.version if new is not None else ""),
         None if _digest(old) == _digest(new) else _code(store, old, new, repo),
         _changes(_call(before), _call(after)),
-        _changes(first.params, second.params),
+        _changes(first.params, second.params, missing),
         _changes(first.tags, second.tags),
         _changes(environments[0], environments[1]),
         _changes(packages[0], packages[1]),
         _changes(_data(store.inputs(first)), _data(store.inputs(second))),
         _changes(_results(first), _results(second)),
         _changes(first.metrics, second.metrics),
+        missing,
     )
 
 
@@ -137,11 +145,11 @@ def _results(run: Run) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any], same: Callable[[Any, Any], bool] | None = None) -> Changes:
-    """Return what differs, in the order of *old*, then what is new; NaN is NaN, and 1 is not True."""
-    same = same or _same
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], also: Collection[str] = ()) -> Changes:
+    """Return what differs, and *also* these, in the order of *old*, then what is new; NaN is NaN, and 1 is not True."""
     names = [*old, *(name for name in new if name not in old)]
-    return {name: (old.get(name), new.get(name)) for name in names if not same(old.get(name), new.get(name))}
+    pairs = {name: (old.get(name), new.get(name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if name in also or not _same(*pair)}
 
 
 def _same(a: Hashable, b: Hashable) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from trackers.values import Run
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     import pandas
@@ -37,7 +38,7 @@ class RunPage(Sequence[Run]):
 
     def __repr__(self) -> str:
         more = ", more follow" if self.next_token else ""
-        return f"<RunPage of {len(self)} runs{more}>"
+        return f"<RunPage of {counted(len(self), 'run')}{more}>"
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return a flat dict a run: its attributes, then ``params.NAME``, ``metrics.NAME``, ``tags.NAME``.

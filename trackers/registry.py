@@ -72,6 +72,10 @@ class Registry:
         """Return the versions of a model, newest first."""
         return self._read(lambda connection: rows.list_versions(connection, _model_name(name)))
 
+    def versions_of_run(self, run_id: int) -> Versions:
+        """Return the versions, of whatever model, that came from a run, by name and number."""
+        return self._read(lambda connection: rows.list_versions_of_run(connection, run_id))
+
     def version(self, name: str, ref: int | str) -> ModelVersion:
         """Return a version by its number or by an alias."""
         name = _model_name(name)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from trackers.errors import InvalidValueError, StoreError
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     import pandas
@@ -31,7 +32,7 @@ class Table(Sequence[dict[str, Any]]):
         return {name: values[index] for name, values in self.columns.items()}
 
     def __repr__(self) -> str:
-        return f"<Table of {len(self)} rows: {', '.join(self.columns)}>"
+        return f"<Table of {counted(len(self), 'row')}: {', '.join(self.columns)}>"
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return it as a DataFrame (needs pandas)."""

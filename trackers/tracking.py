@@ -210,6 +210,13 @@ class Tracking(Lifecycle):
         with self.database.reading() as connection:
             return runs.read_runs(connection, [run_id])[0]
 
+    def children(self, run: RunRef, *, limit: int = 100) -> tuple[int, list[Run]]:
+        """Return how many children a run has, and the first *limit* of them; deleted ones are left out."""
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            count, found = runs.find_children(connection, run_id, limit)
+            return count, runs.read_runs(connection, found)
+
     def search_runs(
         self,
         filter: str = "",

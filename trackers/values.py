@@ -54,7 +54,7 @@ class MetricPoint:
 class MetricSummary:
     """What a store keeps of a series besides its points.
 
-    *count* is the number of points that are stored; the rest is of those that no later attempt hides.
+    All of it is of the points that no later attempt hides: *count* is how many of them there are.
     """
 
     key: str

@@ -41,10 +41,16 @@ TABLE = {
     "archive": "trackers.cli.lifecycle:archive",
     "delete": "hpo.cli.delete:delete",
     "restore": "trackers.cli.lifecycle:restore",
+    "import": "trackers.cli.importing:importing",
     "sync": "trackers.cli.sync:sync",
     "db": "hpo.cli.database:db",
-    "gc": "trackers.cli.garbage:gc",
     "doctor": "trackers.cli.doctor:doctor",
+    "du": "trackers.cli.usage:du",
+    "fsck": "trackers.cli.check:fsck",
+    "backup": "trackers.cli.backup:backup",
+    "gc": "trackers.cli.garbage:gc",
+    "pin": "trackers.cli.garbage:pin",
+    "unpin": "trackers.cli.garbage:unpin",
     "completion": "hpo.cli.completion:completion",
 }
 """Commands in the order of the help; those of ``trackers`` are mounted with the options that ``hpo`` has."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from trackers.store import Store
 
 
+TAKEN = "studies (digits), trials (digits/17), or two versions (NAME@ALIAS, models:/NAME/3)"
+
+
 @click.command(
     cls=Command,
+    short_help="Put studies, trials or versions of models side by side.",
     example="hpo compare digits/17 digits/23\nhpo compare digits letters\nhpo compare digits-model@production models:/digits-model/4",
 )
 @click.argument("references", metavar="A B ...", nargs=-1, required=True, shell_complete=complete_study)
@@ -26,7 +30,11 @@ if TYPE_CHECKING:
 def compare(
     references: tuple[str, ...], changed: bool, storage: str | None, profile: str | None, as_json: bool
 ) -> None:
-    """Put studies, trials (STUDY/17), or two versions of models (NAME@ALIAS, models:/NAME/3) side by side."""
+    """Put studies, trials, or two versions of models side by side.
+
+    A study goes by its name, a trial as STUDY/17, a version of a registered model as NAME@ALIAS or models:/NAME/3;
+    all of them are of one kind.
+    """
     from hpo.cli import reference, text
 
     if any("@" in word or word.startswith("models:/") for word in references):
@@ -34,10 +42,11 @@ def compare(
         return
     parts = [reference.split(word) for word in references]
     if len(parts) < 2:
-        raise UserError("Name two or more to compare: hpo compare digits/17 digits/23.")
+        raise UserError(f"Name two or more to compare: {TAKEN}.")
     if len({number is None for _, number in parts}) > 1:
-        raise UserError("A study is compared with studies, a trial (STUDY/17) with trials: name one kind.")
+        raise UserError(f"What is compared is of one kind: {TAKEN}.")
     with open_store(storage, profile) as store:
+        _refuse_models(store, parts)
         columns = [_study(store, study) if n is None else _trial(store, study, n) for study, n in parts]
     if as_json:
         text.print_json([{"reference": word, **column} for word, column in zip(references, columns, strict=True)])
@@ -54,10 +63,27 @@ def _versions(
 ) -> None:
     from trackers.cli.history import show_comparison
 
-    if len(references) != 2:
+    if len(references) != 2 or not all("@" in word or word.startswith("models:/") for word in references):
         raise UserError("Two versions are compared: hpo compare digits-model@production models:/digits-model/4.")
     with open_store(storage, profile) as store:
         show_comparison(store.registry.compare(*references), changed, as_json)
+
+
+def _refuse_models(store: Store, parts: Sequence[tuple[str, int | None]]) -> None:
+    """Raise UserError for the name of a registered model that is no study: its versions go by another name."""
+    from trackers.errors import NotFoundError
+
+    for name, number in parts:
+        try:
+            store.get_study(name)
+        except NotFoundError as exc:
+            if name not in {model.name for model in store.registry.list()}:
+                raise NotFoundError(f"{str(exc).rstrip('.')}. Compared are {TAKEN}.") from None
+            version = number or 1
+            raise UserError(
+                f"{name} is no study but a registered model: name its versions as models:/{name}/{version}, or by an "
+                f"alias as {name}@ALIAS."
+            ) from None
 
 
 def _group(name: str) -> int:

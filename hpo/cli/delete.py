@@ -9,7 +9,11 @@ import click
 from hpo.cli.command import Command
 from hpo.cli.options import open_store, outcome_json_option, storage_options, stored_url, study_argument, where
 from hpo.errors import UserError
+from hpo.wording import quoted
 from trackers.wording import counted
+
+GRACE_DAYS = 30
+"""How long what was deleted stays in the store, unless `hpo gc` is told otherwise."""
 
 
 @click.command(cls=Command, example="hpo delete digits\nhpo delete digits --yes")
@@ -20,7 +24,8 @@ from trackers.wording import counted
 def delete(study: str, yes: bool, storage: str | None, profile: str | None, as_json: bool) -> None:
     """Delete a study with its trials.
 
-    Its name is free again. A running study is refused; registered models stay.
+    It is hidden at once, its name is free again, and `hpo restore` brings it back for 30 days; then `hpo gc` removes
+    it. A running study is refused; registered models stay.
     """
     from trackers.errors import StudyBusyError
 
@@ -42,4 +47,5 @@ def delete(study: str, yes: bool, storage: str | None, profile: str | None, as_j
 
         text.print_json({"deleted": row.name, "trials": sum(row.counts.values())})
     else:
-        click.echo(f"Deleted {row.name} with its {trials}.")
+        again = f"hpo restore {quoted(row.name)}{where(stored_url(storage, profile))}"
+        click.echo(f"Deleted {row.name} with its {trials}; `{again}` brings it back, for {GRACE_DAYS} days.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
@@ -27,16 +26,26 @@ def run_command(command: click.Command, args: list[str] | None = None) -> int:
 
 def guarded(call: Callable[[], object], *, debug: bool = False) -> int:
     """Call *call* and turn what it returns or raises into an exit code."""
+    from trackers.cli.exit import BROKEN, reader_left
+
+    streams = sys.stdout, sys.stderr
     try:
         code = call()
+        sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         _say("Interrupted.")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe went away (`hpo list | head`): nothing is wrong, and nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+    except SystemExit as exc:
+        if sys.stdout is streams[0]:
+            return exc.code if isinstance(exc.code, int) else FAILED
+        sys.stdout, sys.stderr = streams  # click puts others there before it ends so: for any pipe that broke
+        if reader_left():
+            return DONE
+        _say(BROKEN)
+        return FAILED
     except Exception as exc:  # noqa: BLE001 - the outermost edge: what gets here becomes a sentence and a code
+        if isinstance(exc, BrokenPipeError) and reader_left():  # `hpo list | head`: nothing is wrong
+            return DONE
         if debug and not isinstance(exc, click.ClickException):
             import traceback
 
@@ -44,7 +53,6 @@ def guarded(call: Callable[[], object], *, debug: bool = False) -> int:
         code, sentence = verdict(exc)
         _say(sentence)
         return code
-    sys.stdout.flush()
     return code if isinstance(code, int) else DONE
 
 

@@ -63,8 +63,12 @@ def storage_options(command: Decorated) -> Decorated:
 
 
 def mounted(command: click.Command) -> click.Command:
-    """Return a command of ``trackers`` as one of ``hpo``: it finds its store as all of them do, by ``--profile`` too."""
-    words: dict[str, Any] = {"help": command.help, "epilog": command.epilog, "short_help": command.short_help}
+    """Return a command of ``trackers`` as one of ``hpo``: its help names ``hpo``, and its store is found by ``--profile`` too."""
+    from hpo.cli.app import TABLE
+    from trackers.cli.program import spoken
+
+    written = {"help": command.help, "epilog": command.epilog, "short_help": command.short_help}
+    words: dict[str, Any] = {name: text and spoken(text, "hpo", TABLE) for name, text in written.items()}
     if isinstance(command, click.Group):
         return click.Group(command.name, {name: mounted(inner) for name, inner in command.commands.items()}, **words)
     original = command.callback

@@ -396,7 +396,7 @@ class Manager:
         if process is None:
             dead = self._roster.stillborn
             if dead >= STILLBORN:
-                self._step(eng.StopAsked(f"{dead} workers died before they joined: {reason}", 0.0, "failed"))
+                self._step(eng.StopAsked(f"{counted(dead, 'worker')} died before they joined: {reason}", 0.0, "failed"))
             return
         self._deferred = [p for p in self._deferred if p.worker not in process.slots]
         self._step(eng.Lost(process.slots[0], reason, mates=process.slots[1:]))

@@ -255,7 +255,7 @@ def test_lineage_and_models_name_a_trial_of_a_deleted_study_by_its_uid_since_the
 def test_a_study_of_which_gc_kept_a_run_is_not_restored_as_a_study_and_its_name_is_free(store: Store) -> None:
     name, uid = keep_for_a_version(store)
     sweep(store)
-    with pytest.raises(StateError, match=rf"cannot be restored.*1 of its runs, by uid: {uid}.*{name} \(removed\)"):
+    with pytest.raises(StateError, match=rf"cannot be restored.*1 run of it, by uid: {uid}.*{name} \(removed\)"):
         store.restore_experiment(name)
     sweep(store)  # again: nothing more is taken, nothing renamed twice
     manage(store)

@@ -244,9 +244,12 @@ def test_our_runs_trials_and_models_come_back_under_their_own_ids(store: Store, 
         plain = mlflow.search_runs([mlflow.get_experiment_by_name("plain").experiment_id])
         inner_there = next(one for one in plain if one.info.run_name == "inner")
         assert inner_there.data.params["odd??!"[:3] + "__"] == "inf"
-    again = import_mlflow(store, uri)
-    assert again.problems == []
-    assert [e.added for e in again.experiments] == [0, 0]
+    there = [(one.name, one.kind) for one in store.list_experiments("all")]
+    for _ in range(2):
+        again = import_mlflow(store, uri)
+        assert again.problems == []
+        assert [(e.name, e.runs, e.added) for e in again.experiments] == [("plain", 2, 0), ("sphere", 3, 0)]
+    assert [(one.name, one.kind) for one in store.list_experiments("all")] == there, "no 'sphere (MLflow)' beside it"
     with trackers.connect(tmp_path / "other.db") as other:
         assert import_mlflow(other, uri).problems == []
         assert other.get_run(run.uid).params == {"x": 1, "text": "t", "list": '[1, {"a": null}]'}
@@ -402,3 +405,38 @@ def test_an_export_goes_on_where_files_were_lost_and_names_them(sqlite_url: str,
         (there,) = mlflow.search_runs([experiment])
         assert [one.path for one in mlflow.list_artifacts(there.info.run_id)] == ["second.txt"]
         assert [one.name for one in mlflow.search_logged_models([experiment])] == ["whole"]
+
+
+def test_an_export_leaves_out_what_is_deleted_or_archived_says_so_and_ends_well(
+    sqlite_url: str, empty: bytes, tmp_path: Path
+) -> None:
+    with trackers.connect(sqlite_url) as store:
+        for name in ("lives", "old", "hidden"):
+            with store.start_run(name) as run:
+                store.registry.register("m", run.log_model(Line(1.0)))
+            store.registry.register("only-" + name, store.get_logged_model(run))
+        store.registry.promote("m", 2, to="best")
+        store.delete_experiment("old")
+        store.archive_experiment("hidden")
+    (tmp_path / "out.db").write_bytes(empty)
+    uri = sqlite_uri(tmp_path / "out.db")
+    words = ["export", "mlflow", uri, "--artifacts", str(tmp_path / "out"), "--storage", sqlite_url]
+    for _ in range(2):
+        said = CliRunner().invoke(command, words)
+        assert (said.exit_code, said.stderr) == (0, ""), said.output
+        notes = [line for line in said.stdout.splitlines() if "left out" in line]
+        assert notes == [
+            "note: left out, since their runs were deleted here: version 2 of m (best), version 1 of only-old; "
+            "`trackers restore` brings the runs back",
+            "note: left out, since their runs were archived here: version 3 of m, version 1 of only-hidden; "
+            "`trackers archive --undo` brings the runs back",
+            "note: deleted experiments were left out: old",
+            "note: archived experiments were left out: hidden",
+        ]
+    with client(uri) as mlflow:
+        assert {one.name for one in mlflow.search_registered_models()} == {"m", "only-lives"}
+        assert [int(one.version) for one in mlflow.search_model_versions("name = 'm'")] == [1]
+    with trackers.connect(sqlite_url) as store:
+        before = [one.name for one in store.list_experiments("all")], len(store.registry.history("m"))
+        assert import_mlflow(store, uri).problems == []
+        assert ([one.name for one in store.list_experiments("all")], len(store.registry.history("m"))) == before

@@ -82,6 +82,7 @@ def test_a_later_attempt_hides_the_sealed_points_of_older_ones_from_its_first_st
     log(run, newer, 100, 900)
     expected = [point for point in older if point[0] < again] + newer
     assert plain(store.metric_history(run, "loss")) == [(s, a, time, repr(value)) for s, a, time, value in expected]
+    assert store.metrics(run)[0].count == len(expected)
     few = store.metric_history(run, "loss", max_points=50)
     assert set(plain(few)) <= {(s, a, time, repr(value)) for s, a, time, value in expected}
     run.end()

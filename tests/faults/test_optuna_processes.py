@@ -211,7 +211,7 @@ def test_hpo_goes_on_with_a_study_that_optuna_left_and_not_with_one_it_runs(stor
     theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
     running = theirs.ask()
     ours = hpo.load_study(study_name="s", storage=storage.store.url)
-    with pytest.raises(StudyBusyError, match="1 of its trials run"):
+    with pytest.raises(StudyBusyError, match="1 trial of it runs"):
         ours.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1, workers=0)
     theirs.tell(running, state=TrialState.FAIL)
     ours.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2, workers=0)

@@ -105,7 +105,7 @@ CALLS = [
     ("best empty", "empty has no best trial yet"),
     ("rank digits --limit 0", "--limit must be at least 1, not 0."),
     ("compare digits", "Name two or more to compare"),
-    ("compare digits digits/1", "name one kind"),
+    ("compare digits digits/1", "is of one kind: studies (digits), trials (digits/17), or two versions"),
     ("delete nope --yes", "nope"),
     ("delete digits", "give --yes"),
     ("stop nope", "nope"),

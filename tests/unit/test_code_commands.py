@@ -44,14 +44,16 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> tuple[str
     (repository / "study.py").write_text("x = 2\n")
     process._launch.cache_clear()
     with trackers.connect(tmp_path / "hpo.db") as store:
-        with store.start_run("e", name="one", params={"lr": 0.1, "same": 1, "gone": "x"}) as first:
+        with store.start_run(
+            "e", name="one", params={"lr": 0.1, "same": 1, "gone": "x", "left": None, "set": None}
+        ) as first:
             first.log_metrics({"auc": 0.5, "same": 1.0})
             first.log_input(np.arange(4), "train")
         git(repository, "commit", "-am", "Double x")
         (repository / "sub" / "a.txt").write_text("a\nb\n")
         (repository / "new.py").write_text("y = 1\n")
         process._launch.cache_clear()
-        with store.start_run("e", name="two", params={"lr": 0.01, "same": 1, "new": True}) as second:
+        with store.start_run("e", name="two", params={"lr": 0.01, "same": 1, "new": True, "set": 2}) as second:
             second.log_metrics({"auc": 0.75, "same": 1.0})
             second.log_input(np.arange(5), "train")
     return first.uid, second.uid
@@ -98,7 +100,8 @@ def test_diff_says_what_changed_at_80_columns(cli: Cli, runs: tuple[str, str]) -
     assert "  new.py  +1 -0\n    @@ -0,0 +1 @@\n    +y = 1" in text
     assert "  sub/a.txt  +1 -0\n    @@ -1 +1,2 @@\n     a\n    +b" in text
     assert "study.py" not in text, "what was a change is committed now: the file is the same"
-    assert "params\n  lr    0.1 -> 0.01\n  gone  'x' -> -\n  new   -   -> True" in text
+    changed = ["lr    0.1  -> 0.01", "gone  'x'  -> -", "left  None -> -", "set   None -> 2", "new   -    -> True"]
+    assert "\n  ".join(["params", *changed]) in text, "of a None that is there, and one that is not"
     assert "environment: nothing" in text
     assert "call: nothing" in text
     assert "auc" in text
@@ -112,7 +115,12 @@ def test_diff_says_what_changed_at_80_columns(cli: Cli, runs: tuple[str, str]) -
 
 def test_diff_as_json_and_counted(cli: Cli, runs: tuple[str, str]) -> None:
     shown = json.loads(cli("diff", *runs, "--json")[1])
-    assert shown["params"] == {"lr": [0.1, 0.01], "gone": ["x", None], "new": [None, True]}
+    changed = {"lr": [0.1, 0.01], "gone": ["x", None], "left": [None, None], "set": [None, 2], "new": [None, True]}
+    assert shown["params"] == changed
+    assert list(shown["params"]) == list(changed)
+    assert shown["missing_params"] == {"a": ["new"], "b": ["gone", "left"]}, (
+        "of a None that is there, and one that is not"
+    )
     assert shown["metrics"] == {"auc": [0.5, 0.75]}
     assert sorted(shown["code"]["files"]) == ["new.py", "sub/a.txt"]
     assert len(shown["code"]["commits"]) == 1

@@ -280,3 +280,38 @@ def test_hpo_has_the_same_commands_and_reads_its_own_settings(
     assert run_hpo(hpo, ["compare", "fraud@production", "models:/fraud/3", "models:/fraud/1"]) == 2
     for command in (["history", "fraud"], ["lineage", "fraud/2"], ["policy", "list"], ["models", "fraud"]):
         assert run_hpo(hpo, command) == 0, command
+
+
+def test_show_names_parent_children_models_and_versions_of_a_run(call: Any, store: Store) -> None:
+    with store.start_run("exp", name="sweep") as parent:
+        runs = [store.start_run("exp", name=f"fold-{i}", nested=True) for i in range(7)]
+        model = runs[0].log_model(MODEL)
+        for run in runs:
+            run.end()
+    store.registry.register("folds", model)
+    store.registry.promote("folds", 1, to="best")
+    lines = dict(line.split("  ", 1) for line in call("show", parent.uid)[1].splitlines() if "  " in line)
+    assert lines["children"].strip().startswith(f"7: {runs[0].uid} (fold-0) COMPLETE, ")
+    assert lines["children"].endswith(" and 2 more")
+    out = call("show", runs[0].uid)[1]
+    assert f"parent         {parent.uid} (sweep)\n" in out
+    assert "registered as  folds/1 (best)\n" in out
+    assert [line.split()[0] for line in out.splitlines()[-2:]] == ["model", "model"], "the head, and one model"
+    child = json.loads(call("show", runs[0].uid, "--json")[1])
+    assert (child["parent"]["uid"], child["parent"]["name"]) == (parent.uid, "sweep")
+    assert [(one["name"], one["uid"]) for one in child["models"]] == [("model", model.uid)]
+    assert [(one["name"], one["version"], one["aliases"]) for one in child["versions"]] == [("folds", 1, ["best"])]
+    facts = json.loads(call("show", parent.uid, "--json")[1])
+    assert (facts["child_count"], facts["parent"], facts["models"], facts["versions"]) == (7, None, [], [])
+    assert [one["uid"] for one in facts["children"]] == [run.uid for run in runs[:5]]
+
+
+def test_hpo_compare_says_what_it_takes(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def refused(*args: str) -> str:
+        assert run_hpo(hpo, ["compare", *args]) == 2
+        return capsys.readouterr().err
+
+    assert "name its versions as models:/fraud/2, or by an alias as fraud@ALIAS" in refused("fraud/2", "fraud/3")
+    assert "Compared are studies (digits), trials (digits/17), or two versions" in refused("fraudd/1", "fraud/2")
+    assert "Two versions are compared: hpo compare" in refused("models:/fraud/2", "fraud/3")
+    assert run_hpo(hpo, ["compare", "models:/fraud/2", "models:/fraud/3"]) == 0

@@ -72,6 +72,9 @@ def test_search_prints_csv_that_holds_everything(call: Any) -> None:
     rows = list(csv.DictReader(io.StringIO(out)))
     assert len(rows) == len(json.loads(call("search", "--json")[1])["runs"])
     assert {"run_id", "experiment", "state"} <= set(rows[0])
+    listed = json.loads(call("search", "--order", "attributes.created", "--json")[1])["runs"]
+    for csv_name, name in (("created", "created_at"), ("started", "started_at"), ("ended", "ended_at")):
+        assert [row[csv_name] for row in rows] == [run[name] for run in listed], "ISO 8601 in UTC, as in JSON"
     assert call("search", "metrics.auc > 5", "--csv")[1] == ""
 
 

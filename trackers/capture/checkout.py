@@ -19,6 +19,7 @@ from trackers.capture import patch
 from trackers.capture.git import Git, GitError
 from trackers.capture.state import CELLS, DIFF, FILES, read_bundle
 from trackers.errors import AlreadyExistsError, ArtifactError, DigestError, InvalidValueError, NotFoundError
+from trackers.wording import counted
 
 _SECONDS = 600.0
 
@@ -233,7 +234,7 @@ def _missing(record: Mapping[str, Any], bundle: bytes | None) -> list[str]:
     found += [f"{name}: {why}" for name, why in (record.get("left_out") or {}).items()]
     more = int(record.get("left_out_count") or 0) - len(record.get("left_out") or {})
     if more > 0:
-        found.append(f"{more} more files were left out")
+        found.append(f"{counted(more, 'more file')} {'was' if more == 1 else 'were'} left out")
     for path, commit in (record.get("submodules") or {}).items():
         at = f" (it was at {commit[:12]})" if commit else ""
         found.append(f"{path}: a submodule{at}: git submodule update --init")

@@ -17,7 +17,7 @@ def write_archive(experiment: str, to: str, files: bool, remove: bool, storage: 
     if as_json:
         text.print_json({name: getattr(done, name) for name in done.__dataclass_fields__})
     else:
-        rows = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in done.rows.items() if count)
+        rows = ", ".join(counted(n, name.replace("_", " ").removesuffix("s")) for name, n in done.rows.items() if n)
         click.echo(f"Archived {text.plain(done.experiment)} in {done.folder}: {rows or 'nothing in it'}.")
         if done.files:
             are = "is" if done.files == 1 else "are"

@@ -9,6 +9,7 @@ import click
 from trackers.cli.launch import default_folder, run_ref
 from trackers.cli.storage import open_store, reading_options
 from trackers.errors import NotFoundError
+from trackers.wording import counted
 
 
 @click.command(
@@ -67,7 +68,7 @@ def checkout(run: str, to: Path | None, repo: Path, storage: str | None, as_json
 
 
 def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}" if count else ""
+    return counted(count, noun) if count else ""
 
 
 @click.command(

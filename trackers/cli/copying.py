@@ -33,7 +33,7 @@ def print_outcome(outcome: Outcome, as_json: bool) -> None:
 def _print_tables(outcome: Outcome) -> None:
     columns = ["experiment", "runs", "new runs", "new points", "files", "models", "read back"]
     rows = [
-        [one.name, one.runs, one.added, one.points, one.files, one.models, _said(one.unlike)]
+        [one.name, one.runs, one.added, one.points, one.files, one.models, differing(one.unlike)]
         for one in outcome.experiments
     ]
     if rows:
@@ -42,7 +42,7 @@ def _print_tables(outcome: Outcome) -> None:
         click.echo("There are no experiments in it.")
     if outcome.models:
         click.echo()
-        listed = [[one.name, one.versions, one.added, one.moved, _said(one.unlike)] for one in outcome.models]
+        listed = [[one.name, one.versions, one.added, one.moved, differing(one.unlike)] for one in outcome.models]
         text.print_table(["registered model", "versions", "new", "aliases moved", "read back"], listed)
     for note in outcome.notes[:_NOTES]:
         click.echo(f"note: {text.plain(note)}")
@@ -50,8 +50,9 @@ def _print_tables(outcome: Outcome) -> None:
         click.echo(f"note: and {len(outcome.notes) - _NOTES} more; --json has all")
     for problem in outcome.problems:
         click.echo(f"differs: {text.plain(problem)}", err=True)
-    click.echo(f"read back: {'equal' if outcome.equal else f'{len(outcome.problems)} differ'}")
+    click.echo(f"read back: {differing(len(outcome.problems))}")
 
 
-def _said(unlike: int) -> str:
-    return f"{unlike} differ" if unlike else "equal"
+def differing(count: int) -> str:
+    """Return what reading back found: ``equal``, ``1 differs``, ``2 differ``."""
+    return f"{count} {'differs' if count == 1 else 'differ'}" if count else "equal"

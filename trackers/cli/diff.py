@@ -10,6 +10,7 @@ import click
 
 from trackers.cli.launch import run_ref
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.difference import RunComparison
@@ -62,7 +63,7 @@ def diff(first: str, second: str, stat: bool, repo: Path, storage: str | None, a
         ("data", found.data),
         ("results", {**found.results, **found.metrics}),
     ):
-        _print_changes(title, changes)
+        _print_changes(title, changes, found.missing if title == "params" else None)
 
 
 def _head(title: str, end: str = "") -> None:
@@ -80,7 +81,7 @@ def _print_code(found: RunComparison, stat: bool) -> None:
     for commit in found.code.commits:
         click.echo(f"  {plain(commit)}")
     if found.code.back:
-        click.echo(f"  and {found.code.back} commits that only the first one has")
+        click.echo(f"  and {counted(found.code.back, 'commit')} that only the first one has")
     for name, lines in found.code.files.items():
         added, removed = _count(lines)
         click.echo(f"  {plain(name)}  " + (f"+{added} -{removed}" if lines[0][:1] != "(" else plain(lines[0])))
@@ -104,14 +105,24 @@ def _shown(line: str) -> str:
     return plain(line.replace("\t", "    "))
 
 
-def _print_changes(title: str, changes: Mapping[str, tuple[Any, Any]]) -> None:
+def _print_changes(
+    title: str, changes: Mapping[str, tuple[Any, Any]], missing: Mapping[str, str] | None = None
+) -> None:
+    """Print what changed; with *missing*, the run that lacks a name, a None that is there is shown as such."""
     from trackers.cli.text import plain
 
     if not changes:
         _head(title, ": nothing")
         return
     _head(title)
-    rows = [(plain(name), _value(old, title), _value(new, title)) for name, (old, new) in changes.items()]
+    rows = []
+    for name, pair in changes.items():
+        lacks = None if missing is None else missing.get(name, "")
+        old, new = (
+            "None" if value is None and lacks not in (None, run) else _value(value, title)
+            for run, value in zip("ab", pair, strict=True)
+        )
+        rows.append((plain(name), old, new))
     name_width = min(_WIDTH, max(len(row[0]) for row in rows))
     old_width = min(_WIDTH, max(len(row[1]) for row in rows))
     for name, old, new in rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from trackers.cli.program import as_called
 from trackers.cli.storage import DEFAULT, reading_options
 
 
@@ -25,6 +26,6 @@ def doctor(storage: str | None, as_json: bool) -> int:
         text.print_json([{name: getattr(one, name) for name in one.__dataclass_fields__} for one in found])
     else:
         for one in found:
-            advice = f" -> {one.advice}" if one.advice else ""
+            advice = f" -> {as_called(one.advice)}" if one.advice else ""
             click.echo(text.plain(f"{one.level:<8} {one.topic}: {one.told}{advice}"))
     return 1 if any(one.level == PROBLEM for one in found) else 0

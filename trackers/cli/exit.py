@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import sys
 
 import click
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+BROKEN = "a connection was closed by its other end (broken pipe): call again."
 
 
 def run_command(args: list[str] | None = None) -> int:
@@ -21,17 +24,24 @@ def run_command(args: list[str] | None = None) -> int:
     end = words.index("--") if "--" in words else len(words)
     debug = "--debug" in words[:end]
     words = [word for word in words[:end] if word != "--debug"] + words[end:]
+    streams = sys.stdout, sys.stderr
     try:
         code = trackers.main(words, prog_name="trackers", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # the reader of a pipe went away (`trackers runs | head`): nothing is wrong, and nothing more can be written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+    except SystemExit as exc:
+        if sys.stdout is streams[0]:
+            return exc.code if isinstance(exc.code, int) else FAILED
+        sys.stdout, sys.stderr = streams  # click puts others there before it ends so: for any pipe that broke
+        if reader_left():
+            return DONE
+        click.echo(click.style("Error: ", fg="red") + BROKEN, err=True)
+        return FAILED
     except Exception as exc:  # noqa: BLE001 - the outermost edge: what gets here becomes a sentence and a code
+        if isinstance(exc, BrokenPipeError) and reader_left():
+            return DONE
         if debug and not isinstance(exc, click.ClickException):
             import traceback
 
@@ -39,6 +49,27 @@ def run_command(args: list[str] | None = None) -> int:
         code, sentence = _verdict(exc)
         click.echo(click.style("Error: ", fg="red") + sentence, err=True)
     return code if isinstance(code, int) else DONE
+
+
+def reader_left() -> bool:
+    """Tell whether the reader of our output went away (``trackers runs | head``), and let nothing more be written then.
+
+    Asked where some pipe broke: it may be that of a database, which is no reader of ours.
+    """
+    left = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            descriptor = stream.fileno()
+        except (io.UnsupportedOperation, ValueError):
+            continue  # no file: what is written there goes nowhere else
+        poll = select.poll()
+        poll.register(descriptor, 0)
+        if any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0)):
+            left = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)  # what Python still holds is flushed there at the end
+            os.close(nowhere)
+    return left
 
 
 def _verdict(exc: Exception) -> tuple[int, str]:

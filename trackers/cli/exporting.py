@@ -16,7 +16,11 @@ def exporting() -> None:
     """Copy what this store holds into another tool; again, and only what is new is added."""
 
 
-@exporting.command("mlflow", epilog="\b\nExample:\n  trackers export mlflow http://localhost:5000 digits")
+@exporting.command(
+    "mlflow",
+    short_help="Copy experiments, studies and registered models to MLflow.",
+    epilog="\b\nExample:\n  trackers export mlflow http://localhost:5000 digits",
+)
 @click.argument("target", metavar="URI")
 @click.argument("names", nargs=-1, metavar="[EXPERIMENT]...")
 @click.option("--artifacts", metavar="PLACE", help="Where MLflow keeps the files of experiments that are new to it.")
@@ -27,7 +31,8 @@ def exporting() -> None:
 def to_mlflow(target: str, names: tuple[str, ...], artifacts: str | None, storage: str | None, as_json: bool) -> None:
     """Copy experiments and studies (all, or those named) and the registry to MLflow's tracking URI.
 
-    Everything is read back and compared; exit code 1 where something differs.
+    What is deleted or archived here, and versions whose runs are, is left out and named. Everything else is read back
+    and compared; exit code 1 where something differs.
     """
     from trackers.cli.copying import print_outcome
     from trackers.interop.mlflow.exporting import export_mlflow

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trackers.cli.duration import Duration
+from trackers.cli.program import as_called
 from trackers.cli.storage import open_store, reading_options
 from trackers.wording import counted
 
@@ -73,7 +74,9 @@ def _show(done: Collected) -> None:
     if done.leftovers:
         click.echo(f"{counted(done.leftovers, 'half-written file')} ({text.size(done.leftover_bytes)}) {would}deleted.")
     if done.shared_with:
-        click.echo(f"No file is touched: {', '.join(done.shared_with)} keeps files in the same folder.")
+        keep = "keeps" if len(done.shared_with) == 1 else "keep"
+        click.echo(f"No file is touched: {', '.join(done.shared_with)} {keep} files in the same folder.")
+        click.echo(f"If a store of these is gone, {as_called('`trackers doctor`')} says how to remove its mark.")
     for problem in done.problems:
         click.echo(f"Problem: {problem}", err=True)
 

@@ -16,7 +16,11 @@ def importing() -> None:
     """Copy what another tool holds into this store; again, and only what is new is added."""
 
 
-@importing.command("optuna", epilog="\b\nExample:\n  trackers import optuna sqlite:///old.db --study sphere")
+@importing.command(
+    "optuna",
+    short_help="Copy the studies of an Optuna storage.",
+    epilog="\b\nExample:\n  trackers import optuna sqlite:///old.db --study sphere",
+)
 @click.argument("source", metavar="URL")
 @click.option("--study", "studies", multiple=True, metavar="NAME", help="Only this study; may be given several times.")
 @click.option(
@@ -29,6 +33,7 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
     Every trial is read back and compared; exit code 1 where one differs.
     """
     from trackers.cli import text
+    from trackers.cli.copying import differing
     from trackers.interop.optuna.importing import import_optuna
     from trackers.store import connect
 
@@ -50,10 +55,7 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
     elif not found:
         click.echo("There are no studies in it.")
     else:
-        rows = [
-            [one.name, one.there, one.added, one.finished, f"{len(one.differing)} differ" if one.differing else "equal"]
-            for one in found
-        ]
+        rows = [[one.name, one.there, one.added, one.finished, differing(len(one.differing))] for one in found]
         text.print_table(["study", "trials", "added", "caught up", "read back"], rows)
     if any(one.differing for one in found):
         raise SystemExit(1)
@@ -61,6 +63,7 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
 
 @importing.command(
     "mlflow",
+    short_help="Copy experiments, runs and models of MLflow.",
     epilog="\b\nExample:\n  trackers import mlflow sqlite:///mlflow.db --experiment fraud --storage sqlite:///hpo.db",
 )
 @click.argument("source", metavar="URI")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from trackers.wording import counted
+
 if TYPE_CHECKING:
     from trackers.values import CodeVersion, Launch, RunInput
 
@@ -57,7 +59,7 @@ def _code_lines(code: CodeVersion, branch: str | None) -> list[tuple[str, str]]:
     content = code.content
     if code.commit is None:
         kept = len(content.get("files") or {})
-        text = f"{code.version}, outside a repository: {kept} source file{'s' * (kept != 1)} kept"
+        text = f"{code.version}, outside a repository: {counted(kept, 'source file')} kept"
         return [("code", text + (", and the notebook's cells" if content.get("cells") else "")), *_notes(content)]
     tree = {True: "with changes", False: "clean", None: "its changes are not known"}[code.dirty]
     by = str(content.get("author") or "").partition(" <")[0]
@@ -88,10 +90,10 @@ def _environment(environment: Any) -> str:
     parts = [
         f"Python {environment.get('python')}",
         str(environment.get("system") or ""),
-        f"{environment.get('cpus')} CPUs" if environment.get("cpus") else "",
+        f"{counted(environment['cpus'], 'CPU')}" if environment.get("cpus") else "",
         f"{memory / 2**30:.0f} GiB" if isinstance(memory, int) else "",
         f"{len(gpus)} x {gpus[0]}" if gpus else "",
-        f"{len(environment.get('packages') or {})} packages",
+        counted(len(environment.get("packages") or {}), "package"),
         f"Ray {ray.get('version')}, {ray.get('cpus')} CPUs a trial" if ray else "",
     ]
     return ", ".join(part for part in parts if part)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -55,8 +56,9 @@ def rename(what: str, name: str, storage: str | None, as_json: bool) -> None:
 
 
 @click.command(
+    short_help="Hide a run, a trial, an experiment or a study.",
     epilog="\b\nExamples:\n  trackers archive digits/17\n  trackers archive old-tries --undo\n"
-    "  trackers archive old-tries --to /archive/old-tries --files --remove"
+    "  trackers archive old-tries --to /archive/old-tries --files --remove",
 )
 @_what
 @click.option("--undo", is_flag=True, help="Show it again.")
@@ -93,7 +95,10 @@ def archive(
     return 0
 
 
-@click.command(epilog="\b\nExample:\n  trackers delete old-tries --yes")
+@click.command(
+    short_help="Delete a run, an experiment or a study; it can be restored.",
+    epilog="\b\nExample:\n  trackers delete old-tries --yes",
+)
 @_what
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @reading_options
@@ -108,7 +113,8 @@ def delete(what: str, yes: bool, storage: str | None, as_json: bool) -> None:
         if not yes:
             if not sys.stdin.isatty():
                 raise click.UsageError(f"Deleting {what} must be confirmed: give --yes.")
-            click.confirm(f"Delete {what}{f' with its {runs} runs' if runs else ''}?", abort=True)
+            its = f" with its {counted(runs, 'run')}" if runs else ""
+            click.confirm(f"Delete {what}{its}?", abort=True)
         if _is_run(what):
             runs = store.delete_run(_run_ref(what))
         else:
@@ -125,8 +131,9 @@ def _count(store: Store, what: str) -> int:
 
 
 @click.command(
+    short_help="Bring back what was deleted, or a whole backup.",
     epilog="\b\nExamples:\n  trackers restore old-tries\n  trackers restore old-tries --as older-tries\n"
-    "  trackers restore /backups/hpo --storage sqlite:///restored.db"
+    "  trackers restore /backups/hpo --storage sqlite:///restored.db",
 )
 @click.argument("what", metavar="RUN|EXPERIMENT|BACKUP")
 @click.option("--as", "name", metavar="NAME", help="Under another name: for an experiment whose own is taken.")

@@ -19,7 +19,7 @@ _SHOWN_METRICS = 4
 
 
 @click.command(
-    epilog="\b\nExample:\n  hpo models\n  hpo models fraud --json",
+    epilog="\b\nExamples:\n  trackers models\n  trackers models fraud --json",
     short_help="List registered models, or the versions of one.",
 )
 @click.argument("name", required=False)

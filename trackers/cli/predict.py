@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from trackers.cli.storage import DEFAULT
+from trackers.wording import counted
 
 _READS = click.Choice(["csv", "jsonl", "json", "parquet", "npy", "npz"])
 
@@ -68,7 +69,7 @@ def predict(
         return
     with Path(output).open("wb") as sink:
         write_rows(found, target, sink, names)
-    click.echo(f"{len(found)} rows written to {output}.", err=True)
+    click.echo(f"{counted(len(found), 'row')} written to {output}.", err=True)
 
 
 def _class_names(model: Any, found: Any) -> list[str]:

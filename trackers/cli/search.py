@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,21 +26,7 @@ _FILL = 4
 """How many params and metrics are shown where neither filter nor order names one."""
 
 
-class _Search(click.Command):
-    """Its examples name the program that was called: it is a command of ``hpo`` too."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        program = (ctx.find_root().info_name or "trackers").partition(" ")[0]
-        written = self.epilog or ""
-        self.epilog = written.replace("  trackers search", f"  {program} search")
-        try:
-            super().format_epilog(ctx, formatter)
-        finally:
-            self.epilog = written
-
-
 @click.command(
-    cls=_Search,
     short_help="Find the runs and trials that match FILTER.",
     epilog="""\b
 Examples:
@@ -157,9 +144,14 @@ def _print_csv(page: RunPage) -> None:
     if rows:
         writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     if page.next_token:
         click.echo(f"More follow: --page-token {page.next_token}", err=True)
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as CSV holds it: times as ISO 8601 in UTC, as in JSON."""
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 
 def _print_page(page: RunPage, fields: Sequence[Field]) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trackers.cli.launch import launch_facts, launch_lines, run_ref
 from trackers.cli.storage import open_store, reading_options
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+    from trackers.values import LoggedModel, ModelVersion, Run
+
+_CHILDREN = 5
+"""So many children are named; of the others it is said how many there are."""
 
 
 @click.command(
@@ -19,7 +28,11 @@ from trackers.cli.storage import open_store, reading_options
 @click.option("--context", default="", help="The context of that metric, as in split=val.")
 @reading_options
 def show(run: str, key: str | None, context: str, storage: str | None, as_json: bool) -> None:
-    """Show a run: RUN is its 32 hex digits, its id, or STUDY/NUMBER."""
+    """Show a run: RUN is its 32 hex digits, its id, or STUDY/NUMBER.
+
+    Its params, tags, code and data, its parent and children, metrics, files and models, and the registered versions
+    that came from it. With --json its parent and children go by their uids.
+    """
     from trackers.cli import text
 
     with open_store(storage) as store:
@@ -37,6 +50,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
             return
         series, files = store.metrics(found), store.list_artifacts(found)
         launch, inputs = store.launch(found), store.inputs(found)
+        family = _read_family(store, found)
     if as_json:
         facts = text.run_facts(found)
         facts["series"] = [
@@ -44,7 +58,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
             for one in series
         ]
         facts["artifacts"] = [{"name": file.name, "digest": file.digest, "size": file.size} for file in files]
-        text.print_json({**facts, **launch_facts(launch, inputs)})
+        text.print_json({**facts, **family.facts(), **launch_facts(launch, inputs)})
         return
     text.print_fields(
         [
@@ -60,6 +74,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
             ("started", found.started_at),
             ("ended", found.ended_at),
             ("user", f"{found.user} on {found.host}"),
+            *family.lines(),
             *launch_lines(launch, inputs),
             *((f"params.{name}", repr(value)) for name, value in found.params.items()),
             *((f"tags.{name}", value) for name, value in found.tags.items()),
@@ -73,3 +88,67 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
     if files:
         click.echo()
         text.print_table(["file", "bytes", "digest"], [[file.name, file.size, file.digest[:12]] for file in files])
+    if family.models:
+        click.echo()
+        text.print_table(
+            ["model", "flavour", "bytes", "uid"], [[m.name, m.flavor, m.size, m.uid] for m in family.models]
+        )
+
+
+@dataclass(frozen=True)
+class _Family:
+    """What a run belongs to, and what came of it; *children* are the first of *child_count*."""
+
+    parent: Run | None
+    child_count: int
+    children: Sequence[Run]
+    models: Sequence[LoggedModel]
+    versions: Sequence[ModelVersion]
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return parent, children and versions as lines: (what, text)."""
+        lines = []
+        if self.parent is not None:
+            lines.append(("parent", _called(self.parent)))
+        if self.child_count:
+            more = self.child_count - len(self.children)
+            listed = ", ".join(f"{_called(child)} {child.state.name}" for child in self.children)
+            lines.append(("children", f"{self.child_count}: {listed}{f' and {more} more' if more else ''}"))
+        if self.versions:
+            lines.append(("registered as", ", ".join(map(_version, self.versions))))
+        return lines
+
+    def facts(self) -> dict[str, Any]:
+        """Return the same for ``--json``."""
+        return {
+            "parent": None if self.parent is None else _short(self.parent),
+            "child_count": self.child_count,
+            "children": [_short(child) for child in self.children],
+            "models": [
+                {"name": one.name, "uid": one.uid, "flavor": one.flavor, "size": one.size, "created_at": one.created_at}
+                for one in self.models
+            ],
+            "versions": [
+                {"name": one.name, "version": one.version, "aliases": one.aliases, "model_uid": one.model_uid}
+                for one in self.versions
+            ],
+        }
+
+
+def _read_family(store: Store, run: Run) -> _Family:
+    parent = None if run.parent_id is None else store.get_run(run.parent_id)
+    count, children = store.children(run, limit=_CHILDREN)
+    return _Family(parent, count, children, store.list_logged_models([run.id]), store.registry.versions_of_run(run.id))
+
+
+def _called(run: Run) -> str:
+    return f"{run.path} ({run.name})" if run.name and run.name != run.path else run.path
+
+
+def _short(run: Run) -> dict[str, Any]:
+    return {"run": run.path, "uid": run.uid, "name": run.name, "state": run.state}
+
+
+def _version(version: ModelVersion) -> str:
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    return f"{version.name}/{version.version}{aliases}"

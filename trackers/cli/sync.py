@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trackers.cli.storage import DEFAULT, reading_options
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.drain import Synced
@@ -44,12 +45,17 @@ def sync(journal: str | None, storage: str | None, as_json: bool) -> None:
 def _sentence(one: Synced) -> str:
     if one.busy:
         return f"{one.busy[0].upper()}{one.busy[1:]}."
-    said = f"{one.journal.name}: {one.written} entries written"
-    said += f", {one.known} were there already" if one.known else ""
-    said += f", {one.files} files" if one.files else ""
+    said = f"{one.journal.name}: {counted(one.written, 'entry', 'entries')} written"
+    said += f", {one.known} {_was(one.known)} there already" if one.known else ""
+    said += f", {counted(one.files, 'file')}" if one.files else ""
     if one.damaged:
-        said += f"; {one.damaged} lines are damaged and were passed over (the journal is kept: {one.journal})"
+        lines = f"{counted(one.damaged, 'line')} {'is' if one.damaged == 1 else 'are'} damaged and {_was(one.damaged)}"
+        said += f"; {lines} passed over (the journal is kept: {one.journal})"
     if one.refused:
         listed = "\n  ".join(one.refused[:5])
-        said += f"; {len(one.refused)} were refused (all in {one.journal}/refused):\n  {listed}"
+        said += f"; {len(one.refused)} {_was(len(one.refused))} refused (all in {one.journal}/refused):\n  {listed}"
     return said + ("" if one.refused else ".")
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from trackers.values import Run
+from trackers.wording import counted
 
 NONE = "-"
 _GAP = "  "
@@ -84,7 +85,7 @@ def show(value: Any) -> str:
 def size(count: int) -> str:
     """Write a number of bytes with three digits and a unit."""
     if count < 1000:
-        return f"{count} bytes"
+        return counted(count, "byte")
     amount, power = count / 1000, 0
     while amount >= 999.5 and power < 3:
         amount, power = amount / 1000, power + 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from trackers.cli.program import as_called
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import counted
 
 
 @click.command(
@@ -42,10 +44,13 @@ def du(runs: bool, storage: str | None, as_json: bool) -> None:
     ]
     text.print_table(["experiment", "runs", "points", "rows", "files", "of them shared"], table)
     kinds = ", ".join(f"{kind.replace('_', ' ')} {text.size(size)}" for kind, size in found.kinds.items())
-    click.echo(f"Database {text.size(found.database_bytes)}; {found.files} files, {text.size(found.file_bytes)}.")
+    click.echo(
+        f"Database {text.size(found.database_bytes)}; {counted(found.files, 'file')}, {text.size(found.file_bytes)}."
+    )
     if kinds:
         click.echo(f"By kind: {kinds}.")
     if found.unused_files:
         click.echo(
-            f"Nobody has {found.unused_files} files ({text.size(found.unused_bytes)}): trackers gc removes them."
+            f"Nobody has {counted(found.unused_files, 'file')} ({text.size(found.unused_bytes)}): "
+            f"{as_called('`trackers gc`')} removes {'it' if found.unused_files == 1 else 'them'}."
         )

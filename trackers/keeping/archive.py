@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trackers.errors import ArtifactError, InvalidValueError, StoreError
 from trackers.sql import columnar
 from trackers.sql.schema import HEAD
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -175,7 +176,9 @@ def _verify(folder: Path, rows: dict[str, int], parquet: Any) -> None:
     for name, count in rows.items():
         there = parquet.read_metadata(folder / f"{name}.parquet").num_rows
         if there != count:
-            raise StoreError(f"{name}.parquet has {there} rows, {count} were written: archive again, to another folder")
+            raise StoreError(
+                f"{name}.parquet has {counted(there, 'row')}, not the {count} that were written: archive again, to another folder"
+            )
 
 
 def _arrow() -> tuple[Any, Any]:

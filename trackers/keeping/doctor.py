@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -268,10 +269,7 @@ def _artifacts(address: Address) -> Iterator[Diagnosis]:
         told = f"{shown} is not the folder of this store: another one of the same name"
         yield Diagnosis(PROBLEM, "artifacts", told, "mount the right folder on this machine")
     elif len(owners) > 1:
-        others = ", ".join(label for uid, label in sorted(owners.items()) if uid != identity.uid)
-        yield Diagnosis(
-            WARNING, "artifacts", f"{others} keeps files in {shown} too: gc touches no file", "one root a store"
-        )
+        yield from _others(artifacts, {uid: label for uid, label in sorted(owners.items()) if uid != identity.uid})
     if not artifacts.is_local:
         yield Diagnosis(OK, "artifacts", f"{shown} can be reached")
         return
@@ -285,6 +283,53 @@ def _artifacts(address: Address) -> Iterator[Diagnosis]:
         where = f"on a network file system ({kind})" if is_network(kind) else "on this machine"
         yield Diagnosis(OK, "artifacts", f"{shown} can be written, {where}")
     yield from _room("disk of the artifacts", folder)
+
+
+def _others(artifacts: ArtifactStore, owners: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Tell of the other stores that have a mark in the root: while one is there, gc touches no file."""
+    root = artifacts.safe_root
+    for uid, label in owners.items():
+        mark = f"{root}/stores/{uid}"
+        gone = _is_gone(uid, label)
+        if gone:
+            told = f"{mark} says that {label or 'a store'} keeps files here too, and {gone}: gc touches no file"
+            advice = f"if it is not on another machine either, remove the mark: {_removal(artifacts, mark)}"
+        else:
+            told = f"{label or 'another store'} keeps files in {root} too: gc touches no file"
+            advice = f"one root a store; if that one is gone for good, remove its mark: {_removal(artifacts, mark)}"
+        yield Diagnosis(WARNING, "artifacts", told, advice)
+
+
+def _is_gone(uid: str, label: str) -> str:
+    """Say why the SQLite store *label* is not there any more as far as this machine sees; '' where it may be.
+
+    Of a server nothing can be said: its database is not asked, since the password of another store is not known.
+    """
+    try:
+        address = read_address(label)
+    except TrackersError:
+        return ""
+    if address.path is None:
+        return ""
+    if not address.path.exists():
+        return f"there is no file {address.path}"
+    try:
+        database = Database(address)
+        revision = read_revision(database)
+        database.close()
+        if revision is None:
+            return f"{address.path} holds no store"
+        if revision != HEAD:
+            return ""  # opening it might upgrade it
+        database, identity = open_database(address, artifacts=None, create=False)
+    except TrackersError:
+        return ""
+    database.close()
+    return "" if identity.uid == uid else f"{address.path} is another store by now"
+
+
+def _removal(artifacts: ArtifactStore, mark: str) -> str:
+    return f"rm {shlex.quote(mark)}" if artifacts.is_local else f"delete the object {mark}"
 
 
 def _room(topic: str, folder: Path) -> Iterator[Diagnosis]:

@@ -18,6 +18,7 @@ from trackers.sql import audit, dump
 from trackers.sql.address import read_address
 from trackers.sql.engine import Database
 from trackers.sql.schema import HEAD, open_database
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -171,7 +172,7 @@ def _write(database: Database, folder: Path, manifest: dict[str, Any]) -> int:
             count = dump.write_rows(connection, table, entry["columns"], rows)
             if count != entry["rows"]:
                 raise StoreError(
-                    f"{name} has {count} rows after restoring, {entry['rows']} in the backup: nothing was kept"
+                    f"{name} has {counted(count, 'row')} after restoring, {entry['rows']} in the backup: nothing was kept"
                 )
             total += count
     return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from trackers.lineage.graph import Edge, Graph, Node
+from trackers.wording import counted
 
 Neighbours = Callable[[str], list[tuple[Edge, Node]]]
 
@@ -16,7 +17,7 @@ def to_text(graph: Graph) -> str:
         if branches := list(_branches(graph.focus, neighbours, "")):
             lines += [title, *branches]
     if graph.left_out:
-        lines.append(f"and {graph.left_out:,} more runs")
+        lines.append(f"and {counted(graph.left_out, 'more run')}")
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from trackers.sql import tables as t
 from trackers.sql.fold import summary, visible
 from trackers.sql.history import read_series
 from trackers.states import RunState
+from trackers.wording import counted
 
 _FINISHED = tuple(int(state) for state in RunState if state.is_finished())
 _SHOWN = 20
@@ -89,7 +90,7 @@ def trial_numbers(connection: Connection) -> Iterator[Flaw]:
     )
     for name, count, first, last in connection.execute(query):
         if first != 0 or last != count - 1:
-            yield Flaw("trial numbers", f"study {name} has {count} trials, numbered from {first} to {last}")
+            yield Flaw("trial numbers", f"study {name} has {counted(count, 'trial')}, numbered from {first} to {last}")
 
 
 def events(connection: Connection) -> Iterator[Flaw]:
@@ -143,7 +144,9 @@ def results(connection: Connection) -> Iterator[Flaw]:
     for uid, state, directions, count, last in connection.execute(query):
         wanted = len(directions) if state == RunState.COMPLETE else 0
         if count != wanted or (count and last != count - 1):
-            yield Flaw("results", f"trial {uid} is {_state(state)} and has {count} values instead of {wanted}")
+            yield Flaw(
+                "results", f"trial {uid} is {_state(state)} and has {counted(count, 'value')} instead of {wanted}"
+            )
 
 
 def _state(state: int) -> str:
@@ -170,7 +173,8 @@ def series(connection: Connection) -> Iterator[Flaw]:
     later = func.min(p.step).over(partition_by=p.series_id, order_by=p.attempt.desc(), range_=(None, -1))
     ranked = select(t.points, rank.label("rank"), later.label("later")).subquery()
     q = ranked.c
-    seen = case((or_(q.later.is_(None), q.step < q.later), q.value))
+    shown = or_(q.later.is_(None), q.step < q.later)
+    seen = case((shown, q.value))
 
     def last(column: Any) -> Any:
         return func.max(case((q.rank == 1, column)))
@@ -179,6 +183,7 @@ def series(connection: Connection) -> Iterator[Flaw]:
         select(
             q.series_id,
             func.count().label("n"),
+            func.sum(case((shown, 0), else_=1)).label("hidden"),
             func.min(q.ordinal).label("first"),
             func.max(q.ordinal).label("highest"),
             func.min(seen).label("low"),
@@ -196,6 +201,7 @@ def series(connection: Connection) -> Iterator[Flaw]:
     wrong = [
         *(left.is_distinct_from(right) for left, right in (*pairs, (s.min, c.low), (s.max, c.high))),
         func.coalesce(c.n, 0) != s["count"],
+        func.coalesce(c.hidden, 0) != func.coalesce(s.hidden, 0),
         c.first != 0,
         c.highest != c.n - 1,
     ]
@@ -213,12 +219,14 @@ def series(connection: Connection) -> Iterator[Flaw]:
 def sealed_series(connection: Connection) -> Iterator[Flaw]:
     """Check the same of series with sealed points, which have to be read: chunk after chunk, one series at a time."""
     s = t.series.c
-    kept = (s["count"], s.sealed, s["last"], s.last_kind, s.last_step, s.last_attempt, s.min, s.max)
+    hidden = func.coalesce(s.hidden, 0)
+    kept = (s["count"], hidden, s.sealed, s["last"], s.last_kind, s.last_step, s.last_attempt, s.min, s.max)
     query = select(s.id, s.run_id, s.key, s.context, *kept).where(s.sealed.is_not(None))
     for series_id, run_id, key, context, *found in connection.execute(query).all():
         points, sealed, gap = read_series(connection, series_id)
-        last, kind, step, attempt, _, low, high = summary(visible(points)) if points else (None,) * 7
-        if gap or found != [len(points), sealed, last, kind, step, attempt, low, high]:
+        shown = visible(points)
+        last, kind, step, attempt, _, low, high = summary(shown) if shown else (None,) * 7
+        if gap or found != [len(points), len(points) - len(shown), sealed, last, kind, step, attempt, low, high]:
             name = f"{key}{{{context}}}" if context else key
             lost = "; some of its sealed points are missing" if gap else ""
             yield Flaw(

@@ -26,6 +26,7 @@ from trackers.sql.studies import read_studies
 from trackers.sql.writer import Writer
 from trackers.states import RunState
 from trackers.values import Command, Owner, StudyRow
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.changes import Change
@@ -152,7 +153,8 @@ def _end_sharing(connection: Connection, study_id: int) -> None:
         return
     running = select(func.count()).where(r.experiment_id == study_id, r.state == int(RunState.RUNNING))
     if count := connection.execute(running).scalar_one():
+        run, them, their = ("runs", "it", "its") if count == 1 else ("run", "them", "their")
         raise StudyBusyError(
-            f"the study is shared by Optuna's processes, and {count} of its trials run: wait for them, or tell them "
-            "FAIL where their process is gone"
+            f"the study is shared by Optuna's processes, and {counted(count, 'trial')} of it {run}: wait for {them}, or "
+            f"tell {them} FAIL where {their} process is gone"
         )

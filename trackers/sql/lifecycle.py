@@ -21,6 +21,7 @@ from trackers.sql.garbage import removed_name
 from trackers.sql.sources import Condition
 from trackers.sql.studies import did_you_mean
 from trackers.values import to_datetime
+from trackers.wording import counted
 
 GRACE_DAYS = 30.0
 """How long what was deleted can be restored, unless somebody says otherwise."""
@@ -148,9 +149,20 @@ def find_any_experiment(connection: Connection, ref: str | int) -> int:
     if found is None:
         if isinstance(ref, str):
             _refuse_removed(connection, ref)
-        names = connection.execute(select(e.name)).scalars().all()
-        raise NotFoundError(f"there is no experiment {ref!r} in this store{did_you_mean(str(ref), names)}")
+        raise NotFoundError(f"there is no experiment {ref!r} in this store{_what_there_is(connection, str(ref))}")
     return int(found)
+
+
+def _what_there_is(connection: Connection, ref: str) -> str:
+    """Return the end of a sentence that names what was deleted, or what is close to *ref* though it was not."""
+    e = t.experiments.c
+    rows = connection.execute(select(e.name, e.deleted_at)).all()
+    deleted = {row.name for row in rows if row.deleted_at is not None}
+    close = did_you_mean(ref, sorted({row.name for row in rows}))
+    if not deleted or close.startswith(": did you mean"):
+        return close if deleted else ": nothing was deleted"
+    listed = ", ".join(sorted(deleted)[:_SHOWN]) + (", ..." if len(deleted) > _SHOWN else "")
+    return f": deleted are {listed}"
 
 
 def _refuse_removed(connection: Connection, name: str) -> None:
@@ -165,7 +177,7 @@ def _refuse_removed(connection: Connection, name: str) -> None:
     listed = ", ".join(uids[:_SHOWN]) + (", ..." if len(uids) > _SHOWN else "")
     raise StateError(
         f"the study {name!r} was removed when its grace was over, and cannot be restored: what versions or pins need is "
-        f"left, {len(uids)} of its runs, by uid: {listed}. `trackers restore {shlex.quote(kept)}` shows them again"
+        f"left, {counted(len(uids), 'run')} of it, by uid: {listed}. `trackers restore {shlex.quote(kept)}` shows them again"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
@@ -17,7 +17,8 @@ from trackers.values import ArtifactRow, MetricSummary, RunInput, to_datetime
 def read_summaries(connection: Connection, run_id: int) -> list[MetricSummary]:
     """Read what is kept of each series of a run, by key and context."""
     c = t.series.c
-    columns = (c.key, c.context, c["count"], c["last"], c.last_kind, c.last_step, c.min, c.max)
+    visible = c["count"] - func.coalesce(c.hidden, 0)
+    columns = (c.key, c.context, visible, c["last"], c.last_kind, c.last_step, c.min, c.max)
     rows = connection.execute(select(*columns).where(c.run_id == run_id).order_by(c.key, c.context))
     return [
         MetricSummary(key, context, count, join_number(last, kind), step, _extreme(low), _extreme(high))

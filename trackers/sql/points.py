@@ -36,9 +36,9 @@ _SERIES = insert(
 _AGAIN = update(
     t.series,
     "last = {last}, last_kind = {last_kind}, last_step = {last_step}, last_attempt = {last_attempt}, "
-    "last_time = {last_time}, min = {min}, max = {max}, since_step = {since_step}",
+    "last_time = {last_time}, min = {min}, max = {max}, since_step = {since_step}, hidden = {hidden}",
     "trackers_series.id = {id}",
-    *(*_LAST, "min", "max", "since_step", "id"),
+    *(*_LAST, "min", "max", "since_step", "hidden", "id"),
 )
 _POINTS = insert(t.points)
 _CHUNKS = insert(t.chunks)
@@ -101,7 +101,8 @@ def _hides(points: Sequence[tuple[int, int, int, float]], newest: int, since: in
     """Tell whether *points*, just added, change which ones of their series are hidden, or are hidden themselves."""
     if since is None:
         return True
-    return any(step < since if attempt == newest else step >= since for step, attempt, _, _ in points)
+    # of three attempts the second hides some of the first's too: where is not known here
+    return any(step < since if attempt == newest else newest > 1 or step >= since for step, attempt, _, _ in points)
 
 
 class _Group:
@@ -141,7 +142,8 @@ class _Group:
         points = [point for row in self._cursor.fetchall() for point in read(*row)] + self._open(series_id)
         newest = max(point[1] for point in points)
         since = min(point[0] for point in points if point[1] == newest)
-        return (*summary(visible(points)), since, series_id)
+        shown = visible(points)
+        return (*summary(shown), since, len(points) - len(shown), series_id)
 
     def write(self) -> None:
         _POINTS.run(self._dialect, self._cursor, self._lines)

@@ -226,6 +226,14 @@ def list_versions(connection: Connection, name: str, number: int | None = None) 
     ]
 
 
+def list_versions_of_run(connection: Connection, run_id: int) -> list[ModelVersion]:
+    """Return the versions, of whatever model, that came from a run; by name and number."""
+    v, m = t.model_versions.c, t.registered_models.c
+    query = select(m.name, v.version).join(t.registered_models, m.id == v.model_id).where(v.run_id == run_id)
+    found = connection.execute(query.order_by(m.name, v.version)).all()
+    return [version for name, number in found for version in list_versions(connection, name, number)]
+
+
 def _deleted_origins(connection: Connection, model_id: int) -> dict[int, str]:
     """Return what to say of where versions came from whose run was deleted, by version: another study may have its name."""
     v, r, e, parent = t.model_versions.c, t.runs.c, t.experiments.c, t.runs.alias()

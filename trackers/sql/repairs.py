@@ -122,8 +122,10 @@ def _sealed_series(connection: Connection, where: Mapping[str, Any], size_of: An
 
 def _summed_up(points: Sequence[tuple[int, int, int, float]]) -> dict[str, Any]:
     columns = ("last", "last_kind", "last_step", "last_attempt", "last_time", "min", "max")
-    told = dict(zip(columns, summary(visible(points)), strict=True))
-    return {"count": len(points), **told, "since_step": _since(points)}
+    shown = visible(points)
+    told = dict(zip(columns, summary(shown), strict=True))
+    hidden = len(points) - len(shown)
+    return {"count": len(points), **told, "since_step": _since(points), "hidden": hidden or None}
 
 
 def _since(points: Sequence[tuple[int, int, int, float]]) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, func, insert, or_, select, type_coerce, update
+from sqlalchemy import Connection, Select, Text, and_, func, insert, or_, select, type_coerce, update
 
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, StateError
@@ -247,6 +247,15 @@ def count_runs(connection: Connection) -> dict[int, int]:
     query = select(c.experiment_id, func.count()).where(c.archived_at.is_(None), c.deleted_at.is_(None))
     query = query.group_by(c.experiment_id)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def find_children(connection: Connection, run_id: int, limit: int) -> tuple[int, list[int]]:
+    """Return how many living children a run has, and the ids of the first *limit* of them."""
+    c = t.runs.c
+    mine = and_(c.parent_id == run_id, c.deleted_at.is_(None))
+    count = connection.execute(select(func.count()).where(mine)).scalar_one()
+    found = connection.execute(select(c.id).where(mine).order_by(c.id).limit(limit)).scalars() if count else ()
+    return count, list(found)
 
 
 def read_runs(connection: Connection, run_ids: Sequence[int]) -> list[Run]:

@@ -317,6 +317,7 @@ series = _table(
     Column("min", Number),
     Column("max", Number),
     Column("since_step", Id),
+    Column("hidden", Id),
     Column("sealed", Id),
     UniqueConstraint("run_id", "key", "context"),
     Index(None, "key", "context", "last", "run_id"),
@@ -327,6 +328,7 @@ series = _table(
 
 *min* and *max* hold the largest double for an infinity, and NULL while every point was NaN; points that a later attempt
 hides are not in them. *since_step* is the smallest step of the newest attempt, NULL where there was one attempt only.
+*count* is of every point that was written, *hidden* of those among them that a later attempt hides (NULL: none).
 *sealed* is how many of the points lie in ``chunks`` (NULL: none): the first ones, in the order in which they came.
 """
 

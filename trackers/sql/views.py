@@ -28,7 +28,8 @@ _OF_RUN = (
     "JOIN trackers_runs r ON r.id = {0}.run_id JOIN trackers_experiments e ON e.id = r.experiment_id WHERE " + _LIVING
 )
 _METRICS = (
-    'SELECT r.uid AS run_id, e.name AS experiment, s."key" AS "key", s.context AS context, s."count" AS "count", '
+    'SELECT r.uid AS run_id, e.name AS experiment, s."key" AS "key", s.context AS context, '
+    's."count" - coalesce(s.hidden, 0) AS "count", '
     "{last} AS last, s.last_step AS last_step, {time} AS last_time, {low} AS min, {high} AS max "
     "FROM trackers_series s " + _OF_RUN.format("s")
 )

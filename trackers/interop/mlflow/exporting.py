@@ -34,7 +34,8 @@ def export_mlflow(
     """Copy experiments and studies (all, or those named) and the registry of *store* to *uri*, a tracking URI.
 
     A run of MLflow's is known again by its tag ``trackers.uid``: a second export adds only what is new since. Trials
-    become runs. What MLflow does not take is renamed or cut, and listed; everything is read back and compared. With
+    become runs. What MLflow does not take is renamed or cut, and listed; everything is read back and compared. What is
+    deleted or archived here is left out, and so is a version whose run is: ``notes`` say it. With
     *experiments* only versions of models that their runs made are registered. *artifacts* is the folder or URL below
     which MLflow keeps the files of experiments that are new to it (default: MLflow's own choice, which for a database
     is ``mlruns`` in the current folder).
@@ -75,6 +76,11 @@ class _Export:
             else:
                 self._outcome.note("runs whose parents were not exported have none in MLflow")
         export_registry(self._store, self._client, self._models, self._outcome, limited)
+        for view in () if limited else ("deleted", "archived"):
+            names = sorted({one.name for one in self._store.list_experiments(view)})
+            if names:
+                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+                self._outcome.note(f"{view} experiments were left out: {', '.join(names[:5])}{more}")
         return self._outcome
 
     def _experiment(self, experiment: Experiment) -> Counted | None:

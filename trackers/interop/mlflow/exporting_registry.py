@@ -22,19 +22,37 @@ _NUMBER = re.compile(r"[vV]\d+")
 
 def export_registry(store: Store, client: Any, models: ModelExport, outcome: Exported, limited: bool) -> None:
     """Write the registered models; with *limited* only versions whose models were exported."""
+    hidden: dict[str, list[str]] = {}
     for model in store.registry.list():
-        _Model(store, client, models, outcome, model).put(limited)
+        _Model(store, client, models, outcome, model, hidden).put(limited)
+    for why, versions in hidden.items():
+        back = "trackers restore" if why == "deleted" else "trackers archive --undo"
+        one = len(versions) == 1
+        outcome.note(
+            f"left out, since {'its run was' if one else 'their runs were'} {why} here: {', '.join(versions)}; "
+            f"`{back}` brings {'the run' if one else 'the runs'} back"
+        )
 
 
 class _Model:
     def __init__(
-        self, store: Store, client: Any, models: ModelExport, outcome: Exported, model: RegisteredModel
+        self,
+        store: Store,
+        client: Any,
+        models: ModelExport,
+        outcome: Exported,
+        model: RegisteredModel,
+        hidden: dict[str, list[str]],
     ) -> None:
         self._store, self._client, self._models, self._outcome = store, client, models, outcome
         self._ours = model
         self._name = model.tags.get(MODEL_NAME, model.name)
         self._counted = CountedModel(model.name)
         self._numbers: set[int] = set()
+        self._hidden = hidden
+        """Why versions were left out on purpose (``"deleted"``, ``"archived"``) -> which, of all models."""
+
+        self._left_out = False
 
     def put(self, limited: bool) -> None:
         from mlflow.exceptions import MlflowException
@@ -44,14 +62,14 @@ class _Model:
             there = self._find_model()
             for version in reversed(self._store.registry.versions(self._ours.name)):
                 there = self._version(version, there, limited)
-            if there is None and not limited:
+            if there is None and not limited and not self._left_out:
                 there = self._make()
             if there is not None:
                 self._describe(there)
                 self._aliases()
         except MlflowException as exc:
             self._problem(f"MLflow refused the registered model {self._name!r}: {first_line(exc)}")
-        if not self._numbers and limited:
+        if not self._numbers and (limited or self._left_out):
             self._outcome.models.remove(self._counted)
 
     def _problem(self, text: str) -> None:
@@ -96,7 +114,7 @@ class _Model:
         else:
             model_id = self._model_of(version)
             if model_id is None:
-                if not limited:
+                if not limited and not self._leave_out(version):
                     self._problem(
                         f"version {version.version} of {self._ours.name} was not exported: its run or its model is not "
                         "there"
@@ -109,6 +127,21 @@ class _Model:
         self._numbers.add(version.version)
         self._counted.versions += 1
         return model
+
+    def _leave_out(self, version: ModelVersion) -> bool:
+        """Tell whether the run of a version is hidden here, so that its version is no loss; note it then."""
+        if version.run_id is None:
+            return False
+        run = self._store.get_run(version.run_id)
+        experiment = self._store.list_experiments("archived")
+        archived = run.archived or run.experiment_id in {one.id for one in experiment}
+        if not run.is_deleted and not archived:
+            return False
+        aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+        name = f"version {version.version} of {self._ours.name}{aliases}"
+        self._hidden.setdefault("deleted" if run.is_deleted else "archived", []).append(name)
+        self._left_out = True
+        return True
 
     def _is_same(self, version: ModelVersion, there: Any) -> bool:
         """Tell whether a version of MLflow's is the one that was exported, or imported, before."""

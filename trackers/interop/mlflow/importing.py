@@ -95,32 +95,42 @@ class _Import:
 
         counted = Counted(experiment.name)
         deleted = 0
-        experiment_id: int | None = None
+        here: list[int] = []
+
+        def keep() -> int:
+            """Return our id of the experiment, made when the first run comes that this store did not export itself."""
+            if not here:
+                here.append(self._keep(experiment))
+            return here[0]
+
         for runs in iterate_runs(self._client, experiment.experiment_id, ViewType.ACTIVE_ONLY):
             if not runs:
                 continue
-            if experiment_id is None:
-                experiment_id = self._keep(experiment)
             work = RunImport(self._store, self._client, self._taker, self._outcome, counted, self._place)
-            self._runs |= work.take(runs, experiment_id, parents)
+            self._runs |= work.take(runs, keep, parents)
         for runs in iterate_runs(self._client, experiment.experiment_id, ViewType.DELETED_ONLY):
             deleted += len(runs)
         if deleted:
             self._outcome.note(
                 f"{experiment.name}: {deleted} deleted {'run was' if deleted == 1 else 'runs were'} left out"
             )
-        if experiment_id is None and str(experiment.experiment_id) != _DEFAULT:
-            experiment_id = self._keep(experiment)
+        if not counted.runs and str(experiment.experiment_id) != _DEFAULT and not self._is_study(experiment.name):
+            keep()
         models = self._list_models(experiment)
-        if models:
-            experiment_id = self._keep(experiment) if experiment_id is None else experiment_id
-            self._models |= import_models(
-                self._store, self._taker, self._outcome, counted, self._place, models, self._runs, experiment_id
-            )
-        if experiment_id is None:
+        self._models |= import_models(
+            self._store, self._taker, self._outcome, counted, self._place, models, self._runs, keep
+        )
+        if not here and not counted.runs and not models:
             return None
         self._outcome.experiments.append(counted)
         return counted
+
+    def _is_study(self, name: str) -> bool:
+        """Tell whether a study here has this name: its export without a trial is no experiment beside it."""
+        try:
+            return self._store.get_experiment(_experiment_name(name)).kind == "study"
+        except NotFoundError:
+            return False
 
     def _keep(self, experiment: Any) -> int:
         tags = {fit(key, "tag"): str(value) for key, value in experiment.tags.items() if key != NOTE}

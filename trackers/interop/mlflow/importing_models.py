@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
@@ -31,9 +31,12 @@ def import_models(
     place: str,
     models: list[Any],
     runs: Mapping[str, int],
-    experiment_id: int,
+    experiment: Callable[[], int],
 ) -> dict[str, str]:
-    """Keep *models* and return MLflow's ids -> our uids; one whose run is not here gets one in the experiment."""
+    """Keep *models* and return MLflow's ids -> our uids; one whose run is not here gets one in the experiment.
+
+    *experiment* returns the id of that, and is called only where it is needed.
+    """
     uids = {}
     for model in models:
         uid = words.to_uid(model.tags.get(words.UID) or model.model_id)
@@ -49,7 +52,7 @@ def import_models(
         created = int(model.creation_timestamp) * 1000
         run_id = runs.get(model.source_run_id or "")
         if run_id is None:
-            run_id = own_run(store, place, model.model_id, model.name or "model", experiment_id, created)
+            run_id = own_run(store, place, model.model_id, model.name or "model", experiment, created)
         details = {
             "model_id": model.model_id,
             "type": model.model_type or "",
@@ -77,14 +80,14 @@ def keep(
     store.intake.submit([record]).wait()
 
 
-def own_run(store: Store, place: str, theirs: str, name: str, experiment_id: int, created: int) -> int:
+def own_run(store: Store, place: str, theirs: str, name: str, experiment: Callable[[], int], created: int) -> int:
     """Return the run that holds a model which no run here made; made where it is new."""
     uid = words.derived_uid("mlflow model", theirs)
     there = store.intake.find_runs([uid], words.ORIGIN).get(uid)
     if there is not None:
         return there.run_id
     run_id = store.allocate_ids(1)[0]
-    store.intake.add_runs([c.PastRun(run_id, uid, experiment_id, words.fit(name, "run"), "", created)])
+    store.intake.add_runs([c.PastRun(run_id, uid, experiment(), words.fit(name, "run"), "", created)])
     records: list[c.Change] = [
         c.AttrsSet(run_id, "system", {words.ORIGIN: {"from": "mlflow", "place": place}}),
         c.TrialStarted(run_id, 0, created, worker="", host="", pid=0),

@@ -110,6 +110,8 @@ class _Model:
         if number in here:
             if here[number] not in (own, wanted.uid if wanted else own):
                 raise ConflictError("it is another model here")
+            if tags.get(words.UID) == here[number]:
+                del tags[words.UID]  # by that tag it was exported from here
             self._describe(number, version.description or "", tags)
             return
         if wanted is None or wanted.uid in here.values():
@@ -152,13 +154,15 @@ class _Model:
                 raise ModelError("its files are not in MLflow any more, or cannot be read")
             run_id = self._source.runs.get(version.run_id or "")
             if run_id is None:
-                home = self._store.intake.keep_experiment(HOME, "", {}, now_us())
                 label = f"{version.name}/{version.version}"
-                run_id = own_run(self._store, self._place, label, version.name, home, created)
+                run_id = own_run(self._store, self._place, label, version.name, self._home, created)
             keep(self._store, run_id, uid, version.name, files, created, {SOURCE: version.source})
         found = self._store.find_logged_model(uid)
         assert found is not None  # just written
         return found
+
+    def _home(self) -> int:
+        return self._store.intake.keep_experiment(HOME, "", {}, now_us())
 
     def _describe(self, number: int | None, description: str, tags: Mapping[str, str]) -> None:
         """Bring a description and tags up to date."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from trackers.interop.mlflow.reading import History, iterate_histories
 from trackers.interop.mlflow.series import Known, Sum
 from trackers.states import RunState
 from trackers.values import ParamValue, Run, RunInput
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -60,12 +61,14 @@ class RunImport:
         self._waiting = 0
         self._launches: dict[tuple[str, str | None, str], int] = {}
 
-    def take(self, runs: list[Any], experiment_id: int, parents: dict[int, str]) -> dict[str, int]:
+    def take(self, runs: list[Any], experiment: Callable[[], int], parents: dict[int, str]) -> dict[str, int]:
         """Write *runs* into the experiment and compare them; return MLflow's ids -> ours.
+
+        *experiment* returns its id, and is called only where a run is not one of this store that came back.
 
         *parents* gets our ids of children -> MLflow's id of the parent.
         """
-        found = self._meet(runs, experiment_id, parents)
+        found = self._meet(runs, experiment, parents)
         wanted = {run.theirs: run for run in found}
         before = {run.id: run for run in self._intake.read_runs([w.run_id for w in found if not w.new])}
         for run in runs:
@@ -80,7 +83,7 @@ class RunImport:
         self._compare(found, sums)
         return {run.theirs: run.run_id for run in found}
 
-    def _meet(self, runs: list[Any], experiment_id: int, parents: dict[int, str]) -> list[_Wanted]:
+    def _meet(self, runs: list[Any], experiment: Callable[[], int], parents: dict[int, str]) -> list[_Wanted]:
         """Find the runs that are here, write those that are new, and return all that are to be copied."""
         uids = {run.info.run_id: _uid(run) for run in runs}
         known = self._intake.find_runs(list(uids.values()), words.ORIGIN)
@@ -97,6 +100,7 @@ class RunImport:
                         f"run {theirs}: this store has a run of that id that is another", self._counted
                     )
                 continue
+            experiment_id = experiment()
             one = self._want(run, ids[theirs] if there is None else there.run_id, there is None)
             if one.new:
                 rows.append(c.PastRun(one.run_id, uid, experiment_id, one.name, one.user, one.started))
@@ -271,7 +275,7 @@ class RunImport:
             ours = here.get((run_id, key), Sum())
             if ours != theirs:
                 unlike.setdefault(run_id, []).append(
-                    f"metric {key!r} has {ours.count} points, {theirs.count} in MLflow"
+                    f"metric {key!r} has {counted(ours.count, 'point')}, {theirs.count} in MLflow"
                 )
         for one in found:
             wrong = [*_differences(one, there[one.run_id]), *unlike.get(one.run_id, ())]

@@ -316,6 +316,7 @@ def _journals() -> None:
 
 def _series() -> None:
     op.add_column("trackers_series", Column("since_step", BigInteger().with_variant(Integer, "sqlite")))
+    op.add_column("trackers_series", Column("hidden", BigInteger().with_variant(Integer, "sqlite")))
     # Of the series that several attempts wrote: what a later attempt hides was in the extremes until now.
     hidden = (
         "EXISTS (SELECT 1 FROM trackers_points q WHERE q.series_id = p.series_id AND q.attempt > p.attempt "
@@ -325,6 +326,7 @@ def _series() -> None:
     op.execute(
         "UPDATE trackers_series SET since_step = (SELECT MIN(p.step) FROM trackers_points p "
         "WHERE p.series_id = trackers_series.id AND p.attempt = trackers_series.last_attempt), "
+        f"hidden = count - (SELECT COUNT(*) {seen}), "
         f"min = (SELECT MIN(p.value) {seen}), max = (SELECT MAX(p.value) {seen}) WHERE last_attempt > 0"
     )
 
