@@ -147,7 +147,9 @@ def _adopted(row: StudyRow, trial: Any, run_id: int, uid: str, number: int) -> l
         made.append(PointsLogged(run_id, row.metric_names[0], points))
     if not waits:
         values = None if trial.values is None else tuple(trial.values)
-        made.append(TrialFinished(run_id, _microseconds(trial.datetime_complete), state, values))
+        made.append(
+            TrialFinished(run_id, _microseconds(trial.datetime_complete), state, values, metrics=row.metric_names)
+        )
     return made
 
 

@@ -377,7 +377,7 @@ class Study(Figures):
         if detach and (count == 0 or address in (None, "local")):
             raise UserError(
                 "--detach needs a Ray cluster that lives on its own, and workers there: start one (ray start --head), "
-                "and give --address auto"
+                "and give --address auto; in Python: optimize(..., detach=True, address='auto', workers=8)"
             )
         job = job_of(
             objective,

@@ -96,7 +96,12 @@ class TrialRequeued:
 
 @dataclass(frozen=True, slots=True)
 class TrialFinished:
-    """A trial reached its final state. *values* has one float per objective (None: it has none)."""
+    """A trial reached its final state. *values* has one float per objective (None: it has none).
+
+    *metrics* has the name of each value, or is empty. A value that was given a name (not ``value`` or ``value_0``) is
+    also the one point of the series of that name, if the trial has no such series: so ``metrics.NAME`` finds it. It is
+    no report, and no reader of reports takes it for one.
+    """
 
     run_id: int
     time: int
@@ -105,6 +110,7 @@ class TrialFinished:
     error_type: str | None = None
     error: str | None = None
     traceback: str | None = None
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,11 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """One point of a metric series."""
+    """One point of a metric series.
+
+    *attempt* counts the starts of its run from 0. It is -1 for what no attempt reported: the final value of a trial
+    whose objective only returned it, at step 0 and the time of its end.
+    """
 
     step: int
     value: float

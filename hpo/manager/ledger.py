@@ -211,6 +211,7 @@ class Ledger:
                 kind if state is RunState.FAIL else None,
                 error if state is RunState.FAIL else None,
                 None if outcome is None else outcome.traceback,
+                () if live.reports else self._facts.metric_names,
             ),
         )
         if outcome is not None and outcome.log:

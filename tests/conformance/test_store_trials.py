@@ -23,6 +23,7 @@ from trackers.changes import (
     PointsLogged,
     StudyChanged,
     TagsSet,
+    TrialCreated,
     TrialFinished,
     TrialRequeued,
 )
@@ -303,6 +304,38 @@ def test_trials_can_be_read_by_state_and_number_and_without_their_points(store: 
     assert all(not t.intermediate_values for t in store.get_trials(study_id, points=False))
     with pytest.raises(NotFoundError, match="it has 6"):
         store.get_trial(study_id, 6)
+
+
+def test_a_final_value_that_nobody_reported_is_found_by_its_name_and_is_no_report(store: Store) -> None:
+    names = ("accuracy", "size", "value")
+    manager = manage(store, directions=["maximize"] * 3, metric_names=names)
+
+    def finished(trial: TrialCreated, *values: float) -> TrialFinished:
+        return TrialFinished(trial.run_id, now_us(), RunState.COMPLETE, values, metrics=names)
+
+    new, old, nan, told, telling = (manager.created() for _ in range(5))
+    manager.lease.submit([new, finished(new, 0.9, 3.0, 1.0), old, nan, told]).wait(10)
+    manager.lease.submit([PointsLogged(told.run_id, "accuracy", ((7, 0, now_us(), 0.1),))]).wait(10)
+    manager.lease.submit([finished(old, 0.8, math.inf, 1.0), finished(nan, math.nan, 5.0, 1.0)])
+    manager.lease.submit([finished(told, 0.95, 6.0, 1.0)]).wait(10)
+    line = PointsLogged(telling.run_id, "accuracy", ((3, 0, now_us(), 0.2),), "split=val")
+    manager.lease.submit([telling, line, finished(telling, 0.7, 9.0, 1.0)]).wait(10)
+
+    def found(filter: str, order: str = "metrics.accuracy desc") -> list[int | None]:
+        return [run.number for run in store.search_runs(filter, order_by=order)]
+
+    assert found("metrics.accuracy > 0.15") == [0, 1, 4]
+    assert found("") == [0, 1, 4, 3, 2], "a NaN comes last, and what was reported counts"
+    assert found("metrics.size >= 5 and metrics.size < 9", "metrics.size") == [2, 3]
+    assert found("best(metrics.size) > 9") == [1]
+    assert found("metrics.value is not null") == [], "a result without a name is attributes.value"
+    assert [point.step for point in store.metric_history("s/3", "accuracy")] == [7]
+    (point,) = store.metric_history("s/4", "accuracy")
+    assert (point.value, point.step, point.attempt) == (0.7, 0, -1)
+    trials = store.get_trials(manager.lease.study.id)
+    assert [trial.intermediate_values for trial in trials] == [{}, {}, {}, {7: 0.1}, {}]
+    assert trials[4].metrics == {"accuracy": 0.7, "accuracy{split=val}": 0.2, "size": 9.0}
+    assert store.fsck().findings == ()
 
 
 def test_a_name_that_cannot_be_kept_is_refused_with_a_sentence(store: Store) -> None:

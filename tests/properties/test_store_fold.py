@@ -57,7 +57,8 @@ def _life(rng: random.Random, manager: Manager) -> list[Change]:
     life.pop()
     final = rng.choice([RunState.COMPLETE, RunState.PRUNED, RunState.FAIL])
     values = (rng.random(),) if final is RunState.COMPLETE else None
-    life.append(TrialFinished(run_id, time + 10, final, values, None, "why" if final is RunState.FAIL else None))
+    error = "why" if final is RunState.FAIL else None
+    life.append(TrialFinished(run_id, time + 10, final, values, None, error, metrics=("accuracy",)))
     return life
 
 

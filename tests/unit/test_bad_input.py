@@ -242,14 +242,18 @@ def test_a_wrong_sampler_is_told_though_the_study_is_complete(
         assert "must be one of" in capfd.readouterr().err
 
 
-def test_a_metric_that_is_a_result_and_no_series_is_found_by_another_name(
+def test_a_result_is_found_by_the_name_it_was_given_or_as_the_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong_study.py").write_text(STUDY)
-    assert main(["run", "wrong_study.py", "--workers", "0", "--metric", "loss"]) == 0
+    assert main(["run", "wrong_study.py", "--workers", "0"]) == 0
     capfd.readouterr()
-    assert main(["search", "metrics.loss < 1"]) == 2
+    assert main(["search", "metrics.value < 1"]) == 2
     assert "study wrong_square calls its result: search for attributes.value." in capfd.readouterr().err
     assert main(["search", "attributes.value > 1"]) == 0
     assert capfd.readouterr().out == "No run matches.\n"
+    assert main(["run", "wrong_study.py", "--workers", "0", "--metric", "loss", "--study", "named"]) == 0
+    capfd.readouterr()
+    assert main(["search", "metrics.loss <= 1"]) == 0
+    assert "named/0" in capfd.readouterr().out

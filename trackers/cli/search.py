@@ -123,11 +123,12 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
     for field in fields:
         if not newest or field.kind not in _SHOWN or store.search_runs(f"{field} is not null", limit=1):
             continue
-        called = [row.name for row in store.list_studies() if field.kind == "metric" and field.key in row.metric_names]
+        called = [row for row in store.list_studies() if field.kind == "metric" and field.key in row.metric_names]
         if called:
+            first = field.key == called[0].metric_names[0]
+            do = "search for attributes.value." if first else "name the objectives with metrics=[...] to search for it."
             raise NotFoundError(
-                f"No run reported {field.key!r} on its way; it is what study {called[0]} calls its result: "
-                "search for attributes.value."
+                f"No run reported {field.key!r} on its way; it is what study {called[0].name} calls its result: {do}"
             )
         known = dict.fromkeys(name for run in newest for name in getattr(run, f"{field.kind}s"))
         near = closest(field.key, known)

@@ -92,6 +92,7 @@ _BACK: dict[str, Callable[[Any], Any]] = {
     "files": _pairs,
     "state": RunState,
     "values": lambda values: None if values is None else tuple(values),
+    "metrics": tuple,
 }
 
 

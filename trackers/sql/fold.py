@@ -7,6 +7,7 @@ are checked against the one table of legal moves here, and the first of each run
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -23,6 +24,11 @@ from trackers.states import LEGAL_MOVES, RunState, may_move
 
 _SOURCES = {new: tuple(int(old) for old in LEGAL_MOVES if new in LEGAL_MOVES[old]) for new in RunState}
 _positions = count(now_us())
+
+UNREPORTED = -1
+"""The attempt of a point that no attempt reported: the final value of a trial that reported none (see 0021)."""
+UNNAMED = re.compile(r"value(_\d+)?")
+"""What objectives are called that nobody named: ``attributes.value`` is their name, and a series would be for nobody."""
 
 Rows = dict[Any, list[Any]]
 
@@ -66,6 +72,8 @@ class Fold:
         self.results: Rows = {}
         self.errors: Rows = {}
         self.points: dict[tuple[int, str, str], list[tuple[int, int, int, float]]] = {}
+        self.finals: dict[tuple[int, str, str], tuple[int, int, int, float]] = {}
+        """Final values, each the one point of its series if that has no other."""
         self.attrs: Rows = {}
         self.tags: Rows = {}
         self.logs: Rows = {}
@@ -195,6 +203,9 @@ class Fold:
             move.ended_at = change.time
         for objective, value in enumerate(change.values or ()):
             self.results[run_id, objective] = [run_id, objective, *split_number(value)]
+        for name, value in zip(change.metrics, change.values or (), strict=False):
+            if not UNNAMED.fullmatch(name):
+                self.finals[run_id, _name(name, "metric"), ""] = (0, UNREPORTED, change.time, value)
         if change.error is not None or change.error_type is not None or change.traceback is not None:
             texts = (change.error_type, change.error, change.traceback)
             self.errors[run_id] = [run_id, *(None if text is None else escape(text) for text in texts)]

@@ -55,23 +55,34 @@ Key = tuple[int, str, str]
 
 def write(dialect: str, cursor: Any, fold: Fold, take_ids: Callable[[int], Sequence[int]]) -> None:
     """Write the points that *fold* holds, and their series; *take_ids* hands out ids for new ones."""
-    if not fold.points:
+    lines = fold.points
+    if fold.finals:
+        lines = {**lines, **_unreported(dialect, cursor, fold)}
+    if not lines:
         return
     rows = [
         (series_id, *key, len(points), *summary(points), None)
-        for series_id, (key, points) in zip(take_ids(len(fold.points)), fold.points.items(), strict=True)
+        for series_id, (key, points) in zip(take_ids(len(lines)), lines.items(), strict=True)
     ]
     _SERIES.run(dialect, cursor, rows)
     known = _known_series(dialect, cursor, [key for key in fold.points if key[0] not in fold.runs])
     group = _Group(dialect, cursor)
     again = []
-    for row, (key, points) in zip(rows, fold.points.items(), strict=True):
+    for row, (key, points) in zip(rows, lines.items(), strict=True):
         series_id, total, sealed, newest, since = known.get(key) or (row[0], len(points), None, row[7], None)
         group.add(series_id, points, total - len(points), sealed or 0)
         if newest > 0 and _hides(points, newest, since):
             again.append(series_id)
     group.write()
     _AGAIN.run(dialect, cursor, [group.summary_again(series_id) for series_id in again])
+
+
+def _unreported(dialect: str, cursor: Any, fold: Fold) -> dict[Key, list[Point]]:
+    """Return the final values under whose name their trial has no series: not in this group, and not in the store."""
+    new = {key: [point] for key, point in fold.finals.items() if key not in fold.points}
+    for key in _known_series(dialect, cursor, [key for key in new if key[0] not in fold.runs]):
+        del new[key]
+    return new
 
 
 def _known_series(

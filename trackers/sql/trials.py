@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table, Text, func, select, typ
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import Content, Json, join_number, join_param
+from trackers.sql.fold import UNREPORTED
 from trackers.sql.history import read_chunks
 from trackers.sql.launches import read_version
 from trackers.states import RunState
@@ -200,7 +201,8 @@ class _Reading:
         s, p = t.series.c, t.points.c
         query = select(s.run_id, p.step, p.attempt, p.value, p.kind).join(t.series, s.id == p.series_id)
         query = query.join(t.runs, t.runs.c.id == s.run_id)
-        query = query.where(*self._chosen, s.key == objective, s.context == "").order_by(p.series_id, p.ordinal)
+        query = query.where(*self._chosen, s.key == objective, s.context == "", p.attempt > UNREPORTED)
+        query = query.order_by(p.series_id, p.ordinal)
         points: dict[int, list[tuple[int, int, float]]] = {}
         for series_id, chunk in read_chunks(self._connection, list(sealed)).items():
             points[sealed[series_id]] = [(step, attempt, value) for step, attempt, _, value in chunk]

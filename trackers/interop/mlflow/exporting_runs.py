@@ -166,7 +166,7 @@ class RunExport:
         return known
 
     def _result(self, one: _Wanted) -> None:
-        """Log the values of a trial whose objective reported nothing, so that MLflow can sort by them."""
+        """Log those values of a trial that are no series (nobody named them), so that MLflow can sort by them."""
         from mlflow.entities import Metric
 
         if one.run.values is None:

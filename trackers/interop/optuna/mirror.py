@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from optuna.study import StudyDirection
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 class Mirror:
     """The trials of a study, in number order. Thread-safe; a trial that was handed out never changes.
 
-    *own* trials, which this process runs, are kept as it wrote them: the store may be a commit behind.
+    *own* trials, which this process runs, are kept as it wrote them: the store may be a commit behind. *metrics* names
+    the objectives; the first is that of the reports.
     """
 
-    def __init__(self, study: SharedStudy, directions: list[StudyDirection], metric: str) -> None:
+    def __init__(self, study: SharedStudy, directions: list[StudyDirection], metrics: Sequence[str]) -> None:
         self.study = study
         self.directions = directions
-        self.metric = metric
+        self.metrics = tuple(metrics)
         self.own: dict[int, FrozenTrial] = {}
         self.attempts: dict[int, int] = {}
         self.specs: dict[str, Mapping[str, Any]] = {}

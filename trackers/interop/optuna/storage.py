@@ -104,6 +104,7 @@ class OptunaStorage(BaseStorage):
             self.store.share_study(study_id).set_attrs("system", {key: value})
             if key == _METRIC_NAMES:
                 self.store.share_study(study_id).name_metrics(list(value))
+                self._mirror(study_id).metrics = self.store.get_study(study_id).metric_names
 
     def get_study_id_from_name(self, study_name: str) -> int:
         """Return the id of a study. Raises KeyError."""
@@ -211,11 +212,11 @@ class OptunaStorage(BaseStorage):
         if template.intermediate_values:
             at = begun or now
             points = tuple((step, 0, at, value) for step, value in template.intermediate_values.items())
-            made.append(c.PointsLogged(trial_id, mirror.metric, points))
+            made.append(c.PointsLogged(trial_id, mirror.metrics[0], points))
         if state.is_finished():
             ended = _microseconds(template.datetime_complete) or now
             values = None if template.values is None else tuple(template.values)
-            made.append(c.TrialFinished(trial_id, ended, state, values))
+            made.append(c.TrialFinished(trial_id, ended, state, values, metrics=mirror.metrics))
         return made
 
     def _enqueue(self, study_id: int, template: FrozenTrial | None) -> int:
@@ -282,7 +283,7 @@ class OptunaStorage(BaseStorage):
             change += [c.AttemptEnded(trial_id, attempt - 1, now, "released")] if attempt else []
         else:
             found = None if values is None else tuple(map(float, values))
-            change = [c.TrialFinished(trial_id, now, RunState(int(state)), found)]
+            change = [c.TrialFinished(trial_id, now, RunState(int(state)), found, metrics=mirror.metrics)]
             change += [c.AttemptEnded(trial_id, attempt - 1, now, state.name.lower())] if attempt else []
             change.append(c.SharedEvent("finish", now, trial_id, {"state": state.name}))
         try:
@@ -308,7 +309,7 @@ class OptunaStorage(BaseStorage):
         attempt = max(0, mirror.attempts.get(trial_id, 1) - 1)
         point = (int(step), attempt, now, float(intermediate_value))
         reported = c.SharedEvent("report", now, trial_id, {"step": int(step)})
-        self._write(mirror, frozen, [c.PointsLogged(trial_id, mirror.metric, (point,)), reported])
+        self._write(mirror, frozen, [c.PointsLogged(trial_id, mirror.metrics[0], (point,)), reported])
         line = {**frozen.intermediate_values, step: intermediate_value}
         self._replace(mirror, frozen, intermediate_values=line)
 
@@ -442,7 +443,7 @@ class OptunaStorage(BaseStorage):
                 with _keyed():
                     row = self.store.get_study(study_id)
                 directions = [to_direction(word) for word in row.directions]
-                mirror = Mirror(self.store.share_study(study_id), directions, row.metric_names[0])
+                mirror = Mirror(self.store.share_study(study_id), directions, row.metric_names)
                 self._mirrors[study_id] = mirror
             return mirror
 

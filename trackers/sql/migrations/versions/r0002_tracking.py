@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from trackers.sql import views
 from trackers.sql.chunks import SIZE
+from trackers.sql.fold import UNNAMED, UNREPORTED
 from trackers.sql.points import seal_series
 
 revision = "0002"
@@ -46,6 +47,7 @@ def upgrade() -> None:
     _series()
     _search()
     _chunks()
+    _finals()
     _views()
     _keeping()
 
@@ -399,6 +401,42 @@ def _chunks() -> None:
     long = connection.exec_driver_sql(f"SELECT id FROM trackers_series WHERE count >= {SIZE}").scalars().all()
     for series_id in long:
         seal_series(connection, series_id)
+
+
+def _finals() -> None:
+    """Give each named final value the series that it has from now on, where its trial reported nothing under the name."""
+    listed = op.get_bind().execute(text("SELECT id, metric_names FROM trackers_studies")).all()
+    for study_id, names in listed:
+        for objective, name in enumerate(json.loads(names) if isinstance(names, str) else names):
+            if not UNNAMED.fullmatch(name):
+                _final(study_id, objective, name)
+    _run(
+        "INSERT INTO trackers_points (series_id, ordinal, step, attempt, time, value, kind) SELECT s.id, 0, s.last_step, "
+        "s.last_attempt, s.last_time, s.last, s.last_kind FROM trackers_series s WHERE s.last_attempt = :unreported",
+        unreported=UNREPORTED,
+    )
+
+
+def _final(study_id: int, objective: int, name: str) -> None:
+    lacking = (
+        "FROM trackers_results v JOIN trackers_runs r ON r.id = v.run_id WHERE r.experiment_id = :study AND "
+        "v.objective = :objective AND NOT EXISTS (SELECT 1 FROM trackers_series s WHERE s.run_id = v.run_id AND "
+        "s.key = :name AND s.context = '')"
+    )
+    found = {"study": study_id, "objective": objective, "name": name}
+    rows = _ask(f"SELECT COUNT(*) {lacking}", **found)
+    first = _ask("SELECT next FROM trackers_counters WHERE name = 'series'")
+    _run(
+        'INSERT INTO trackers_series (id, run_id, "key", context, "count", last, last_kind, last_step, last_attempt, '
+        "last_time, min, max) SELECT CAST(:before AS BIGINT) + ROW_NUMBER() OVER (ORDER BY v.run_id), v.run_id, "
+        "CAST(:key AS VARCHAR(250)), '', 1, v.value, v.kind, 0, CAST(:unreported AS INTEGER), "
+        f"COALESCE(r.ended_at, r.created_at), v.value, v.value {lacking}",
+        before=first - 1,
+        key=name,
+        unreported=UNREPORTED,
+        **found,
+    )
+    _run("UPDATE trackers_counters SET next = :next WHERE name = 'series'", next=first + rows)
 
 
 def _views() -> None:
