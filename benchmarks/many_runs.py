@@ -1,14 +1,17 @@
 """A store with very many runs, written in bulk: what searches are measured and their plans are tested on.
 
 The runs look like a team's year: ten experiments of very different sizes, one of them a study, some ten params, eight
-metric series and four tags a run, some NaN, some infinities, and things that only a few runs have.
+metric series and four tags a run, some NaN, some infinities, and things that only a few runs have. Trials share a launch with
+many others; of the other runs every second one was called with arguments of its own, and so has a launch of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +62,10 @@ SEARCHES: dict[str, tuple[str, str]] = {
     "children": ("attributes.parent = '{parent}'", "metrics.accuracy desc"),
     "small experiment": ("metrics.accuracy > 0.5", "metrics.loss asc"),
     "large experiment": ("metrics.accuracy > 0.8", "metrics.loss asc"),
+    "commit": (f"attributes.commit = '{7:040x}'", "metrics.accuracy desc"),
+    "branch": ("attributes.branch = 'main' and metrics.auc > 0.5", "metrics.accuracy desc"),
+    "entry point, like 'x%'": ("attributes.entry_point like 'train_2%'", "metrics.loss asc"),
+    "dirty, and python": ("attributes.dirty = true and attributes.python != '3.12.4'", "attributes.created desc"),
     "MLflow": ("metrics.auc > 0.9 and params.`optimizer` = 'adam' and tags.`mlflow.user` = 'ana'", "metrics.auc desc"),
 }
 """The standard set: a filter and an order by name."""
@@ -75,6 +82,10 @@ _SERIES = insert(
     *("id", "run_id", "key", "context", "count", "last", "last_kind", "last_step", "last_attempt", "last_time"),
     *("min", "max"),
 )
+_ATTEMPTS = insert(
+    t.attempts, "run_id", "number", "pid", "counts", "cpus", "gpus", "launch_id", *("worker", "host", "reason")
+)
+_BRANCHES = ("main", "develop", "release", *(f"try-{number}" for number in range(60)))
 
 
 @dataclass
@@ -86,6 +97,37 @@ class Rows:
     series: list[Sequence[Any]] = field(default_factory=list)
     tags: list[Sequence[Any]] = field(default_factory=list)
     results: list[Sequence[Any]] = field(default_factory=list)
+    attempts: list[Sequence[Any]] = field(default_factory=list)
+    launches: list[Sequence[Any]] = field(default_factory=list)
+
+
+class Launches:
+    """Hands out launches: *codes* and *environments* are the ids of what they ran, *ids* what theirs come from."""
+
+    def __init__(self, codes: Sequence[int], environments: Sequence[int], ids: Iterator[int]) -> None:
+        self._dice = random.Random(1)  # its own, so that all else stays as it was without launches
+        self._codes, self._environments, self._ids = codes, environments, ids
+        self._shared: dict[int, int] = {}
+
+    def of_run(self, rows: Rows, number: int | None) -> int:
+        """Return the launch of a run, or of a trial: one of fifty, which is written with the first that has it."""
+        if number is None and self._dice.random() < 0.5:
+            return self._add(rows)
+        kind = self._dice.randrange(50) if number is not None else 50 + self._dice.randrange(200)
+        if kind not in self._shared:
+            self._shared[kind] = self._add(rows)
+        return self._shared[kind]
+
+    def _add(self, rows: Rows) -> int:
+        key, dice = next(self._ids), self._dice
+        code, environment = dice.choice(self._codes), dice.choice(self._environments)
+        branch = dice.choices(_BRANCHES, (50, 20, 10, *[1] * 60))[0]
+        rows.launches.append((key, _digest(key), code, environment, branch, f"train_{dice.randrange(30)}.py", "[]", 0))
+        return key
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
 def fill(store: Store, count: int, *, seed: int = 0) -> None:
@@ -93,7 +135,7 @@ def fill(store: Store, count: int, *, seed: int = 0) -> None:
     study = store.create_study(STUDY, directions=["maximize"], metric_names=["accuracy"])
     ids = {name: store.create_experiment(name).id for name in EXPERIMENTS if name != STUDY} | {STUDY: study.id}
     first = store.allocate_ids(count)[0]
-    for rows in _parts(random.Random(seed), ids, first, count):
+    for rows in _parts(random.Random(seed), ids, first, count, _launches(store, count)):
         store.writer.call(lambda connection, rows=rows: _write(connection, rows))
     with store.database.writing() as connection:
         connection.exec_driver_sql("ANALYZE") if store.database.dialect == "sqlite" else None
@@ -101,31 +143,51 @@ def fill(store: Store, count: int, *, seed: int = 0) -> None:
         _vacuum(store)
 
 
+def _launches(store: Store, count: int) -> Launches:
+    """Write some hundred states of code and a few environments, which launches are made of."""
+    codes, environments, *rest = (store.allocate_ids(number) for number in (400, 8, count))
+    code_rows = [(key, _digest(key), "", f"{at:040x}", at % 5 == 0, "{}", None, 0) for at, key in enumerate(codes)]
+    pythons = [(key, _digest(key), f"3.{11 + at % 3}.{at}", "{}", 0) for at, key in enumerate(environments)]
+
+    def write(connection: Connection) -> None:
+        with _cursor(connection) as cursor:
+            insert(t.code_versions).run(connection.dialect.name, cursor, code_rows)
+            insert(t.environments).run(connection.dialect.name, cursor, pythons)
+
+    store.writer.call(write)
+    return Launches(codes, environments, iter(rest[0]))
+
+
 def _vacuum(store: Store) -> None:
     import psycopg
 
     url = store.url.replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as connection:
-        for name in ("runs", "params", "series", "tags", "results", "experiments", "studies"):
+        for name in ("runs", "params", "series", "tags", "results", "experiments", "studies", "attempts", "launches"):
             connection.execute(f"VACUUM ANALYZE trackers_{name}")
 
 
 def _write(connection: Connection, rows: Rows) -> None:
     series = take_block(connection, "series", len(rows.series))
-    raw = connection.connection.dbapi_connection
-    assert raw is not None
-    cursor, dialect = raw.cursor(), connection.dialect.name
-    try:
+    dialect = connection.dialect.name
+    with _cursor(connection) as cursor:
         _RUNS.run(dialect, cursor, rows.runs)
         insert(t.params).run(dialect, cursor, rows.params)
         _SERIES.run(dialect, cursor, [(key, *row) for key, row in zip(series, rows.series, strict=True)])
         insert(t.tags).run(dialect, cursor, rows.tags)
         insert(t.results).run(dialect, cursor, rows.results)
-    finally:
-        cursor.close()
+        insert(t.launches).run(dialect, cursor, rows.launches)
+        _ATTEMPTS.run(dialect, cursor, rows.attempts)
 
 
-def _parts(dice: random.Random, ids: dict[str, int], first: int, count: int) -> Iterator[Rows]:
+def _cursor(connection: Connection) -> Any:
+    """Return a cursor of the driver's own, to be closed by ``with``."""
+    raw = connection.connection.dbapi_connection
+    assert raw is not None
+    return closing(raw.cursor())
+
+
+def _parts(dice: random.Random, ids: dict[str, int], first: int, count: int, launches: Launches) -> Iterator[Rows]:
     rows, number, parent = Rows(), 0, None
     for index in range(count):
         name = dice.choices(EXPERIMENTS, _SHARES)[0]
@@ -134,6 +196,8 @@ def _parts(dice: random.Random, ids: dict[str, int], first: int, count: int) -> 
         if not is_trial and index % 500 == 0:
             parent = run_id
         _run(dice, rows, index, run_id, ids[name], number if is_trial else None, parent if index % 50 == 7 else None)
+        launch = launches.of_run(rows, number if is_trial else None)
+        rows.attempts.append((run_id, 0, 1, True, 1.0, 0.0, launch, *("", "", "")))
         number += is_trial
         if (index + 1) % _PART == 0 or index + 1 == count:
             yield rows

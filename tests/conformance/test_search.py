@@ -117,17 +117,21 @@ def filled(store: Store) -> Store:
     return store
 
 
-# Few runs are gathered, many are walked for a while, and what is left is walked with sets: each way by itself.
-WAYS = {"gathered": (10**6, 1), "walked": (-1, 10**6), "walked a little, then with sets": (-1, 3)}
+# Few runs are gathered, many are walked for a while, what is left meets or is walked with sets: each way by itself.
+WAYS = {
+    "gathered": {"FEW": 10**6},
+    "walked": {"FEW": -1, "A_WHILE": 10**6},
+    "walked a little, then met": {"FEW": -1, "A_WHILE": 3, "LONGER": 5, "MEETING": 10**6},
+    "walked a little, then with sets": {"FEW": -1, "A_WHILE": 3, "LONGER": 5, "MEETING": -1},
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_page_of_every_search_equals_the_slow_reference(
     filled: Store, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few, a_while = WAYS[way]
-    monkeypatch.setattr(plan, "FEW", few)
-    monkeypatch.setattr(plan, "A_WHILE", a_while)
+    for name, bound in WAYS[way].items():
+        monkeypatch.setattr(plan, name, bound)
     dice = random.Random(len(way))
     everything = known_runs(filled)
     assert len(everything) == 80

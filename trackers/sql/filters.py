@@ -6,9 +6,25 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Select, and_, cast, exists, false, func, literal, not_, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Join,
+    Select,
+    and_,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from trackers.query import And, Between, Comparison, Field, In, IsNull, Like, Literal, Node, Not, Or
 from trackers.sql.columns import BOOL, FLOAT, INT, JSON, STR, WORD, Content, escape
@@ -35,6 +51,7 @@ class FilterCompiler:
     def __init__(self, dialect: str, best: Mapping[str, Best]) -> None:
         self.dialect = dialect
         self.best = best
+        self._sources: dict[tuple[Field, Any], Source] = {}
 
     def condition(self, node: Node, run: ColumnElement[int], *, sets: bool = False, runs: Any = None) -> Condition:
         """Return *node* as a condition on the run whose id is *run*.
@@ -47,13 +64,67 @@ class FilterCompiler:
             return join(*(self.condition(part, run, sets=sets, runs=runs) for part in node.nodes))
         if isinstance(node, Not):
             return not_(func.coalesce(self.condition(node.node, run, sets=sets, runs=runs), false()))
-        source = find_source(node.field, self.best, runs)
+        source = self.source(node.field, runs)
         holds = self.row(node, source)
         if runs is not None and source.runs is runs:
             found: Condition = holds
         else:
             found = self.is_among(source, holds, run, sets=sets)
         return not_(func.coalesce(found, false())) if isinstance(node, IsNull) and not node.negated else found
+
+    def source(self, field: Field, runs: Any = None) -> Source:
+        """Return where *field* is kept; the same aliases each time, since its parts are never within each other."""
+        if (field, runs) not in self._sources:
+            self._sources[field, runs] = find_source(field, self.best, runs)
+        return self._sources[field, runs]
+
+    def ids(self, node: Leaf) -> list[Select[int]]:
+        """Return queries whose ids together are those of the runs of which *node* holds, no row twice.
+
+        Each reads its part of an index from end to end: for ``!=``, what is before and after the value.
+        """
+        source = self.source(node.field)
+        excluded = self._excluded(node, source)
+        if excluded is None:
+            return [ids_of(source, self.row(node, source))]
+        column, parts = excluded
+        return [
+            *(ids_of(source, part) for part in parts),
+            ids_of(source, and_(column.is_(None), self.row(node, source))),
+        ]
+
+    def _excluded(self, node: Leaf, source: Source) -> tuple[Any, list[Condition]] | None:
+        """Return the column that *node* excludes values of, and the ranges that are left; None for any other node."""
+        if isinstance(node, Comparison) and node.op == "!=":
+            values: Sequence[Literal] = [node.value]
+        elif isinstance(node, In | Between) and node.negated:
+            values = node.values if isinstance(node, In) else (node.low, node.high)
+        else:
+            return None
+        if len(values) > _MOST_PARTS or isinstance(source.table, Join):
+            return None  # of a join, no index holds both what is compared and the run
+        ends = self._ends(node.field, source, values)
+        if ends is None:
+            return None
+        column, found = ends
+        if isinstance(node, Between):
+            return (column, [column < found[0], column > found[1]]) if found[0] <= found[1] else None
+        found = sorted(set(found))
+        middle = [and_(column > low, column < high) for low, high in pairwise(found)]
+        return column, [column < found[0], *middle, column > found[-1]]
+
+    def _ends(self, field: Field, source: Source, values: Sequence[Literal]) -> tuple[Any, list[Any]] | None:
+        """Return *values* as one column holds them; None where that alone does not say which rows have them."""
+        if field.holds == "state":
+            return source.number, [int(RunState[str(value)]) for value in values]
+        if all(isinstance(value, str) for value in values):
+            words = [_text_value(source.text, str(value)) for value in values]
+            return None if any(len(word) >= WORD for word in words) else (source.text, words)
+        if any(isinstance(value, str | bool) or value != value for value in values):
+            return None
+        numbers = [_number(source, value) for value in values if not isinstance(value, str)]
+        column = numbers[0][0]
+        return (column, [value for _, value in numbers]) if all(other is column for other, _ in numbers) else None
 
     def row(self, node: Leaf, source: Source) -> Condition:
         """Return what the run's row of *source* satisfies: for ``is null`` that there is a value."""
@@ -62,7 +133,7 @@ class FilterCompiler:
         holds = self._holds(node, source)
         negated = node.op == "!=" if isinstance(node, Comparison) else node.negated
         # what holds of a value holds of none that is missing: there the index alone says so
-        return and_(_compares(source), not_(func.coalesce(holds, false()))) if negated else holds
+        return and_(not_(func.coalesce(holds, false())), _compares(source)) if negated else holds
 
     def _holds(self, node: Comparison | Between | In | Like, source: Source) -> Condition:
         """Return what the row must satisfy, without the negation."""
@@ -79,16 +150,21 @@ class FilterCompiler:
     def _like(self, node: Like, source: Source) -> Condition:
         parts = _PATTERN.findall(node.pattern)
         holds = self._matches(source.text, parts, node.ignore_case)
-        if not node.ignore_case and (start := _beginning(parts)):
-            holds = and_(
-                source.text >= _text(source.text, start), source.text <= _text(source.text, start + _LAST), holds
-            )
+        start = "" if node.ignore_case else _beginning(parts)
+        within = (
+            and_(source.text >= _text(source.text, start), source.text <= _text(source.text, start + _LAST))
+            if start
+            else true()
+        )
         if source.full is None:
-            return holds
+            return and_(within, holds)
         # of a long text the index has the beginning alone, of a list or mapping nothing
         length = func.length if self.dialect == "sqlite" else func.char_length  # LENGTH of MariaDB counts bytes
         in_index = func.coalesce(length(source.text), WORD) < WORD
-        return or_(and_(in_index, holds), and_(not_(in_index), self._whole(source, parts, node.ignore_case)))
+        whole = self._whole(source, parts, node.ignore_case)
+        if start and not _may_be_json(start[:1]):
+            return and_(within, or_(and_(in_index, holds), and_(not_(in_index), whole)))
+        return or_(and_(within, in_index, holds), and_(not_(in_index), whole))
 
     def _whole(self, source: Source, parts: Sequence[str], ignore_case: bool) -> Condition:
         again = source.again.c
@@ -104,10 +180,14 @@ class FilterCompiler:
         """
         if not sets:
             return self.exists(select(literal(1)).select_from(source.table).where(source.run == run, source.own, holds))
-        if self.dialect != "postgresql":
-            return (run + 0).in_(ids_of(source, holds))
-        # in a function, so that PostgreSQL makes a hash of it and no join, whose kind depends on what it expects
-        return func.coalesce(run.in_(ids_of(source, holds)), false())
+        return self.is_in(run, ids_of(source, holds))
+
+    def is_in(self, run: ColumnElement[int], ids: Any) -> Condition:
+        """Tell that *run* is among *ids*, a query that is run once."""
+        if self.dialect == "sqlite":
+            return (run + 0).in_(ids)
+        # in a function, so that a server gathers it once and makes no join, whose kind depends on what it expects
+        return func.coalesce(run.in_(ids), false())
 
     def exists(self, row: Select[int]) -> Condition:
         """Tell that there is *row*, looked for run by run."""
@@ -126,6 +206,8 @@ class FilterCompiler:
 
 
 _LAST = "\U0010ffff"
+_MOST_PARTS = 16
+"""How many values are left out of an index by reading what is around them."""
 
 
 def _beginning(parts: Sequence[str]) -> str:

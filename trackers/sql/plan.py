@@ -1,35 +1,42 @@
 """How a page is found: by the few runs that a condition leaves, or along the order's index.
 
-Three ways, each with a bound on what it looks at:
+Four ways, each with a bound on what it looks at:
 
 - *gather*: a condition that few runs satisfy (they are counted, up to ``FEW``) hands over their ids; the other
   conditions are looked up for each, and what is left is sorted.
-- *walk*: where every condition has many runs, the order's index is walked for a while (``A_WHILE`` rows), each
-  condition looked up for each row. What common conditions let through fills a page soon.
-- *sets*: where that did not fill the page, since the order and the conditions disagree, the rest of the index is
+- *walk*: where every condition has many runs, the order's index is walked for a while (``A_WHILE`` rows, and some more
+  where that nearly filled the page), each condition looked up for each row. What common conditions let through fills a
+  page soon.
+- *meet*: where that did not fill the page, the conditions may each have many runs and hardly any together: those are
+  searched for without the order, up to ``MEETING``, and gathered.
+- *sets*: where they have many runs together too, the order and the conditions disagree: the rest of the index is
   walked with the runs of each condition gathered once.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Connection, Select, column, false, func, literal, select, true, union_all
+from sqlalchemy import ARRAY, BigInteger, Connection, Select, column, func, literal, select, true, union_all
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import Join, not_
 
-from trackers.query import And, IsNull, Node, Not, Or
+from trackers.query import And, IsNull, Like, Node, Not, Or
 from trackers.sql import tables as t
 from trackers.sql.filters import FilterCompiler, ids_of
 from trackers.sql.lifecycle import hidden
 from trackers.sql.ordering import Phase
-from trackers.sql.sources import Condition, find_source, runs_of
+from trackers.sql.sources import Condition, runs_of
 
 FEW = 2_000
+MEETING = 2_000
 A_WHILE = 3_000
+LONGER = 9_000
+_NEARLY = 4
+"""Which part of a page a walk has to find to be worth going on with: a quarter."""
 _MOST_COUNTED = 8
 """Of how many conditions the runs are counted."""
 _SET_MEMORY = "128MB"
@@ -76,6 +83,11 @@ class Wanted:
             return None
         return self.compiler.row(node, phase.source)
 
+    @property
+    def is_found_exactly(self) -> bool:
+        """Whether ``ids`` finds no run that does not satisfy it."""
+        return isinstance(self.node, tuple) or not _holds_and(self.node)
+
     def ids(self) -> list[Select[int]] | None:
         """Return queries whose ids together hold every run that satisfies it; None where no index finds them."""
         if isinstance(self.node, tuple):
@@ -93,8 +105,25 @@ def _ids(compiler: FilterCompiler, node: Node) -> list[Select[int]] | None:
         return [query for queries in parts if queries for query in queries] if all(parts) else None
     if isinstance(node, IsNull) and not node.negated:
         return None
-    source = find_source(node.field, compiler.best)
-    return [ids_of(source, compiler.row(node, source))]
+    return compiler.ids(node)
+
+
+def _reads_all(node: Node | tuple[int, ...]) -> bool:
+    """Tell whether every entry of an index is looked at for what *node* holds of: a pattern without a beginning."""
+    if isinstance(node, And | Or):
+        return any(map(_reads_all, node.nodes))
+    return isinstance(node, Like) and (node.negated or node.ignore_case or node.pattern[:1] in {"%", "_"})
+
+
+def _holds_and(node: Node) -> bool:
+    """Tell whether only a part of *node* finds its runs."""
+    return isinstance(node, And) or (isinstance(node, Or) and any(map(_holds_and, node.nodes)))
+
+
+_GONE = select(t.experiments.c.id).where(
+    t.experiments.c.deleted_at.is_not(None) | t.experiments.c.archived_at.is_not(None)
+)
+"""The ids of the experiments whose runs are hidden."""
 
 
 def _together(queries: list[Select[int]]) -> Any:
@@ -119,8 +148,14 @@ class Finder:
         self._wanted = list(wanted)
         self._scoped = scoped
         self._view = view
-        self._few = self._find_few()
-        self._counts: dict[int, int] | None = None
+        self._countable = [
+            (place, queries) for place, one in enumerate(self._wanted[:_MOST_COUNTED]) if (queries := one.ids())
+        ]
+        self._few: list[int] | None = None
+        self._meet_many = False
+        self._proven: set[int] = set()
+        """The places of the conditions that hold of all the few."""
+        self._count()
 
     def read(self, phase: Phase, values: Sequence[Any] | None, limit: int) -> list[Any]:
         """Return at most *limit* rows of *phase*, those after the one with *values*: the id, then what orders it."""
@@ -130,16 +165,24 @@ class Finder:
             return self._rows(self._query(phase, values, sets=False, few=True), limit)
         if not self._wanted:
             return self._rows(self._query(phase, values, sets=False), limit)
-        found, start = [], values
+        found: list[Any] = []
+        start = values
         if not phase.joins:
-            boundary = self._boundary(phase, values)
-            query = self._query(phase, values, sets=False)
-            found = self._rows(query if boundary is None else query.where(phase.until(boundary)), limit)
-            if boundary is None or len(found) == limit:
-                return found
-            start = boundary
+            for rows in (A_WHILE, LONGER):
+                boundary = self._boundary(phase, start, rows)
+                query = self._query(phase, start, sets=False)
+                found += self._rows(
+                    query if boundary is None else query.where(*self._until(phase, boundary)), limit - len(found)
+                )
+                if boundary is None or len(found) == limit:
+                    return found
+                start = boundary
+                if len(found) * _NEARLY < limit:
+                    break
         if self._dialect == "postgresql":
             self._connection.exec_driver_sql(f"SELECT set_config('work_mem', '{_SET_MEMORY}', true)")
+        if self._meet():
+            return found + self._rows(self._query(phase, start, sets=False, few=True), limit - len(found))
         return found + self._rows(self._query(phase, start, sets=True), limit - len(found))
 
     def _rows(self, query: Select[Any], limit: int) -> list[Any]:
@@ -147,44 +190,74 @@ class Finder:
 
     # --- which way ---------------------------------------------------------------------------------------------
 
-    def _find_few(self) -> list[int] | None:
-        """Return the ids of the runs that the rarest condition leaves; None where each leaves many."""
-        fewest: list[int] | None = None
-        for _, queries in self._countable():
-            most = FEW if fewest is None else len(fewest)
-            found = list(self._connection.execute(_together(queries).limit(most + 1)).scalars())
-            if len(found) <= most:
-                fewest = found
-            if fewest == []:
-                break
-        return None if fewest is None else sorted(set(fewest))
+    def _count(self) -> None:
+        """Look whether a condition leaves few runs, and take those of the rarest; and how many runs are hidden.
 
-    def _countable(self) -> Iterator[tuple[int, list[Select[int]]]]:
-        for place, one in enumerate(self._wanted[:_MOST_COUNTED]):
-            if queries := one.ids():
-                yield place, queries
+        Conditions that are looked for in a whole index are so last, and only where no other has few.
+        """
+        whole = [one for one in self._countable if _reads_all(self._wanted[one[0]].node)]
+        counted = [one for one in self._countable if one not in whole]
+        parts = [_together(queries).limit(FEW + 1) for _, queries in counted]
+        hidden = self._hidden() if self._view == "active" else None
+        if hidden is not None:
+            parts.append(hidden.limit(max(FEW, 0) + 1))
+        self._hides = FEW + 1
+        counts = [select(func.count()).select_from(part.subquery()).scalar_subquery() for part in parts]
+        query = select(*(one.label(f"n{at}") for at, one in enumerate(counts)))
+        found = list(self._connection.execute(query).one()) if counts else []
+        if hidden is not None:
+            self._hides = found.pop()
+        fewest, at = min(((count, at) for at, count in enumerate(found)), default=(FEW + 1, 0))
+        if fewest <= FEW:
+            place, queries = counted[at]
+            self._take([] if fewest == 0 else self._connection.execute(_together(queries)).scalars().all(), {place})
+            return
+        for place, queries in whole:
+            ids = self._connection.execute(_together(queries).limit(FEW + 1)).scalars().all()
+            if len(ids) <= FEW:
+                self._take(ids, {place})
+                return
 
-    def _rarest(self) -> tuple[int, int]:
-        """Return the place of the condition with the fewest runs, and how many; (-1, 0) where none can be counted."""
-        if self._counts is None:
-            self._counts = {
-                place: self._connection.execute(
-                    select(func.count()).select_from(_together(queries).subquery())
-                ).scalar_one()
-                for place, queries in self._countable()
-            }
-        return min(((place, count) for place, count in self._counts.items()), key=lambda one: one[1], default=(-1, 0))
+    def _take(self, ids: Sequence[int], places: set[int]) -> None:
+        self._few = sorted(set(ids))
+        self._proven = {place for place in places if self._wanted[place].is_found_exactly}
 
-    def _boundary(self, phase: Phase, values: Sequence[Any] | None) -> tuple[Any, ...] | None:
-        """Return where the walk along the index is to stop for a while; None where it ends before that."""
+    def _meet(self) -> bool:
+        """Look whether the conditions leave few runs together, and take those."""
+        if self._meet_many or len(self._countable) < 2:
+            return False
+        (place, queries), *others = self._countable
+        driven = _together(queries).subquery()
+        run = driven.c[0]
+        query = (
+            select(run).where(*(self._compiler.is_in(run, _together(other)) for _, other in others)).limit(MEETING + 1)
+        )
+        found = self._connection.execute(query).scalars().all()
+        if len(found) > MEETING:
+            self._meet_many = True
+            return False
+        self._take(found, {place, *(place for place, _ in others)})
+        return True
+
+    def _boundary(self, phase: Phase, values: Sequence[Any] | None, rows: int) -> tuple[Any, ...] | None:
+        """Return where a walk of so many *rows* along the index is to stop; None where it ends before that."""
         columns = [column.column for column in phase.columns]
         query = select(*columns).select_from(phase.table).where(phase.where)
         query = query.where(*(own for one in self._wanted if (own := one.of_the_order(phase)) is not None))
         if values is not None:
-            query = query.where(phase.after(values))
-        query = query.order_by(*(column.sorted for column in phase.columns)).offset(A_WHILE).limit(1)
+            query = query.where(*self._after(phase, values))
+        query = query.order_by(*(column.sorted for column in phase.columns)).offset(rows).limit(1)
         row = self._connection.execute(query).first()
         return None if row is None else tuple(row)
+
+    def _after(self, phase: Phase, values: Sequence[Any]) -> list[Condition]:
+        # MariaDB makes no range of an index of a comparison of rows: one of the first column is that
+        ranges = [phase.columns[0].not_before(values[0])] if self._dialect == "mysql" else []
+        return [*ranges, phase.after(values)]
+
+    def _until(self, phase: Phase, values: Sequence[Any]) -> list[Condition]:
+        ranges = [phase.columns[0].not_after(values[0])] if self._dialect == "mysql" else []
+        return [*ranges, phase.until(values)]
 
     # --- the statements ----------------------------------------------------------------------------------------
 
@@ -197,12 +270,14 @@ class Finder:
         query: Select[Any] = select(phase.run.label("id"), *columns).select_from(source).where(phase.where)
         if listed is not None:
             query = query.where(phase.run.in_(listed))
-        query = query.where(self._living(phase, sets), *self._conditions(phase, sets))
+        known = self._proven if few else ()
+        conditions = [one.condition(phase, sets=sets) for place, one in enumerate(self._wanted) if place not in known]
+        query = query.where(self._living(phase), *conditions)
         if phase.absent is not None:
             missing, has = phase.absent
             query = query.where(not_(self._compiler.is_among(missing, has, phase.run, sets=sets)))
         if values is not None:
-            query = query.where(phase.after(values))
+            query = query.where(*self._after(phase, values))
         return query.order_by(*(column.sorted for column in phase.columns))
 
     def _gathered(self, phase: Phase) -> Any:
@@ -221,31 +296,29 @@ class Finder:
             return _CrossJoin(_CrossJoin(ids, table.right, phase.run == ids.c.value), table.left, table.onclause)
         return _CrossJoin(ids, table, phase.run == ids.c.value)
 
-    def _conditions(self, phase: Phase, sets: bool) -> list[Condition]:
-        """Return every condition; the rarest one alone becomes a set where it leaves few to look the others up for."""
-        if not sets:
-            return [one.condition(phase, sets=False) for one in self._wanted]
-        rarest, count = self._rarest()
-        cheap = rarest >= 0 and count <= 2 * FEW
-        return [one.condition(phase, sets=not cheap or place == rarest) for place, one in enumerate(self._wanted)]
+    def _hidden(self) -> Select[int]:
+        """Return the query for the ids of the runs that are archived or deleted, alone or with their experiment."""
+        r = t.runs.alias().c
+        queries = [select(r.id).where(r.archived_at.is_not(None) | r.deleted_at.is_not(None))]
+        if not self._scoped:
+            queries.append(select(r.id).where(r.experiment_id.in_(_GONE)))
+        found: Select[int] = _together(queries)
+        return found
 
-    def _living(self, phase: Phase, sets: bool) -> Condition:
+    def _living(self, phase: Phase) -> Condition:
         """Tell that a run is in the view: neither archived nor deleted, and its experiment neither, unless asked for."""
         if self._view != "active":
             return true() if self._view == "all" else hidden(self._view, phase.run)
-        e = t.experiments.c
-        gone = select(e.id).where(e.deleted_at.is_not(None) | e.archived_at.is_not(None))
+        if self._hides == 0:
+            return true()
         runs = phase.runs
         if runs is not None:
             living = runs.c.archived_at.is_(None) & runs.c.deleted_at.is_(None)
-            return living if self._scoped else living & runs.c.experiment_id.not_in(gone)
+            return living if self._scoped else living & runs.c.experiment_id.not_in(_GONE)
+        if self._hides <= FEW:
+            return not_(self._compiler.is_in(phase.run, self._hidden()))
         other = t.runs.alias()
         marked = other.c.archived_at.is_not(None) | other.c.deleted_at.is_not(None)
-        if self._dialect == "sqlite" or sets:
-            queries = [select(other.c.id).where(marked)]
-            if not self._scoped:
-                queries.append(select(other.c.id).where(other.c.experiment_id.in_(gone)))
-            return not_(func.coalesce((phase.run + 0).in_(_together(queries)), false()))
         if not self._scoped:
-            marked = marked | other.c.experiment_id.in_(gone)
+            marked = marked | other.c.experiment_id.in_(_GONE)
         return not_(self._compiler.exists(select(literal(1)).where(other.c.id == phase.run, marked)))

@@ -273,7 +273,7 @@ def _read_chunk(connection: Connection, run_ids: list[int]) -> dict[int, Run]:
 
     def gather(query: Select[Any], column: Any, *order: Any) -> dict[int, list[Any]]:
         grouped: dict[int, list[Any]] = {}
-        for run_id, *values in connection.execute(query.where(column.in_(run_ids)).order_by(*order)):
+        for run_id, *values in connection.execute(query.where(column.in_(run_ids)).order_by(*order)).all():
             grouped.setdefault(run_id, []).append(values)
         return grouped
 

@@ -15,11 +15,11 @@ from sqlalchemy import (
     cast,
     exists,
     false,
-    func,
     literal,
     not_,
     null,
     or_,
+    select,
     true,
 )
 
@@ -133,12 +133,11 @@ def _metric(field: Field, best: Mapping[str, Best]) -> Source:
 
 
 def _is_in(run: ColumnElement[int], experiments: Sequence[int]) -> Condition:
-    """Tell that a run is in one of these experiments: in a function, so that it is looked up and never joined."""
+    """Tell that a run is in one of these experiments: as a value, so that it is looked up and never joined."""
     if not experiments:
         return false()
     runs = t.runs.alias()
-    found = exists(literal(1)).select_from(runs).where(runs.c.id == run, runs.c.experiment_id.in_(experiments))
-    return func.coalesce(found, false())
+    return select(runs.c.experiment_id).where(runs.c.id == run).scalar_subquery().in_(experiments)
 
 
 def _param(field: Field) -> Source:

@@ -272,6 +272,7 @@ attempts = _table(
     Column("cpus", Number, nullable=False),
     Column("gpus", Number, nullable=False),
     Column("launch_id", Id),
+    Index(None, "launch_id", "run_id", "number"),
     clustered=True,
 )
 """*launch_id* names a row of ``launches``; no foreign key, so that a start costs no look-up."""

@@ -348,6 +348,7 @@ def _search() -> None:
 
 
 _INDEXES = (
+    ("attempts", "launch_id", "run_id", "number"),
     ("runs", "experiment_id", "created_at", "id"),
     ("runs", "state", "id"),
     ("runs", "name", "id"),
