@@ -37,6 +37,7 @@ A_WHILE = 3_000
 LONGER = 9_000
 _NEARLY = 4
 """Which part of a page a walk has to find to be worth going on with: a quarter."""
+_WITHOUT_INDEX = {"duration", "user", "host", "number"}
 _MOST_COUNTED = 8
 """Of how many conditions the runs are counted."""
 _SET_MEMORY = "128MB"
@@ -109,9 +110,13 @@ def _ids(compiler: FilterCompiler, node: Node) -> list[Select[int]] | None:
 
 
 def _reads_all(node: Node | tuple[int, ...]) -> bool:
-    """Tell whether every entry of an index is looked at for what *node* holds of: a pattern without a beginning."""
+    """Tell whether every run is looked at for what *node* holds of: a pattern without a beginning, what has no index."""
     if isinstance(node, And | Or):
         return any(map(_reads_all, node.nodes))
+    if isinstance(node, tuple | Not):
+        return False
+    if node.field.kind == "attribute" and node.field.key in _WITHOUT_INDEX:
+        return True
     return isinstance(node, Like) and (node.negated or node.ignore_case or node.pattern[:1] in {"%", "_"})
 
 
