@@ -17,7 +17,9 @@ RUNS = 12_000
 """Enough for both planners to prefer an index; plans, not times, are what is looked at here."""
 
 SMALL = {"trackers_experiments", "trackers_studies", "trackers_datasets", "trackers_errors", "trackers_inputs"}
+SMALL |= {"trackers_code_versions", "trackers_environments"}
 WHOLE = {"order by a tag and a metric", "duration", "is null, of what nearly all have"}
+WHOLE |= {"branch", "entry point, like 'x%'", "dirty, and python"}
 """Searches that no index serves from end to end: see docs/reference/filters.md."""
 
 
@@ -65,11 +67,15 @@ class Statements:
         page = self.store.search_runs(
             wanted.format(parent=parent), order_by=order or None, experiments=SCOPES.get(name), page_token=token
         )
-        asked = [one for one in self.seen if "LIMIT" in one[0] or "count(" in one[0]]  # the others read the page
+        # the others read the page
+        asked = [one for one in self.seen if any(word in one[0] for word in ("LIMIT", "count(", "set_config("))]
         word = "EXPLAIN QUERY PLAN" if self.store.database.dialect == "sqlite" else "EXPLAIN"
         found = []
         with self.store.database.reading() as connection:
             for statement, values in asked:
+                if "set_config(" in statement:  # what holds for the statements after it
+                    connection.exec_driver_sql(statement)
+                    continue
                 found.append([str(row[-1]) for row in connection.exec_driver_sql(f"{word} {statement}", values)])
         return found, page.next_token
 

@@ -44,6 +44,9 @@ _SET_MEMORY = "128MB"
 """What PostgreSQL may use for a set, in such a search alone: room for a million runs."""
 
 
+_LOOK_UP = "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+
+
 class _CrossJoin(Join):
     """A join whose left side is read first: SQLite takes the order of a CROSS JOIN as it is written."""
 
@@ -225,6 +228,9 @@ class Finder:
 
     def _take(self, ids: Sequence[int], places: set[int]) -> None:
         self._few = sorted(set(ids))
+        if self._few and self._dialect == "postgresql":
+            # of the few each is looked up: to hash or to merge what they are joined with would read all of it
+            self._connection.exec_driver_sql(f"SELECT {_LOOK_UP}")
         self._proven = {place for place in places if self._wanted[place].is_found_exactly}
 
     def _meet(self) -> bool:
