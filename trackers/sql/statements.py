@@ -26,6 +26,12 @@ class Statement:
         """Run it for *rows* and return how many rows of the table it wrote."""
         if not rows:
             return 0
+        self.start(dialect, cursor, rows)
+        count: int = cursor.rowcount
+        return count
+
+    def start(self, dialect: str, cursor: Any, rows: Sequence[Row]) -> None:
+        """Run it for *rows*, of which there is one at least; *cursor* then has its answer."""
         text = self._texts[dialect]
         if dialect == "postgresql":
             cursor.execute(text, [list(column) for column in zip(*rows, strict=True)])
@@ -33,8 +39,6 @@ class Statement:
             cursor.execute(text, [as_json(rows)])
         else:
             cursor.executemany(text, rows)
-        count: int = cursor.rowcount
-        return count
 
 
 def insert(table: Table, *names: str, conflict: str = "") -> Statement:
