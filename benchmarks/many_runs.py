@@ -96,7 +96,7 @@ def fill(store: Store, count: int, *, seed: int = 0) -> None:
     made_again = store.writer.call(_drop_indexes)
     for rows in _parts(random.Random(seed), ids, first, count):
         store.writer.call(lambda connection, rows=rows: _write(connection, rows))
-    store.writer.call(lambda connection: [connection.exec_driver_sql(text) for text in made_again] and None)
+    store.writer.call(lambda connection: _make_indexes(connection, made_again))
     with store.database.writing() as connection:
         connection.exec_driver_sql("ANALYZE") if store.database.dialect == "sqlite" else None
     if store.database.dialect == "postgresql":
@@ -116,6 +116,11 @@ def _drop_indexes(connection: Connection) -> list[str]:
     for name, _ in found:
         connection.exec_driver_sql(f'DROP INDEX "{name}"')
     return [text for _, text in found]
+
+
+def _make_indexes(connection: Connection, texts: Sequence[str]) -> None:
+    for text in texts:
+        connection.exec_driver_sql(text)
 
 
 def _vacuum(store: Store) -> None:
