@@ -135,8 +135,10 @@ def fill(store: Store, count: int, *, seed: int = 0) -> None:
     study = store.create_study(STUDY, directions=["maximize"], metric_names=["accuracy"])
     ids = {name: store.create_experiment(name).id for name in EXPERIMENTS if name != STUDY} | {STUDY: study.id}
     first = store.allocate_ids(count)[0]
+    made_again = store.writer.call(_drop_indexes)
     for rows in _parts(random.Random(seed), ids, first, count, _launches(store, count)):
         store.writer.call(lambda connection, rows=rows: _write(connection, rows))
+    store.writer.call(lambda connection: _make_indexes(connection, made_again))
     with store.database.writing() as connection:
         connection.exec_driver_sql("ANALYZE") if store.database.dialect == "sqlite" else None
     if store.database.dialect == "postgresql":
@@ -156,6 +158,26 @@ def _launches(store: Store, count: int) -> Launches:
 
     store.writer.call(write)
     return Launches(codes, environments, iter(rest[0]))
+
+
+def _drop_indexes(connection: Connection) -> list[str]:
+    """Drop what is quicker to make once than to keep row by row; return the statements that make it again."""
+    queries = {
+        "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ({})",
+        "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
+        "AND indexname LIKE 'ix\\_%%' AND tablename IN ({})",
+    }
+    names = ", ".join(f"'{table.name}'" for table in (t.runs, t.params, t.series, t.tags, t.results))
+    query = queries.get(connection.dialect.name)
+    found = [] if query is None else connection.exec_driver_sql(query.format(names)).all()
+    for name, _ in found:
+        connection.exec_driver_sql(f'DROP INDEX "{name}"')
+    return [text for _, text in found]
+
+
+def _make_indexes(connection: Connection, texts: Sequence[str]) -> None:
+    for text in texts:
+        connection.exec_driver_sql(text)
 
 
 def _vacuum(store: Store) -> None:

@@ -22,6 +22,7 @@ from trackers.processes import host_name, user_name
 from trackers.query import parse, parse_order
 from trackers.recorder import clean_params, clean_tags, context_label
 from trackers.sql import datasets, experiments, history, launches, lifecycle, metrics, runs, search
+from trackers.sql.columns import check_param
 from trackers.sql.ids import new_uid
 from trackers.table import Table, join_tables, table_place, unpack_table
 from trackers.values import (
@@ -465,7 +466,7 @@ class Tracking(Lifecycle):
 
     def check_param(self, name: str, old: Any, new: Any) -> None:
         """Raise InvalidValueError unless both are the same param."""
-        runs.check_param(name, old, new)
+        check_param(name, old, new)
 
     def _settle(self) -> None:
         """Wait until what was logged so far is committed; a failure reaches the handle of its run."""

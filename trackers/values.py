@@ -18,11 +18,14 @@ ParamValue = int | float | bool | str | None | list[Any] | dict[str, Any]
 """What a param may hold; lists and mappings are kept as JSON."""
 
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
 def to_datetime(microseconds: int | None) -> datetime | None:
     """Turn a stored time (integer microseconds since the epoch, UTC) into an aware datetime."""
     if microseconds is None:
         return None
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 @dataclass(frozen=True, slots=True)

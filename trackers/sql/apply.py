@@ -15,6 +15,8 @@ from sqlalchemy import Connection
 from trackers.errors import FencedError, NotFoundError, StateError, TrackersError
 from trackers.sql import journals, manifests, points, runs, shared
 from trackers.sql import tables as t
+from trackers.sql.batch import Batch
+from trackers.sql.experiments import make_experiment
 from trackers.sql.failures import is_integrity
 from trackers.sql.fold import Fold, StudyFold
 from trackers.sql.guard import Guard
@@ -68,57 +70,80 @@ _ANSWERS = update(
 )
 
 
-_HELD = {"sqlite": "", "postgresql": " FOR NO KEY UPDATE", "mysql": " FOR UPDATE"}
-
-
 class SqlApplier:
     """Writes groups of submissions and tasks, in order; used by one thread."""
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
         self._series_ids = range(0)
-        self._cursor: Any = None
         self._connection: Connection | None = None
         self._run_ids: dict[str, int] = {}
+        self._experiment_ids: dict[str, int] = {}
+        self._journals: list[tuple[str, int, int]] = []
 
     def rolled_back(self) -> None:
-        """Forget the block of series ids and those of runs: the counters were rolled back too."""
+        """Forget the block of series ids and what was read: the counters were rolled back too."""
         self._series_ids = range(0)
         self._run_ids.clear()
+        self._experiment_ids.clear()
 
     def apply(self, connection: Connection, group: Sequence[Work]) -> None:
         """Write the group: runs of submissions are folded together, a task sees all that came before it."""
         self._connection = connection
-        self._cursor = connection.connection.dbapi_connection.cursor()  # type: ignore[union-attr]
+        self._journals = _journals_of(group)
         try:
-            self._advance(group)
             fold: Fold | None = None
             for work in group:
-                entry = work.entry
-                if work.task is None and (entry is None or entry.kind == "log"):
+                if work.task is None and self._fits(work.entry, group):
                     fold = fold or Fold()
-                    fold.add(work.changes if entry is None else self._changes(entry), work.guard)
+                    self._fold(fold, work)
                     continue
                 if fold is not None:
                     self._write(fold)
                     fold = None
-                work.result = self._do(connection, entry) if work.task is None else work.task(connection)
-            if fold is not None:
-                self._write(fold)
+                if work.task is not None:
+                    work.result = work.task(connection)
+                elif work.entry is not None:
+                    work.result = runs.start_later(connection, runs.Start(**work.entry.content))
+            if fold is not None or self._journals:
+                self._write(fold or Fold())
         finally:
-            self._cursor.close()
-            self._cursor = self._connection = None
+            self._connection = None
 
-    # --- journals ----------------------------------------------------------------------------------------------
+    # --- what runs log -----------------------------------------------------------------------------------------
 
-    def _advance(self, group: Sequence[Work]) -> None:
-        """Note how far each journal is written with this group: its entries come by rising numbers."""
-        spans: dict[str, tuple[int, int]] = {}
-        for work in group:
-            if work.journal:
-                spans[work.journal] = (spans.get(work.journal, (work.seq, 0))[0], work.seq)
-        for uid, (first, last) in spans.items():
-            journals.advance(self._dialect, self._cursor, uid, first, last)
+    @staticmethod
+    def _fits(entry: Entry | None, group: Sequence[Work]) -> bool:
+        """Tell whether a submission can be folded: all can but some starts.
+
+        One that needs its id or its parent looked up is written as it comes, and so is one that is alone: what was
+        written with others and failed comes again so, and has to succeed where it was there already.
+        """
+        if entry is None or entry.kind != "start":
+            return True
+        start = entry.content
+        alone = len(group) == 1
+        return not alone and start["run_id"] >= 0 and start["parent_id"] is start["parent"] is start["captured"] is None
+
+    def _fold(self, fold: Fold, work: Work) -> None:
+        entry = work.entry
+        if entry is None:
+            fold.add(work.changes, work.guard)
+        elif entry.kind == "log":
+            fold.add(self._changes(entry), None)
+        elif entry.kind == "params":
+            fold.set_params(self._run_id(entry), entry.content)
+        else:
+            start = runs.Start(**entry.content)
+            fold.start(start, self._experiment_id(start.experiment or "default"))
+            work.result = self._run_ids[start.uid] = start.run_id
+
+    def _experiment_id(self, name: str) -> int:
+        """Return the id of an experiment, made where it is new; what is remembered is checked when it is used."""
+        if name not in self._experiment_ids:
+            assert self._connection is not None  # set while a group is applied
+            self._experiment_ids[name] = make_experiment(self._connection, name)[0]
+        return self._experiment_ids[name]
 
     def _changes(self, entry: Entry) -> Any:
         """Return what a run logged under the id that it has in this store."""
@@ -135,37 +160,29 @@ class SqlApplier:
             self._run_ids[entry.run] = runs.find_run(self._connection, entry.run)
         return self._run_ids[entry.run]
 
-    def _do(self, connection: Connection, entry: Entry | None) -> Any:
-        assert entry is not None  # a work is a task, changes or an entry
-        if entry.kind == "start":
-            return runs.start_later(connection, runs.Start(**entry.content))
-        return runs.set_params(connection, self._run_id(entry), entry.content)
-
     # --- statements --------------------------------------------------------------------------------------------
 
-    def _run(self, statement: Statement, rows: Any) -> int:
-        return statement.run(self._dialect, self._cursor, list(rows)) if rows else 0
-
-    def _one(self, text: str, values: Sequence[Any]) -> Any:
-        """Run one statement written with ``?``; ``{held}`` holds the rows it reads until the transaction ends."""
-        text = text.replace("{held}", _HELD[self._dialect])
-        return self._cursor.execute(text if self._dialect == "sqlite" else text.replace("?", "%s"), values)
-
     def _write(self, fold: Fold) -> None:
+        assert self._connection is not None  # set while a group is applied
+        raw = self._connection.connection.dbapi_connection
+        batch = Batch(self._dialect, raw)
         for guard, study in fold.studies.items():
             if guard.epoch is None:
-                shared.admit(self._one, self._cursor, guard, study, fold)
-            else:
-                self._check_epoch(guard, study)
-        if fold.unguarded:
-            assert self._connection is not None  # set while a group is applied
-            runs.check_living(self._connection, fold.unguarded)
+                shared.admit(batch, guard, study, fold)
+        series_ids = self._take_ids(len(fold.points) + len(fold.finals))
         try:
-            self._write_runs(fold)
-            points.write(self._dialect, self._cursor, fold, self._take_ids)
-            manifests.write(self._dialect, self._cursor, fold, self._take_ids)
-            for guard, study in fold.studies.items():
-                self._write_study(guard, study)
+            with batch:
+                while self._journals:
+                    journals.advance(batch, *self._journals.pop())
+                for guard, study in fold.studies.items():
+                    if guard.epoch is not None:
+                        self._check_epoch(batch, guard, study)
+                runs.ask_living(batch, fold.unguarded - fold.runs.keys())
+                self._write_runs(batch, fold)
+                points.write(batch, fold, series_ids)
+                for guard, study in fold.studies.items():
+                    self._write_study(batch, guard, study)
+            manifests.write(self._dialect, raw, fold, self._take_ids)
         except Exception as exc:
             if not is_integrity(exc):
                 raise
@@ -173,60 +190,76 @@ class SqlApplier:
 
     # --- studies -----------------------------------------------------------------------------------------------
 
-    def _check_epoch(self, guard: Guard, study: StudyFold) -> None:
-        self._one("SELECT epoch, last_seq FROM trackers_studies WHERE id = ?{held}", (guard.study_id,))
-        found = self._cursor.fetchone()
-        if found is None or found[0] != guard.epoch:
-            raise FencedError(
-                f"a newer manager owns study {guard.study_id} (epoch {found[0] if found else '?'}, this one has "
-                f"{guard.epoch}): this one stops, nothing of its write was kept"
-            )
-        if study.seqs and study.seqs[0] != found[1] + 1:
-            raise StateError(f"event {study.seqs[0]} of study {guard.study_id} does not follow event {found[1]}")
+    @staticmethod
+    def _check_epoch(batch: Batch, guard: Guard, study: StudyFold) -> None:
+        def look(rows: Sequence[Any]) -> None:
+            found = rows[0] if rows else None
+            if found is None or found[0] != guard.epoch:
+                raise FencedError(
+                    f"a newer manager owns study {guard.study_id} (epoch {found[0] if found else '?'}, this one has "
+                    f"{guard.epoch}): this one stops, nothing of its write was kept"
+                )
+            if study.seqs and study.seqs[0] != found[1] + 1:
+                raise StateError(f"event {study.seqs[0]} of study {guard.study_id} does not follow event {found[1]}")
 
-    def _write_study(self, guard: Guard, study: StudyFold) -> None:
+        batch.ask("SELECT epoch, last_seq FROM trackers_studies WHERE id = ?{held}", (guard.study_id,), look)
+
+    @staticmethod
+    def _write_study(batch: Batch, guard: Guard, study: StudyFold) -> None:
         columns = dict(study.columns)
         if study.seqs:
             columns["last_seq"] = study.seqs[-1]
         if columns:
             changes = ", ".join(f"{name} = ?" for name in columns)
-            self._one(f"UPDATE trackers_studies SET {changes} WHERE id = ?", (*columns.values(), guard.study_id))
-        self._run(_EVENTS, study.events)
-        self._run(_DISTRIBUTIONS, study.distributions.values())
-        self._run(_DOCUMENTS, study.documents.values())
-        self._run(_STUDY_ATTRS, study.attrs.values())
-        if self._run(_ANSWERS, study.answers) != len(study.answers):
-            raise StateError(f"a command of study {guard.study_id} is answered already, or was never sent")
+            batch.execute(f"UPDATE trackers_studies SET {changes} WHERE id = ?", (*columns.values(), guard.study_id))
+        batch.run(_EVENTS, study.events)
+        batch.run(_DISTRIBUTIONS, list(study.distributions.values()))
+        batch.run(_DOCUMENTS, list(study.documents.values()))
+        batch.run(_STUDY_ATTRS, list(study.attrs.values()))
+
+        def look(count: int) -> None:
+            if count != len(study.answers):
+                raise StateError(f"a command of study {guard.study_id} is answered already, or was never sent")
+
+        batch.run(_ANSWERS, study.answers, look)
 
     # --- runs --------------------------------------------------------------------------------------------------
 
-    def _write_runs(self, fold: Fold) -> None:
-        self._run(_RUNS, fold.runs.values())
+    def _write_runs(self, batch: Batch, fold: Fold) -> None:
+        self._check_experiments(batch, fold)
+        batch.run(_RUNS, list(fold.runs.values()))
         moves = [
             (int(move.state), move.ended_at, move.first_start, move.later_start, run_id, *_ends(move.sources))
             for run_id, move in fold.moves.items()
         ]
-        if self._run(_MOVES, moves) != len(moves):
-            raise self._illegal(fold)
-        self._run(_ATTEMPTS, fold.attempts.values())
-        if self._run(_ATTEMPT_ENDS, fold.attempt_ends.values()) != len(fold.attempt_ends):
-            listed = ", ".join(f"{number} of run {run_id}" for run_id, number in list(fold.attempt_ends)[:5])
-            raise StateError(f"an attempt has ended already or never started, one of: {listed}")
-        self._run(_PARAM_DROPS, fold.param_drops)
-        for name, statement in _SIMPLE:
-            self._run(statement, getattr(fold, name).values())
 
-    def _illegal(self, fold: Fold) -> TrackersError:
-        """Name the run whose move the statement refused: its row still holds the old state."""
-        for run_id, move in fold.moves.items():
-            self._one("SELECT state FROM trackers_runs WHERE id = ?", (run_id,))
-            found = self._cursor.fetchone()
-            if found is None:
-                return NotFoundError(f"there is no run {run_id} in this store")
-            if found[0] != move.state and found[0] not in move.sources:
-                return StateError(f"run {run_id} is {RunState(found[0])!r} and cannot become {move.state!r}")
-        listed = ", ".join(str(run_id) for run_id in list(fold.moves)[:5])
-        return StateError(f"a run has reached its final state already, one of: {listed}")
+        def look_at_moves(count: int) -> None:
+            if count != len(moves):
+                raise _illegal(batch, fold)
+
+        def look_at_ends(count: int) -> None:
+            if count != len(fold.attempt_ends):
+                listed = ", ".join(f"{number} of run {run_id}" for run_id, number in list(fold.attempt_ends)[:5])
+                raise StateError(f"an attempt has ended already or never started, one of: {listed}")
+
+        batch.run(_MOVES, moves, look_at_moves)
+        batch.run(_ATTEMPTS, list(fold.attempts.values()))
+        batch.run(_ATTEMPT_ENDS, list(fold.attempt_ends.values()), look_at_ends)
+        batch.run(_PARAM_DROPS, list(fold.param_drops))
+        for name, statement in _SIMPLE:
+            batch.run(statement, list(getattr(fold, name).values()))
+        runs.write_params(batch, fold.params_once, fold.runs.keys())
+
+    @staticmethod
+    def _check_experiments(batch: Batch, fold: Fold) -> None:
+        """Look whether the experiments that new runs are written to still have the names that were asked for."""
+
+        def look(rows: Sequence[Any]) -> None:
+            if not rows:  # the next attempt, of each submission alone, looks it up again
+                raise StateError("the experiment of a run was renamed or deleted just now: log to it again")
+
+        for experiment_id, name in fold.experiments.items():
+            batch.ask("SELECT 1 FROM trackers_experiments WHERE id = ? AND live_name = ?", (experiment_id, name), look)
 
     def _take_ids(self, n: int) -> range:
         if n > len(self._series_ids):
@@ -234,6 +267,28 @@ class SqlApplier:
             self._series_ids = take_block(self._connection, "series", max(n, BLOCK))
         taken, self._series_ids = self._series_ids[:n], self._series_ids[n:]
         return taken
+
+
+def _journals_of(group: Sequence[Work]) -> list[tuple[str, int, int]]:
+    """Return the journals whose entries are in a group, each with the first and the last number: they rise."""
+    spans: dict[str, tuple[int, int]] = {}
+    for work in group:
+        if work.journal:
+            spans[work.journal] = (spans.get(work.journal, (work.seq, 0))[0], work.seq)
+    return [(uid, first, last) for uid, (first, last) in spans.items()]
+
+
+def _illegal(batch: Batch, fold: Fold) -> TrackersError:
+    """Name the run whose move the statement refused: its row still holds the old state."""
+    for run_id, move in fold.moves.items():
+        found = batch.fetch("SELECT state FROM trackers_runs WHERE id = ?", (run_id,))
+        if not found:
+            return NotFoundError(f"there is no run {run_id} in this store")
+        state = found[0][0]
+        if state != move.state and state not in move.sources:
+            return StateError(f"run {run_id} is {RunState(state)!r} and cannot become {move.state!r}")
+    listed = ", ".join(str(run_id) for run_id in list(fold.moves)[:5])
+    return StateError(f"a run has reached its final state already, one of: {listed}")
 
 
 def _explained(exc: BaseException) -> TrackersError:

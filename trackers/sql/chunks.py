@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from trackers.sql.columns import join_number, split_number
+from trackers.sql.columns import split_number
 
 SIZE = 1000
 AT_ONCE = 100
@@ -119,12 +119,13 @@ def read(text: str, step: int, time: int, attempt: int) -> list[Point]:
 
 def summary_points(attempt: int, columns: Sequence[Any]) -> list[Point]:
     """Return the points that the columns min, min_step, min_time, max, max_step and max_time of a chunk hold."""
-    found = []
-    for number, step, time in (columns[:3], columns[3:]):
-        if number is not None:
-            value = join_number(number, 0)
-            found.append((step, attempt, time, math.copysign(math.inf, value) if abs(value) >= _LARGEST else value))
-    return found if len(set(found)) == len(found) else found[:1]
+    low, low_step, low_time, high, high_step, high_time = columns
+    if low is None:  # every point is NaN
+        return []
+    if not -_LARGEST < low <= high < _LARGEST:
+        low, high = (math.copysign(math.inf, value) if abs(value) >= _LARGEST else value for value in (low, high))
+    first, second = (low_step, attempt, low_time, low), (high_step, attempt, high_time, high)
+    return [first] if first == second else [first, second]
 
 
 _LARGEST = 1.7976931348623157e308

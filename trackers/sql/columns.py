@@ -121,6 +121,20 @@ def join_param(kind: int, number: float | None, number_kind: int, text: str | No
     return None if kind == NONE else json.loads(text or "null")
 
 
+def check_param(name: str, old: Any, new: Any) -> None:
+    """Raise InvalidValueError, which names both, unless *new* is stored as *old* is."""
+    if split_param(old) != split_param(new):
+        raise InvalidValueError(
+            f"param {name!r} is {_shown(old)} and cannot become {_shown(new)}: a param is written once; "
+            "log what changes as a metric or a tag"
+        )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:80] + "..."
+
+
 COLLATION = "/*!80017 utf8mb4_0900_bin */ /*M!100200 utf8mb4_nopad_bin */"
 """How MySQL (which reads the first comment, from 8.0.17 on) and MariaDB (the second, from 10.2 on) call the collation
 that compares text byte by byte and without padding."""

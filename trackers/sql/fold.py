@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
 from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, StateError
 from trackers.names import clean_name
-from trackers.sql.columns import FINITE, escape, param_columns, split_number, to_json, word_of
+from trackers.sql.columns import FINITE, check_param, escape, param_columns, split_number, to_json, word_of
 from trackers.sql.guard import Guard
 from trackers.states import LEGAL_MOVES, RunState, may_move
+
+if TYPE_CHECKING:
+    from trackers.sql.runs import Start
+    from trackers.values import ParamValue
 
 _SOURCES = {new: tuple(int(old) for old in LEGAL_MOVES if new in LEGAL_MOVES[old]) for new in RunState}
 _positions = count(now_us())
@@ -68,6 +72,8 @@ class Fold:
         self.attempts: Rows = {}
         self.attempt_ends: Rows = {}
         self.params: Rows = {}
+        self.params_once: dict[tuple[int, str], tuple[tuple[Any, ...], Any]] = {}
+        """Rows of params that are written once, and their values as they were given."""
         self.param_drops: dict[tuple[int, str], None] = {}
         self.results: Rows = {}
         self.errors: Rows = {}
@@ -87,6 +93,10 @@ class Fold:
         self.inputs: dict[tuple[int, str, str, str], c.InputLogged] = {}
         self.unguarded: set[int] = set()
         """Runs that were written without a lease."""
+        self.started: set[int] = set()
+        """Runs of this group that are no trials, whatever they were started in."""
+        self.experiments: dict[int, str] = {}
+        """The experiments that new runs without a lease are in, by the id that is known for their name."""
         self._guard: Guard | None = None
 
     def add(self, changes: Sequence[c.Change], guard: Guard | None) -> None:
@@ -209,6 +219,36 @@ class Fold:
         if change.error is not None or change.error_type is not None or change.traceback is not None:
             texts = (change.error_type, change.error, change.traceback)
             self.errors[run_id] = [run_id, *(None if text is None else escape(text) for text in texts)]
+
+    # --- runs that are no trials -------------------------------------------------------------------------------
+
+    def start(self, start: Start, experiment_id: int) -> None:
+        """Fold the start of a run that has its id and no parent, in an experiment that is there."""
+        run_id, host = start.run_id, escape(start.host)
+        self.started.add(run_id)
+        self.experiments[experiment_id] = start.experiment or "default"
+        self.runs[run_id] = [
+            *(run_id, start.uid, experiment_id, None, None, start.name, int(RunState.RUNNING)),
+            *(escape(start.user), host, start.time, start.time, None),
+        ]
+        self.attempts[run_id, 0] = [
+            *(run_id, 0, "", host, start.pid, start.time, None, None, "", True, 1.0, 0.0, start.launch),
+        ]
+        self.set_params(run_id, start.params)
+        for name, value in start.tags.items():
+            text = escape(value)
+            self.tags[run_id, name] = [run_id, name, text, word_of(text)]
+
+    def set_params(self, run_id: int, params: Mapping[str, ParamValue]) -> None:
+        """Fold params that are written once; raises InvalidValueError where one has another value in this group."""
+        self.unguarded.add(run_id)
+        position = next_positions(len(params))
+        for name, value in params.items():
+            known = self.params_once.get((run_id, name))
+            if known is not None:
+                check_param(name, known[1], value)
+                continue
+            self.params_once[run_id, name] = (run_id, name, next(position), *param_columns(value)), value
 
     # --- what a run holds --------------------------------------------------------------------------------------
 
@@ -375,6 +415,17 @@ def hidden_from(firsts: Mapping[int, int]) -> dict[int, float]:
 def value_columns(value: float | None) -> tuple[float | None, int]:
     """Return the columns of a number that may be missing."""
     return (None, FINITE) if value is None else split_number(value)
+
+
+_last_position = 0
+
+
+def next_positions(count: int) -> Iterator[int]:
+    """Return *count* positions for params of runs: behind all that were given out before, here or elsewhere."""
+    global _last_position
+    first = max(now_us(), _last_position + 1)
+    _last_position = first + count
+    return iter(range(first, first + count))
 
 
 def _check_move(run_id: int, old: int, new: RunState) -> None:

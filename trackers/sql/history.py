@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -101,48 +102,67 @@ def _newest(points: Iterable[Point]) -> list[Point]:
     return sorted(visible(list(points)), key=_step)  # it keeps the order in which they came, within a step
 
 
-def _step(point: Point) -> int:
-    return point[0]
+_step = itemgetter(0)
 
 
 # --- a few of very many -----------------------------------------------------------------------------------------
 
 
+_SUMMARIES = (
+    'SELECT ordinal, "count", attempt, first_step, last_step, min, min_step, min_time, max, max_step, max_time '
+    "FROM trackers_chunks WHERE series_id = ? ORDER BY ordinal"
+)
+_ORDINAL, _COUNT, _ATTEMPT, _FIRST, _LAST, _MIN = range(6)
+
+
 def _few(connection: Connection, series_id: int, share: float) -> list[Point]:
     """Return *share* of a long series' points or some more, extremes among them: of each chunk what that needs."""
     c = t.chunks.c
-    columns = [c.ordinal, c["count"], c.attempt, c.first_step, c.last_step]
-    columns += [c.min, c.min_step, c.min_time, c.max, c.max_step, c.max_time]
-    rows: Sequence[Any] = connection.execute(select(*columns).where(c.series_id == series_id).order_by(c.ordinal)).all()
+    rows = _summaries(connection, series_id)
     tail = _open_points(connection, series_id)
     firsts: dict[int, int] = {}
-    for attempt, step in [*((row.attempt, row.first_step) for row in rows), *((point[1], point[0]) for point in tail)]:
-        firsts[attempt] = min(step, firsts.get(attempt, step))
+    for attempt, step in [*((row[_ATTEMPT], row[_FIRST]) for row in rows), *((point[1], point[0]) for point in tail)]:
+        if step < firsts.get(attempt, math.inf):
+            firsts[attempt] = step
     ends = hidden_from(firsts)
-    seen = [row for row in rows if row.first_step < ends[row.attempt]]
+    seen = rows if len(firsts) == 1 else [row for row in rows if row[_FIRST] < ends[row[_ATTEMPT]]]
     whole, sketched = _needed(seen, ends, share)
     found = _thinned(tail, ends, share)
     for points in _texts(connection, series_id, c.points, whole):
         found += _thinned(points, ends, share)
     for points in _texts(connection, series_id, c.sketch, sketched):
         found += points
+    read = whole | sketched
     for row in seen:
-        if row.ordinal not in whole and row.ordinal not in sketched:
-            found += summary_points(row.attempt, row[5:])
+        if row[_ORDINAL] not in read:
+            found += summary_points(row[_ATTEMPT], row[_MIN:])
     return sorted(found, key=_step)
+
+
+def _summaries(connection: Connection, series_id: int) -> list[Sequence[Any]]:
+    """Return what is kept beside the points of each chunk, by the driver itself: there are thousands of them."""
+    raw = connection.connection.dbapi_connection
+    assert raw is not None  # the connection is open
+    dialect = connection.dialect.name
+    cursor = raw.cursor(binary=True) if dialect == "postgresql" else raw.cursor()
+    try:
+        cursor.execute(_SUMMARIES if dialect == "sqlite" else _SUMMARIES.replace("?", "%s"), (series_id,))
+        return list(cursor.fetchall())
+    finally:
+        cursor.close()
 
 
 def _needed(seen: Sequence[Any], ends: Mapping[int, float], share: float) -> tuple[set[int], set[int]]:
     """Return of which chunks every point is needed, and of which the sketch; of the others the summary does."""
     whole, sketched = set(), set()
     if seen:  # the first and the last point of all are in one of these
-        whole = {min(seen, key=lambda row: row.first_step).ordinal, max(seen, key=lambda row: row.last_step).ordinal}
-    for row in seen:
-        wanted = share * row.count
-        if wanted > 2 * PARTS or row.last_step >= ends[row.attempt]:
-            whole.add(row.ordinal)
-        elif wanted > 2 or row.min is None:
-            sketched.add(row.ordinal)
+        whole = {min(seen, key=itemgetter(_FIRST))[_ORDINAL], max(seen, key=itemgetter(_LAST))[_ORDINAL]}
+    for ordinal, count, attempt, _, last, low, *_ in seen:
+        wanted = share * count
+        if wanted > 2 * PARTS or last >= ends[attempt]:
+            whole.add(ordinal)
+        elif wanted > 2 or low is None:
+            sketched.add(ordinal)
     return whole, sketched - whole
 
 

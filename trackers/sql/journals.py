@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy import Connection, delete, select
 
 from trackers.clock import now_us
 from trackers.errors import ConflictError
 from trackers.sql import tables as t
+from trackers.sql.batch import Batch
 from trackers.sql.failures import DUPLICATE, number_of
 
 _ADVANCE = (
-    "INSERT INTO trackers_journals (uid, position, created_at, changed_at) VALUES ({0}, {0}, {0}, {0}) "
+    "INSERT INTO trackers_journals (uid, position, created_at, changed_at) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (uid) DO UPDATE SET position = excluded.position, changed_at = excluded.changed_at "
-    "WHERE trackers_journals.position < {0}"
+    "WHERE trackers_journals.position < ?"
 )
 
 
-_MOVE = "UPDATE trackers_journals SET position = %s, changed_at = %s WHERE uid = %s AND position < %s"
-_NOTE = "INSERT INTO trackers_journals (uid, position, created_at, changed_at) VALUES (%s, %s, %s, %s)"
+_MOVE = "UPDATE trackers_journals SET position = ?, changed_at = ? WHERE uid = ? AND position < ?"
+_NOTE = "INSERT INTO trackers_journals (uid, position, created_at, changed_at) VALUES (?, ?, ?, ?)"
 
 
-def advance(dialect: str, cursor: object, uid: str, first: int, last: int) -> None:
+def advance(batch: Batch, uid: str, first: int, last: int) -> None:
     """Note that the entries *first* to *last* of a journal are in this transaction.
 
     Raises ConflictError where *first* is in the store already: somebody else drains the same journal.
     """
     now = now_us()
-    if dialect == "mysql":
-        _advance_on_mariadb(cursor, uid, first, last, now)
-        return
-    text = _ADVANCE.format("?" if dialect == "sqlite" else "%s")
-    cursor.execute(text, (uid, last, now, now, first))  # type: ignore[attr-defined]  # the driver's own
-    if cursor.rowcount != 1:  # type: ignore[attr-defined]
+    if batch.dialect == "mysql":
+        # There no condition can stand beside ON DUPLICATE KEY UPDATE: two statements.
+        batch.execute(_MOVE, (last, now, uid, first), partial(_moved, batch, uid, last, now))
+    else:
+        batch.execute(_ADVANCE, (uid, last, now, now, first), partial(_advanced, uid))
+
+
+def _advanced(uid: str, count: int) -> None:
+    if count != 1:
         raise _conflict(uid)
 
 
-def _advance_on_mariadb(cursor: object, uid: str, first: int, last: int, now: int) -> None:
-    """Do the same in two statements: there no condition can stand beside ``ON DUPLICATE KEY UPDATE``."""
-    execute = cursor.execute  # type: ignore[attr-defined]
-    if execute(_MOVE, (last, now, uid, first)) == 1:
+def _moved(batch: Batch, uid: str, last: int, now: int, count: int) -> None:
+    if count == 1:
         return
     try:
-        execute(_NOTE, (uid, last, now, now))
+        batch.execute(_NOTE, (uid, last, now, now))
     except Exception as exc:
         if number_of(exc) != DUPLICATE:
             raise

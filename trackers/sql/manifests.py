@@ -49,8 +49,20 @@ _INPUTS = insert(t.inputs, conflict="ON CONFLICT (run_id, dataset_id, role) DO N
 _FORGET = "DELETE FROM trackers_models WHERE run_id = {0} AND name = {0} AND replaced_at IS NOT NULL AND uid NOT IN (SELECT model_uid FROM trackers_model_versions)"
 
 
-def write(dialect: str, cursor: Any, fold: Fold, take_ids: Callable[[int], Sequence[int]]) -> None:
+def write(dialect: str, connection: Any, fold: Fold, take_ids: Callable[[int], Sequence[int]]) -> None:
     """Write what *fold* holds of files, models and inputs; *take_ids* hands out ids for new data sets."""
+    if not (
+        fold.blobs or fold.checkpoint_drops or fold.model_failures or fold.model_drops or fold.inputs or fold.artifacts
+    ):
+        return
+    cursor = connection.cursor()
+    try:
+        _write(dialect, cursor, fold, take_ids)
+    finally:
+        cursor.close()
+
+
+def _write(dialect: str, cursor: Any, fold: Fold, take_ids: Callable[[int], Sequence[int]]) -> None:
 
     def run(statement: Statement, rows: Any) -> None:
         statement.run(dialect, cursor, list(rows))

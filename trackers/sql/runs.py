@@ -13,8 +13,10 @@ from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, StateError
 from trackers.sql import launches, statements
 from trackers.sql import tables as t
-from trackers.sql.columns import join_number, join_param, param_columns, split_param
+from trackers.sql.batch import Batch
+from trackers.sql.columns import check_param, join_number, join_param, param_columns
 from trackers.sql.experiments import make_experiment
+from trackers.sql.fold import next_positions
 from trackers.sql.ids import take_block
 from trackers.sql.studies import find_study
 from trackers.states import RunState
@@ -25,6 +27,11 @@ _CHUNK = 500
 _RAW = type_coerce(t.params.c.text, Text)
 """Text as it is stored: ``join_param`` turns it back."""
 _PARAMS = statements.insert(t.params, conflict="ON CONFLICT (run_id, name) DO NOTHING")
+_PARAMS_OF = "SELECT name, kind, number, number_kind, text FROM trackers_params WHERE run_id = ?"
+_GONE = (
+    "SELECT r.uid FROM trackers_runs r JOIN trackers_experiments e ON e.id = r.experiment_id "
+    "WHERE r.id {} AND (r.deleted_at IS NOT NULL OR e.deleted_at IS NOT NULL)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +104,15 @@ def insert_run(connection: Connection, start: Start) -> None:
     )
     _insert_attempt(connection, start.run_id, 0, now, start.host, start.pid, start.launch)
     if start.params:
-        set_params(connection, start.run_id, start.params)
+        positions = next_positions(len(start.params))
+        rows = [
+            (start.run_id, name, place, *param_columns(value))
+            for place, (name, value) in zip(positions, start.params.items(), strict=True)
+        ]
+        _PARAMS.run(connection.dialect.name, connection.connection.cursor(), rows)
     if start.tags:
-        rows = [{"run_id": start.run_id, "name": name, "value": value} for name, value in start.tags.items()]
-        connection.execute(insert(t.tags), rows)
+        tags = [{"run_id": start.run_id, "name": name, "value": value} for name, value in start.tags.items()]
+        connection.execute(insert(t.tags), tags)
 
 
 def _insert_attempt(
@@ -146,23 +158,23 @@ def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch:
     return number
 
 
-def set_params(connection: Connection, run_id: int, params: Mapping[str, ParamValue]) -> None:
-    """Write params of a run once: the same value again changes nothing.
+def write_params(
+    batch: Batch, params: Mapping[tuple[int, str], tuple[Sequence[Any], Any]], new: Collection[int]
+) -> None:
+    """Write params once, as a ``Fold`` has them: the same value again changes nothing. *new* are the runs of this group.
 
-    Raises InvalidValueError, which names both values, where another one is there already, and StateError for a run
-    that was deleted.
+    Raises InvalidValueError, which names both values, where another one is there already.
     """
-    check_living(connection, [run_id])
-    start = now_us()
-    columns = {name: param_columns(value) for name, value in params.items()}
-    rows = [(run_id, name, start + index, *found) for index, (name, found) in enumerate(columns.items())]
-    cursor = connection.connection.cursor()
-    try:
-        _PARAMS.run(connection.dialect.name, cursor, rows)
-    finally:
-        cursor.close()
-    for name, value in read_params(connection, run_id, params).items():
-        check_param(name, value, params[name])
+    old = {run_id for run_id, _ in params if run_id not in new}
+
+    def compare(written: int) -> None:
+        if old and (written != len(params) or batch.dialect == "mysql"):  # there it counts those that were there, too
+            for run_id in old:
+                for name, *columns in batch.fetch(_PARAMS_OF, (run_id,)):
+                    if (run_id, name) in params:
+                        check_param(name, join_param(*columns), params[run_id, name][1])
+
+    batch.run(_PARAMS, [row for row, _ in params.values()], compare)
 
 
 def read_params(connection: Connection, run_id: int, names: Iterable[str] | None = None) -> dict[str, ParamValue]:
@@ -174,20 +186,6 @@ def read_params(connection: Connection, run_id: int, names: Iterable[str] | None
     return {name: join_param(*columns) for name, *columns in found if wanted is None or name in wanted}
 
 
-def check_param(name: str, old: ParamValue, new: ParamValue) -> None:
-    """Raise InvalidValueError, which names both, unless *new* is stored as *old* is."""
-    if split_param(old) != split_param(new):
-        raise InvalidValueError(
-            f"param {name!r} is {_shown(old)} and cannot become {_shown(new)}: a param is written once; "
-            "log what changes as a metric or a tag"
-        )
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:80] + "..."
-
-
 def check_living(connection: Connection, run_ids: Collection[int]) -> None:
     """Raise StateError where one of these runs was deleted, alone or with its experiment."""
     r, e = t.runs.c, t.experiments.c
@@ -197,9 +195,27 @@ def check_living(connection: Connection, run_ids: Collection[int]) -> None:
     for start in range(0, len(listed), _CHUNK):
         found = connection.execute(query.where(r.id.in_(listed[start : start + _CHUNK])).limit(1)).scalar()
         if found is not None:
-            raise StateError(
-                f"run {found} was deleted: nothing is logged to it; `trackers restore {found}` brings it back"
-            )
+            raise _deleted(found)
+
+
+def ask_living(batch: Batch, run_ids: Collection[int]) -> None:
+    """Ask the same within a batch; nothing where there are no *run_ids*."""
+
+    def look(rows: Sequence[Any]) -> None:
+        if rows:
+            raise _deleted(rows[0][0])
+
+    listed = sorted(run_ids)
+    if listed and batch.dialect == "postgresql":  # one text, however many they are: it is planned once
+        batch.ask(_GONE.format("= ANY(?)"), (listed,), look)
+        return
+    for start in range(0, len(listed), _CHUNK):
+        part = listed[start : start + _CHUNK]
+        batch.ask(_GONE.format(f"IN ({', '.join('?' * len(part))})"), part, look)
+
+
+def _deleted(uid: str) -> StateError:
+    return StateError(f"run {uid} was deleted: nothing is logged to it; `trackers restore {uid}` brings it back")
 
 
 # --- reading ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ uses here, counts the writes: who has read the trials once reads them again only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from trackers.errors import NotFoundError, StateError, StudyBusyError
 from trackers.names import clean_name
 from trackers.sql import tables as t
+from trackers.sql.batch import Batch
 from trackers.sql.columns import to_json
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
@@ -132,40 +133,37 @@ def managed(study_id: int) -> StudyBusyError:
     )
 
 
-def admit(run: Callable[..., Any], cursor: Any, guard: Guard, study: StudyFold, fold: Fold) -> None:
-    """Admit what a process writes to a shared study: hold its row, allot what is allotted here, refuse what is late.
-
-    *run* runs one statement, whose rows *cursor* then holds.
-    """
-    run(
+def admit(batch: Batch, guard: Guard, study: StudyFold, fold: Fold) -> None:
+    """Admit what a process writes to a shared study: hold its row, allot what is allotted here, refuse what is late."""
+    rows = batch.fetch(
         "SELECT s.mode, s.last_seq FROM trackers_studies s JOIN trackers_experiments e ON e.id = s.id "
         "WHERE s.id = ? AND e.deleted_at IS NULL{held}",
         (guard.study_id,),
     )
-    found = cursor.fetchone()
-    if found is None:
+    if not rows:
         raise NotFoundError(f"there is no study with the id {guard.study_id} in this store")
-    if found[0] != "shared":
+    mode, last_seq = rows[0]
+    if mode != "shared":
         raise managed(guard.study_id)
-    _number(run, cursor, guard, fold)
-    numbers = _admit_runs(run, cursor, guard, study, fold)
-    for seq, event in enumerate(study.shared_events, start=found[1] + 1):
+    _number(batch, guard, fold)
+    numbers = _admit_runs(batch, guard, study, fold)
+    for seq, event in enumerate(study.shared_events, start=last_seq + 1):
         study.seqs.append(seq)
         data = to_json(event.data) if event.data else "{}"
         study.events.append((guard.study_id, seq, event.kind, numbers[event.run_id], data, event.time))
-    run("UPDATE trackers_studies SET renewals = renewals + 1 WHERE id = ?", (guard.study_id,))
+    batch.execute("UPDATE trackers_studies SET renewals = renewals + 1 WHERE id = ?", (guard.study_id,))
 
 
-def _number(run: Callable[..., Any], cursor: Any, guard: Guard, fold: Fold) -> None:
-    new = [row for row in fold.runs.values() if row[2] == guard.study_id]
+def _number(batch: Batch, guard: Guard, fold: Fold) -> None:
+    new = [row for run_id, row in fold.runs.items() if row[2] == guard.study_id and run_id not in fold.started]
     if new:
-        run("SELECT MAX(number) FROM trackers_runs WHERE experiment_id = ?", (guard.study_id,))
-        highest = cursor.fetchone()[0]
+        query = "SELECT MAX(number) FROM trackers_runs WHERE experiment_id = ?"
+        ((highest,),) = batch.fetch(query, (guard.study_id,))
         for number, row in enumerate(new, start=0 if highest is None else highest + 1):
             row[3] = number
 
 
-def _admit_runs(run: Callable[..., Any], cursor: Any, guard: Guard, study: StudyFold, fold: Fold) -> dict[int, int]:
+def _admit_runs(batch: Batch, guard: Guard, study: StudyFold, fold: Fold) -> dict[int, int]:
     """Check that every trial that is written is this study's and not finished; return their numbers by id."""
     numbers = {run_id: row[3] for run_id, row in fold.runs.items() if row[2] == guard.study_id}
     written = {event.run_id for event in study.shared_events}
@@ -175,8 +173,8 @@ def _admit_runs(run: Callable[..., Any], cursor: Any, guard: Guard, study: Study
     for start in range(0, len(missing), _LOOKUP):
         part = missing[start : start + _LOOKUP]
         places = ", ".join("?" * len(part))
-        run(f"SELECT id, number, state, experiment_id FROM trackers_runs WHERE id IN ({places})", part)
-        for run_id, number, state, study_id in cursor.fetchall():
+        query = f"SELECT id, number, state, experiment_id FROM trackers_runs WHERE id IN ({places})"
+        for run_id, number, state, study_id in batch.fetch(query, part):
             if study_id == guard.study_id:
                 if state in _FINISHED:
                     raise StateError(f"trial {number} of this study is {RunState(state)!r} already")

@@ -16,25 +16,59 @@ from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, SmallIntege
 Row = Sequence[Any]
 
 
-class Statement:
-    """A statement with its text for each database; *columns* names the values of a row, in order."""
+# An array of PostgreSQL as its text: the driver writes one in Python, item by item, in several times the time.
 
-    def __init__(self, sqlite: str, postgresql: str, mariadb: str) -> None:
+
+def _whole(values: Row) -> str:
+    return "{" + ",".join(["NULL" if value is None else str(int(value)) for value in values]) + "}"
+
+
+def _floats(values: Row) -> str:
+    return "{" + ",".join(["NULL" if value is None else repr(float(value)) for value in values]) + "}"
+
+
+def _texts(values: Row) -> str:
+    return "{" + ",".join(["NULL" if value is None else _quote(str(value)) for value in values]) + "}"
+
+
+def _quote(text: str) -> str:
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def _booleans(values: Row) -> str:
+    return "{" + ",".join(["NULL" if value is None else "t" if value else "f" for value in values]) + "}"
+
+
+_WRITERS = {"smallint": _whole, "integer": _whole, "bigint": _whole, "float8": _floats, "boolean": _booleans}
+
+
+class Statement:
+    """A statement with its text for each database; *columns* are those of the values of a row, in order."""
+
+    def __init__(self, sqlite: str, postgresql: str, mariadb: str, columns: Sequence[Column[Any]]) -> None:
         self._texts = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mariadb}
+        self._arrays = [_WRITERS.get(_array(column), _texts) for column in columns]
 
     def run(self, dialect: str, cursor: Any, rows: Sequence[Row]) -> int:
         """Run it for *rows* and return how many rows of the table it wrote."""
         if not rows:
             return 0
+        self.start(dialect, cursor, rows)
+        count: int = cursor.rowcount
+        return count
+
+    def start(self, dialect: str, cursor: Any, rows: Sequence[Row]) -> None:
+        """Run it for *rows*, of which there is one at least; *cursor* then has its answer."""
         text = self._texts[dialect]
         if dialect == "postgresql":
-            cursor.execute(text, [list(column) for column in zip(*rows, strict=True)])
+            columns = zip(*rows, strict=True)
+            cursor.execute(text, [write(column) for write, column in zip(self._arrays, columns, strict=True)])
         elif dialect == "mysql" and "JSON_TABLE" in text:
             cursor.execute(text, [as_json(rows)])
         else:
             cursor.executemany(text, rows)
-        count: int = cursor.rowcount
-        return count
 
 
 def insert(table: Table, *names: str, conflict: str = "") -> Statement:
@@ -49,6 +83,7 @@ def insert(table: Table, *names: str, conflict: str = "") -> Statement:
         f"{head} VALUES ({', '.join('?' * len(columns))}) {conflict}",
         f"{head} SELECT {listed} FROM {_rows(columns)} WHERE true {conflict}",
         f"{head} VALUES ({', '.join(['%s'] * len(columns))}) {_on_duplicate(table, conflict)}",
+        columns,
     )
 
 
@@ -79,6 +114,7 @@ def update(table: Table, changes: str, where: str, *names: str) -> Statement:
         text.format(source="", **places),
         text.format(source=source, **values),
         given.format(**{name: f"v.given_{name}" for name in names}),
+        columns,
     )
 
 
@@ -122,6 +158,7 @@ def delete(table: Table, *names: str) -> Statement:
         f"DELETE FROM {table.name} USING {_rows(columns)} WHERE {values}",
         f"DELETE {table.name} FROM {table.name} JOIN {json_rows(columns, names)} ON "
         + " AND ".join(f"{table.name}.{_quoted(column)} = v.given_{column.name}" for column in columns),
+        columns,
     )
 
 
