@@ -16,6 +16,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 NAME = "backup.json"
 FORMAT = 1
 _TRIES = 3
+_THREADS = 8
+"""An object store answers several at once; a disk is busy with fewer."""
 
 
 @dataclass(frozen=True)
@@ -130,23 +133,35 @@ class _Copier:
         self.added = 0
 
     def copy(self, files: dict[str, int]) -> dict[str, str]:
-        """Copy what is not there; return why it could not be: digest -> sentence."""
-        problems = {}
-        for digest, size in sorted(files.items()):
-            target = self._folder / digest[:2] / digest
-            if target.exists() and target.stat().st_size == size:
-                continue
+        """Copy what is not there, several at once; return why it could not be: digest -> sentence."""
+        new = [digest for digest, size in sorted(files.items()) if not self._has(digest, size)]
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="trackers-backup") as pool:
             try:
-                self._bring(digest, target)
-                self.added += 1
-            except ArtifactError as exc:
-                if is_full(exc):
-                    raise StoreError(
-                        f"the disk of {self._folder.parent} is full: free some space, or give another folder; the "
-                        "backup was not made, an older one in the same folder is as it was"
-                    ) from exc
-                problems[digest] = str(exc)
-        return problems
+                problems = dict(zip(new, pool.map(self._try, new), strict=True))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        self.added += sum(problem is None for problem in problems.values())
+        return {digest: problem for digest, problem in problems.items() if problem is not None}
+
+    def _has(self, digest: str, size: int) -> bool:
+        target = self._target(digest)
+        return target.exists() and target.stat().st_size == size
+
+    def _target(self, digest: str) -> Path:
+        return self._folder / digest[:2] / digest
+
+    def _try(self, digest: str) -> str | None:
+        try:
+            self._bring(digest, self._target(digest))
+        except ArtifactError as exc:
+            if is_full(exc):
+                raise StoreError(
+                    f"the disk of {self._folder.parent} is full: free some space, or give another folder; the "
+                    "backup was not made, an older one in the same folder is as it was"
+                ) from exc
+            return str(exc)
+        return None
 
     def _bring(self, digest: str, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

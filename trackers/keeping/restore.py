@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.artifacts import ArtifactStore
-from trackers.errors import ArtifactError, DigestError, SchemaError, StoreError
+from trackers.errors import DigestError, SchemaError, StoreError
 from trackers.keeping.backup import file_of, read_manifest
 from trackers.keeping.backup_rows import Kept, open_rows, path_of
 from trackers.sql import audit, dump
@@ -23,6 +24,8 @@ from trackers.sql.schema import HEAD, REVISIONS, open_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -128,18 +131,15 @@ def _copy_files(
     folder: Path, wanted: dict[str, int], there: set[str], files: ArtifactStore, partial: bool
 ) -> dict[str, int]:
     """Copy those of the *wanted* files (digest -> size) that are *there*; return what the store has of them then."""
-    return {
-        digest: size
-        for digest, size in wanted.items()
-        if _has(files, digest, size) or (digest in there and _copy(folder, digest, wanted, files, partial))
-    }
-
-
-def _has(files: ArtifactStore, digest: str, size: int) -> bool:
-    try:
-        return files.size(digest) == size
-    except ArtifactError:
-        return False  # it is not there yet
+    listed = {digest: size for digest, size in files.sizes() if wanted.get(digest) == size}
+    missing = sorted(there - listed.keys())
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="trackers-restore") as pool:
+        try:
+            copied = list(pool.map(lambda digest: _copy(folder, digest, wanted, files, partial), missing))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return listed | {digest: wanted[digest] for digest, done in zip(missing, copied, strict=True) if done}
 
 
 def _copy(folder: Path, digest: str, wanted: dict[str, int], files: ArtifactStore, partial: bool) -> bool:
