@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from trackers.errors import (
     NotFoundError,
     SchemaError,
 )
+from trackers.intake import Intake
 from trackers.sql import archived, columnar
 from trackers.sql import tables as t
 from trackers.states import RunState
@@ -231,3 +233,25 @@ def test_an_archive_that_cannot_be_read_back_changes_nothing(sqlite_url: str, tm
         source.gc(grace=timedelta(0))
         assert source.import_archive(folder).equal
         assert source.get_study("s").directions == ("maximize",)
+
+
+def test_an_import_that_was_broken_off_is_finished_by_the_next(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, left = Intake.submit, iter([True, False])
+
+    def break_off(intake: Intake, changes: Sequence[Any]) -> Any:
+        if next(left):
+            return whole(intake, changes)
+        raise KeyboardInterrupt
+
+    with trackers.connect(sqlite_url) as source, trackers.connect(tmp_path / "new.db") as target:
+        fill(source, tmp_path)
+        source.archive("odd", tmp_path / "archive", files=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(Intake, "submit", break_off)
+            with pytest.raises(KeyboardInterrupt):
+                target.import_archive(tmp_path / "archive")
+        found = target.import_archive(tmp_path / "archive")
+        assert (found.problems, found.notes, found.experiments[0].added) == ([], [], 0)
+        assert told(target, "odd") == told(source, "odd")
