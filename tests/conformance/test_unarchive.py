@@ -105,10 +105,9 @@ def told(store: Store, name: str) -> dict[str, Any]:
         s = t.series
         series = [dict(row) for row in connection.execute(select(s).where(s.c.run_id.in_(ids))).mappings()]
     for row in series:
-        if not row["last_attempt"]:
-            row["since_step"] = (
-                None  # says nothing where there was one attempt: a group of several writes it all the same
-            )
+        # None and 0 say the same: a group of several series notes them all the same
+        row["hidden"] = row["hidden"] or None
+        row["since_step"] = row["since_step"] if row["last_attempt"] else None
     named = {row["id"]: row["uid"] for row in found["runs"]}
     shared = {table: {row["id"]: row["digest"] for row in found[table]} for table in ("launches", "datasets")}
     for rows in (*found.values(), metrics, series):

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from trackers.artifacts import ArtifactStore
 from trackers.errors import DigestError, SchemaError, StoreError
 from trackers.keeping.backup import file_of, read_manifest
-from trackers.keeping.backup_rows import Kept, open_rows, path_of
 from trackers.sql import audit, dump
 from trackers.sql.address import read_address
+from trackers.sql.backup_rows import Kept, open_rows, path_of
 from trackers.sql.engine import Database
 from trackers.sql.schema import HEAD, REVISIONS, open_database
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
