@@ -47,7 +47,7 @@ class ManagerPlace:
         """Delete nothing: that is the manager's."""
         return False
 
-    def digests(self) -> Iterator[str]:
+    def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield nothing: a worker has no business with other files."""
         return iter(())
 

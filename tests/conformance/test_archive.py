@@ -18,6 +18,7 @@ from trackers.store import Store
 
 pandas = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
+pytestmark = pytest.mark.usefixtures("without_code")
 
 
 def fill(store: Store, tmp_path: Path) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 import trackers
 from tests.cluster import cluster
 from tests.faults.command import called
+from trackers.errors import StoreError
 from trackers.states import RunState
 from trackers.values import Trial
 
@@ -214,3 +217,32 @@ def test_a_store_whose_disk_is_full_under_workers_is_told_and_resumed_exactly(
     assert [(t.number, t.state) for t in after] == [(n, RunState.COMPLETE) for n in range(60)]
     assert all(after[n].values == t.values and after[n].params == t.params for n, t in before.items())
     assert all([a.outcome for a in t.attempts].count("complete") == 1 for t in after)
+
+
+@pytest.mark.usefixtures("without_code")
+def test_a_backup_or_archive_on_a_full_disk_names_the_folder_and_leaves_nothing_that_looks_whole(
+    disk: Place, tmp_path: Path
+) -> None:
+    place = disk("size=1m")
+    with trackers.connect(tmp_path / "hpo.db") as store:
+        with store.start_run("fraud") as run:
+            run.log_text("kept", "kept.txt")
+        store.backup(place / "backup")
+        big = secrets.token_hex(2**21)
+        for kind in ("file", "row"):
+            with store.start_run("fraud") as run:
+                if kind == "file":
+                    run.log_text(big, "big.txt")
+                else:
+                    run.set_tag("big", big)
+            for target in (place / "backup", place / "other"):
+                with pytest.raises(StoreError, match=f"the disk of {target} is full: free some space"):
+                    store.backup(target)
+            assert not (place / "other" / "backup.json").exists()
+            with pytest.raises(StoreError, match=f"the disk of {place}/archive is full: free some space"):
+                store.archive("fraud", place / "archive", files=True)
+            assert not (place / "archive").exists()
+            store.delete_run(run)
+            store.gc(grace=timedelta(0), file_grace=timedelta(0))
+    restored = trackers.restore(place / "backup", tmp_path / "new.db")
+    assert (restored.files, restored.problems) == (1, ())

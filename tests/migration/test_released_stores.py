@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import sqlite3
 from contextlib import closing
@@ -66,6 +67,50 @@ def test_a_server_of_an_earlier_release_is_upgraded_with_everything_in_it(revisi
     with trackers.connect(postgresql_url) as store:
         assert held(read_by_its_release(revision, "postgresql"), describe(store)) == []
         store.start_run("fraud").end()
+
+
+def back_up_as_its_release(database: Path, folder: Path, revision: str) -> None:
+    """Lay the rows of a SQLite file out as ``backup`` does; the file holds no reference to a file of its own."""
+    tables = []
+    (folder / "rows-1").mkdir(parents=True)
+    with closing(sqlite3.connect(database)) as raw:
+        names = raw.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'trackers_%'").fetchall()
+        for (name,) in names:
+            if name in ("trackers_alembic_version", "trackers_store"):
+                continue
+            rows = raw.execute(f'SELECT * FROM "{name}"')
+            columns = [column[0] for column in rows.description]
+            lines = [json.dumps(row).encode() + b"\n" for row in rows]
+            data = gzip.compress(b"".join(lines))
+            (folder / "rows-1" / f"{name}.jsonl.gz").write_bytes(data)
+            digest = hashlib.sha256(data).hexdigest()
+            tables.append({"name": name, "columns": columns, "rows": len(lines), "sha256": digest})
+        files = dict(raw.execute("SELECT digest, size FROM trackers_blobs").fetchall())
+    about = {"format": 1, "revision": revision, "store": "", "uid": "", "created_at": 0, "rows": "rows-1"}
+    # their bytes are not among the assets
+    about |= {"tables": tables, "files": files, "missing": sorted(files)}
+    (folder / "backup.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("revision", RELEASED)
+def test_a_backup_of_an_earlier_release_is_upgraded_when_it_is_restored(revision: str, tmp_path: Path) -> None:
+    (tmp_path / "old.db").write_bytes(gzip.decompress((ASSETS / f"{revision}.db.gz").read_bytes()))
+    back_up_as_its_release(tmp_path / "old.db", tmp_path / "backup", revision)
+    trackers.restore(tmp_path / "backup", tmp_path / "new.db")
+    with trackers.connect(tmp_path / "new.db", create=False) as store:
+        assert held(read_by_its_release(revision, "sqlite"), describe(store)) == []
+        assert [one.problem for one in store.fsck().findings if one.check != "files"] == []
+        store.start_run("fraud").end()
+
+
+def test_a_backup_of_a_later_release_is_refused_and_no_store_is_made(tmp_path: Path) -> None:
+    with trackers.connect(tmp_path / "hpo.db") as store:
+        store.backup(tmp_path / "backup")
+    path = tmp_path / "backup" / "backup.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"revision": "9999"}))
+    with pytest.raises(SchemaError, match="newer release"):
+        trackers.restore(tmp_path / "backup", tmp_path / "new.db")
+    assert not (tmp_path / "new.db").exists()
 
 
 CODE = {

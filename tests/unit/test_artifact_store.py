@@ -21,7 +21,7 @@ class FolderAsBucket(ArtifactStore):
     def _place(self):
         import fsspec
 
-        return RemotePlace(fsspec.filesystem("file"), self.root)
+        return RemotePlace(fsspec.filesystem("file", auto_mkdir=True), self.root)
 
 
 @pytest.fixture(params=["local", "remote"])

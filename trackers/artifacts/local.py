@@ -13,7 +13,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -124,10 +124,11 @@ class LocalPlace:
         except FileNotFoundError:
             return False
 
-    def digests(self) -> Iterator[str]:
+    def sizes(self) -> Iterator[tuple[str, int]]:
         for folder in sorted(self._root.iterdir()) if self._root.is_dir() else ():
             if len(folder.name) == 2 and folder.is_dir():
-                yield from sorted(entry.name for entry in folder.iterdir() if len(entry.name) == 64)
+                with os.scandir(folder) as entries:
+                    yield from sorted(_sizes(entry for entry in entries if len(entry.name) == 64))
 
     def write_mark(self, name: str, text: str) -> None:
         self._stores.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -187,6 +188,14 @@ class LocalPlace:
 
     def _path(self, digest: str) -> Path:
         return self._root / digest[:2] / digest
+
+
+def _sizes(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, int]]:
+    for entry in entries:
+        try:
+            yield entry.name, entry.stat().st_size
+        except FileNotFoundError:
+            pass  # deleted since it was listed
 
 
 def _write_all(descriptor: int, chunk: bytes) -> None:

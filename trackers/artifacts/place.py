@@ -36,8 +36,8 @@ class Place(Protocol):
         """
         ...
 
-    def digests(self) -> Iterator[str]:
-        """Yield the digest of every blob."""
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield the digest and the size of every blob, by digest, as a listing tells them."""
         ...
 
     def leftovers(self, older: float, remove: bool) -> tuple[int, int]:

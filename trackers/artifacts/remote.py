@@ -1,7 +1,8 @@
 """Blobs in an object store (``s3://bucket/prefix`` and friends), through fsspec.
 
 An object store shows an object only when it is whole, so there is no temporary name. It has no atomic move either, so
-that a deletion cannot be taken back: here the long grace period holds for every blob.
+that a deletion cannot be taken back: here the long grace period holds for every blob. Each call is a request or two, so
+that whatever looks at many blobs reads `sizes`, which lists them a thousand to a request. Buckets are not created.
 """
 
 from __future__ import annotations
@@ -25,21 +26,26 @@ class RemotePlace:
         self._prefix = prefix.rstrip("/")
 
     def put(self, source: BinaryIO) -> tuple[str, int]:
-        # The name of the object is the digest of all of it, so it is read once before it can be sent.
-        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
-            hasher, size = hashlib.sha256(), 0
+        # The name of the object is the digest of all of it, so it is read once before it can be sent. It is sent even
+        # if it is there: that makes it young again, which keeps `delete` away from it.
+        data = bytearray()
+        while len(data) <= IN_MEMORY and (chunk := source.read(CHUNK)):
+            data += chunk
+        hasher, size = hashlib.sha256(data), len(data)
+        if size <= IN_MEMORY:
+            digest = hasher.hexdigest()
+            self._fs.pipe_file(self._path(digest), bytes(data))
+            return digest, size
+        with tempfile.NamedTemporaryFile(prefix="trackers-") as spool:
+            spool.write(data)
+            data.clear()
             while chunk := source.read(CHUNK):
                 hasher.update(chunk)
                 spool.write(chunk)
                 size += len(chunk)
+            spool.flush()
             digest = hasher.hexdigest()
-            spool.seek(0)
-            # Sent even if it is there: that makes it young again, which keeps `delete` away from it.
-            path = self._path(digest)
-            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            with self._fs.open(path, "wb") as target:
-                while chunk := spool.read(CHUNK):
-                    target.write(chunk)
+            self._fs.put_file(spool.name, self._path(digest))
         return digest, size
 
     def open(self, digest: str) -> BinaryIO:
@@ -53,7 +59,6 @@ class RemotePlace:
 
     def delete(self, digest: str, grace: float, unused_grace: float) -> bool:
         path = self._path(digest)
-        self._fs.invalidate_cache()
         try:
             if time.time() - self._changed(path) < max(grace, unused_grace):
                 return False
@@ -68,25 +73,32 @@ class RemotePlace:
             return (changed if changed.tzinfo else changed.replace(tzinfo=UTC)).timestamp()
         return float(changed)
 
-    def digests(self) -> Iterator[str]:
-        pairs = (str(path).rsplit("/", 2)[-2:] for path in self._fs.find(self._prefix))
-        yield from sorted(name for folder, name in pairs if len(name) == 64 and folder == name[:2])
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        # A folder at a time: what a listing of all of them would hold in memory grows with the store.
+        for folder in sorted(str(entry["name"]).rstrip("/") for entry in self._list(self._prefix)):
+            if len(name := folder.rpartition("/")[2]) != 2:
+                continue
+            found = ((str(entry["name"]).rpartition("/")[2], int(entry["size"] or 0)) for entry in self._list(folder))
+            yield from sorted((digest, size) for digest, size in found if len(digest) == 64 and digest[:2] == name)
+
+    def _list(self, folder: str) -> list[dict[str, Any]]:
+        try:
+            return list(self._fs.ls(folder, detail=True))
+        except FileNotFoundError:
+            return []
 
     def leftovers(self, older: float, remove: bool) -> tuple[int, int]:
         return 0, 0  # an object that is not whole is not shown
 
     def quarantine(self, digest: str) -> str:
         target = f"{self._prefix}/quarantine/{digest}"
-        self._fs.makedirs(f"{self._prefix}/quarantine", exist_ok=True)
         self._fs.mv(self._path(digest), target)
         return target
 
     def write_mark(self, name: str, text: str) -> None:
-        self._fs.makedirs(f"{self._prefix}/stores", exist_ok=True)
         self._fs.pipe_file(f"{self._prefix}/stores/{name}", text.encode())
 
     def read_marks(self) -> dict[str, str]:
-        self._fs.invalidate_cache()
         try:
             paths = [str(p) for p in self._fs.ls(f"{self._prefix}/stores", detail=False)]
         except FileNotFoundError:

@@ -141,7 +141,14 @@ class ArtifactStore:
 
     def digests(self) -> Iterator[str]:
         """Yield the digest of every file here."""
-        yield from self._place.digests()
+        for digest, _ in self.sizes():
+            yield digest
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield the digest and the size (bytes) of every file here, by digest: few requests on an object store."""
+        listed = iter(self._place.sizes())
+        while (found := self._doing("read", lambda: next(listed, None))) is not None:
+            yield found
 
     def path(self, digest: str) -> Path | None:
         """Return where the bytes of a file lie on this machine, None where they do not; never write there."""
@@ -333,7 +340,8 @@ def _open_remote(root: str) -> Place:
     try:
         import fsspec
 
-        filesystem, prefix = fsspec.core.url_to_fs(root)
+        # What another process stored a moment ago has to be seen, so nothing is answered from an earlier listing.
+        filesystem, prefix = fsspec.core.url_to_fs(root, use_listings_cache=False)
     except ImportError as exc:
         package = _REMOTE[scheme]
         raise ArtifactError(f"{scheme}:// needs the package {package}: pip install {package}.") from exc

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from trackers.cli import text
-from trackers.interop.mlflow.outcome import Outcome
+from trackers.interop.outcome import Outcome
 
 _NOTES = 20
 

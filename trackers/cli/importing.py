@@ -1,4 +1,4 @@
-"""``import``: what other trackers and tuners hold, into this store."""
+"""``import``: what other trackers and tuners hold, and what was archived, into this store."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from trackers.cli.storage import DEFAULT
 
 @click.group(
     "import",
-    short_help="Copy what Optuna or MLflow hold into this store.",
+    short_help="Copy what Optuna, MLflow or an archive hold into this store.",
     epilog="\b\nExample:\n  trackers import optuna sqlite:///old.db",
 )
 def importing() -> None:
-    """Copy what another tool holds into this store; again, and only what is new is added."""
+    """Copy what another tool or an archive holds into this store; again, and only what is new is added."""
 
 
 @importing.command(
@@ -85,4 +85,26 @@ def from_mlflow(source: str, names: tuple[str, ...], storage: str | None, as_jso
 
     with connect(storage or DEFAULT) as store:
         outcome = import_mlflow(store, source, experiments=names)
+    print_outcome(outcome, as_json)
+
+
+@importing.command(
+    "archive", epilog="\b\nExample:\n  trackers import archive archive/old-tries --storage sqlite:///hpo.db"
+)
+@click.argument("source", metavar="FOLDER", type=click.Path(file_okay=False))
+@click.option(
+    "--storage", metavar="URL", envvar="HPO_STORAGE", help=f"The store (default: HPO_STORAGE, then {DEFAULT})."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def from_archive(source: str, storage: str | None, as_json: bool) -> None:
+    """Read back what `trackers archive EXPERIMENT --to FOLDER` wrote, into any store.
+
+    Runs keep their uids, states and times, with every attempt and point. Everything is read back and compared; exit
+    code 1 where something differs.
+    """
+    from trackers.cli.copying import print_outcome
+    from trackers.store import connect
+
+    with connect(storage or DEFAULT) as store:
+        outcome = store.import_archive(source)
     print_outcome(outcome, as_json)

@@ -1,25 +1,38 @@
-"""``archive``: an experiment as Parquet files that any tool reads, and then, if so wished, out of the store."""
+"""``archive``: an experiment as Parquet files that any tool reads, and then, if so wished, out of the store.
+
+TO/runs.parquet, ...     what people and other tools read: see `COLUMNS`
+TO/rows/TABLE.parquet    the rows as they are stored, for ``import archive``: see ``trackers.sql.archived``. The points
+                         are in metrics.parquet alone
+TO/files/ab/abcdef...    files by digest, where they were asked for
+TO/archive.json          what is in it, written last: a folder without it is no archive
+"""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trackers.clock import now_us
 from trackers.errors import ArtifactError, InvalidValueError, StoreError
-from trackers.sql import columnar
+from trackers.keeping.room import is_full, write_json, writing_to
+from trackers.sql import archived, columnar
 from trackers.sql.schema import HEAD
 from trackers.wording import counted
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from trackers.store import Store
 
 NAME = "archive.json"
+FORMAT = 2
+"""1 had neither the rows nor this number: it cannot be read back."""
+ROWS = "rows"
 
 _WHOLE, _TEXT, _NUMBER, _TIME = "int64", "string", "float64", "time"
 COLUMNS: dict[str, dict[str, str]] = {
@@ -81,9 +94,9 @@ class Archived:
 
 @dataclass(frozen=True)
 class _Named:
-    """A file of a run, by the name that it has there."""
+    """A file, by the name that a run has for it; None: it is a checkpoint, or captured code."""
 
-    run_id: int
+    run_id: int | None
     name: str
     size: int
 
@@ -93,44 +106,82 @@ def archive(
 ) -> Archived:
     """Write the runs of an experiment or study to Parquet files in the folder *to*, which must be new or empty.
 
-    With *files* the bytes of artifacts and models are copied there too, by digest. What was written is read again and
-    counted. With *remove* the experiment is deleted after that, unless a file could not be copied: ``gc`` removes it
-    when its grace is over.
+    With *files* the bytes of artifacts, models, checkpoints and captured code are copied there too, by digest. What was
+    written is read again and counted. With *remove* the experiment is deleted after that, unless a file could not be
+    copied: ``gc`` removes it when its grace is over.
 
-    Raises NotFoundError, InvalidValueError for a folder that holds something, StoreError where pyarrow is missing or
-    the counts differ, StudyBusyError where *remove* meets a living manager.
+    Raises NotFoundError, InvalidValueError for a folder that holds something, StoreError where pyarrow is missing, the
+    disk is full or the counts differ, StudyBusyError where *remove* meets a living manager.
     """
-    arrow, parquet = _arrow()
+    arrow, parquet = load_arrow()
     found = store.get_experiment(experiment)
     folder = Path(to)
     if folder.exists() and any(folder.iterdir()):
         raise InvalidValueError(f"{folder} holds something already: give an empty folder, or a new one")
-    folder.mkdir(parents=True, exist_ok=True)
     named: dict[str, _Named] = {}
-    with store.database.reading() as connection:
-        rows = {
-            name: _write(connection, name, found.id, folder, arrow, parquet, named if files else None)
-            for name in columnar.TABLES
+    with writing_to(folder, "nothing was archived"), _or_nothing(folder):
+        writer = _Writer(folder, arrow, parquet)
+        with store.database.reading() as connection:
+            for name in columnar.TABLES:
+                writer.write(
+                    f"{name}.parquet", COLUMNS[name], _naming(columnar.read(connection, name, found.id), named)
+                )
+            for name in archived.TABLES:
+                kept = archived.read(connection, name, found.id)
+                writer.write(f"{ROWS}/{name}.parquet", archived.columns_of(name), kept)
+            parents = archived.outer_parents(connection, found.id)
+            sizes = {
+                row["digest"]: row["size"] for rows in archived.read(connection, "blobs", found.id) for row in rows
+            }
+        for digest, size in sizes.items():
+            named.setdefault(digest, _Named(None, "", size))
+        problems = _copy_files(store, named if files else {}, folder / "files")
+        copied = [one.size for digest, one in named.items() if files and digest not in problems]
+        rows = {name: writer.rows[f"{name}.parquet"] for name in columnar.TABLES}
+        about = {
+            "format": FORMAT,
+            "experiment": found.name,
+            "kind": found.kind,
+            "uid": found.uid,
+            "description": found.description,
+            "tags": dict(found.tags),
+            "revision": HEAD,
+            "archived_at": now_us(),
+            "rows": rows,
+            "parents": {str(number): uid for number, uid in parents.items()},
+            "tables": writer.finish(),
+            "files": len(copied),
+            "missing": sorted(problems),
         }
-    problems = _copy_files(store, named, folder / "files")
-    copied = [one.size for digest, one in named.items() if digest not in problems]
-    _verify(folder, rows, parquet)
-    about = {
-        "experiment": found.name,
-        "kind": found.kind,
-        "uid": found.uid,
-        "description": found.description,
-        "tags": dict(found.tags),
-        "revision": HEAD,
-        "rows": rows,
-        "files": len(copied),
-        "missing": sorted(problems),
-    }
-    (folder / NAME).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        write_json(folder / NAME, about)
     removed = remove and not problems
     if removed:
         store.delete_experiment(found.id)
     return Archived(str(folder), found.name, rows, len(copied), sum(copied), removed, tuple(problems.values()))
+
+
+@contextmanager
+def _or_nothing(folder: Path) -> Iterator[None]:
+    """Make *folder*, and empty it again where the body fails."""
+    there = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for entry in folder.iterdir() if there else ():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if not there:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _naming(parts: Iterable[Sequence[Mapping[str, Any]]], named: dict[str, _Named]) -> Iterator[Sequence[Any]]:
+    """Yield *parts*, and add the files that they name to *named*."""
+    for rows in parts:
+        named.update(
+            (row["digest"], _Named(row["run_id"], row["name"], row["size"])) for row in rows if "digest" in row
+        )
+        yield rows
 
 
 def _copy_files(store: Store, named: dict[str, _Named], folder: Path) -> dict[str, str]:
@@ -140,48 +191,60 @@ def _copy_files(store: Store, named: dict[str, _Named], folder: Path) -> dict[st
         try:
             store.artifacts.get(digest, folder / digest[:2] / digest)
         except ArtifactError as exc:
-            run = store.get_run(one.run_id).path
-            problems[digest] = f"{run}: the file {one.name!r} is not in the archive: {exc}"
+            if is_full(exc):
+                raise exc.__cause__ from exc  # type: ignore[misc]  # it is an OSError
+            if one.run_id is None:
+                problems[digest] = f"a checkpoint or captured code is not in the archive: {exc}"
+            else:
+                run = store.get_run(one.run_id).path
+                problems[digest] = f"{run}: the file {one.name!r} is not in the archive: {exc}"
     return problems
 
 
-def _write(
-    connection: Connection,
-    name: str,
-    experiment_id: int,
-    folder: Path,
-    arrow: Any,
-    parquet: Any,
-    named: dict[str, _Named] | None,
-) -> int:
-    """Write one table and return its number of rows; files that it names are added to *named*."""
-    types = {
-        _WHOLE: arrow.int64(),
-        _TEXT: arrow.string(),
-        _NUMBER: arrow.float64(),
-        _TIME: arrow.timestamp("us", "UTC"),
-    }
-    schema = arrow.schema([(column, types[kind]) for column, kind in COLUMNS[name].items()])
-    count = 0
-    with parquet.ParquetWriter(folder / f"{name}.parquet", schema, compression="zstd") as writer:
-        for rows in columnar.read(connection, name, experiment_id):
-            writer.write_table(arrow.Table.from_pylist(list(rows), schema=schema))
-            count += len(rows)
-            if named is not None and "digest" in COLUMNS[name]:
-                named.update((row["digest"], _Named(row["run_id"], row["name"], row["size"])) for row in rows)
-    return count
+class _Writer:
+    """Writes the Parquet files of an archive, and reads them again."""
+
+    def __init__(self, folder: Path, arrow: Any, parquet: Any) -> None:
+        self._folder, self._arrow, self._parquet = folder, arrow, parquet
+        self._types = {
+            _WHOLE: arrow.int64(),
+            _TEXT: arrow.string(),
+            _NUMBER: arrow.float64(),
+            _TIME: arrow.timestamp("us", "UTC"),
+            "bool": arrow.bool_(),
+        }
+        self.rows: dict[str, int] = {}
+
+    def write(self, name: str, columns: Mapping[str, str], parts: Iterable[Sequence[Mapping[str, Any]]]) -> None:
+        """Write one file."""
+        schema = self._arrow.schema([(column, self._types[kind]) for column, kind in columns.items()])
+        path, count = self._folder / name, 0
+        path.parent.mkdir(exist_ok=True)
+        with path.open("xb") as sink, self._parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+            for rows in parts:
+                writer.write_table(self._arrow.Table.from_pylist(list(rows), schema=schema))
+                count += len(rows)
+        self.rows[name] = count
+
+    def finish(self) -> dict[str, dict[str, Any]]:
+        """Return the rows and the digest of each file; raises StoreError where one does not have what was written."""
+        found = {}
+        for name, count in self.rows.items():
+            path = self._folder / name
+            there = self._parquet.read_metadata(path).num_rows
+            if there != count:
+                raise StoreError(
+                    f"{name} has {counted(there, 'row')}, not the {count} that were written: archive again, to another folder"
+                )
+            with path.open("rb+") as source:
+                digest = hashlib.file_digest(source, "sha256").hexdigest()
+                os.fsync(source.fileno())
+            found[name] = {"rows": count, "sha256": digest}
+        return found
 
 
-def _verify(folder: Path, rows: dict[str, int], parquet: Any) -> None:
-    for name, count in rows.items():
-        there = parquet.read_metadata(folder / f"{name}.parquet").num_rows
-        if there != count:
-            raise StoreError(
-                f"{name}.parquet has {counted(there, 'row')}, not the {count} that were written: archive again, to another folder"
-            )
-
-
-def _arrow() -> tuple[Any, Any]:
+def load_arrow() -> tuple[Any, Any]:
+    """Return the modules ``pyarrow`` and ``pyarrow.parquet``; raises StoreError where they are not installed."""
     try:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as exc:

@@ -16,13 +16,15 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.clock import now_us
-from trackers.errors import ArtifactError, InvalidValueError, NotFoundError
+from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, StoreError
+from trackers.keeping.room import is_full, write_json, writing_to
 from trackers.sql import dump
 from trackers.sql.schema import HEAD
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 NAME = "backup.json"
 FORMAT = 1
 _TRIES = 3
+_THREADS = 8
+"""An object store answers several at once; a disk is busy with fewer."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,16 @@ def back_up(store: Store, to: str | os.PathLike[str], *, link: bool = True) -> B
     """Write a backup of *store* to the folder *to*, where an older one of the same store may be.
 
     Rows are of one moment, whatever others write meanwhile. With *link* files on the same disk are linked, not
-    copied. Raises InvalidValueError where the folder holds something else.
+    copied. Raises InvalidValueError where the folder holds something else, StoreError where its disk is full: an older
+    backup there is whole then, and a new one is none.
     """
     folder = Path(to)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with writing_to(folder, "the backup was not made, an older one in the same folder is as it was"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _back_up(store, folder, link)
+
+
+def _back_up(store: Store, folder: Path, link: bool) -> BackedUp:
     with _alone(folder):
         before = _check_target(folder, store.identity.uid)
         copier = _Copier(store, folder / "files", link)
@@ -69,10 +79,11 @@ def back_up(store: Store, to: str | os.PathLike[str], *, link: bool = True) -> B
         copier.copy(early)
         for left in reversed(range(_TRIES)):
             rows = folder / f"rows-{uuid.uuid4().hex[:12]}"
-            with store.database.reading() as connection:
+            with _or_nothing(rows), store.database.reading() as connection:
                 tables = _dump(connection, rows)
                 files = dump.reachable_files(connection)
-            problems = copier.copy(files)
+            with _or_nothing(rows):
+                problems = copier.copy(files)
             if not problems or left == 0 or not _were_dropped(store, problems):
                 break
             shutil.rmtree(rows)
@@ -87,7 +98,7 @@ def back_up(store: Store, to: str | os.PathLike[str], *, link: bool = True) -> B
             "files": dict(sorted(files.items())),
             "missing": sorted(problems),
         }
-        _write_json(folder / NAME, manifest)
+        write_json(folder / NAME, manifest)
         _clear(folder, manifest, before)
     counted = sum(table["rows"] for table in tables)
     sizes = sum(size for digest, size in files.items() if digest not in problems)
@@ -122,18 +133,35 @@ class _Copier:
         self.added = 0
 
     def copy(self, files: dict[str, int]) -> dict[str, str]:
-        """Copy what is not there; return why it could not be: digest -> sentence."""
-        problems = {}
-        for digest, size in sorted(files.items()):
-            target = self._folder / digest[:2] / digest
-            if target.exists() and target.stat().st_size == size:
-                continue
+        """Copy what is not there, several at once; return why it could not be: digest -> sentence."""
+        new = [digest for digest, size in sorted(files.items()) if not self._has(digest, size)]
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="trackers-backup") as pool:
             try:
-                self._bring(digest, target)
-                self.added += 1
-            except ArtifactError as exc:
-                problems[digest] = str(exc)
-        return problems
+                problems = dict(zip(new, pool.map(self._try, new), strict=True))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        self.added += sum(problem is None for problem in problems.values())
+        return {digest: problem for digest, problem in problems.items() if problem is not None}
+
+    def _has(self, digest: str, size: int) -> bool:
+        target = self._target(digest)
+        return target.exists() and target.stat().st_size == size
+
+    def _target(self, digest: str) -> Path:
+        return self._folder / digest[:2] / digest
+
+    def _try(self, digest: str) -> str | None:
+        try:
+            self._bring(digest, self._target(digest))
+        except ArtifactError as exc:
+            if is_full(exc):
+                raise StoreError(
+                    f"the disk of {self._folder.parent} is full: free some space, or give another folder; the "
+                    "backup was not made, an older one in the same folder is as it was"
+                ) from exc
+            return str(exc)
+        return None
 
     def _bring(self, digest: str, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,6 +177,16 @@ class _Copier:
                 return
         self._artifacts.get(digest, target)
         target.chmod(0o444)
+
+
+@contextmanager
+def _or_nothing(folder: Path) -> Iterator[None]:
+    """Remove *folder* where the body fails: it would take room that is needed."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _dump(connection: Connection, folder: Path) -> list[dict[str, Any]]:
@@ -198,15 +236,6 @@ def _clear(folder: Path, manifest: dict[str, Any], before: dict[str, Any] | None
     for digest in (before or {}).get("files", {}):
         if digest not in manifest["files"]:
             file_of(folder, digest).unlink(missing_ok=True)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with temporary.open("x", encoding="utf-8") as sink:
-        json.dump(value, sink, indent=1)
-        sink.flush()
-        os.fsync(sink.fileno())
-    temporary.replace(path)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trackers.values import Pin
 
 if TYPE_CHECKING:
+    from trackers.interop.outcome import Imported
     from trackers.keeping.archive import Archived
     from trackers.keeping.backup import BackedUp
     from trackers.keeping.check import Checked, Progress
@@ -113,3 +114,15 @@ class Keeping:
 
         self._own.flush()
         return archive(self._own, experiment, to, files=files, remove=remove)
+
+    def import_archive(self, source: str | os.PathLike[str]) -> Imported:
+        """Read the archive in the folder *source* back, and compare what is here with it; a second call adds nothing.
+
+        An experiment joins the one of its name; a study must find its name free. See ``Imported.problems``. Raises
+        NotFoundError, InvalidValueError for a newer format, DigestError for a damaged archive, AlreadyExistsError for
+        a study whose name is taken, ConflictError for what is deleted here, StoreError without pyarrow.
+        """
+        from trackers.keeping.unarchive import import_archive
+
+        self._own.flush()
+        return import_archive(self._own, source)

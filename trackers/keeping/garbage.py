@@ -10,7 +10,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from trackers.clock import now_us
-from trackers.errors import ArtifactError
 from trackers.sql import garbage
 from trackers.sql.garbage import Doomed, Swept
 from trackers.values import to_datetime
@@ -124,15 +123,11 @@ def _sweep(store: Store, ripe_by: int, file_grace: float) -> Swept:
 
 def _orphans(store: Store) -> Iterator[tuple[str, int]]:
     """Yield the files of the artifact store that no row names: their writers were killed, or have not committed yet."""
-    listed = store.artifacts.digests()
-    while batch := list(islice(listed, _LISTED_AT_ONCE)):
+    listed = store.artifacts.sizes()
+    while batch := dict(islice(listed, _LISTED_AT_ONCE)):
         with store.database.reading() as connection:
-            found = garbage.find_orphans(connection, batch)
-        for digest in found:
-            try:
-                yield digest, store.artifacts.size(digest)
-            except ArtifactError:
-                pass  # deleted since it was listed
+            found = garbage.find_orphans(connection, list(batch))
+        yield from ((digest, batch[digest]) for digest in found)
 
 
 def _other_owners(store: Store) -> tuple[str, ...]:

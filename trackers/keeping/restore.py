@@ -1,27 +1,32 @@
-"""``restore``: a backup made a store again, in any database that holds nothing yet."""
+"""``restore``: a backup made a store again, in any database that holds nothing yet.
+
+One of an older schema is upgraded on the way; the store is of this release's from its first moment.
+"""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.artifacts import ArtifactStore
-from trackers.errors import ArtifactError, DigestError, SchemaError, StoreError
+from trackers.errors import DigestError, SchemaError, StoreError
 from trackers.keeping.backup import file_of, read_manifest
 from trackers.sql import audit, dump
 from trackers.sql.address import read_address
+from trackers.sql.backup_rows import Kept, open_rows, path_of
 from trackers.sql.engine import Database
-from trackers.sql.schema import HEAD, open_database
+from trackers.sql.schema import HEAD, REVISIONS, open_database
 from trackers.wording import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -51,18 +56,31 @@ def restore(
     *artifacts* is where its files go, as for ``connect``. Everything is verified before the first row is written, and
     counted before the rows are committed. Files that were lost before the backup was made do not stop it. With
     *partial* neither do those that the backup lost since, or whose bytes changed. Raises NotFoundError where there is
-    no backup, DigestError for a damaged one, SchemaError for one of another schema, and StoreError for a store that
+    no backup, DigestError for a damaged one, SchemaError for one of a newer schema, and StoreError for a store that
     holds something.
     """
     folder = Path(source)
     manifest = read_manifest(folder)
-    if manifest["revision"] != HEAD:
+    if manifest["revision"] not in REVISIONS:
         raise SchemaError(
-            f"the backup in {folder} has schema {manifest['revision']}, this release {HEAD}: restore it with the "
-            "release that wrote it, then upgrade the store"
+            f"the backup in {folder} was written by a newer release (schema {manifest['revision']}, this one knows "
+            f"{HEAD}): install that release; nothing was changed"
         )
     _verify_rows(folder, manifest)
     there = _find_files(folder, manifest, partial)
+    with open_rows(folder, manifest) as kept:
+        return _restore(folder, manifest, kept, there, url, artifacts, partial)
+
+
+def _restore(
+    folder: Path,
+    manifest: dict[str, Any],
+    kept: Mapping[str, Kept],
+    there: set[str],
+    url: str | os.PathLike[str],
+    artifacts: str | None,
+    partial: bool,
+) -> Restored:
     database, identity = open_database(read_address(url), artifacts=artifacts, create=True)
     try:
         with database.writing() as connection:
@@ -71,7 +89,7 @@ def restore(
         files = ArtifactStore(identity.artifact_root, identity.uid)
         files.claim(identity.uid, database.address.safe)
         copied = _copy_files(folder, manifest["files"], there, files, partial)
-        rows = _write(database, folder, manifest)
+        rows = _write(database, kept)
         lost = manifest["files"].keys() - copied.keys()
         with database.reading() as connection:
             problems = tuple(
@@ -79,12 +97,12 @@ def restore(
             )
     finally:
         database.close()
-    return Restored(database.address.safe, len(manifest["tables"]), rows, len(copied), sum(copied.values()), problems)
+    return Restored(database.address.safe, len(kept), rows, len(copied), sum(copied.values()), problems)
 
 
 def _verify_rows(folder: Path, manifest: dict[str, Any]) -> None:
     for table in manifest["tables"]:
-        path = _rows_of(folder, manifest, table["name"])
+        path = path_of(folder, manifest, table["name"])
         try:
             with path.open("rb") as source:
                 digest = hashlib.file_digest(source, "sha256").hexdigest()
@@ -110,29 +128,19 @@ def _find_files(folder: Path, manifest: dict[str, Any], partial: bool) -> set[st
     return there
 
 
-def _rows_of(folder: Path, manifest: dict[str, Any], table: str) -> Path:
-    rows = str(manifest["rows"])
-    if "/" in rows or not rows.startswith("rows-") or "/" in table:
-        raise DigestError(f"The backup in {folder} is damaged: it names rows in {rows!r}.")
-    return folder / rows / f"{table}.jsonl.gz"
-
-
 def _copy_files(
     folder: Path, wanted: dict[str, int], there: set[str], files: ArtifactStore, partial: bool
 ) -> dict[str, int]:
     """Copy those of the *wanted* files (digest -> size) that are *there*; return what the store has of them then."""
-    return {
-        digest: size
-        for digest, size in wanted.items()
-        if _has(files, digest, size) or (digest in there and _copy(folder, digest, wanted, files, partial))
-    }
-
-
-def _has(files: ArtifactStore, digest: str, size: int) -> bool:
-    try:
-        return files.size(digest) == size
-    except ArtifactError:
-        return False  # it is not there yet
+    listed = {digest: size for digest, size in files.sizes() if wanted.get(digest) == size}
+    missing = sorted(there - listed.keys())
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="trackers-restore") as pool:
+        try:
+            copied = list(pool.map(lambda digest: _copy(folder, digest, wanted, files, partial), missing))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return listed | {digest: wanted[digest] for digest, done in zip(missing, copied, strict=True) if done}
 
 
 def _copy(folder: Path, digest: str, wanted: dict[str, int], files: ArtifactStore, partial: bool) -> bool:
@@ -156,9 +164,8 @@ def _sentence(connection: Connection, digest: str, was_missing: bool) -> str:
     return f"the file {digest[:12]}... {when}, needed by {shown or 'a pin'}"
 
 
-def _write(database: Database, folder: Path, manifest: dict[str, Any]) -> int:
+def _write(database: Database, given: Mapping[str, Kept]) -> int:
     tables = {table.name: table for table in dump.dumped_tables()}
-    given = {table["name"]: table for table in manifest["tables"]}
     if unknown := given.keys() - tables.keys():
         raise StoreError(f"the backup has tables that this release does not know: {sorted(unknown)}")
     total = 0
@@ -167,18 +174,11 @@ def _write(database: Database, folder: Path, manifest: dict[str, Any]) -> int:
         for name, table in tables.items():
             if name not in given:
                 continue
-            entry = given[name]
-            rows = _read(_rows_of(folder, manifest, name))
-            count = dump.write_rows(connection, table, entry["columns"], rows)
-            if count != entry["rows"]:
+            kept = given[name]
+            count = dump.write_rows(connection, table, kept.columns, kept.read())
+            if count != kept.count:
                 raise StoreError(
-                    f"{name} has {counted(count, 'row')} after restoring, {entry['rows']} in the backup: nothing was kept"
+                    f"{name} has {counted(count, 'row')} after restoring, {kept.count} in the backup: nothing was kept"
                 )
             total += count
     return total
-
-
-def _read(path: Path) -> Iterator[list[Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as source:
-        for line in source:
-            yield json.loads(line)

@@ -52,9 +52,6 @@ def write_rows(connection: Connection, table: Table, columns: Sequence[str], row
     if unknown:
         raise StoreError(f"the backup has columns of {table.name} that this release does not know: {sorted(unknown)}")
     own = [i for i, name in enumerate(columns) if any(f.column.table is table for f in table.c[name].foreign_keys)]
-    marks = ", ".join(["?" if connection.dialect.name == "sqlite" else "%s"] * len(columns))
-    names = ", ".join(f'"{name}"' for name in columns)
-    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'
     later: list[tuple[Any, str, Any]] = []
     given = iter(rows)
     while batch := [list(row) for row in islice(given, _BATCH)]:
@@ -63,11 +60,19 @@ def write_rows(connection: Connection, table: Table, columns: Sequence[str], row
                 if row[i] is not None:
                     later.append((row[0], columns[i], row[i]))
                     row[i] = None
-        connection.exec_driver_sql(statement, [tuple(row) for row in batch])
+        insert_rows(connection, table, columns, batch)
     key = next(iter(table.primary_key))
     for value, name, target in later:
         connection.execute(update(table).where(key == value).values({name: target}))
     return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def insert_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows of column values as they are stored."""
+    marks = ", ".join(["?" if connection.dialect.name == "sqlite" else "%s"] * len(columns))
+    names = ", ".join(f'"{name}"' for name in columns)
+    statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'
+    connection.exec_driver_sql(statement, [tuple(row) for row in rows])
 
 
 def reachable_files(connection: Connection) -> dict[str, int]:

@@ -124,6 +124,16 @@ def iterate_points(connection: Connection, run_ids: Sequence[int]) -> Iterator[t
                     yield run_id, key, context, step, time, value
 
 
+def every_point(
+    connection: Connection, run_ids: Sequence[int]
+) -> Iterator[tuple[int, str, str, tuple[int, int, int, float]]]:
+    """Yield every point of these runs, those too that a later attempt hides: run, key, context and the point."""
+    for start in range(0, len(run_ids), _CHUNK):
+        part = run_ids[start : start + _CHUNK]
+        for found in (_sealed_points(connection, part), _open_points(connection, part)):
+            yield from ((run_id, key, context, point) for (run_id, _, _), key, context, point in found)
+
+
 def _resumed(connection: Connection, run_ids: Sequence[int]) -> set[int]:
     """Return the series of these runs that more than one attempt may have written."""
     s = t.series.c

@@ -153,11 +153,11 @@ def _make_version_table(connection: Connection) -> None:
     )
 
 
-def stamp(connection: Connection) -> None:
-    """Note the newest revision in a database that has none noted."""
+def stamp(connection: Connection, revision: str = HEAD) -> None:
+    """Note a revision, the newest unless it is named, in a database that has none noted."""
     if connection.dialect.name != "mysql":  # it is there, since it is made first
         _make_version_table(connection)
-    connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{HEAD}')")
+    connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{revision}')")
 
 
 def _meet(database: Database, revision: str) -> None:

@@ -5,5 +5,5 @@
 
 from trackers.interop.mlflow.exporting import export_mlflow as export_mlflow
 from trackers.interop.mlflow.importing import import_mlflow as import_mlflow
-from trackers.interop.mlflow.outcome import Exported as Exported
-from trackers.interop.mlflow.outcome import Imported as Imported
+from trackers.interop.outcome import Exported as Exported
+from trackers.interop.outcome import Imported as Imported

@@ -12,9 +12,9 @@ from trackers.interop.mlflow.exporting_models import ModelExport
 from trackers.interop.mlflow.exporting_registry import export_registry
 from trackers.interop.mlflow.exporting_runs import RunExport
 from trackers.interop.mlflow.importing import EXPERIMENT_NAME
-from trackers.interop.mlflow.outcome import Counted, Exported
 from trackers.interop.mlflow.reading import iterate_runs
 from trackers.interop.mlflow.words import NOTE, PARENT, UID, to_uid
+from trackers.interop.outcome import Counted, Exported
 from trackers.values import Experiment, Run
 
 if TYPE_CHECKING:

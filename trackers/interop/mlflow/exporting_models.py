@@ -12,7 +12,7 @@ from trackers.errors import ArtifactError
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.client import first_line, pages
 from trackers.interop.mlflow.importing_models import COPY, SOURCE
-from trackers.interop.mlflow.outcome import Counted, Exported
+from trackers.interop.outcome import Counted, Exported
 from trackers.values import LoggedModel
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from trackers.interop.mlflow import words
 from trackers.interop.mlflow.client import first_line
 from trackers.interop.mlflow.exporting_models import ModelExport
 from trackers.interop.mlflow.importing_registry import MODEL_NAME, model_id_of
-from trackers.interop.mlflow.outcome import CountedModel, Exported
+from trackers.interop.outcome import CountedModel, Exported
 from trackers.values import ModelVersion, RegisteredModel
 
 if TYPE_CHECKING:

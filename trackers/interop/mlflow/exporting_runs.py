@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from trackers.errors import ArtifactError
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.datasets import from_input
-from trackers.interop.mlflow.outcome import Counted, Exported
 from trackers.interop.mlflow.reading import iterate_histories
 from trackers.interop.mlflow.series import Known, mark
+from trackers.interop.outcome import Counted, Exported
 from trackers.states import RunState
 from trackers.values import Run
 

@@ -11,9 +11,9 @@ from trackers.interop.mlflow.files import Taker
 from trackers.interop.mlflow.importing_models import import_models
 from trackers.interop.mlflow.importing_registry import Source, import_registry
 from trackers.interop.mlflow.importing_runs import RunImport
-from trackers.interop.mlflow.outcome import Counted, Imported
 from trackers.interop.mlflow.reading import iterate_runs
 from trackers.interop.mlflow.words import NOTE, fit
+from trackers.interop.outcome import Counted, Imported
 
 if TYPE_CHECKING:
     from trackers.store import Store

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trackers import changes as c
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.files import Files, Taker
-from trackers.interop.mlflow.outcome import Counted, Imported
+from trackers.interop.outcome import Counted, Imported
 from trackers.states import RunState
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from trackers.interop.mlflow import words
 from trackers.interop.mlflow.client import first_line, pages
 from trackers.interop.mlflow.files import Taker
 from trackers.interop.mlflow.importing_models import COPY, SOURCE, keep, own_run
-from trackers.interop.mlflow.outcome import CountedModel, Imported
+from trackers.interop.outcome import CountedModel, Imported
 from trackers.names import clean_name
 from trackers.values import LoggedModel
 

@@ -11,9 +11,9 @@ from trackers import changes as c
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.datasets import to_input
 from trackers.interop.mlflow.files import Files, Taker
-from trackers.interop.mlflow.outcome import Counted, Imported
 from trackers.interop.mlflow.reading import History, iterate_histories
 from trackers.interop.mlflow.series import Known, Sum
+from trackers.interop.outcome import Counted, Imported
 from trackers.states import RunState
 from trackers.values import ParamValue, Run, RunInput
 from trackers.wording import counted

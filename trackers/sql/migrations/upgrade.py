@@ -51,20 +51,22 @@ def upgrade(database: Database, *, versions: Path | None = None) -> tuple[str | 
     return found, schema.HEAD
 
 
-def apply_revisions(connection: Connection, current: str | None, versions: Path | None = None) -> None:
-    """Apply the revisions after *current* (None: all) inside the transaction of *connection*, noting each."""
+def apply_revisions(
+    connection: Connection, current: str | None, versions: Path | None = None, *, last: str = schema.HEAD
+) -> None:
+    """Apply the revisions after *current* (None: all) up to *last* inside the transaction of *connection*, noting each."""
     scripts = _scripts(versions)
     context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
     if connection.dialect.name == "mysql":
         make_restartable(context)
     with Operations.context(context):
-        steps = list(scripts.iterate_revisions(schema.HEAD, current or "base"))
+        steps = list(scripts.iterate_revisions(last, current or "base"))
         for script in reversed(steps):
             script.module.upgrade()
             if current is not None:
                 connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '{script.revision}'")
     if current is None:
-        schema.stamp(connection)
+        schema.stamp(connection, last)
 
 
 def _scripts(versions: Path | None) -> ScriptDirectory:
