@@ -125,7 +125,7 @@ def test_a_name_that_was_taken_meanwhile_is_told(store: Store, family: dict[str,
     assert named(store, experiments="e") == ["newcomer"]
     with pytest.raises(StateError, match="was not deleted"):
         store.restore_experiment("e-of-old")
-    with pytest.raises(NotFoundError, match="did you mean"):
+    with pytest.raises(NotFoundError, match="nothing was deleted"):
         store.restore_experiment("e-of-odl")
 
 
