@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hpo.errors import HpoError, TrialPruned, UserError
     from hpo.objectives import objective
     from hpo.space import Categorical, Float, Int, Space
-    from hpo.study import Study, create_study, delete_study, load_study
+    from hpo.studies import create_study, delete_study, load_study
+    from hpo.study import Study
     from hpo.trial import FixedTrial, Trial
 
 __version__ = "0.1.0"
@@ -29,9 +30,9 @@ _HOMES = {
     "Trial": "hpo.trial",
     "TrialPruned": "hpo.errors",
     "UserError": "hpo.errors",
-    "create_study": "hpo.study",
-    "delete_study": "hpo.study",
-    "load_study": "hpo.study",
+    "create_study": "hpo.studies",
+    "delete_study": "hpo.studies",
+    "load_study": "hpo.studies",
     "objective": "hpo.objectives",
 }
 

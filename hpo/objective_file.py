@@ -10,8 +10,9 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from hpo.errors import HpoError, ObjectiveError
@@ -132,8 +133,16 @@ def _imported(path: Path, source: str) -> ModuleType:
     return _executed(path, text_digest)
 
 
+class _FromSource(SourceFileLoader):
+    """Reads the source each time: bytecode kept from before is taken for that of a file changed within a second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _executed(path: Path, text_digest: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.spec_from_file_location(path.stem, path, loader=_FromSource(path.stem, str(path)))
     if found is None or found.loader is None:
         raise ObjectiveError(f"{_near(path)} cannot be imported.")
     module = importlib.util.module_from_spec(found)

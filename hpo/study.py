@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import trackers
 from hpo.direction import Direction
 from hpo.driver import OnProgress, Order, RunSummary
 from hpo.enqueue import adopt, enqueue, set_user_attrs
-from hpo.errors import SettingsError, UserError
+from hpo.errors import UserError
 from hpo.figures import Figures
+from hpo.handles import AskedHandle, CallbackHandle
 from hpo.jobs import check_gpus, check_travels, code_of, job_of
 from hpo.manager.here import here
 from hpo.objective_file import LoadedObjective
-from hpo.objectives import ObjectiveSpec, spec_of
-from hpo.settings import Settings, read_call
-from hpo.space import Param, Space
-from hpo.trial import ASKED
-from trackers.errors import AlreadyExistsError, NotFoundError, StudyBusyError
+from hpo.optimizing import agreed, captured, threads, total_of
+from hpo.settings import read_call
+from hpo.space import Space
 from trackers.states import RunState
 from trackers.values import ModelVersion, Several, StudyRow, Trial
 
@@ -31,118 +28,7 @@ if TYPE_CHECKING:
 
     from hpo.ranking import Ranking
     from hpo.reports import StudyView
-    from trackers.capture import Capture
     from trackers.store import Store
-
-DEFAULT_STORAGE = "sqlite:///hpo.db"
-Storage = Any
-"""A URL, a path, a ``trackers.Store``, or None: ``HPO_STORAGE``, then ``sqlite:///hpo.db``."""
-
-
-def open_store(storage: Storage = None, *, create: bool = True) -> Store:
-    """Connect to *storage*. Raises: SettingsError for what is no storage."""
-    storage = read_call(storage=storage)["storage"]
-    if storage is None:
-        storage = os.environ.get("HPO_STORAGE") or DEFAULT_STORAGE
-    return trackers.connect(storage, artifacts=os.environ.get("HPO_ARTIFACTS") or None, create=create)
-
-
-def create_study(
-    *,
-    study_name: str | None = None,
-    storage: Storage = None,
-    space: Mapping[str, Param] | Space | None = None,
-    direction: Any = None,
-    directions: Sequence[Any] | None = None,
-    metric: str | None = None,
-    metrics: Sequence[str] | None = None,
-    sampler: Any = "auto",
-    pruner: Any = "auto",
-    seed: int | None = 0,
-    load_if_exists: bool = False,
-    settings: Mapping[str, Any] | None = None,
-    total_trials: int | None = None,
-) -> Study:
-    """Create a study and return its handle.
-
-    *direction* is ``"minimize"`` (default) or ``"maximize"``, *directions* one per objective; *metric* or *metrics*
-    name the results. *space* None is define-by-run, or the space that the objective declares. Everything is checked
-    before anything is created. Raises: AlreadyExistsError unless *load_if_exists*, SettingsError, SpaceError.
-    """
-    words = {"direction": direction, "directions": directions, "metric": metric, "metrics": metrics}
-    goal = Settings.of(words, called=None).checked()
-    read_call(study_name=study_name, load_if_exists=load_if_exists)
-    read = read_call(storage=storage, sampler=sampler, pruner=pruner, seed=seed, total_trials=total_trials)
-    declared = None if space is None else Space.of(space)
-    _check_methods(read["sampler"], read["pruner"], declared, goal.directions, total_trials)
-    store = open_store(storage)
-    name = study_name if study_name is not None else f"study-{store.new_uid()[:12]}"
-    if load_if_exists and study_name is not None:
-        try:
-            return _existing(store, store.get_study(study_name), goal, sampler, pruner)
-        except NotFoundError:
-            pass
-    chosen = {"sampler": sampler, "pruner": pruner}
-    try:
-        row = store.create_study(
-            name,
-            directions=goal.directions,
-            metric_names=goal.metrics,
-            space=None if declared is None else declared.to_json(),
-            settings={
-                **{k: v for k, v in chosen.items() if isinstance(v, str)},
-                **{k: list(getattr(goal, k)) for k in ("directions", "metrics") if k in goal.given},
-                **(settings or {}),
-            },
-            seed=read["seed"] or 0,
-            total_trials=read["total_trials"],
-        )
-    except AlreadyExistsError:
-        if not load_if_exists:
-            raise
-        return _existing(store, store.get_study(name), goal, sampler, pruner)
-    return Study(store, row, sampler=sampler, pruner=pruner)
-
-
-def _existing(store: Store, row: StudyRow, goal: Settings, sampler: Any, pruner: Any) -> Study:
-    """Return a study that is there: what nobody chose is as it has it."""
-    ways = goal.directions
-    if "directions" in goal.given and row.directions != ways:
-        raise SettingsError(
-            f"study {row.name!r} exists with the direction {', '.join(row.directions)}, not {', '.join(ways)}: "
-            "choose another name"
-        )
-    return Study(store, row, sampler=sampler, pruner=pruner)
-
-
-def _check_methods(
-    sampler: Any, pruner: Any, space: Space | None, directions: Sequence[str], total: int | None
-) -> None:
-    """Make the sampler and the pruner that were named with all they are given. Raises: SettingsError."""
-    if isinstance(sampler, str) and sampler != "auto" and space is not None:
-        from hpo.sampling import make_sampler
-
-        make_sampler(sampler, space=space, directions=directions, total_trials=total)
-    if isinstance(pruner, str | Mapping) and pruner != "auto":
-        from hpo.sampling import make_pruner
-
-        make_pruner(pruner, directions=directions, total_trials=total)
-
-
-def load_study(*, study_name: str, storage: Storage = None, sampler: Any = None, pruner: Any = None) -> Study:
-    """Return the handle of a stored study; *sampler* and *pruner* None are those it was made with.
-
-    Raises: NotFoundError (a KeyError, too), which names the nearest; SettingsError.
-    """
-    read_call(study_name=study_name, sampler=sampler, pruner=pruner)
-    store = open_store(storage, create=False)
-    return Study(store, store.get_study(study_name), sampler=sampler, pruner=pruner)
-
-
-def delete_study(*, study_name: str, storage: Storage = None) -> None:
-    """Mark a study as deleted; its name is free again. Raises: NotFoundError, StudyBusyError."""
-    open_store(storage, create=False).delete_study(study_name)
-
 
 _ASK = (
     "ask and tell are for studies that your own loop runs: optuna.load_study(study_name=..., "
@@ -371,7 +257,7 @@ class Study(Figures):
             on_progress=on_progress,
             detach=detach,
         )
-        count, slots = _threads(read)
+        count, slots = threads(read)
         if count == 0 and read["gpus_per_trial"]:
             check_gpus()
         if detach and (count == 0 or address in (None, "local")):
@@ -389,14 +275,14 @@ class Study(Figures):
         calls = read["callbacks"] or ()
         if count:
             check_travels(job, calls)
-        row = _agreed(self.store, objective, self.row)
+        row = agreed(self.store, objective, self.row)
         code = code_of(objective)
         need = {"cpus": cpus_per_trial, "gpus": gpus_per_trial, **(resources or {})} if count else {}
         order = Order(
             storage=self.store.url,
             study_id=self._id,
             load=job,
-            total=_total(row, read["n_trials"], read["total_trials"]),
+            total=total_of(row, read["n_trials"], read["total_trials"]),
             workers=count,
             slots=slots,
             address=read["address"],
@@ -408,11 +294,11 @@ class Study(Figures):
             lease_seconds=read["lease_seconds"],
             sampler=self._chosen(self._sampler, row, "sampler"),
             pruner=self._chosen(self._pruner, row, "pruner"),
-            callbacks=[_Callback(c, self) for c in calls],
-            ask=_Asked(self),
+            callbacks=[CallbackHandle(c, self) for c in calls],
+            ask=AskedHandle(self),
             settings=settings,
             code=code,
-            launch=self.store.keep_launch(_captured(self.store, code, need)),
+            launch=self.store.keep_launch(captured(self.store, code, need)),
             detach=detach,
         )
         return self._run(order, read)
@@ -523,132 +409,3 @@ class Study(Figures):
         from hpo.registration import register
 
         return register(self, name, trial=trial, run=run, description=description, reason=reason)
-
-
-class _Handle:
-    """A study's handle in the manager's process: the caller's own, in another process one on the manager's store."""
-
-    def __init__(self, study: Study) -> None:
-        # Not the study itself: what is left of a manager would keep it, and its store open, until the next collection.
-        self._caller: weakref.ref[Study] | None = weakref.ref(study)
-        self._made: Study | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_caller": None, "_made": None}
-
-    def study(self, store: Store, study_id: int) -> Study:
-        found = self._made or (None if self._caller is None else self._caller())
-        if found is None:
-            found = self._made = Study(store, store.get_study(study_id))
-        return found
-
-
-class _Callback(_Handle):
-    """Hands a callback its study and trial."""
-
-    def __init__(self, function: Callable[[Study, Trial], None], study: Study) -> None:
-        super().__init__(study)
-        self._function = function
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
-
-    def __call__(self, store: Store, study_id: int, number: int) -> None:
-        self._function(self.study(store, study_id), store.get_trial(study_id, number))
-
-
-class _Asked(_Handle):
-    """Answers what an objective asks of its study."""
-
-    def __call__(self, store: Store, study_id: int, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if name not in ASKED:  # a worker's word is not trusted with more
-            raise UserError(f"an objective may not ask its study for {name!r}")
-        found = getattr(self.study(store, study_id), name)
-        return found(*args, **kwargs) if callable(found) else found
-
-
-def _agreed(store: Store, objective: Any, row: StudyRow) -> StudyRow:
-    """Return the study with what the objective's decorator says of space and goal, where its creation said nothing.
-
-    Raises: UserError where the study has trials already, or both speak and differ.
-    """
-    spec = objective.spec if isinstance(objective, LoadedObjective) else spec_of(objective)
-    changes = _declared(spec, row)
-    if not changes:
-        return row
-    if sum(row.counts.values()) or here(row.uid) is not None:
-        what = " and ".join(
-            {"space": "a space", "directions": "a direction", "metric_names": "a name"}[c] for c in changes
-        )
-        raise UserError(
-            f"objective {spec.name!r} declares {what} that study {row.name!r}, which has trials, does not have: start a "
-            "new study for it"
-        )
-    from trackers.changes import StudyChanged
-
-    lease = store.acquire_study(row.id)
-    try:
-        lease.submit([StudyChanged(**changes)]).wait()
-    finally:
-        lease.release("new", row.reason)
-    return store.get_study(row.id)
-
-
-def _declared(spec: ObjectiveSpec, row: StudyRow) -> dict[str, Any]:
-    """Return what the decorator says and the study's creation did not."""
-    changes: dict[str, Any] = {}
-    if spec.space is not None and row.space is None:
-        changes["space"] = spec.space.to_json()
-    said, given = row.settings or {}, spec.settings.given
-    goal = "directions" in given or "metrics" in given
-    fits = len(spec.directions) == len(row.directions) or "directions" not in said
-    if goal and not {"directions", "metrics"} & said.keys() and fits:
-        if tuple(spec.directions) != row.directions:
-            changes["directions"] = tuple(spec.directions)
-        if tuple(spec.metrics) != row.metric_names:
-            changes["metric_names"] = tuple(spec.metrics)
-    return changes
-
-
-def _threads(read: Mapping[str, Any]) -> tuple[int, int]:
-    """Return how many workers with how many slots: Optuna's *n_jobs* are threads of one process."""
-    jobs, workers, slots = read["n_jobs"] or 1, read["workers"] or 0, read["slots_per_worker"] or 1
-    if jobs == 1:
-        return workers, slots
-    if workers:
-        raise SettingsError("n_jobs (threads of one process) and workers (processes) exclude each other: give one")
-    return 1, (os.cpu_count() or 1) if jobs == -1 else jobs
-
-
-def _total(row: StudyRow, n_trials: int | None, total: int | None) -> int | None:
-    if n_trials is not None and total is not None:
-        raise SettingsError("give n_trials (that many more) or total_trials (the study's sum), not both")
-    if n_trials is not None:
-        # Those that wait were counted when they were created: this call runs them first, as many as it may.
-        return _finished(row) + n_trials
-    if total is not None:
-        return total
-    # An interrupted study is brought to the end that it was given; one that reached it goes on without an end.
-    unfinished = row.total_trials is not None and row.status != "complete" and _finished(row) < row.total_trials
-    return row.total_trials if unfinished else None
-
-
-def _finished(row: StudyRow) -> int:
-    return sum(n for state, n in row.counts.items() if state.is_finished())
-
-
-def _captured(store: Store, code: Mapping[str, Any], need: Mapping[str, Any]) -> Capture:
-    """Return the code around the objective, and the environment; *need* is what Ray is asked for a trial."""
-    from trackers import capture
-
-    place = code.get("file") or "."
-    # The source of a file is in the code around it, that of a function in a notebook nowhere else.
-    kept = ("file", "name", "digest") if code.get("file") else ("name", "digest", "source")
-    objective = {name: code.get(name) for name in kept}
-    found = capture.capture(place, beside=store.own_files(), objective=objective)
-    if not need:
-        return found
-    from importlib.metadata import version
-
-    return replace(found, environment={**found.environment, "ray": {"version": version("ray"), **need}})
-
-
-__all__ = ["Study", "StudyBusyError", "create_study", "delete_study", "load_study", "open_store"]

@@ -15,9 +15,9 @@ from trackers.errors import ArtifactError, InvalidValueError, StoreBusyError, St
 from trackers.journal import Entry, Journal, Line, journal_folder, list_journals
 from trackers.sql.address import read_address
 from trackers.sql.commit import Commit
+from trackers.sql.committer import Work
 from trackers.sql.journals import forget, read_position
 from trackers.sql.spill import BATCH
-from trackers.sql.writer import Work
 from trackers.store import Store, connect
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,25 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def filled(empty: bytes, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, str]]:
+    """Return a folder that holds a database with files, a copy of it, and the ids of what is there."""
+    place = tmp_path_factory.mktemp("mlflow")
+    folder = place / "filled"
+    folder.mkdir()
+    (folder / "mlflow.db").write_bytes(empty)
+    with client(sqlite_uri(folder / "mlflow.db")) as mlflow:
+        ids = fill(mlflow, folder)
+    return folder, shutil.copytree(folder, place / "copy"), ids
+
+
 @pytest.fixture
-def source(empty: bytes, tmp_path: Path) -> tuple[str, dict[str, str]]:
-    path = tmp_path / "mlflow.db"
-    path.write_bytes(empty)
-    with client(sqlite_uri(path)) as mlflow:
-        ids = fill(mlflow, tmp_path)
-    return sqlite_uri(path), ids
+def source(filled: tuple[Path, Path, dict[str, str]]) -> tuple[str, dict[str, str]]:
+    """Return the address of a database that is as it was filled: its files lie where it says."""
+    folder, copy, ids = filled
+    shutil.rmtree(folder)
+    shutil.copytree(copy, folder)
+    return sqlite_uri(folder / "mlflow.db"), ids
 
 
 def test_everything_is_there_and_a_second_import_adds_nothing(source: tuple[str, dict[str, str]], store: Store) -> None:
@@ -272,12 +285,13 @@ def test_a_hostile_database_reads_no_file_of_ours_and_gives_no_wild_name(
     secret = tmp_path / "secret"
     secret.mkdir()
     (secret / "key.txt").write_text("do not copy")
-    art = tmp_path / "art" / ids["child"] / "artifacts"
+    folder = Path(uri.removeprefix("sqlite:///")).parent
+    art = folder / "art" / ids["child"] / "artifacts"
     art.mkdir(parents=True)
     (art / "link.txt").symlink_to(secret / "key.txt")
     (art / "50% #1.txt").write_text("odd")
     _spoil(
-        tmp_path / "mlflow.db",
+        folder / "mlflow.db",
         ("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", (f"file://{secret}", ids["going"])),
         ("UPDATE tags SET value = ? WHERE key = 'mlflow.parentRunId'", (ids["child"],)),
         ("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", ("a\x1b[31m\nb", "v\0\x1b", ids["going"])),
@@ -301,12 +315,12 @@ def test_a_hostile_database_reads_no_file_of_ours_and_gives_no_wild_name(
     assert store.get_run(ids["child"]).parent_id is None
 
 
-def test_a_run_of_ours_is_not_written_into(source: tuple[str, dict[str, str]], store: Store, tmp_path: Path) -> None:
+def test_a_run_of_ours_is_not_written_into(source: tuple[str, dict[str, str]], store: Store) -> None:
     uri, ids = source
     with store.start_run("mine", params={"n": 1}) as mine:
         pass
     _spoil(
-        tmp_path / "mlflow.db",
+        Path(uri.removeprefix("sqlite:///")),
         ("PRAGMA foreign_keys = OFF", ()),
         *(
             (f"UPDATE {table} SET run_uuid = ? WHERE run_uuid = ?", (mine.uid, ids["going"]))

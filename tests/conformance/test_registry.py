@@ -249,6 +249,7 @@ def test_many_who_register_at_once_get_dense_versions(store: Store, store_url: s
     assert [move.new_version for move in moves if move.action == "register"] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)  # a process that loads is seconds of its own
 def test_every_reference_loads_the_model_in_a_process_that_never_saw_it(store: Store, sweep: Sweep) -> None:
     model = sweep.model()
     store.registry.register("digits", model)

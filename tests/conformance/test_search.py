@@ -136,7 +136,7 @@ def test_every_page_of_every_search_equals_the_slow_reference(
     everything = known_runs(filled)
     assert len(everything) == 80
     sizes = []
-    for _ in range(60):
+    for _ in range(25):
         tree = random_filter(dice)
         keys = random_order(dice)
         text, order = str(tree), ", ".join(map(str, keys)) or None
@@ -145,7 +145,7 @@ def test_every_page_of_every_search_equals_the_slow_reference(
         found = [run.uid for run in pages(filled, text, order, dice.choice([9, 30, 80]))]
         assert found == expected, (text, order)
         sizes.append(len(found))
-    assert sum(0 < size < 80 for size in sizes) > 20, "the filters must tell runs apart"
+    assert sum(0 < size < 80 for size in sizes) > 8, "the filters must tell runs apart"
 
 
 def test_text_longer_than_an_index_holds_is_compared_whole(store: Store) -> None:

@@ -336,6 +336,7 @@ def test_offline_everything_goes_to_the_journal_and_then_to_the_store(
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "x.bin").write_bytes(b"\0" * 3_000_000)
     (folder / "a.txt").write_text("a")
+    before = Path(store_url.removeprefix("sqlite:///")).read_bytes() if store_url.startswith("sqlite") else b""
     monkeypatch.setenv("HPO_OFFLINE", "1")
     with trackers.connect(store_url) as store:
         assert store.offline
@@ -355,7 +356,9 @@ def test_offline_everything_goes_to_the_journal_and_then_to_the_store(
             1 / 0  # noqa: B018 - what a run fails by
     monkeypatch.delenv("HPO_OFFLINE")
     if store_url.startswith("sqlite"):
-        assert not Path(store_url.removeprefix("sqlite:///")).exists(), "offline the database is not looked at"
+        assert Path(store_url.removeprefix("sqlite:///")).read_bytes() == before, (
+            "offline the database is not looked at"
+        )
     with trackers.connect(store_url, artifacts=str(tmp_path / "artifacts")) as store:
         (found,) = trackers.sync(store=store)
         assert found.files == 3

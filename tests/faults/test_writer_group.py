@@ -19,7 +19,8 @@ from trackers.errors import InvalidValueError, NotFoundError, StoreError
 from trackers.sql import writer as writer_module
 from trackers.sql.apply import SqlApplier
 from trackers.sql.commit import Commit
-from trackers.sql.writer import Work, Writer
+from trackers.sql.committer import Work
+from trackers.sql.writer import Writer
 from trackers.states import RunState
 from trackers.store import Store
 
@@ -53,7 +54,7 @@ class Dying(SqlApplier):
 def gated(store: Store) -> Gate:
     """Put a gate before the store's writer; the first submission after it fills a group of its own."""
     gate = Gate(store.database.dialect)
-    store.writer._applier = gate
+    store.writer._committer._applier = gate
     return gate
 
 
@@ -123,8 +124,8 @@ def _end_connection(connection: Connection) -> None:
 def test_a_connection_that_was_lost_before_a_commit_is_opened_again(server_store_url: str) -> None:
     with trackers.connect(server_store_url) as store:
         manager = manage(store)
-        assert store.writer._connection is not None
-        _end_connection(store.writer._connection)
+        assert store.writer._committer._connection is not None
+        _end_connection(store.writer._committer._connection)
         manager.lease.submit(manager.whole()).wait(10)
         tries = []
 
@@ -146,8 +147,8 @@ def test_a_server_that_stays_away_reaches_everyone_who_waited(server_store_url: 
         store.database.open_writer = lambda: (_ for _ in ()).throw(StoreError("the server is away"))  # type: ignore[method-assign]
         first = manager.lease.submit(manager.whole())
         commits = [manager.lease.submit(manager.whole()) for _ in range(3)]
-        assert store.writer._connection is not None
-        _end_connection(store.writer._connection)
+        assert store.writer._committer._connection is not None
+        _end_connection(store.writer._committer._connection)
         gate.open.set()
         for commit in [first, *commits]:
             with pytest.raises(StoreError):
@@ -263,7 +264,7 @@ def test_a_commit_whose_answer_is_lost_is_never_tried_again(server_store_url: st
 
     with trackers.connect(server_store_url) as store:
         manager = manage(store)
-        losing = store.writer._applier = Losing(store.database.dialect)
+        losing = store.writer._committer._applier = Losing(store.database.dialect)
         losing.open.set()
         losing.lose = True
         commits = [manager.lease.submit([manager.created()]) for _ in range(3)]

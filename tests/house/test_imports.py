@@ -45,16 +45,16 @@ def imports(tree: ast.AST) -> set[str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def imported() -> dict[str, set[str]]:
+    """Return what each of our files imports, by its name."""
+    files = [path for package in ("hpo", "trackers") for path in (ROOT / package).rglob("*.py")]
+    return {path.relative_to(ROOT).as_posix(): imports(ast.parse(path.read_text())) for path in files}
+
+
 @pytest.mark.parametrize("library", HOMES)
-def test_a_heavy_library_has_one_home(library: str) -> None:
-    strays = []
-    for package in ("hpo", "trackers"):
-        for path in (ROOT / package).rglob("*.py"):
-            name = path.relative_to(ROOT).as_posix()
-            if name.startswith(HOMES[library]):
-                continue
-            if library in imports(ast.parse(path.read_text())):
-                strays.append(name)
+def test_a_heavy_library_has_one_home(library: str, imported: dict[str, set[str]]) -> None:
+    strays = [name for name, found in imported.items() if library in found and not name.startswith(HOMES[library])]
     assert not strays, f"{library} is imported outside its home: {strays}"
 
 

@@ -53,7 +53,7 @@ def trace(spec, direction, parallel, space, constrained=False, objectives=1):
         else:
             sampler.tell(number, RunState.COMPLETE, (value,), constraints)
 
-    for number in range(110):
+    for number in range(60):
         point = sampler.ask(number)
         if space is None:
             named = dict(point)
@@ -150,10 +150,10 @@ def test_what_is_remembered_does_not_depend_on_the_order_in_which_trials_finishe
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_a_study_resumed_beyond_the_bound_goes_on_as_if_nothing_had_happened(objectives, little):
     asked = []
-    for resume_at in (None, 90, 171):
+    for resume_at in (None, 70, 111):
         sampler = make_sampler("tpe", space=SPACE, directions=["minimize"] * objectives, seed=5)
         trials, running = [], []
-        for number in range(200):
+        for number in range(120):
             if number == resume_at:
                 sampler = make_sampler("tpe", space=SPACE, directions=["minimize"] * objectives, seed=5)
                 for trial in trials:

@@ -97,7 +97,8 @@ def _status(git: Git) -> _Status:
             name = entry.removeprefix("# branch.head ")
             found.branch = None if name == "(detached)" else name
         elif entry.startswith("? "):
-            found.untracked.append(entry[2:])
+            if "__pycache__/" not in entry:  # bytecode is made again
+                found.untracked.append(entry[2:])
         elif entry.startswith("1 "):
             found.changed.append(entry.split(" ", 8)[8])
         elif entry.startswith("u "):

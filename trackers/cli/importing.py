@@ -89,7 +89,9 @@ def from_mlflow(source: str, names: tuple[str, ...], storage: str | None, as_jso
 
 
 @importing.command(
-    "archive", epilog="\b\nExample:\n  trackers import archive archive/old-tries --storage sqlite:///hpo.db"
+    "archive",
+    short_help="Read back an archived experiment.",
+    epilog="\b\nExample:\n  trackers import archive archive/old-tries --storage sqlite:///hpo.db",
 )
 @click.argument("source", metavar="FOLDER", type=click.Path(file_okay=False))
 @click.option(
@@ -97,7 +99,7 @@ def from_mlflow(source: str, names: tuple[str, ...], storage: str | None, as_jso
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def from_archive(source: str, storage: str | None, as_json: bool) -> None:
-    """Read back what `trackers archive EXPERIMENT --to FOLDER` wrote, into any store.
+    """Read back an archive: what `trackers archive EXPERIMENT --to FOLDER` wrote, into any store.
 
     Runs keep their uids, states and times, with every attempt and point. Everything is read back and compared; exit
     code 1 where something differs.

@@ -16,13 +16,13 @@ from trackers.errors import FencedError, NotFoundError, StateError, TrackersErro
 from trackers.sql import journals, manifests, points, runs, shared
 from trackers.sql import tables as t
 from trackers.sql.batch import Batch
+from trackers.sql.committer import Work
 from trackers.sql.experiments import make_experiment
 from trackers.sql.failures import is_integrity
 from trackers.sql.fold import Fold, StudyFold
 from trackers.sql.guard import Guard
 from trackers.sql.ids import BLOCK, take_block
 from trackers.sql.statements import Statement, delete, insert, update, upsert
-from trackers.sql.writer import Work
 from trackers.states import RunState
 
 if TYPE_CHECKING:

@@ -51,9 +51,8 @@ _FORGET = "DELETE FROM trackers_models WHERE run_id = {0} AND name = {0} AND rep
 
 def write(dialect: str, connection: Any, fold: Fold, take_ids: Callable[[int], Sequence[int]]) -> None:
     """Write what *fold* holds of files, models and inputs; *take_ids* hands out ids for new data sets."""
-    if not (
-        fold.blobs or fold.checkpoint_drops or fold.model_failures or fold.model_drops or fold.inputs or fold.artifacts
-    ):
+    drops = fold.checkpoint_drops or fold.model_drops
+    if not (drops or fold.blobs or fold.artifacts or fold.models or fold.model_failures or fold.inputs):
         return
     cursor = connection.cursor()
     try:

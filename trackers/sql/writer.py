@@ -15,22 +15,21 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
 
 from trackers.errors import ConflictError, InvalidValueError, StoreError
 from trackers.journal.entry import encode
 from trackers.sql.commit import Commit
+from trackers.sql.committer import Applier, Committer, Work
 from trackers.sql.engine import Database
-from trackers.sql.failures import is_driver_error, is_everyones, is_lost, is_value_error, may_retry, translate
+from trackers.sql.failures import is_driver_error, is_everyones, is_value_error, translate
 from trackers.sql.journals import forget, read_position
 
 if TYPE_CHECKING:
@@ -49,43 +48,7 @@ SPILL_AT = 10_000
 
 _log = logging.getLogger("trackers")
 
-_TRIES = 12
-"""How often a group is written before a deadlock is an error; a lost connection is opened again once."""
-_LONGEST_PAUSE = 0.1
-
 T = TypeVar("T")
-
-
-@dataclass(slots=True, eq=False)
-class Work:
-    """One submission: *changes* under a *guard* (see ``trackers.sql.apply``), a *task* of its own, or an *entry*.
-
-    *journal* and *seq* are where an entry stands in its writer's journal, in which it may never be.
-    """
-
-    commit: Commit
-    changes: Sequence[Change] = ()
-    guard: Any = None
-    task: Callable[[Connection], Any] | None = None
-    entry: Entry | None = None
-    journal: str = ""
-    seq: int = 0
-    lazy: bool = False
-    result: Any = field(default=None)
-
-    @property
-    def size(self) -> int:
-        return len(self.changes) or (1 if self.entry is None else self.entry.size)
-
-
-class Applier(Protocol):
-    """What turns a group into statements inside a transaction; called on the writer's thread only."""
-
-    def apply(self, connection: Connection, group: Sequence[Work]) -> None:
-        """Write the group; leave the results of tasks in them."""
-
-    def rolled_back(self) -> None:
-        """Forget what was remembered of a transaction that failed."""
 
 
 class Writer:
@@ -101,8 +64,7 @@ class Writer:
         self._gone = False
         self._drain_wanted = False
         self._database = database
-        self._make_applier = make_applier
-        self._applier: Applier | None = None
+        self._committer = Committer(database, make_applier)
         self.pid = os.getpid()
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -117,7 +79,6 @@ class Writer:
         self._last_group = 0
         self._dead: BaseException | None = None
         self._thread: threading.Thread | None = None
-        self._connection: Connection | None = None
 
     def submit(self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False) -> Commit:
         """Queue *changes* to be committed together; return at once (or when there is room).
@@ -448,7 +409,7 @@ class Writer:
             work.commit.resolve()
         for work in left:
             work.commit.resolve(failure=StoreError(f"the writer of the store has ended: {failure}"))
-        self._disconnect()
+        self._committer.close()
 
     def _forget(self) -> None:
         """Delete the note about the journal where everything is in the database: nobody will ask for it."""
@@ -506,53 +467,6 @@ class Writer:
         return exc
 
     def _commit(self, group: list[Work]) -> None:
-        if self._applier is None:
-            self._applier = self._make_applier()
-        for left in reversed(range(_TRIES)):
-            committing = False
-            try:
-                connection = self._connected()
-                with connection.begin() as transaction:
-                    self._applier.apply(connection, group)
-                    committing = True
-                    transaction.commit()
-                if self._spill is not None and not self._spill.direct:
-                    self._spill.direct = any(work.journal for work in group)
-                return
-            except BaseException as exc:
-                self._applier.rolled_back()
-                lost = self._is_lost(exc)
-                if lost:
-                    self._disconnect()
-                if committing and lost:
-                    raise StoreError(
-                        f"the connection to {self._database.address.safe} was lost during a commit: "
-                        "connect again and look whether the last write is there"
-                    ) from exc
-                again = may_retry(exc)
-                if left == 0 or not (again or (lost and left == _TRIES - 1)):
-                    raise
-                if again:  # so that two who met once do not meet at every turn
-                    time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, 0.001 * 2 ** (_TRIES - left))))
-
-    def _is_lost(self, exc: BaseException) -> bool:
-        """Tell whether the connection was open and is no longer."""
-        if self._connection is None:
-            return False
-        if self._connection.closed or self._connection.invalidated or getattr(exc, "connection_invalidated", False):
-            return True
-        raw = self._connection.connection.dbapi_connection
-        return is_lost(exc) or bool(getattr(raw, "closed", False)) or not getattr(raw, "open", True)
-
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            self._connection = self._database.open_writer()
-        return self._connection
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                connection.close()
-            except Exception:  # noqa: BLE001 - it is gone already; there is nothing left to close
-                pass
+        self._committer.commit(group)
+        if self._spill is not None and not self._spill.direct:
+            self._spill.direct = any(work.journal for work in group)

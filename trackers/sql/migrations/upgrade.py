@@ -52,10 +52,10 @@ def upgrade(database: Database, *, versions: Path | None = None) -> tuple[str | 
 
 
 def apply_revisions(
-    connection: Connection, current: str | None, versions: Path | None = None, *, last: str = schema.HEAD
+    connection: Connection, current: str | None, versions: Path | None = None, *, last: str | None = None
 ) -> None:
-    """Apply the revisions after *current* (None: all) up to *last* inside the transaction of *connection*, noting each."""
-    scripts = _scripts(versions)
+    """Apply the revisions after *current* (None: all) up to *last* (None: all) inside the transaction of *connection*, noting each."""
+    scripts, last = _scripts(versions), last or schema.HEAD
     context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
     if connection.dialect.name == "mysql":
         make_restartable(context)
@@ -109,6 +109,7 @@ def _alone(database: Database) -> Iterator[Connection]:
         finally:
             if raw.in_transaction:
                 raw.execute("ROLLBACK")
+            connection.close()  # while the database is open: nothing is left to be put in order afterwards
 
 
 def _copy(raw: sqlite3.Connection, path: Path) -> None:

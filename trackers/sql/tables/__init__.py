@@ -1,0 +1,82 @@
+"""Every table of the store, by noun. A trial is a run with a number; ids come from ``counters``."""
+
+from trackers.sql.tables.base import PREFIX, lay_out, metadata
+from trackers.sql.tables.code import code_versions, environments, launches
+from trackers.sql.tables.files import artifacts, blobs, checkpoints, model_files, models
+from trackers.sql.tables.house import counters, garbage, journals, pins, store
+from trackers.sql.tables.metrics import chunks, points, series
+from trackers.sql.tables.registry import (
+    REFUSAL,
+    alias_tags,
+    aliases,
+    approvals,
+    model_version_figures,
+    model_version_tags,
+    model_versions,
+    policies,
+    registered_model_tags,
+    registered_models,
+    registry_history,
+)
+from trackers.sql.tables.tracking import attempts, attrs, datasets, errors, inputs, logs, params, results, runs, tags
+from trackers.sql.tables.tuning import (
+    commands,
+    distributions,
+    events,
+    experiment_tags,
+    experiments,
+    studies,
+    study_attrs,
+    study_documents,
+)
+
+__all__ = [
+    "PREFIX",
+    "REFUSAL",
+    "alias_tags",
+    "aliases",
+    "approvals",
+    "artifacts",
+    "attempts",
+    "attrs",
+    "blobs",
+    "checkpoints",
+    "chunks",
+    "code_versions",
+    "commands",
+    "counters",
+    "datasets",
+    "distributions",
+    "environments",
+    "errors",
+    "events",
+    "experiment_tags",
+    "experiments",
+    "garbage",
+    "inputs",
+    "journals",
+    "launches",
+    "lay_out",
+    "logs",
+    "metadata",
+    "model_files",
+    "model_version_figures",
+    "model_version_tags",
+    "model_versions",
+    "models",
+    "params",
+    "pins",
+    "points",
+    "policies",
+    "registered_model_tags",
+    "registered_models",
+    "registry_history",
+    "results",
+    "runs",
+    "series",
+    "store",
+    "studies",
+    "study_attrs",
+    "study_documents",
+    "tags",
+]
