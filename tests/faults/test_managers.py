@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -178,7 +180,7 @@ def test_a_frozen_manager_loses_its_study_and_changes_nothing_when_it_wakes(
     until(lambda: done(store) >= 4)
     frozen = owner(store).pid
     os.kill(process.pid, signal.SIGSTOP)
-    os.kill(frozen, signal.SIGSTOP)
+    until(lambda: _frozen_between_commits(frozen, url))
     before = store.get_trials(store.get_study("s").id)
     successor = start(url, 30, lease=3.0)
     started.append(successor)
@@ -186,6 +188,18 @@ def test_a_frozen_manager_loses_its_study_and_changes_nothing_when_it_wakes(
     check_whole(store, 30, before)
     assert store.get_study("s").epoch == 2
     until(lambda: _state(frozen) in ("Z", ""), 10.0)
+
+
+def _frozen_between_commits(pid: int, url: str) -> bool:
+    """Freeze a manager; one that holds the lock of the file then goes on, and False is returned."""
+    os.kill(pid, signal.SIGSTOP)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+    return True
 
 
 def _command(pid: int) -> bytes:
