@@ -179,6 +179,7 @@ def log_booster(trial: Any) -> float:
     return float(trial.params["x"])
 
 
+@HERE
 def test_a_model_of_any_flavour_goes_to_the_store_and_loads_by_its_trial(study: Study, workers: int) -> None:
     pytest.importorskip("lightgbm")
     study.optimize(log_booster, n_trials=2, workers=workers)
@@ -362,6 +363,7 @@ def test_args_reach_the_objective(study: Study, workers: int) -> None:
     assert [t.value for t in study.trials] == [10.0, 10.0]
 
 
+@HERE
 def test_a_finite_space_that_is_exhausted_ends_the_study(tmp_path: Path, workers: int) -> None:
     space = {"a": hpo.Int(1, 3), "b": hpo.Categorical(["x", "y"])}
     study = hpo.create_study(study_name="g", storage=f"sqlite:///{tmp_path}/g.db", space=space, sampler="random")

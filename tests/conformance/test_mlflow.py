@@ -43,6 +43,13 @@ class Line:
         return [self.slope * each for each in x]
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a store that holds nothing: what is copied goes through the same doors on each database."""
+    url: str = request.getfixturevalue(f"{request.param}_store_url")
+    return url
+
+
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return an empty database of MLflow: making one takes seconds."""
