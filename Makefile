@@ -25,7 +25,7 @@ demo: install
 	$(BIN)/python -m studies.demo
 
 test: install
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 check: install
 	$(BIN)/ruff format --check .

@@ -19,41 +19,6 @@ import trackers
 from tests import mariadb, postgresql
 from trackers.store import Store
 
-LONGEST = (
-    "docs/test_sweep_guides.py",
-    "conformance/test_executors.py",
-    "docs/test_store_guides.py",
-    "faults/test_managers.py",
-    "conformance/test_optuna_storage.py",
-    "faults/test_journal.py",
-    "faults/test_interrupts.py",
-    "conformance/test_policies.py",
-    "conformance/test_mlflow.py",
-    "conformance/test_search.py",
-    "acceptance/test_studies.py",
-    "faults/test_garbage_writers.py",
-    "unit/test_report.py",
-    "faults/test_nodes.py",
-    "conformance/test_check.py",
-    "faults/test_detached.py",
-    "conformance/test_executors_servers.py",
-    "unit/test_model_mlflow.py",
-    "faults/test_optuna_processes.py",
-    "conformance/test_trial_timeouts.py",
-    "faults/test_full_disk.py",
-    "conformance/test_lost_workers.py",
-    "conformance/test_what_can_be_seen.py",
-    "faults/test_mariadb_schema.py",
-)
-"""Files that take longest, the longest first, so that no process is left alone with one (see --no-loadscope-reorder)."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that take longest first."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    folder = Path(__file__).parent
-    items.sort(key=lambda item: places.get(item.path.relative_to(folder).as_posix(), len(places)))
-
 
 def pytest_collection_finish() -> None:
     """Leave what the imports made out of every later collection of garbage: it is most of what there is to look at."""

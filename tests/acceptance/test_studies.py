@@ -26,7 +26,7 @@ def hpo(tmp_path: Path, address: str) -> Call:
     env = environment(HPO_ADDRESS=address, HPO_STORAGE=f"sqlite:///{tmp_path / 'hpo.db'}")
 
     def call(*arguments: str) -> str:
-        done = subprocess.run(["hpo", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
+        done = subprocess.run(["hpo", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=170)
         assert done.returncode == 0, (
             f"hpo {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         )
