@@ -15,7 +15,8 @@ import pytest
 import trackers
 from tests import mariadb
 from tests.conformance.managed import Manager, new_study
-from tests.faults.test_writer_kill import HOLD, finish, line, start
+from tests.faults.test_writer_kill import HOLD, finish
+from tests.processes import start
 from trackers.errors import StudyBusyError
 from trackers.processes import is_stopped
 from trackers.store import Store
@@ -75,7 +76,7 @@ def never(owner: Owner) -> None:
 def test_a_manager_that_cannot_renew_since_nobody_can_write_keeps_its_study(store: Store, store_url: str) -> None:
     study = new_study(store)
     holder = start(HOLD, store_url, str(study.id), "30")
-    assert line(holder) == "won 1"
+    assert holder.line() == "won 1"
     with stalled(store_url, study.id) as release:
         timer = threading.Timer(STALL, release)
         timer.start()
@@ -96,7 +97,7 @@ def test_a_manager_that_cannot_renew_since_nobody_can_write_keeps_its_study(stor
 def test_a_stopped_manager_loses_its_study_though_nobody_can_write(store: Store, store_url: str) -> None:
     study = new_study(store)
     holder = start(HOLD, store_url, str(study.id), "30")
-    assert line(holder) == "won 1"
+    assert holder.line() == "won 1"
     os.kill(holder.pid, signal.SIGSTOP)
     until(lambda: is_stopped(holder.pid))
     ended: list[float] = []
@@ -123,7 +124,7 @@ def test_who_waits_for_a_store_that_never_takes_writes_is_told(
     monkeypatch.setattr("trackers.sql.holding.BUSY_SECONDS", 1.0)
     study = new_study(store)
     holder = start(HOLD, store_url, str(study.id), "30")
-    assert line(holder) == "won 1"
+    assert holder.line() == "won 1"
     with (
         stalled(store_url, study.id),
         pytest.raises(StudyBusyError, match=r"process \d+.* \(its process lives, and the store takes no writes\)"),
@@ -136,17 +137,17 @@ def test_a_taker_that_stood_still_itself_has_seen_nothing(sqlite_url: str) -> No
     with trackers.connect(sqlite_url) as store:
         study = new_study(store)
         holder = start(HOLD, sqlite_url, str(study.id), "30")
-        assert line(holder) == "won 1"
+        assert holder.line() == "won 1"
         taker = start(TAKE, sqlite_url, str(study.id), "2")
         os.kill(holder.pid, signal.SIGSTOP)
-        assert line(taker) == "looking"
+        assert taker.line() == "looking"
         time.sleep(0.5)  # it has looked at a stopped manager for a moment
         os.kill(taker.pid, signal.SIGSTOP)
         time.sleep(3.0)  # longer than the lease: a suspended machine
         os.kill(taker.pid, signal.SIGCONT)
         time.sleep(0.3)
         os.kill(holder.pid, signal.SIGCONT)
-        assert line(taker) == f"busy {holder.pid}"
+        assert taker.line() == f"busy {holder.pid}"
         taker.communicate(timeout=30)
         finish(holder)
         assert store.get_study(study.id).epoch == 1
@@ -154,7 +155,7 @@ def test_a_taker_that_stood_still_itself_has_seen_nothing(sqlite_url: str) -> No
 
 def test_a_stopped_process_is_told_from_one_that_waits() -> None:
     sleeper = start("import sys; print('up', flush=True); sys.stdin.read()")
-    assert line(sleeper) == "up"
+    assert sleeper.line() == "up"
     assert not is_stopped(sleeper.pid)
     os.kill(sleeper.pid, signal.SIGSTOP)
     until(lambda: is_stopped(sleeper.pid))
