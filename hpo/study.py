@@ -230,6 +230,8 @@ class Study(Figures):
         trial; *show_progress_bar* shows one on the terminal.
 
         Raises: UserError, ClusterError, StudyBusyError, StoreError, and what a callback raises.
+
+        Long, since it names each setting three times: what is given, what is checked, what is ordered.
         """
         read = read_call(
             n_trials=n_trials,

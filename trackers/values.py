@@ -1,4 +1,7 @@
-"""The frozen values that a store hands out. Times are aware UTC datetimes; states are ``RunState``."""
+"""The frozen values that a store hands out. Times are aware UTC datetimes; states are ``RunState``.
+
+One file, though a long one: what people import from here stays where it is, and nearly every line is a field.
+"""
 
 from __future__ import annotations
 

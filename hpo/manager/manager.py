@@ -3,6 +3,9 @@
 worker ──message──> inbox ──> engine (what to do) ──> sampler, pruner ──> reply ──> worker
                       ^                        └────> scribe ──> store's writer (one transaction)
                       └──────── committed: counted, learned from, shown, models tidied, callbacks called
+
+Longer than other files: it is the one place where all of them meet, and its state is theirs; what needs no look at that
+state stands beside it (ledger, roster, live, commands, models).
 """
 
 from __future__ import annotations

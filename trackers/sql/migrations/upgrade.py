@@ -54,7 +54,7 @@ def upgrade(database: Database, *, versions: Path | None = None) -> tuple[str | 
 def apply_revisions(
     connection: Connection, current: str | None, versions: Path | None = None, *, last: str | None = None
 ) -> None:
-    """Apply the revisions after *current* (None: all) up to *last* (None: all) inside the transaction of *connection*, noting each."""
+    """Apply the revisions after *current* up to *last* (None: all) in the transaction of *connection*, noting each."""
     scripts, last = _scripts(versions), last or schema.HEAD
     context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
     if connection.dialect.name == "mysql":
