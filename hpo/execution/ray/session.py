@@ -120,7 +120,8 @@ def _connect(address: str | None, slots: int, need: Need) -> None:
             check_machine(need)
             cpus = max(os.cpu_count() or 1, int(-(-slots * need.cpus // 1)))
             options |= {"num_cpus": cpus, "include_dashboard": False, "resources": _own_resources(need, slots)}
-            ray.init(address="local", **options)  # whatever RAY_ADDRESS says: --address auto is for that
+            with _lean():
+                ray.init(address="local", **options)  # whatever RAY_ADDRESS says: --address auto is for that
         else:
             found = _resolved(address)
             _knock(found)
@@ -160,6 +161,24 @@ def _uninterrupted() -> Iterator[None]:
         processes.set_sigterm_handler = setting
     if came:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _lean() -> Iterator[None]:
+    """Leave out two processes of a Ray of our own that nobody asks anything: half of what its start takes is theirs.
+
+    The server of the dashboard, which Ray starts and waits for also where there is to be none, and the one that
+    carries what workers print to a driver that does not want it. A Ray that calls them otherwise starts as it likes.
+    """
+    node: Any = import_module("ray._private.node").Node
+    left_out = {name: getattr(node, name) for name in ("start_api_server", "start_log_monitor") if hasattr(node, name)}
+    for name in left_out:
+        setattr(node, name, lambda self, **options: None)
+    try:
+        yield
+    finally:
+        for name, method in left_out.items():
+            setattr(node, name, method)
 
 
 @contextmanager
