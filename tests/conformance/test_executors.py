@@ -24,10 +24,10 @@ HERE = pytest.mark.parametrize("workers", ["inline"], indirect=True)
 
 @pytest.fixture(params=["inline", "ray"])
 def workers(request: pytest.FixtureRequest) -> int:
-    """0 for inline, 2 on the suite's one Ray cluster."""
+    """0 for inline, 1 on the suite's one Ray cluster: another costs a second, and few tests are about two."""
     if request.param == "ray":
         request.getfixturevalue("cluster")
-        return 2
+        return 1
     return 0
 
 
@@ -44,7 +44,7 @@ def square(trial: Any) -> float:
 
 
 def test_two_hundred_trials_are_two_hundred(study: Study, workers: int) -> None:
-    summary = study.optimize(square, n_trials=200, workers=workers)
+    summary = study.optimize(square, n_trials=200, workers=2 * workers)
     trials = study.trials
     assert summary.status == "complete"
     assert [t.number for t in trials] == list(range(200))
@@ -214,7 +214,9 @@ def test_another_exception_of_the_same_name_is_not_tried_again(study: Study, wor
     assert [len(t.attempts) for t in study.trials] == [1, 1]
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize(
+    ("workers", "sampler"), [("inline", "random"), ("inline", "tpe"), ("ray", "tpe")], indirect=["workers"]
+)
 def test_a_retried_trial_has_the_params_that_its_last_attempt_asked_for(
     tmp_path: Path, workers: int, sampler: str
 ) -> None:
@@ -296,7 +298,7 @@ def test_stop_inside_the_objective_ends_the_study(study: Study, workers: int) ->
             trial.study.stop()
         return 1.0
 
-    summary = study.optimize(objective, n_trials=500, workers=workers)
+    summary = study.optimize(objective, n_trials=500, workers=2 * workers)
     assert summary.status == "stopped"
     assert 4 <= len(study.trials) < 500
     assert not any(t.state is RunState.RUNNING for t in study.trials)
@@ -310,7 +312,7 @@ def test_a_timeout_puts_running_trials_back(study: Study, workers: int) -> None:
         return 1.0
 
     begun = time.monotonic()
-    summary = study.optimize(slow, n_trials=5, workers=workers, timeout=2.0)
+    summary = study.optimize(slow, n_trials=5, workers=2 * workers, timeout=2.0)
     assert time.monotonic() - begun < 45.0  # five trials of 50 s each
     assert summary.status == "stopped"
     assert "timeout" in summary.reason
@@ -346,7 +348,7 @@ def test_what_a_callback_raises_comes_out_of_optimize_and_its_trial_is_kept(stud
         raise LookupError(f"enough after trial {trial.number}")
 
     with pytest.raises(LookupError, match="enough after trial"):
-        study.optimize(square, n_trials=500, workers=min(workers, 1), callbacks=[callback])
+        study.optimize(square, n_trials=500, workers=workers, callbacks=[callback])
     kept = [t for t in study.trials if t.state is RunState.COMPLETE]
     assert kept
     assert "callback raised LookupError" in study.row.reason
@@ -484,7 +486,7 @@ def test_an_objective_may_ask_its_study_and_write_to_it(tmp_path: Path, workers:
 
     study = hpo.create_study(study_name="asks", storage=f"sqlite:///{tmp_path}/hpo.db", sampler="random")
     with study.store:
-        study.optimize(objective, total_trials=6, workers=min(workers, 1))
+        study.optimize(objective, total_trials=6, workers=workers)
         trials = study.trials
         assert [t.error for t in trials if t.error] == []
         assert [t.params["hidden"] for t in trials if t.user_attrs.get("from") == "trial 0"] == [[50, 50]]
