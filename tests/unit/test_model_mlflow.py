@@ -143,12 +143,13 @@ def test_folders_that_mlflow_wrote_load_without_unpickling_where_their_format_al
     plain = LogisticRegression().fit(X, TWO)
     proto = onnx_of(plain, X)
     signature = mlflow.models.infer_signature(X, TWO)
-    mlflow.lightgbm.save_model(booster, str(tmp_path / "lightgbm"), signature=signature)
-    mlflow.xgboost.save_model(forest, str(tmp_path / "xgboost"), signature=signature)
-    mlflow.xgboost.save_model(forest, str(tmp_path / "xgboost-json"), model_format="json")
-    mlflow.onnx.save_model(proto, str(tmp_path / "onnx"))
-    mlflow.sklearn.save_model(plain, str(tmp_path / "skops"), serialization_format="skops")
-    mlflow.sklearn.save_model(plain, str(tmp_path / "pickle"), serialization_format="cloudpickle")
+    given: Any = {"pip_requirements": []}  # MLflow would find them by loading each model in a new process
+    mlflow.lightgbm.save_model(booster, str(tmp_path / "lightgbm"), signature=signature, **given)
+    mlflow.xgboost.save_model(forest, str(tmp_path / "xgboost"), signature=signature, **given)
+    mlflow.xgboost.save_model(forest, str(tmp_path / "xgboost-json"), model_format="json", **given)
+    mlflow.onnx.save_model(proto, str(tmp_path / "onnx"), **given)
+    mlflow.sklearn.save_model(plain, str(tmp_path / "skops"), serialization_format="skops", **given)
+    mlflow.sklearn.save_model(plain, str(tmp_path / "pickle"), serialization_format="cloudpickle", **given)
     expected = {
         "lightgbm": booster.predict(X),
         "onnx": plain.predict(X),
@@ -170,7 +171,7 @@ def test_a_python_function_of_mlflow_loads_by_mlflow_when_it_is_trusted(mlflow: 
         def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
             return model_input * 2
 
-    mlflow.pyfunc.save_model(str(tmp_path / "model"), python_model=Doubling())
+    mlflow.pyfunc.save_model(str(tmp_path / "model"), python_model=Doubling(), pip_requirements=[])
     with pytest.raises(UntrustedError, match="python_function model of MLflow is unpickled"):
         load(tmp_path / "model")
     np.testing.assert_array_equal(load(tmp_path / "model", trust=True).predict(X), X * 2)
