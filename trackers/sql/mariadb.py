@@ -8,6 +8,7 @@ configuration says. Rows that an UPDATE found count as updated, which the guarde
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url
@@ -47,6 +48,12 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
     level = "READ COMMITTED" if writes else "REPEATABLE READ"
     engine = create_engine(url, connect_args=arguments, isolation_level=level, pool_pre_ping=not writes, **pool)
 
+    connection_class = _connection_class(pymysql)
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, positional: Any, named: Any) -> Any:
+        return connection_class(*positional, **named)
+
     @event.listens_for(engine, "connect")
     def _measure(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
@@ -73,6 +80,28 @@ def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, 
     return True
 
 
+@cache
+def _connection_class(pymysql: Any) -> Any:
+    class Connection(pymysql.connections.Connection):  # type: ignore[misc]
+        """Makes what encryption needs once a process where the URL asks for nothing special.
+
+        The driver encrypts then where the server can, and checks no certificate; yet for each connection it reads all
+        certificates that the machine trusts, which takes thirty milliseconds.
+        """
+
+        usual: Any = None
+
+        def _create_ssl_ctx(self, given: Any) -> Any:
+            if given:
+                return super()._create_ssl_ctx(given)
+            if Connection.usual is None:
+                Connection.usual = super()._create_ssl_ctx(given)
+            return Connection.usual
+
+    return Connection
+
+
+@cache
 def _cursor_class(pymysql: Any) -> Any:
     class Cursor(pymysql.cursors.Cursor):  # type: ignore[misc]
         """Refuses a statement that the server would end the connection for."""
