@@ -14,16 +14,18 @@ from click.testing import CliRunner
 
 import trackers
 from tests.conformance.mlflow_source import BEGIN, PARAMS, client, content, fill, sqlite_uri
+from tests.extras import needs
 from trackers.cli.app import trackers as command
 from trackers.errors import InvalidValueError, NotFoundError
+from trackers.interop.mlflow import export_mlflow, import_mlflow
 from trackers.states import RunState
 from trackers.store import Store
 
-pytest.importorskip("mlflow", reason="mlflow-skinny is not installed: pip install 'hpo[mlflow]'")
-
-from trackers.interop.mlflow import export_mlflow, import_mlflow
-
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
+pytestmark = [
+    needs("mlflow", reason="pip install 'hpo[mlflow]'"),
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.timeout(600),
+]
 
 
 class Line:

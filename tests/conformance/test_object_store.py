@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 import trackers
+from tests.extras import needs
 from trackers.artifacts import ArtifactStore, remote
 from trackers.errors import ArtifactError
 
-pytest.importorskip("s3fs")
-moto = pytest.importorskip("moto.server")
-pytest.importorskip("flask_cors")
 pytestmark = [
+    needs("s3fs", "moto", "flask_cors", reason="pip install 'hpo[dev]'"),
     pytest.mark.usefixtures("without_code"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
@@ -28,6 +27,7 @@ class Server:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import boto3
+        from moto.server import ThreadedMotoServer
 
         self.asked: list[str] = []
         """The method and path of every request."""
@@ -36,7 +36,7 @@ class Server:
         log.setLevel(logging.INFO)
         log.propagate = False
         log.addFilter(self._note)
-        self.server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self.server.start()
         host, port = self.server.get_host_and_port()
         self.url = f"http://{host}:{port}"
