@@ -24,6 +24,7 @@ _CONTEXT.set_forkserver_preload(
         "trackers.store",
         "trackers.sql.blobs",
         "trackers.sql.garbage",
+        "trackers.interop.optuna",
         "sqlalchemy.dialects.sqlite.pysqlite",
         "sqlalchemy.dialects.postgresql.psycopg",
         "sqlalchemy.dialects.mysql.pymysql",
