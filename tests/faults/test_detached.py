@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,9 +27,12 @@ import sys
 from hpo.execution.ray.session import Need, session
 with session(sys.argv[1], 0, Need()):
     import ray  # after the session's settings
-    for name in ray.util.list_named_actors():
-        print("actor", name)
+    for _ in sys.stdin:
+        print("actors", *ray.util.list_named_actors(), flush=True)
 """
+"""Names the actors whenever it is asked: one process for all the questions of this module."""
+
+Actors = Callable[[], list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,8 @@ def head() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", f"--port={port}", "--num-cpus=2"]
-    command += ["--include-dashboard=false", "--disable-usage-stats", "--block", f"--temp-dir={place}"]
+    command += ["--include-dashboard=false", "--include-log-monitor=false", "--disable-usage-stats", "--block"]
+    command += [f"--temp-dir={place}"]
     env = {name: value for name, value in os.environ.items() if not name.startswith(("HPO_", "RAY_"))}
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, start_new_session=True
@@ -86,12 +90,23 @@ def done(store: Store) -> int:
     return row(store).counts.get(RunState.COMPLETE, 0)
 
 
-def actors(address: str) -> list[str]:
-    """Return the names of the actors of ours that live on the cluster."""
-    listed = subprocess.run(
-        [sys.executable, "-c", ACTORS, address], capture_output=True, text=True, check=True, timeout=60
-    )
-    return [line.split()[1] for line in listed.stdout.splitlines() if line.startswith("actor ")]
+@pytest.fixture(scope="module")
+def actors(head: str) -> Iterator[Actors]:
+    """Return a function that returns the names of the actors of ours that live on the cluster."""
+    command = [sys.executable, "-c", ACTORS, head]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asked:
+        assert asked.stdin is not None
+        assert asked.stdout is not None
+        ask, answers = asked.stdin, asked.stdout
+
+        def names() -> list[str]:
+            print(file=ask, flush=True)
+            line = next(line for line in answers if line.startswith("actors"))
+            return line.split()[1:]
+
+        yield names
+        ask.close()
+        asked.wait(timeout=60)
 
 
 def detached(folder: Path, address: str, *more: str) -> str:
@@ -102,8 +117,9 @@ def detached(folder: Path, address: str, *more: str) -> str:
 
 
 def test_a_detached_sweep_outlives_its_terminal_and_is_followed_and_stopped_from_elsewhere(
-    folder: Path, store: Store, head: str
+    folder: Path, store: Store, head: str, actors: Actors
 ) -> None:
+    (folder / "study.py").write_text(STUDY.replace("time.sleep(0.05)", "time.sleep(0.15)"))
     output = detached(folder, head, "--trials", "2000")
     assert "hpo status sweep" in output
     assert "hpo stop sweep" in output
@@ -114,7 +130,7 @@ def test_a_detached_sweep_outlives_its_terminal_and_is_followed_and_stopped_from
     code, status = called(folder, "status", "sweep", "--json")
     assert code == 0, status
     assert json.loads(status)["status"] == "running"
-    code, again = called(folder, "run", "study.py:sweep", "--workers", "1", "--trials", "2000")
+    code, again = called(folder, "run", "study.py:sweep", "--workers", "1", "--address", head, "--trials", "2000")
     assert code == 2, again
     assert "hpo stop sweep" in again, "whoever calls it again is told"
     code, stopped = called(folder, "stop", "sweep")
@@ -122,18 +138,18 @@ def test_a_detached_sweep_outlives_its_terminal_and_is_followed_and_stopped_from
     assert row(store).status == "stopped"
     before = done(store)
     assert 3 <= before < 2000
-    until(lambda: not actors(head))
+    until(lambda: not actors())
     until(lambda: not owner.lives())
     assert not any(t.state is RunState.RUNNING for t in store.get_trials(row(store).id))
-    code, output = called(folder, "resume", "sweep", "--workers", "2", "--trials", str(before + 5))
+    code, output = called(folder, "resume", "sweep", "--workers", "0", "--trials", str(before + 2))
     assert code == 0, output
-    assert row(store).counts.get(RunState.COMPLETE) == before + 5
+    assert row(store).counts.get(RunState.COMPLETE) == before + 2
 
 
-def test_the_end_of_a_detached_sweep_ends_its_actors(folder: Path, store: Store, head: str) -> None:
+def test_the_end_of_a_detached_sweep_ends_its_actors(folder: Path, store: Store, head: str, actors: Actors) -> None:
     detached(folder, head, "--trials", "12")
     until(lambda: row(store).status == "complete")
-    until(lambda: not actors(head))
+    until(lambda: not actors())
     assert [t.state for t in store.get_trials(row(store).id)] == [RunState.COMPLETE] * 12
     until(lambda: not [pid for pid, _, _ in processes() if "ManagerHost" in command_line(pid) and ours(pid, folder)])
 
@@ -145,7 +161,9 @@ def ours(pid: int, folder: Path) -> bool:
         return False
 
 
-def test_detaching_returns_at_once_though_trials_take_long(folder: Path, store: Store, head: str) -> None:
+def test_detaching_returns_at_once_though_trials_take_long(
+    folder: Path, store: Store, head: str, actors: Actors
+) -> None:
     (folder / "study.py").write_text(STUDY.replace("time.sleep(0.05)", "time.sleep(30)"))
     begun = time.monotonic()
     detached(folder, head, "--trials", "4")
@@ -153,11 +171,11 @@ def test_detaching_returns_at_once_though_trials_take_long(folder: Path, store: 
     until(lambda: row(store).counts.get(RunState.RUNNING))
     code, output = called(folder, "stop", "sweep", "--grace", "0")
     assert code == 0, output
-    until(lambda: not actors(head))
+    until(lambda: not actors())
 
 
 def test_a_terminal_that_is_killed_while_it_detaches_leaves_nothing_half_begun(
-    folder: Path, store: Store, head: str
+    folder: Path, store: Store, head: str, actors: Actors
 ) -> None:
     args = ("run", "study.py:sweep", "--workers", "2", "--address", head, "--detach", "--trials", "2000")
     with running(folder, *args) as terminal:
@@ -167,7 +185,7 @@ def test_a_terminal_that_is_killed_while_it_detaches_leaves_nothing_half_begun(
     if owner is not None:  # the manager had begun: it goes on, and is stopped as any
         code, output = called(folder, "stop", "sweep")
         assert code == 0, output
-    until(lambda: not actors(head))
+    until(lambda: not actors())
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -117,16 +117,24 @@ def test_a_read_only_store_is_told_in_one_sentence(folder: Path, what: str) -> N
 
 MODELS = """
 import os
+from pathlib import Path
 import hpo
-import numpy as np
-from sklearn.dummy import DummyClassifier
+
+class Ballast:
+    def save(self, folder):
+        (Path(folder) / "ballast").write_bytes(os.urandom(480_000))
+
+    @classmethod
+    def load(cls, folder):
+        return cls()
+
+    def predict(self, X):
+        return X
 
 @hpo.objective(space={"x": hpo.Float(0, 1)}, sampler="random", pruner="none", total_trials=6, keep_models="all")
 def models(trial):
     trial.report(trial.params["x"], step=0)
-    model = DummyClassifier().fit([[0]], [1])
-    model.ballast_ = np.random.default_rng(trial.number).random(60_000)
-    trial.set_user_attr("model", trial.log_model(model))
+    trial.set_user_attr("model", trial.log_model(Ballast()))
     trial.set_user_attr("checkpoint", bool(trial.checkpoint(os.urandom(600_000))))
     return trial.params["x"]
 """

@@ -124,7 +124,7 @@ def test_a_killed_driver_takes_everything_down_and_the_next_one_resumes(store: S
     process.communicate()
     before = store.get_trials(store.get_study("s").id)
     until(lambda: not Path(f"/proc/{manager}").exists(), 30.0)
-    finish(start(url, 24))
+    finish(start(url, 24, seconds=0.05, workers=0))
     check_whole(store, 24, before)
 
 
@@ -161,7 +161,7 @@ def test_an_interrupted_sweep_says_so_and_the_next_one_finishes_it(store: Store,
 
 
 def test_a_second_driver_is_told_who_runs_the_study(store: Store, url: str, started: list) -> None:
-    process = start(url, 200, seconds=0.5)
+    process = start(url, 200, seconds=0.5, workers=1)
     started.append(process)
     until(lambda: done(store) >= 1)
     study = hpo.load_study(study_name="s", storage=url)
