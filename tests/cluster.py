@@ -10,10 +10,12 @@ from contextlib import contextmanager
 HOST = """
 import sys
 import ray
-from hpo.execution.ray.session import Need, session
-with session(None, int(sys.argv[1]), Need()):
-    print("address", ray.get_runtime_context().gcs_address, flush=True)
-    sys.stdin.read()
+from hpo.execution.ray.session import lean
+with lean():  # not our session: that has at least the machine's CPUs
+    context = ray.init(address="local", num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False)
+print("address", context.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+ray.shutdown()
 """
 
 

@@ -120,7 +120,7 @@ def _connect(address: str | None, slots: int, need: Need) -> None:
             check_machine(need)
             cpus = max(os.cpu_count() or 1, int(-(-slots * need.cpus // 1)))
             options |= {"num_cpus": cpus, "include_dashboard": False, "resources": _own_resources(need, slots)}
-            with _lean():
+            with lean():
                 ray.init(address="local", **options)  # whatever RAY_ADDRESS says: --address auto is for that
         else:
             found = _resolved(address)
@@ -164,7 +164,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def _lean() -> Iterator[None]:
+def lean() -> Iterator[None]:
     """Leave out two processes of a Ray of our own that nobody asks anything: half of what its start takes is theirs.
 
     The server of the dashboard, which Ray starts and waits for also where there is to be none, and the one that
