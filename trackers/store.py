@@ -359,6 +359,15 @@ class Store(Tracking, Keeping):
             on_previous=on_previous,
         )
 
+    def await_study(self, study_id: int, *, lease_seconds: float = LEASE_SECONDS) -> Owner | None:
+        """Wait until nobody alive holds a study, as ``acquire_study`` does, and return who left it without a word.
+
+        It only reads: who means to write before it has the lease may have to end a manager first that was frozen with
+        the lock of a SQLite file. Raises StudyBusyError, with the owner, when a living manager holds the study, and
+        NotFoundError.
+        """
+        return await_free(self.database, study_id, lease_seconds, take_over=False).owner
+
     def share_study(self, study_id: int) -> SharedStudy:
         """Return what one of several processes writes a ``shared`` study with; any number of them may, at once."""
         guard = Guard(study_id, None, user_name(), host_name())

@@ -76,11 +76,3 @@ def test_a_closure_of_a_reasonable_size_is_not_mentioned(study: Study) -> None:
         warnings.simplefilter("error")
         study.optimize(lambda trial: float(few[0]), n_trials=1, workers=1)
     assert study.best_value == 1.0
-
-
-def test_a_ray_of_our_own_starts_no_process_that_nobody_asks() -> None:
-    from ray._private.worker import _global_node
-
-    started = set(_global_node.all_processes)
-    assert {"gcs_server", "raylet"} <= started
-    assert not started & {"dashboard", "log_monitor"}

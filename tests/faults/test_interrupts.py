@@ -20,7 +20,7 @@ from trackers.store import Store
 RAYS_OWN = ("raylet", "(pid=", "gcs_", "WARNING", "INFO ", "Ray instance", "dashboard", "core_worker", "Traceback")
 """Words that only Ray prints."""
 
-UNASKED = ("dashboard/dashboard.py", "log_monitor.py")
+UNASKED = ("dashboard/dashboard.py", "log_monitor.py", "monitor.py")
 """Processes of Ray's that a Ray of our own does without; each costs most of a second of the processor."""
 
 

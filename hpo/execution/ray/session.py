@@ -165,13 +165,14 @@ def _uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def lean() -> Iterator[None]:
-    """Leave out two processes of a Ray of our own that nobody asks anything: half of what its start takes is theirs.
+    """Leave out three processes of a Ray of our own that nobody asks anything: half of what its start takes is theirs.
 
-    The server of the dashboard, which Ray starts and waits for also where there is to be none, and the one that
-    carries what workers print to a driver that does not want it. A Ray that calls them otherwise starts as it likes.
+    The server of the dashboard, which Ray starts and waits for also where there is to be none; what carries the prints
+    of workers to a driver that does not want them; what would add nodes. A Ray that calls them otherwise starts them.
     """
     node: Any = import_module("ray._private.node").Node
-    left_out = {name: getattr(node, name) for name in ("start_api_server", "start_log_monitor") if hasattr(node, name)}
+    names = ("start_api_server", "start_log_monitor", "start_monitor")
+    left_out = {name: getattr(node, name) for name in names if hasattr(node, name)}
     for name in left_out:
         setattr(node, name, lambda self, **options: None)
     try:
