@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trackers.states import RunState
 from trackers.values import StudyRow, Trial
 
-if TYPE_CHECKING:
-    import optuna
-
 ENOUGH = 10
 """Completed trials below which no importance is computed: their best tenth would be less than one trial."""
+
+BEST = 0.1
+"""The share of the trials that counts as the best."""
 
 MOST = {1: 10_000, 2: 10_000, 3: 1_000}
 """Trials, by the number of objectives, above which an even sample is taken, so that the answer comes within seconds:
@@ -29,8 +30,8 @@ def importances(row: StudyRow, trials: Iterable[Trial]) -> dict[str, float]:
 
     The shares sum to 1.0; all are 0.0 where the best tenth differs in nothing from the rest. Params that never varied
     get 0.0. With several objectives the best tenth is chosen by non-domination rank, no objective preferred. Empty
-    with fewer than 10 completed, feasible trials of finite values. The estimate is Optuna's
-    ``PedAnovaImportanceEvaluator`` (Watanabe et al., IJCAI 2023; conditional params as arXiv 2601.20800).
+    with fewer than 10 completed, feasible trials of finite values. The estimate is PED-ANOVA (see
+    ``hpo.sampling.ped_anova``).
     """
     usable = [trial for trial in trials if _usable(trial, len(row.directions))]
     if len(usable) < ENOUGH:
@@ -38,11 +39,13 @@ def importances(row: StudyRow, trials: Iterable[Trial]) -> dict[str, float]:
     most = MOST.get(len(row.directions), MOST_OTHERWISE)
     if len(usable) > most:
         usable = [usable[index * len(usable) // most] for index in range(most)]
-    from optuna.importance import PedAnovaImportanceEvaluator
+    from hpo.sampling.ped_anova import divergences
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # params seen once or twice: their share is small, and that is the answer
-        shares = PedAnovaImportanceEvaluator().evaluate(_study(row.directions, usable))
+    shares = divergences(
+        [trial.params for trial in usable],
+        [trial.distribution_specs for trial in usable],
+        _best_tenth(row.directions, np.array([trial.values for trial in usable], dtype=float)),
+    )
     total = sum(share for share in shares.values() if math.isfinite(share))
     if total <= 0.0:
         return dict.fromkeys(sorted(shares), 0.0)
@@ -57,44 +60,29 @@ def _usable(trial: Trial, objectives: int) -> bool:
     return bool(trial.params) and all(math.isfinite(value) for value in values)
 
 
-def _study(directions: Sequence[str], trials: list[Trial]) -> optuna.Study:
-    """Rebuild the trials as a study in memory, silently."""
-    import optuna
+def _best_tenth(directions: Sequence[str], values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which rows of *values* are the best tenth, rounded up; with one objective those that equal the last too."""
+    losses = values * [-1.0 if direction == "maximize" else 1.0 for direction in directions]
+    count = math.ceil(BEST * len(losses))
+    if losses.shape[1] == 1:
+        return np.asarray(losses[:, 0] <= np.partition(losses[:, 0], count - 1)[count - 1])
+    from optuna.samplers._tpe.sampler import _split_complete_trials_multi_objective
+    from optuna.study import StudyDirection
 
-    distribution = _Distributions()
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(directions=[optuna.study.StudyDirection[word.upper()] for word in directions])
-    finally:
-        optuna.logging.set_verbosity(level)
-    for trial in trials:
-        known = {name: distribution(spec) for name, spec in trial.distribution_specs.items() if name in trial.params}
-        study.add_trial(
-            optuna.trial.create_trial(
-                values=list(trial.values or ()),
-                params={name: trial.params[name] for name in known},
-                distributions=known,
-            )
-        )
-    return study
+    points: Any = [_Point(index, row.tolist()) for index, row in enumerate(losses)]
+    study: Any = _Minimized([StudyDirection.MINIMIZE] * losses.shape[1])
+    best, _ = _split_complete_trials_multi_objective(points, study, count)
+    return np.isin(np.arange(len(losses)), [point.place for point in cast(list[Any], best)])
 
 
-class _Distributions:
-    """Optuna's distributions, one object for equal specs."""
+class _Point(NamedTuple):
+    """All that Optuna's choice of the best reads of a trial, and where it stands here."""
 
-    def __init__(self) -> None:
-        self._by_spec: dict[str, optuna.distributions.BaseDistribution] = {}
-        self._by_identity: dict[int, tuple[Any, optuna.distributions.BaseDistribution]] = {}
+    place: int
+    values: list[float]
 
-    def __call__(self, spec: Mapping[str, Any]) -> optuna.distributions.BaseDistribution:
-        seen = self._by_identity.get(id(spec))
-        if seen is not None:  # the spec is held beside it, so its identity is not given to another object
-            return seen[1]
-        from optuna.distributions import json_to_distribution
 
-        text = json.dumps(spec, sort_keys=True)
-        if text not in self._by_spec:
-            self._by_spec[text] = json_to_distribution(text)
-        self._by_identity[id(spec)] = (spec, self._by_spec[text])
-        return self._by_spec[text]
+class _Minimized(NamedTuple):
+    """All that Optuna's choice of the best reads of a study."""
+
+    directions: list[Any]

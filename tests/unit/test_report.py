@@ -247,6 +247,21 @@ def test_importance_finds_the_param_that_matters_and_sums_to_one():
     assert sum(shares.values()) == pytest.approx(1.0)
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
     assert shares == importances(study.row, study.trials)
+    assert {type(share) for share in shares.values()} == {float}
+
+
+def test_a_report_with_importances_loads_neither_scikit_learn_nor_scipy():
+    code = (
+        "import sys\n"
+        "from hpo.reports.page import render\n"
+        "from tests.unit.odd_studies import view\n"
+        "study = view(40)\n"
+        "assert 'lr' in render(study) and sum(study.importances.values()) > 0.99\n"
+        "print({name.partition('.')[0] for name in sys.modules} & {'sklearn', 'scipy', 'pandas', 'optuna'})"
+    )
+    root = Path(hpo.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
 
 
 def test_importance_of_too_few_trials_is_empty_and_of_equal_results_zero():
