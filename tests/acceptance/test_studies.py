@@ -40,22 +40,22 @@ def states(hpo: Call, study: str) -> list[str]:
 
 
 def test_the_digits_study_prunes_keeps_models_and_ranks(hpo: Call) -> None:
-    hpo("run", "studies/digits/study.py", "--trials", "12", "--workers", "2")
+    hpo("run", "studies/digits/study.py", "--trials", "6", "--workers", "2")
     seen = states(hpo, "digits")
-    assert len(seen) == 12
+    assert len(seen) == 6
     assert set(seen) <= {"COMPLETE", "PRUNED"}
     hpo("register", "digits", "digits")
 
 
 def test_the_tabular_study_searches_three_families_and_is_refitted(hpo: Call) -> None:
-    hpo("run", "studies/tabular/study.py", "--trials", "10", "--workers", "2")
-    assert len(states(hpo, "tabular")) == 10
+    hpo("run", "studies/tabular/study.py", "--trials", "6", "--workers", "1")
+    assert len(states(hpo, "tabular")) == 6
     hpo("refit", "tabular", "studies/tabular/study.py:train")
 
 
 def test_the_pareto_study_has_a_front(hpo: Call) -> None:
-    hpo("run", "studies/pareto/study.py", "--trials", "8", "--workers", "2")
-    assert states(hpo, "pareto") == ["COMPLETE"] * 8
+    hpo("run", "studies/pareto/study.py", "--trials", "6", "--workers", "1")
+    assert states(hpo, "pareto") == ["COMPLETE"] * 6
     assert json.loads(hpo("best", "pareto", "--json"))
 
 

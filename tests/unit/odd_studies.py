@@ -121,6 +121,18 @@ def changed(base: StudyView, change: Callable[[Trial], Trial], diff: str = "", *
     return replace(base, diff=diff, row=replace(base.row, **row), trials=tuple(change(trial) for trial in base.trials))
 
 
+def few_params(base: StudyView) -> StudyView:
+    """Keep a number, a choice and what depends on it: each param is a panel, and panels are what a report waits for."""
+    kept = ("lr", "optimizer", "momentum")
+    space = {name: SPACE[name] for name in kept}
+
+    def less(trial: Trial) -> Trial:
+        drawn = {name: trial.params[name] for name in kept if name in trial.params}
+        return replace(trial, params=drawn, distribution_specs={name: SPACE[name] for name in drawn})
+
+    return changed(base, less, space=space, distributions=space)
+
+
 def _odd_value(trial: Trial) -> Trial:
     odd = {1: math.nan, 2: math.inf, 3: -math.inf, 4: 1e300, 5: -1e308, 6: 0.0}
     curve = {**trial.intermediate_values, 2: math.nan, 3: math.inf}
@@ -166,19 +178,19 @@ def odd_views() -> dict[str, StudyView]:
         "all_failed": view(12, pruned=0.0, failed=1.0),
         "two_objectives": view(80, ("maximize", "minimize"), pruned=0.0),
         "three_objectives": view(80, ("maximize", "minimize", "minimize"), pruned=0.0),
-        "one_of_three_objectives": view(1, ("maximize", "minimize", "minimize"), pruned=0.0, failed=0.0),
-        "nan_and_inf": changed(view(60, pruned=0.2), _odd_value),
+        "one_of_three_objectives": few_params(view(1, ("maximize", "minimize", "minimize"), pruned=0.0, failed=0.0)),
+        "nan_and_inf": changed(few_params(view(60, pruned=0.2)), _odd_value),
         "all_nan": changed(view(6, pruned=0.0), lambda t: replace(t, values=(math.nan,) if t.values else None)),
-        "all_equal": changed(view(30), lambda t: replace(t, values=(0.5,) if t.values else None)),
+        "all_equal": changed(few_params(view(30)), lambda t: replace(t, values=(0.5,) if t.values else None)),
         "huge_range": changed(
-            view(60, ("minimize",), pruned=0),
+            few_params(view(60, ("minimize",), pruned=0)),
             lambda t: replace(t, values=(10.0 ** (t.number % 9),) if t.values else None),
         ),
         "sixty_params": view(60, extra=54, pruned=0.2),
         "no_params": changed(
             view(20), lambda t: replace(t, params={}, distribution_specs={}), space=None, distributions={}
         ),
-        "all_infeasible": changed(view(10, pruned=0), lambda t: replace(t, constraints={"memory": 1.0})),
+        "all_infeasible": changed(few_params(view(10, pruned=0)), lambda t: replace(t, constraints={"memory": 1.0})),
         "hostile": changed(
             view(40),
             _hostile,
@@ -195,7 +207,9 @@ def odd_views() -> dict[str, StudyView]:
         "unknown_distributions": changed(
             view(60), lambda t: replace(t, distribution_specs={}, attempts=()), space=None, distributions={}
         ),
-        "many_workers": changed(view(300, workers=90), lambda t: replace(t, constraints={"memory": t.number - 200.0})),
+        "many_workers": changed(
+            few_params(view(300, workers=90)), lambda t: replace(t, constraints={"memory": t.number - 200.0})
+        ),
         "long_choices": changed(
             view(60),
             lambda t: replace(
