@@ -233,6 +233,7 @@ def _refusal(row: StudyRow, differences: list[str], *, resumes: bool = False) ->
 
 def _follow(store: Store, row: StudyRow, objective: LoadedObjective, settings: Settings) -> StudyRow:
     """Give the study the objective's space of today. Raises: UserError where its goal changed: values would not compare."""
+    from hpo.driver.takeover import end_processes
     from trackers.changes import StudyChanged
 
     if _goal_difference(row, settings):
@@ -240,7 +241,7 @@ def _follow(store: Store, row: StudyRow, objective: LoadedObjective, settings: S
     space = None if objective.spec.space is None else objective.spec.space.to_json()
     if space is None or space == row.space:
         return row
-    lease = store.acquire_study(row.id, lease_seconds=settings.lease_seconds)
+    lease = store.acquire_study(row.id, lease_seconds=settings.lease_seconds, on_previous=end_processes)
     try:
         lease.submit([StudyChanged(space=space)]).wait()
     finally:

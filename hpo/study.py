@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.direction import Direction
 from hpo.driver import OnProgress, Order, RunSummary
+from hpo.driver.takeover import clear
 from hpo.enqueue import adopt, enqueue, set_user_attrs
 from hpo.errors import UserError
 from hpo.figures import Figures
@@ -277,6 +278,7 @@ class Study(Figures):
         calls = read["callbacks"] or ()
         if count:
             check_travels(job, calls)
+        clear(self.store, self._id, read["lease_seconds"])
         row = agreed(self.store, objective, self.row)
         code = code_of(objective)
         need = {"cpus": cpus_per_trial, "gpus": gpus_per_trial, **(resources or {})} if count else {}

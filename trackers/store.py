@@ -366,7 +366,7 @@ class Store(Tracking, Keeping):
         the lock of a SQLite file. Raises StudyBusyError, with the owner, when a living manager holds the study, and
         NotFoundError.
         """
-        return await_free(self.database, study_id, lease_seconds, take_over=False).owner
+        return holding.await_free(self.database, study_id, lease_seconds, take_over=False).owner
 
     def share_study(self, study_id: int) -> SharedStudy:
         """Return what one of several processes writes a ``shared`` study with; any number of them may, at once."""

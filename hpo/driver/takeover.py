@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from trackers.values import Owner
+
+if TYPE_CHECKING:
+    from trackers.store import Store
+
+
+def clear(store: Store, study_id: int, lease_seconds: float) -> None:
+    """Wait until nobody alive runs a study, and end what was left of who did, before anything is written.
+
+    A manager that was frozen in the middle of a commit holds the lock of a SQLite file: until it is ended, not even the
+    code of the sweep that is to replace it can be stored. Raises StudyBusyError where a living manager owns the study.
+    """
+    previous = store.await_study(study_id, lease_seconds=lease_seconds)
+    if previous is not None:
+        end_processes(previous)
 
 
 def end_processes(previous: Owner) -> None:

@@ -180,7 +180,7 @@ def test_a_frozen_manager_loses_its_study_and_changes_nothing_when_it_wakes(
     until(lambda: done(store) >= 4)
     frozen = owner(store).pid
     os.kill(process.pid, signal.SIGSTOP)
-    until(lambda: _frozen_between_commits(frozen, url))
+    until(lambda: _frozen_in_a_commit(frozen, url))  # nobody else can write until it is ended
     before = store.get_trials(store.get_study("s").id)
     successor = start(url, 30, lease=3.0)
     started.append(successor)
@@ -190,16 +190,17 @@ def test_a_frozen_manager_loses_its_study_and_changes_nothing_when_it_wakes(
     until(lambda: _state(frozen) in ("Z", ""), 10.0)
 
 
-def _frozen_between_commits(pid: int, url: str) -> bool:
-    """Freeze a manager; one that holds the lock of the file then goes on, and False is returned."""
+def _frozen_in_a_commit(pid: int, url: str) -> bool:
+    """Freeze a manager; one that does not hold the lock of the file then goes on, and False is returned."""
     os.kill(pid, signal.SIGSTOP)
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.2, isolation_level=None)) as connection:
+    until(lambda: _state(pid) == "T", 10.0)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0.0, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
-            os.kill(pid, signal.SIGCONT)
-            return False
-    return True
+            return True
+    os.kill(pid, signal.SIGCONT)
+    return False
 
 
 def _command(pid: int) -> bytes:

@@ -13,7 +13,7 @@ from trackers.cli.storage import open_store, reading_options
 
 if TYPE_CHECKING:
     from trackers.store import Store
-    from trackers.values import LoggedModel, ModelVersion, Run
+    from trackers.values import ArtifactRow, LoggedModel, MetricSummary, ModelVersion, Run
 
 _CHILDREN = 5
 """So many children are named; of the others it is said how many there are."""
@@ -33,25 +33,17 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
     Its params, tags, code and data, its parent and children, metrics, files and models, and the registered versions
     that came from it. With --json its parent and children go by their uids.
     """
-    from trackers.cli import text
-
     with open_store(storage) as store:
         found = store.get_run(run_ref(run))
         if key is not None:
-            points = store.metric_history(found, key, context)
-            rows: list[dict[str, Any]] = [
-                {"step": point.step, "value": point.value, "time": point.time, "attempt": point.attempt}
-                for point in points
-            ]
-            if as_json:
-                text.print_json({"run": found.path, "key": key, "context": context, "points": rows})
-            else:
-                text.print_table(["step", "value", "time"], [[row["step"], row["value"], row["time"]] for row in rows])
+            _print_history(store, found, key, context, as_json)
             return
         series, files = store.metrics(found), store.list_artifacts(found)
         launch, inputs = store.launch(found), store.inputs(found)
         family = _read_family(store, found)
     if as_json:
+        from trackers.cli import text
+
         facts = text.run_facts(found)
         facts["series"] = [
             {name: getattr(one, name) for name in ("key", "context", "count", "last", "last_step", "min", "max")}
@@ -60,26 +52,50 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
         facts["artifacts"] = [{"name": file.name, "digest": file.digest, "size": file.size} for file in files]
         text.print_json({**facts, **family.facts(), **launch_facts(launch, inputs)})
         return
+    _print_fields(found, [*family.lines(), *launch_lines(launch, inputs)])
+    _print_tables(series, files, family.models)
+
+
+def _print_history(store: Store, run: Run, key: str, context: str, as_json: bool) -> None:
+    from trackers.cli import text
+
+    points = store.metric_history(run, key, context)
+    if as_json:
+        rows = [{"step": p.step, "value": p.value, "time": p.time, "attempt": p.attempt} for p in points]
+        text.print_json({"run": run.path, "key": key, "context": context, "points": rows})
+    else:
+        text.print_table(["step", "value", "time"], [[p.step, p.value, p.time] for p in points])
+
+
+def _print_fields(run: Run, more: Sequence[tuple[str, Any]]) -> None:
+    """Print what there is one of; *more* stands before the params."""
+    from trackers.cli import text
+
     text.print_fields(
         [
-            ("run", found.path),
-            ("id", found.id),
-            ("uid", found.uid),
-            ("experiment", found.experiment),
-            ("name", found.name),
-            ("state", found.state),
-            ("error", found.error),
-            ("values", ", ".join(map(text.show, found.values or ()))),
-            ("created", found.created_at),
-            ("started", found.started_at),
-            ("ended", found.ended_at),
-            ("user", f"{found.user} on {found.host}"),
-            *family.lines(),
-            *launch_lines(launch, inputs),
-            *((f"params.{name}", repr(value)) for name, value in found.params.items()),
-            *((f"tags.{name}", value) for name, value in found.tags.items()),
+            ("run", run.path),
+            ("id", run.id),
+            ("uid", run.uid),
+            ("experiment", run.experiment),
+            ("name", run.name),
+            ("state", run.state),
+            ("error", run.error),
+            ("values", ", ".join(map(text.show, run.values or ()))),
+            ("created", run.created_at),
+            ("started", run.started_at),
+            ("ended", run.ended_at),
+            ("user", f"{run.user} on {run.host}"),
+            *more,
+            *((f"params.{name}", repr(value)) for name, value in run.params.items()),
+            *((f"tags.{name}", value) for name, value in run.tags.items()),
         ]
     )
+
+
+def _print_tables(series: Sequence[MetricSummary], files: Sequence[ArtifactRow], models: Sequence[LoggedModel]) -> None:
+    """Print what there are many of, each kind where there is one."""
+    from trackers.cli import text
+
     if series:
         click.echo()
         heads = ["metric", "points", "last", "step", "min", "max"]
@@ -88,11 +104,9 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
     if files:
         click.echo()
         text.print_table(["file", "bytes", "digest"], [[file.name, file.size, file.digest[:12]] for file in files])
-    if family.models:
+    if models:
         click.echo()
-        text.print_table(
-            ["model", "flavour", "bytes", "uid"], [[m.name, m.flavor, m.size, m.uid] for m in family.models]
-        )
+        text.print_table(["model", "flavour", "bytes", "uid"], [[m.name, m.flavor, m.size, m.uid] for m in models])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -21,7 +22,7 @@ from trackers.sql.commands import unanswered
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
 from trackers.sql.guard import Guard
-from trackers.sql.holding import await_free, busy, look
+from trackers.sql.holding import Holding, await_free, busy, look
 from trackers.sql.studies import read_studies
 from trackers.sql.writer import Writer
 from trackers.states import RunState
@@ -103,46 +104,47 @@ def acquire(
     """Take the lease of a study: see ``Store.acquire_study``."""
     found = await_free(database, study_id, lease_seconds, take_over)
     me = Owner(user_name(), host_name(), os.getpid(), start_time(os.getpid()) or 0.0)
-
-    def raise_epoch(connection: Connection) -> int:
-        s = t.studies.c
-        unchanged = [s.id == study_id, s.epoch == found.epoch]
-        if not take_over:
-            unchanged += [s.renewals == found.renewals, s.last_seq == found.last_seq]
-        now = now_us()
-        _end_sharing(connection, study_id)
-        taken = (
-            update(t.studies)
-            .where(*unchanged)
-            .values(
-                epoch=found.epoch + 1,
-                mode="managed",
-                owner_user=me.user,
-                owner_host=me.host,
-                owner_pid=me.pid,
-                owner_started=me.started,
-                owner_since=now,
-                owner_ended=None,
-                status="running",
-                reason="",
-                started_at=func.coalesce(s.started_at, now),
-                ended_at=None,
-            )
-        )
-        if connection.execute(taken).rowcount != 1:
-            raise busy(look(connection, study_id).owner or me)
-        d = t.study_documents.c
-        connection.execute(delete(t.study_documents).where(d.study_id == study_id, d.name == "workers"))
-        return found.epoch + 1
-
     if found.owner is not None and on_previous is not None:
         on_previous(found.owner)  # first: a process frozen inside a transaction keeps SQLite locked for everybody
-    epoch: int = writer.call(raise_epoch)
+    epoch: int = writer.call(partial(_raise_epoch, study_id=study_id, found=found, me=me, take_over=take_over))
     with database.reading() as connection:
         study = read_studies(connection, study_id)[0]
         last = connection.execute(select(func.max(t.runs.c.number)).where(t.runs.c.experiment_id == study_id)).scalar()
     guard = Guard(study_id, epoch, me.user, me.host)
     return StudyLease(study, epoch, 0 if last is None else last + 1, study.last_seq + 1, writer, guard)
+
+
+def _raise_epoch(connection: Connection, study_id: int, found: Holding, me: Owner, take_over: bool) -> int:
+    """Make *me* the owner of a study that is as it was *found*, and return its new epoch."""
+    s = t.studies.c
+    unchanged = [s.id == study_id, s.epoch == found.epoch]
+    if not take_over:
+        unchanged += [s.renewals == found.renewals, s.last_seq == found.last_seq]
+    now = now_us()
+    _end_sharing(connection, study_id)
+    taken = (
+        update(t.studies)
+        .where(*unchanged)
+        .values(
+            epoch=found.epoch + 1,
+            mode="managed",
+            owner_user=me.user,
+            owner_host=me.host,
+            owner_pid=me.pid,
+            owner_started=me.started,
+            owner_since=now,
+            owner_ended=None,
+            status="running",
+            reason="",
+            started_at=func.coalesce(s.started_at, now),
+            ended_at=None,
+        )
+    )
+    if connection.execute(taken).rowcount != 1:
+        raise busy(look(connection, study_id).owner or me)
+    d = t.study_documents.c
+    connection.execute(delete(t.study_documents).where(d.study_id == study_id, d.name == "workers"))
+    return found.epoch + 1
 
 
 def _end_sharing(connection: Connection, study_id: int) -> None:
