@@ -13,12 +13,12 @@ from trackers.clock import now_us
 from trackers.models.manifest import FORMAT, manifest_digest
 from trackers.processes import host_name, user_name
 from trackers.sql import intake as rows
-from trackers.sql import runs
 from trackers.sql.intake import Found
 from trackers.sql.launches import NewLaunch
 from trackers.sql.launches import keep as keep_launch
 from trackers.sql.registry import NewVersion
 from trackers.sql.registry_history import Actor
+from trackers.sql.run_pages import read_runs
 from trackers.states import RunState
 from trackers.values import Run
 
@@ -93,7 +93,7 @@ class Intake:
     def read_runs(self, run_ids: Sequence[int]) -> list[Run]:
         """Return runs in the order of their ids, by a constant number of statements for each 500."""
         with self._store.database.reading() as connection:
-            return runs.read_runs(connection, run_ids)
+            return read_runs(connection, run_ids)
 
     def points(self, run_ids: Sequence[int]) -> Iterator[Point]:
         """Yield every point of these runs, series by series, without holding more than some thousand of them."""

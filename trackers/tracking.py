@@ -24,6 +24,7 @@ from trackers.recorder import clean_params, clean_tags, context_label
 from trackers.sql import datasets, experiments, history, launches, lifecycle, metrics, runs, search
 from trackers.sql.columns import check_param
 from trackers.sql.ids import new_uid
+from trackers.sql.run_pages import read_runs
 from trackers.table import Table, join_tables, table_place, unpack_table
 from trackers.values import (
     ArtifactRow,
@@ -199,7 +200,7 @@ class Tracking(Lifecycle):
         resume = partial(runs.resume_run, run_id=run_id, host=host, pid=os.getpid(), launch=launch)
         attempt = self.writer.call(resume)
         with self.database.reading() as connection:
-            found = runs.read_runs(connection, [run_id])[0]
+            found = read_runs(connection, [run_id])[0]
             summaries = metrics.read_summaries(connection, run_id)
         run = ActiveRun(self, run_id, found.uid, attempt)
         run.known(found.params, {(one.key, one.context): one.last_step for one in summaries})
@@ -209,14 +210,14 @@ class Tracking(Lifecycle):
         """Return a run by its id, its 32 hex digits or ``STUDY/17``; raises NotFoundError."""
         run_id = self._run_id(ref)
         with self.database.reading() as connection:
-            return runs.read_runs(connection, [run_id])[0]
+            return read_runs(connection, [run_id])[0]
 
     def children(self, run: RunRef, *, limit: int = 100) -> tuple[int, list[Run]]:
         """Return how many children a run has, and the first *limit* of them; deleted ones are left out."""
         run_id = self._run_id(run)
         with self.database.reading() as connection:
             count, found = runs.find_children(connection, run_id, limit)
-            return count, runs.read_runs(connection, found)
+            return count, read_runs(connection, found)
 
     def search_runs(
         self,
@@ -362,7 +363,7 @@ class Tracking(Lifecycle):
         """Return the runs that read the data with this digest, under whatever name, the newest first."""
         self._settle()
         with self.database.reading() as connection:
-            return runs.read_runs(connection, datasets.runs_with(connection, digest, limit))
+            return read_runs(connection, datasets.runs_with(connection, digest, limit))
 
     # --- what a run holds --------------------------------------------------------------------------------------
 

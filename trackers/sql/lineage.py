@@ -14,7 +14,8 @@ from trackers.sql import tables as t
 from trackers.sql.aliases import find_alias
 from trackers.sql.metrics import read_inputs
 from trackers.sql.registry import list_versions, read_run_code
-from trackers.sql.runs import find_run, read_runs
+from trackers.sql.run_pages import read_runs
+from trackers.sql.runs import find_run
 from trackers.values import ModelVersion, Run, RunInput
 
 MOST_RUNS = 100

@@ -7,20 +7,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, and_, func, insert, or_, select, type_coerce, update
+from sqlalchemy import Connection, Text, and_, func, insert, or_, select, type_coerce, update
 
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, StateError
 from trackers.sql import launches, statements
 from trackers.sql import tables as t
 from trackers.sql.batch import Batch
-from trackers.sql.columns import check_param, join_number, join_param, param_columns
+from trackers.sql.columns import check_param, join_param, param_columns
 from trackers.sql.experiments import make_experiment
 from trackers.sql.fold import next_positions
 from trackers.sql.ids import take_block
 from trackers.sql.studies import find_study
 from trackers.states import RunState
-from trackers.values import ParamValue, Run, to_datetime
+from trackers.values import ParamValue
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _CHUNK = 500
@@ -272,81 +272,3 @@ def find_children(connection: Connection, run_id: int, limit: int) -> tuple[int,
     count = connection.execute(select(func.count()).where(mine)).scalar_one()
     found = connection.execute(select(c.id).where(mine).order_by(c.id).limit(limit)).scalars() if count else ()
     return count, list(found)
-
-
-def read_runs(connection: Connection, run_ids: Sequence[int]) -> list[Run]:
-    """Read runs in the order of their ids' list, by a constant number of statements for each 500."""
-    found: dict[int, Run] = {}
-    for start in range(0, len(run_ids), _CHUNK):
-        found.update(_read_chunk(connection, list(run_ids[start : start + _CHUNK])))
-    return [found[run_id] for run_id in run_ids if run_id in found]
-
-
-def _read_chunk(connection: Connection, run_ids: list[int]) -> dict[int, Run]:
-    r, e, p, s, g, v, x = (
-        table.c for table in (t.runs, t.experiments, t.params, t.series, t.tags, t.results, t.errors)
-    )
-
-    def gather(query: Select[Any], column: Any, *order: Any) -> dict[int, list[Any]]:
-        grouped: dict[int, list[Any]] = {}
-        for run_id, *values in connection.execute(query.where(column.in_(run_ids)).order_by(*order)).all():
-            grouped.setdefault(run_id, []).append(values)
-        return grouped
-
-    params = gather(select(p.run_id, p.name, p.kind, p.number, p.number_kind, _RAW), p.run_id, p.run_id, p.position)
-    metrics = gather(select(s.run_id, s.key, s.context, s["last"], s.last_kind), s.run_id, s.run_id, s.key, s.context)
-    tags = gather(select(g.run_id, g.name, g.value), g.run_id, g.run_id, g.name)
-    values = gather(select(v.run_id, v.value, v.kind), v.run_id, v.run_id, v.objective)
-    errors = gather(select(x.run_id, x.message), x.run_id)
-    query = select(t.runs, e.name.label("experiment"), e.deleted_at.label("with_experiment")).join(
-        t.experiments, e.id == r.experiment_id
-    )
-    return {
-        row.id: _run(
-            row,
-            {name: join_param(*columns) for name, *columns in params.get(row.id, ())},
-            {
-                f"{key}{{{context}}}" if context else key: join_number(*columns)
-                for key, context, *columns in metrics.get(row.id, ())
-            },
-            dict(tags.get(row.id, ())),
-            tuple(join_number(*columns) for columns in values[row.id]) if row.id in values else None,
-            errors[row.id][0][0] if row.id in errors else None,
-        )
-        for row in connection.execute(query.where(r.id.in_(run_ids)))
-    }
-
-
-def _run(
-    row: Any,
-    params: Mapping[str, ParamValue],
-    metrics: Mapping[str, float],
-    tags: Mapping[str, str],
-    values: tuple[float, ...] | None,
-    error: str | None,
-) -> Run:
-    created_at = to_datetime(row.created_at)
-    assert created_at is not None  # the column is never NULL
-    return Run(
-        id=row.id,
-        uid=row.uid,
-        experiment_id=row.experiment_id,
-        experiment=row.experiment,
-        number=row.number,
-        name=row.name,
-        state=RunState(row.state),
-        created_at=created_at,
-        started_at=to_datetime(row.started_at),
-        ended_at=to_datetime(row.ended_at),
-        parent_id=row.parent_id,
-        user=row.user,
-        host=row.host,
-        params=params,
-        metrics=metrics,
-        tags=tags,
-        values=values,
-        error=error,
-        archived=row.archived_at is not None,
-        deleted_at=to_datetime(row.deleted_at),
-        experiment_deleted_at=to_datetime(row.with_experiment),
-    )

@@ -17,7 +17,7 @@ from trackers.sql.filters import FilterCompiler
 from trackers.sql.lifecycle import living
 from trackers.sql.ordering import order_phases, read_token, search_mark, write_token
 from trackers.sql.plan import Finder, Wanted
-from trackers.sql.runs import read_runs
+from trackers.sql.run_pages import read_runs
 from trackers.sql.sources import Best
 
 LARGEST_PAGE = 100_000

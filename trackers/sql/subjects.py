@@ -8,7 +8,7 @@ from trackers.policy import Subject
 from trackers.sql import tables as t
 from trackers.sql.metrics import read_summaries
 from trackers.sql.registry import find_model_id, list_versions, read_run_code
-from trackers.sql.runs import read_runs
+from trackers.sql.run_pages import read_runs
 from trackers.values import Approval, Figure, to_datetime
 
 
