@@ -65,7 +65,7 @@ def log_points(mlflow: Any, count: int) -> None:
 
 
 def search(mlflow: Any, count: int, queries: dict[str, list[str]], repeat: int) -> dict[str, float]:
-    """Fill *count* runs through MLflow's own tables, and time each query, at best of *repeat*, in milliseconds."""
+    """Add *count* runs by MLflow's own tables, and time each query, at best of *repeat*, in milliseconds."""
     _fill(mlflow, count)
     experiment = mlflow.get_experiment_by_name("bench").experiment_id
     found = {}
