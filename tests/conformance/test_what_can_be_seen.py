@@ -41,7 +41,7 @@ def looked(study: Study, tmp_path: Path) -> Any:
         trial.suggest_float("late", 0, 1)
         print("epoch 1 done")
         trial.report(0.5, step=2)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 150
         while not os.path.exists(done) and time.monotonic() < end:
             time.sleep(0.05)
         return 1.0
@@ -68,7 +68,7 @@ def test_a_trial_that_computes_for_long_shows_what_it_did(study: Study, looked: 
                 return (trial, log) if whole and trial.user_attrs and log else None
 
             try:
-                seen.append(until(everything, 30))
+                seen.append(until(everything, 120))  # a worker's start is in it
             finally:
                 looked.done.touch()
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 import trackers
 from tests import mariadb
@@ -151,3 +152,23 @@ def test_the_lines_of_the_registrys_history_cannot_be_changed(mariadb_store_url:
     for statement in ("UPDATE trackers_registry_history SET actor = 'x'", "DELETE FROM trackers_registry_history"):
         with pytest.raises(pymysql.Error, match="append-only"):
             mariadb.execute(mariadb_store_url, statement)
+
+
+def test_a_schema_that_is_made_while_somebody_looks_is_looked_at_again(
+    mariadb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, looks = schema.revision_of, []
+
+    def slow(connection: Connection) -> str | None:
+        looks.append(1)
+        if len(looks) == 1:  # the snapshot is older than the table
+            mariadb.execute(mariadb_url, f"CREATE TABLE {schema.VERSION_TABLE} (version_num varchar(32) PRIMARY KEY)")
+        return look(connection)
+
+    monkeypatch.setattr(schema, "revision_of", slow)
+    database = Database(read_address(mariadb_url))
+    try:
+        assert schema.read_revision(database) is None
+    finally:
+        database.close()
+    assert len(looks) == 2

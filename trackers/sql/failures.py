@@ -47,6 +47,8 @@ _PG_WORDS = (
 _RETRY = frozenset({"40001", "40P01"})
 
 DUPLICATE = 1062
+CHANGED = 1412
+"""MariaDB: a table was made after the snapshot in which it is read."""
 TOO_LARGE = 1153
 _MARIADB = {
     1021: "the disk of the server is full: free some space and try again ({store})",

@@ -15,10 +15,11 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select, text
 
 from trackers.clock import now_us
-from trackers.errors import InvalidValueError, NotFoundError, SchemaError
+from trackers.errors import InvalidValueError, NotFoundError, SchemaError, StoreError
 from trackers.sql import views
 from trackers.sql.address import Address, check_file
 from trackers.sql.engine import Database
+from trackers.sql.failures import CHANGED, number_of
 from trackers.sql.ids import new_uid
 from trackers.sql.tables import PREFIX, counters, lay_out, metadata, store
 
@@ -28,6 +29,7 @@ REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
 VERSION_TABLE = f"{PREFIX}alembic_version"
 _LOCK_SECONDS = 300
+_LOOKS = 20
 _ADVISORY_LOCK = 0x7472_6163_6B65  # "tracke": one lock for everything that makes or changes the schema
 _THERE = {
     "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name",
@@ -73,8 +75,14 @@ def open_database(address: Address, *, artifacts: str | None, create: bool) -> t
 
 def read_revision(database: Database) -> str | None:
     """Return the revision of the schema, None where there is none."""
-    with database.reading() as connection:
-        return revision_of(connection)
+    for _ in range(_LOOKS):
+        try:
+            with database.reading() as connection:
+                return revision_of(connection)
+        except StoreError as exc:
+            if number_of(exc.__cause__ or exc) != CHANGED:
+                raise
+    raise SchemaError("another process changes the schema again and again: wait until it is done")
 
 
 def revision_of(connection: Connection) -> str | None:
