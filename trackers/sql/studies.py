@@ -70,7 +70,10 @@ def create_study(
     code: Mapping[str, Any] | None = None,
     mode: str = "managed",
 ) -> None:
-    """Write a new study; raises AlreadyExistsError when a living experiment or study has the name."""
+    """Write a new study; raises AlreadyExistsError when a living experiment or study has the name.
+
+    Long, since a study has many columns, each named where it is given and where it is written.
+    """
     taken = connection.execute(select(t.experiments.c.kind).where(t.experiments.c.live_name == name)).scalar()
     if taken is not None:
         raise AlreadyExistsError(f"there is {_article(taken)} named {name!r} already: load it, or choose another name")

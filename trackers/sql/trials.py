@@ -96,6 +96,7 @@ class _Reading:
             self._chosen.append(c.number.in_(list(numbers)))
 
     def trials(self, points: bool, with_attrs: bool) -> list[Trial]:
+        """Read them; long, since it names each field of a trial beside where it comes from."""
         study, metric_names, specs = self._study()
         c = t.runs.c
         columns = (c.id, c.uid, c.number, c.state, c.created_at, c.started_at, c.ended_at, c.archived_at)

@@ -165,7 +165,7 @@ def _uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def lean() -> Iterator[None]:
-    """Leave out three processes of a Ray of our own that nobody asks anything: half of what its start takes is theirs.
+    """Leave out three processes of a Ray of our own that nobody asks anything: a third of what its start takes is theirs.
 
     The server of the dashboard, which Ray starts and waits for also where there is to be none; what carries the prints
     of workers to a driver that does not want them; what would add nodes. A Ray that calls them otherwise starts them.
