@@ -1,6 +1,7 @@
 """Our own side of the benchmarks: the public API as a user calls it, on Ray workers, ASHA as the pruner.
 
-The cluster is there before the call, as it is for Ray Tune; our workers are not, and their start is in the figures.
+The cluster is there before the call, as it is for Ray Tune; our workers are not, and their start is in the figures. It
+is a cluster as ``optimize`` starts one, so that the process they are copied from belongs to it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 import hpo
 from benchmarks import curve, sleeping
 from benchmarks.measure import Answer, answer
+from hpo.driver.cluster import NEEDED, imported
+from hpo.execution.ray.own import own_ray
 
 
 def reporting(trial: hpo.Trial) -> float:
@@ -52,23 +55,20 @@ def utilisation(url: str, trials: int, slots: int, diary: str) -> Answer:
 
 def _optimize(objective: Any, url: str, trials: int, workers: int, sampler: str) -> tuple[float, float, hpo.Study]:
     """Return when the study was asked for (seconds since the epoch), how many seconds ``optimize`` took, the study."""
-    import ray
-
-    ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
-    asked = time.time()
-    study = hpo.create_study(
-        study_name="bench",
-        storage=url,
-        space={"x": hpo.Float(0.0, 1.0)},
-        direction="maximize",
-        sampler=sampler,
-        pruner="asha",
-        seed=0,
-    )
-    called = time.monotonic()
-    study.optimize(objective, n_trials=trials, workers=workers)
-    seconds = time.monotonic() - called
-    ray.shutdown()
+    with own_ray([*NEEDED, *imported()], num_cpus=workers, log_to_driver=False):
+        asked = time.time()
+        study = hpo.create_study(
+            study_name="bench",
+            storage=url,
+            space={"x": hpo.Float(0.0, 1.0)},
+            direction="maximize",
+            sampler=sampler,
+            pruner="asha",
+            seed=0,
+        )
+        called = time.monotonic()
+        study.optimize(objective, n_trials=trials, workers=workers)
+        seconds = time.monotonic() - called
     return asked, seconds, study
 
 

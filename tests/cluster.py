@@ -9,13 +9,11 @@ from contextlib import contextmanager
 
 HOST = """
 import sys
-import ray
-from hpo.execution.ray.session import lean
-with lean():  # not our session: that has at least the machine's CPUs
-    context = ray.init(address="local", num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False)
-print("address", context.address_info["gcs_address"], flush=True)
-sys.stdin.read()
-ray.shutdown()
+from hpo.driver.cluster import NEEDED
+from hpo.execution.ray.own import own_ray
+with own_ray(NEEDED, num_cpus=int(sys.argv[1]), log_to_driver=False) as context:  # a session has the machine's CPUs
+    print("address", context.address_info["gcs_address"], flush=True)
+    sys.stdin.read()
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,14 @@ from hpo.driver.order import OnProgress, Order, RunSummary, summarize
 from hpo.errors import ClusterError, NodeGoneError
 from hpo.jobs import with_args
 from hpo.manager import Manager
+
+NEEDED = ("hpo.driver.cluster", "hpo.execution.ray.executor")
+"""What the manager imports in its process."""
+
+PRELOADED = frozenset(
+    ("alembic", "joblib", "numpy", "optuna", "pandas", "psycopg", "pymysql", "scipy", "sklearn", "sqlalchemy")
+)
+"""Packages that may be imported before a process is copied: they start no thread and open nothing until they are used."""
 
 RESTARTS = 3
 """How often a manager that died is replaced while its driver lives."""
@@ -51,11 +60,16 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
     order = replace(order, workers=enough_workers(order))
     if order.address is not None:
         check_address(order.address, order.storage)
-    with session(order.address, order.workers * order.slots, need):
+    with session(order.address, order.workers * order.slots, need, [*NEEDED, *imported()]):
         check_capacity(need, order.slots)
         if args:
             order = replace(order, load=with_args(order.load, hold(args)))
         return _drive(order, on_progress)
+
+
+def imported() -> list[str]:
+    """Return what this process has of our store and of the packages in PRELOADED: workers will import the same."""
+    return [name for name in sys.modules if name.split(".")[0] in PRELOADED or name.startswith(("trackers.sql",))]
 
 
 def enough_workers(order: Order) -> int:

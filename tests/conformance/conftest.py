@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hpo.driver.cluster import NEEDED, imported
 from hpo.execution.ray.session import Need, session
 from tests.leaks import nothing_is_left as nothing_is_left  # for every test of this folder
 
@@ -13,5 +14,5 @@ from tests.leaks import nothing_is_left as nothing_is_left  # for every test of 
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[None]:
     """Be connected to a Ray of four logical CPUs; studies with workers find it and leave it running."""
-    with session(None, 4, Need()):
+    with session(None, 4, Need(), [*NEEDED, *imported()]):
         yield

@@ -54,7 +54,17 @@ def check_interrupted(process: Hpo, name: str, begun: float) -> str:
     assert time.monotonic() - begun < 45.0
     assert f"hpo resume {name}" in output
     check_quiet(output)
-    until(lambda: not process.left(), 10.0)
+    left: list[str] = []
+
+    def gone() -> bool:
+        left[:] = process.left()
+        return not left
+
+    try:
+        until(gone, 10.0)
+    except AssertionError:
+        assert left == [], "what outlived it"
+        raise
     return output
 
 

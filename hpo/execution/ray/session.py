@@ -8,14 +8,15 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import ClusterError
+from hpo.execution.ray.own import own_ray
 from hpo.execution.termination import terminable
 
 NAMESPACE = "hpo"
@@ -80,11 +81,12 @@ def _knock(address: str) -> None:
 
 
 @contextmanager
-def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
+def session(address: str | None, slots: int, need: Need, modules: Sequence[str] = ()) -> Iterator[bool]:
     """Be connected to Ray inside the block; yield whether Ray was started here.
 
     A Ray that was connected before stays as it is and is not shut down. One that we start has as many logical CPUs
-    as *slots* need (at least those of the machine), no dashboard, and prints nothing; it ends with the block. Raises
+    as *slots* need (at least those of the machine), no dashboard, and prints nothing; its workers begin with *modules*
+    imported; it ends with the block. Raises
     ClusterError within seconds where nobody answers at *address*, or this machine has not what one trial needs.
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its FutureWarning is noise on a terminal
@@ -101,37 +103,37 @@ def session(address: str | None, slots: int, need: Need) -> Iterator[bool]:
     if ray.is_initialized():
         yield False
         return
-    with terminable():
-        try:
-            with _uninterrupted():
-                _connect(address, slots, need)
-            with _silence():
-                yield address is None or address == "local"
-        finally:
-            ray.shutdown()
+    with terminable(), ExitStack() as stack:
+        with _uninterrupted():
+            stack.enter_context(_connected(address, slots, need, modules))
+        with _silence():
+            yield address is None or address == "local"
 
 
-def _connect(address: str | None, slots: int, need: Need) -> None:
+@contextmanager
+def _connected(address: str | None, slots: int, need: Need, modules: Sequence[str]) -> Iterator[None]:
     import ray
 
     options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if address is None or address == "local":
-            check_machine(need)
-            cpus = max(os.cpu_count() or 1, int(-(-slots * need.cpus // 1)))
-            options |= {"num_cpus": cpus, "include_dashboard": False, "resources": _own_resources(need, slots)}
-            with lean():
-                ray.init(address="local", **options)  # whatever RAY_ADDRESS says: --address auto is for that
-        else:
-            found = _resolved(address)
-            _knock(found)
-            with _quickly():
-                ray.init(**options, address=found)
-    except ClusterError:
-        raise
-    except (ConnectionError, RuntimeError, ValueError, OSError) as exc:
-        where = "start Ray here" if address in (None, "local") else f"connect to Ray at {address}"
-        raise ClusterError(f"could not {where}: {exc}".split("\n", 1)[0]) from exc
+    with ExitStack() as stack:
+        try:
+            if address is None or address == "local":
+                check_machine(need)
+                cpus = max(os.cpu_count() or 1, int(-(-slots * need.cpus // 1)))
+                options |= {"num_cpus": cpus, "resources": _own_resources(need, slots)}
+                stack.enter_context(own_ray(modules if need.cpus < 2 else None, **options))
+            else:
+                stack.callback(ray.shutdown)
+                found = _resolved(address)
+                _knock(found)
+                with _quickly():
+                    ray.init(**options, address=found)
+        except ClusterError:
+            raise
+        except (ConnectionError, RuntimeError, ValueError, OSError) as exc:
+            where = "start Ray here" if address in (None, "local") else f"connect to Ray at {address}"
+            raise ClusterError(f"could not {where}: {exc}".split("\n", 1)[0]) from exc
+        yield
 
 
 @contextmanager
@@ -161,25 +163,6 @@ def _uninterrupted() -> Iterator[None]:
         processes.set_sigterm_handler = setting
     if came:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def lean() -> Iterator[None]:
-    """Leave out three processes of a Ray of our own that nobody asks anything: a third of what its start takes is theirs.
-
-    The server of the dashboard, which Ray starts and waits for also where there is to be none; what carries the prints
-    of workers to a driver that does not want them; what would add nodes. A Ray that calls them otherwise starts them.
-    """
-    node: Any = import_module("ray._private.node").Node
-    names = ("start_api_server", "start_log_monitor", "start_monitor")
-    left_out = {name: getattr(node, name) for name in names if hasattr(node, name)}
-    for name in left_out:
-        setattr(node, name, lambda self, **options: None)
-    try:
-        yield
-    finally:
-        for name, method in left_out.items():
-            setattr(node, name, method)
 
 
 @contextmanager
