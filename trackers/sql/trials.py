@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, Text, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, Table, Text, bindparam, func, select, type_coerce
 
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
@@ -72,7 +73,7 @@ def read_log(connection: Connection, run_id: int) -> str:
 
 
 class _Reading:
-    """One reading of some trials of a study, in one snapshot."""
+    """One reading of some trials of a study, in one snapshot, by statements that are built once a process."""
 
     def __init__(
         self,
@@ -84,23 +85,21 @@ class _Reading:
         self._connection = connection
         self._study_id = study_id
         self._codes: dict[int, str] = {}
-        c = t.runs.c
-        self._chosen: list[ColumnElement[bool]] = [c.experiment_id == study_id, c.number.is_not(None)]
         self._numbers: set[int] | None = None
+        self._given: dict[str, Any] = {"study": study_id}
         if states is not None:
-            self._chosen.append(c.state.in_([int(state) for state in states]))
+            self._given["states"] = [int(state) for state in states]
         if numbers is not None and len(numbers) > _LONGEST_LIST:
             self._numbers = set(numbers)
-            self._chosen.append(c.number.between(min(numbers), max(numbers)))
+            self._given |= {"first": min(numbers), "last": max(numbers)}
         elif numbers is not None:
-            self._chosen.append(c.number.in_(list(numbers)))
+            self._given["numbers"] = list(numbers)
+        self._narrowed = frozenset(self._given)
 
     def trials(self, points: bool, with_attrs: bool) -> list[Trial]:
         """Read them; long, since it names each field of a trial beside where it comes from."""
         study, metric_names, specs = self._study()
-        c = t.runs.c
-        columns = (c.id, c.uid, c.number, c.state, c.created_at, c.started_at, c.ended_at, c.archived_at)
-        rows = self._rows(select(*columns).where(*self._chosen).order_by(c.number))
+        rows = self._rows(_runs(self._narrowed))
         if self._numbers is not None:
             rows = [row for row in rows if row[2] in self._numbers]
         if not rows:
@@ -150,29 +149,22 @@ class _Reading:
             )
         return found
 
-    def _rows(self, query: Any) -> Sequence[Any]:
-        return self._connection.execute(query).all()
+    def _rows(self, query: Select[Any], **more: Any) -> Sequence[Any]:
+        return self._connection.execute(query, self._given | more).all()
 
-    def _of(self, table: Table, *names: str, order: Iterable[str] = (), raw: bool = False) -> Sequence[Any]:
+    def _of(self, table: Table, *names: str, order: tuple[str, ...] = (), raw: bool = False) -> Sequence[Any]:
         """Read columns of a table that hangs on the chosen runs: ``run_id`` first.
 
         *raw* leaves text and JSON as they are stored, to be turned back by who reads them.
         """
-        columns: list[Any] = [table.c[name] for name in names]
-        if raw:
-            columns = [type_coerce(c, Text) if isinstance(c.type, (Content, Json)) else c for c in columns]
-        query = select(table.c.run_id, *columns).join(t.runs, t.runs.c.id == table.c.run_id)
-        return self._rows(query.where(*self._chosen).order_by(*(table.c[name] for name in order)))
+        return self._rows(_hanging(self._narrowed, table, names, order, raw))
 
     def _study(self) -> tuple[str, list[str], dict[str, Any]]:
-        e, s, d = t.experiments.c, t.studies.c, t.distributions.c
-        row = self._connection.execute(
-            select(e.name, s.metric_names).join(t.studies, s.id == e.id).where(e.id == self._study_id)
-        ).first()
+        of_study, of_specs = _study()
+        row = self._connection.execute(of_study, self._given).first()
         if row is None:
             raise NotFoundError(f"there is no study with the id {self._study_id} in this store")
-        specs = self._rows(select(d.name, d.spec).where(d.study_id == self._study_id))
-        return row[0], row[1], {str(name): spec for name, spec in specs}
+        return row[0], row[1], {str(name): spec for name, spec in self._rows(of_specs)}
 
     def _params(self) -> dict[int, dict[str, Any]]:
         found: dict[int, dict[str, Any]] = {}
@@ -199,15 +191,10 @@ class _Reading:
             found.setdefault(run_id, {})[name] = join_number(last, kind)
         if objective is None:
             return found, {}
-        s, p = t.series.c, t.points.c
-        query = select(s.run_id, p.step, p.attempt, p.value, p.kind).join(t.series, s.id == p.series_id)
-        query = query.join(t.runs, t.runs.c.id == s.run_id)
-        query = query.where(*self._chosen, s.key == objective, s.context == "", p.attempt > UNREPORTED)
-        query = query.order_by(p.series_id, p.ordinal)
         points: dict[int, list[tuple[int, int, float]]] = {}
         for series_id, chunk in read_chunks(self._connection, list(sealed)).items():
             points[sealed[series_id]] = [(step, attempt, value) for step, attempt, _, value in chunk]
-        for run_id, step, attempt, value, kind in self._rows(query):
+        for run_id, step, attempt, value, kind in self._rows(_reported(self._narrowed), objective=objective):
             points.setdefault(run_id, []).append((step, attempt, join_number(value, kind)))
         return found, {run_id: visible(line) for run_id, line in points.items()}
 
@@ -243,10 +230,8 @@ class _Reading:
 
     def _own_specs(self) -> dict[int, dict[str, Any]]:
         """Return the distributions of params that differ from the study's: only shared studies have them."""
-        a = t.attrs.c
-        query = select(a.run_id, a.name, a.value).join(t.runs, t.runs.c.id == a.run_id)
         found: dict[int, dict[str, Any]] = {}
-        for run_id, name, spec in self._rows(query.where(*self._chosen, a.scope == "dist")):
+        for run_id, name, spec in self._rows(_specs(self._narrowed)):
             found.setdefault(run_id, {})[name] = spec
         return found
 
@@ -262,6 +247,60 @@ class _Reading:
             tags.setdefault(run_id, {})[name] = value
         constraints = {run_id: constraints_of(attrs) for run_id, attrs in system.items()}
         return user, system, constraints, tags
+
+
+def _chosen(narrowed: frozenset[str]) -> list[ColumnElement[bool]]:
+    """Return the conditions on a study's trials that are *narrowed* by the values of these names."""
+    c = t.runs.c
+    conditions = [c.experiment_id == bindparam("study"), c.number.is_not(None)]
+    if "states" in narrowed:
+        conditions.append(c.state.in_(bindparam("states", expanding=True)))
+    if "numbers" in narrowed:
+        conditions.append(c.number.in_(bindparam("numbers", expanding=True)))
+    if "first" in narrowed:
+        conditions.append(c.number.between(bindparam("first"), bindparam("last")))
+    return conditions
+
+
+@cache
+def _runs(narrowed: frozenset[str]) -> Select[Any]:
+    c = t.runs.c
+    columns = (c.id, c.uid, c.number, c.state, c.created_at, c.started_at, c.ended_at, c.archived_at)
+    return select(*columns).where(*_chosen(narrowed)).order_by(c.number)
+
+
+@cache
+def _hanging(
+    narrowed: frozenset[str], table: Table, names: tuple[str, ...], order: tuple[str, ...], raw: bool
+) -> Select[Any]:
+    columns: list[Any] = [table.c[name] for name in names]
+    if raw:
+        columns = [type_coerce(c, Text) if isinstance(c.type, (Content, Json)) else c for c in columns]
+    query = select(table.c.run_id, *columns).join(t.runs, t.runs.c.id == table.c.run_id)
+    return query.where(*_chosen(narrowed)).order_by(*(table.c[name] for name in order))
+
+
+@cache
+def _reported(narrowed: frozenset[str]) -> Select[Any]:
+    s, p = t.series.c, t.points.c
+    query = select(s.run_id, p.step, p.attempt, p.value, p.kind).join(t.series, s.id == p.series_id)
+    query = query.join(t.runs, t.runs.c.id == s.run_id).where(*_chosen(narrowed))
+    query = query.where(s.key == bindparam("objective"), s.context == "", p.attempt > UNREPORTED)
+    return query.order_by(p.series_id, p.ordinal)
+
+
+@cache
+def _specs(narrowed: frozenset[str]) -> Select[Any]:
+    a = t.attrs.c
+    query = select(a.run_id, a.name, a.value).join(t.runs, t.runs.c.id == a.run_id)
+    return query.where(*_chosen(narrowed), a.scope == "dist")
+
+
+@cache
+def _study() -> tuple[Select[Any], Select[Any]]:
+    e, s, d = t.experiments.c, t.studies.c, t.distributions.c
+    study = select(e.name, s.metric_names).join(t.studies, s.id == e.id).where(e.id == bindparam("study"))
+    return study, select(d.name, d.spec).where(d.study_id == bindparam("study"))
 
 
 _STATES = {int(state): state for state in RunState}
