@@ -102,12 +102,13 @@ class Server:
         os.environ["RAY_RAYLET_PID"] = str(os.getpid())
         os.environ["RAY_JOB_ID"] = ALL_JOBS
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # what Ray sets for an actor of one CPU; NumPy reads it once
+        gc.disable()  # imports leave no garbage worth looking for, and the copies shall share what they made
         for name in modules:
             with suppress(Exception):  # whoever needs it imports it again, and says what is wrong
                 importlib.import_module(name)
-        self._able = forkable()
-        gc.collect()
         gc.freeze()
+        gc.enable()
+        self._able = forkable()
 
     def serve(self) -> Request:
         """Make a worker for each launcher that asks. Returns in the workers, never in the server."""
