@@ -22,9 +22,12 @@ NEEDED = ("hpo.driver.cluster", "hpo.execution.ray.executor")
 """What the manager imports in its process."""
 
 PRELOADED = frozenset(
-    ("alembic", "joblib", "numpy", "optuna", "pandas", "psycopg", "pymysql", "scipy", "sklearn", "sqlalchemy")
+    ("alembic", "joblib", "numpy", "optuna", "pandas", "psycopg", "pymysql", "scipy", "sklearn", "sqlalchemy", "torch")
 )
 """Packages that may be imported before a process is copied: they start no thread and open nothing until they are used."""
+
+OF_A_DEVICE = frozenset(("torch",))
+"""Those of them that may look at the devices of a trial: left to its own process where trials have GPUs."""
 
 RESTARTS = 3
 """How often a manager that died is replaced while its driver lives."""
@@ -60,16 +63,17 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
     order = replace(order, workers=enough_workers(order))
     if order.address is not None:
         check_address(order.address, order.storage)
-    with session(order.address, order.workers * order.slots, need, [*NEEDED, *imported()]):
+    with session(order.address, order.workers * order.slots, need, [*NEEDED, *imported(need.gpus)]):
         check_capacity(need, order.slots)
         if args:
             order = replace(order, load=with_args(order.load, hold(args)))
         return _drive(order, on_progress)
 
 
-def imported() -> list[str]:
+def imported(gpus: float = 0.0) -> list[str]:
     """Return what this process has of our store and of the packages in PRELOADED: workers will import the same."""
-    return [name for name in sys.modules if name.split(".")[0] in PRELOADED or name.startswith(("trackers.sql",))]
+    ahead = PRELOADED - OF_A_DEVICE if gpus else PRELOADED
+    return [name for name in sys.modules if name.split(".")[0] in ahead or name.startswith("trackers.sql")]
 
 
 def enough_workers(order: Order) -> int:
