@@ -121,6 +121,7 @@ def filled(store: Store) -> Store:
 WAYS = {
     "gathered": {"FEW": 10**6},
     "walked": {"FEW": -1, "A_WHILE": 10**6},
+    "walked by groups": {"FEW": -1, "A_WHILE": 3, "LONGER": 10**6, "_NEARLY": 10**6, "_MOST_GROUPS": 10**6},
     "walked a little, then met": {"FEW": -1, "A_WHILE": 3, "LONGER": 5, "MEETING": 10**6},
     "walked a little, then with sets": {"FEW": -1, "A_WHILE": 3, "LONGER": 5, "MEETING": -1},
 }
@@ -167,6 +168,21 @@ def test_text_longer_than_an_index_holds_is_compared_whole(store: Store) -> None
         assert found(f"{field} ilike '%XB'") == "2"
         assert found(f"{field} not like 'x%x'") == "125"
         assert found(f"{field} like '{'x' * 249}'") == "3"
+
+
+def test_ilike_ignores_the_case_of_ascii_letters_alone_on_every_database(store: Store) -> None:
+    for number, name in enumerate(["Émile", "émile", "ÉMILE", "EMILE", "a_B%c"]):
+        with store.start_run("people", name=str(number)) as run:
+            run.set_tags({"who": name})
+
+    def found(pattern: str) -> str:
+        return ",".join(sorted(run.name for run in store.search_runs(f"tags.who ilike '{pattern}'")))
+
+    assert found("Émile") == "0,2"
+    assert found("é%") == "1"
+    assert found("emile") == "3"
+    assert found("A\\_b\\%C") == "4"
+    assert found("%MIL_") == "0,1,2,3"
 
 
 def test_runs_are_found_by_their_data_sets(store: Store, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from sqlalchemy import (
@@ -198,11 +199,19 @@ class FilterCompiler:
         if self.dialect == "sqlite" and not ignore_case:
             found: Condition = column.op("GLOB", is_comparison=True)(_text(column, "".join(map(_glob, parts))))
             return found
-        pattern = _text(column, "".join(map(_sql_pattern, parts)))
-        # ILIKE of SQLAlchemy lowers both sides on SQLite, and so defeats its own LIKE, which ignores case
-        ignore = ignore_case and self.dialect != "sqlite"
-        like: Condition = column.ilike(pattern, escape="\\") if ignore else column.like(pattern, escape="\\")
+        pattern = "".join(map(_sql_pattern, parts))
+        if ignore_case and self.dialect != "sqlite":  # whose LIKE ignores the case of ASCII letters by itself
+            column, pattern = self._lowered(column), pattern.translate(str.maketrans(ascii_uppercase, ascii_lowercase))
+        like: Condition = column.like(_text(column, pattern), escape="\\")
         return like
+
+    def _lowered(self, column: Any) -> Any:
+        """Return *column* with its ASCII letters lowered, and no others: ILIKE and LOWER go by the database's locale."""
+        if self.dialect == "postgresql":
+            return func.translate(column, ascii_uppercase, ascii_lowercase, type_=column.type)
+        for upper, lower in zip(ascii_uppercase, ascii_lowercase, strict=True):  # MariaDB has no TRANSLATE
+            column = func.replace(column, upper, lower, type_=column.type)
+        return column
 
 
 _LAST = "\U0010ffff"

@@ -13,7 +13,7 @@ import hashlib
 import json
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -77,7 +77,8 @@ class Phase:
 
     *run* is the column with the run's id, *joins* are outer joins with one row a run each. *field* is what
     the first column is of, kept in *source*; *runs* the alias of ``runs`` that *table* is, if it is one. Where the part is of the runs
-    that have no value, *absent* is what no row may satisfy.
+    that have no value, *absent* is what no row may satisfy. *leading* is how many of the columns an index of *table* orders
+    by. *group* is there for an order by two keys.
     """
 
     table: FromClause
@@ -89,10 +90,12 @@ class Phase:
     source: Source | None = None
     runs: FromClause | None = None
     absent: tuple[Source, Condition] | None = None
+    leading: int = 0
+    group: Group | None = None
 
     def after(self, values: Sequence[Any]) -> Condition:
-        """Return what is true of the runs that come after the one with these *values*."""
-        return _beyond(self.columns, values)
+        """Return what is true of the runs that come after those with these *values* of the first columns."""
+        return _beyond(self.columns[: len(values)], values)
 
     def until(self, values: Sequence[Any]) -> Condition:
         """Return what is true of the runs up to the one with these *values* of the first columns, it included."""
@@ -100,6 +103,38 @@ class Phase:
         if len(values) == 1:
             return columns[0].not_after(values[0])
         return not_(_beyond(columns, values))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs with one value of the first of two keys, in the order of the second, each part of it a phase of its own.
+
+    Of them holds, in *source*, *holds* and that *column* is the value.
+    """
+
+    source: Source
+    holds: Condition
+    column: ColumnElement[Any]
+    phases: tuple[Phase, ...]
+    fillers: tuple[tuple[Any, ...], ...]
+    """For each phase what its rows have in the columns of the second key: a value's own place holds ``VALUE``."""
+
+    def outside(self, place: int, value: Any, row: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the values of a *row* of the phase at *place*, as the order of both keys has them."""
+        *own, run = row
+        return (value, *(own[0] if filler is VALUE else filler for filler in self.fillers[place]), run)
+
+    def inside(self, values: Sequence[Any]) -> tuple[int, list[Any]] | None:
+        """Return the place of the phase that a row with these *values* is in, and its values there."""
+        _, *seconds, run = values
+        for place, fillers in enumerate(self.fillers):
+            if all(filler is VALUE or filler == given for filler, given in zip(fillers, seconds, strict=True)):
+                own = [given for filler, given in zip(fillers, seconds, strict=True) if filler is VALUE]
+                return place, [*own, run]
+        return None
+
+
+VALUE = object()
 
 
 def _beyond(columns: Sequence[SortColumn], values: Sequence[Any]) -> Condition:
@@ -124,7 +159,7 @@ def order_phases(keys: Sequence[OrderKey], best: Mapping[str, Best]) -> list[Pha
     first, *later = keys
     source = find_source(first.field, best)
     phases = []
-    for table, run, where, value, absent in _parts_of_all(source):
+    for place, (table, run, where, value, absent) in enumerate(_parts_of_all(source)):
         joins: list[tuple[FromClause, Condition]] = []
         columns = [] if value is None else [SortColumn(value, first.descending)]
         for key in later:
@@ -132,10 +167,33 @@ def order_phases(keys: Sequence[OrderKey], best: Mapping[str, Best]) -> list[Pha
             joins.append((other.table, and_(other.run == run, other.own)))
             columns += _ranked(other, key.descending)
         columns.append(SortColumn(run, first.descending))
+        leading = len(columns) if not joins else 0 if value is None else 1
         runs = source.runs if table is source.table else table if absent else None
         mine = source if table is source.table else None
-        phases.append(Phase(table, run, where, tuple(columns), tuple(joins), first.field, mine, runs, absent))
+        group = _group(first, later[0], place, best) if value is not None and len(later) == 1 else None
+        sorts, joined = tuple(columns), tuple(joins)
+        phases.append(Phase(table, run, where, sorts, joined, first.field, mine, runs, absent, leading, group))
     return phases
+
+
+def _group(first: OrderKey, second: OrderKey, place: int, best: Mapping[str, Best]) -> Group:
+    source = find_source(first.field, best)
+    holds, column = _parts(source)[place]
+    assert column is not None  # that of the part that the caller has a value of
+    phases = []
+    for phase in order_phases((second,), best):
+        *values, run = phase.columns
+        ties = SortColumn(run.column, first.descending)
+        # an index has ties in the direction of its values
+        leading = len(phase.columns) if first.descending == second.descending else max(1, len(values))
+        phases.append(replace(phase, columns=(*values, ties), leading=leading))
+    parts = _parts(find_source(second.field, best))
+    blanks = [_blank(value) for _, value in parts if value is not None]
+    fillers = []
+    for rank in range(len(phases)):
+        own = [VALUE if at == rank else _blank(value) for at, (_, value) in enumerate(parts) if value is not None]
+        fillers.append(((rank,) if len(phases) > len(parts) else ()) + tuple(own or blanks))
+    return Group(source, holds, column, tuple(phases), tuple(fillers))
 
 
 _Part = tuple[FromClause, ColumnElement[int], Condition, ColumnElement[Any] | None, tuple[Source, Condition] | None]
@@ -180,10 +238,15 @@ def _ranked(source: Source, descending: bool) -> list[SortColumn]:
         columns.append(SortColumn(case(*ranks, else_=len(parts)), descending=False))
     for where, value in parts:
         if value is not None:
-            filler: Any = "" if isinstance(value.type, String | Content) else 0
+            filler = _blank(value)
             shown = value if source.always else case((where, value), else_=filler)
             columns.append(SortColumn(func.coalesce(shown, filler), descending))
     return columns
+
+
+def _blank(value: ColumnElement[Any]) -> Any:
+    """Return what stands for a *value* in the rows of another part."""
+    return "" if isinstance(value.type, String | Content) else 0
 
 
 # --- the page token ---------------------------------------------------------------------------------------------

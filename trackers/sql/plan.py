@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Connection, Select, column, func, literal, select, true, union_all
+from sqlalchemy import ARRAY, BigInteger, Connection, Select, and_, column, func, literal, select, true, union_all
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import Join, not_
 
@@ -38,6 +38,8 @@ LONGER = 9_000
 _NEARLY = 4
 """Which part of a page a walk has to find to be worth going on with: a quarter."""
 _WITHOUT_INDEX = {"duration", "user", "host", "number"}
+_MOST_GROUPS = 3
+"""How many values of a first key are looked through by the second key's index."""
 _MOST_COUNTED = 8
 """Of how many conditions the runs are counted."""
 _SET_MEMORY = "128MB"
@@ -171,22 +173,15 @@ class Finder:
             return []
         if self._few is not None:
             return self._rows(self._query(phase, values, sets=False, few=True), limit)
+        found, start = self._by_groups(phase, values, limit)
+        if len(found) == limit:
+            return found
         if not self._wanted:
-            return self._rows(self._query(phase, values, sets=False), limit)
-        found: list[Any] = []
-        start = values
+            return found + self._rows(self._query(phase, start, sets=False), limit - len(found))
         if not phase.joins:
-            for rows in (A_WHILE, LONGER):
-                boundary = self._boundary(phase, start, rows)
-                query = self._query(phase, start, sets=False)
-                found += self._rows(
-                    query if boundary is None else query.where(*self._until(phase, boundary)), limit - len(found)
-                )
-                if boundary is None or len(found) == limit:
-                    return found
-                start = boundary
-                if len(found) * _NEARLY < limit:
-                    break
+            found, start = self._walk(phase, start, limit)
+            if start is None or len(found) == limit:
+                return found
         if self._dialect == "postgresql":
             self._connection.exec_driver_sql(f"SELECT set_config('work_mem', '{_SET_MEMORY}', true)")
         if self._meet():
@@ -195,6 +190,71 @@ class Finder:
 
     def _rows(self, query: Select[Any], limit: int) -> list[Any]:
         return list(self._connection.execute(query.limit(limit)))
+
+    def _walk(
+        self, phase: Phase, values: Sequence[Any] | None, limit: int, *also: Condition
+    ) -> tuple[list[Any], Sequence[Any] | None]:
+        """Walk the index for a while: return what was found, and where to go on (None where nothing is left)."""
+        found: list[Any] = []
+        start = values
+        for rows in (A_WHILE, LONGER):
+            boundary = self._boundary(phase, start, rows)
+            query = self._query(phase, start, sets=False).where(*also)
+            if boundary is not None:
+                query = query.where(*self._until(phase, boundary))
+            found += self._rows(query, limit - len(found))
+            start = boundary
+            if boundary is None or len(found) == limit or len(found) * _NEARLY < limit:
+                break
+        return found, start
+
+    def _by_groups(
+        self, phase: Phase, values: Sequence[Any] | None, limit: int
+    ) -> tuple[list[Any], Sequence[Any] | None]:
+        """Read an order whose first key has a value that very many runs have: those by an index of the second key.
+
+        Return what was found and where to go on: as far as such values come first and a walk finds their runs soon.
+        """
+        found: list[Any] = []
+        start = values
+        for _ in range(_MOST_GROUPS if phase.group else 0):
+            following = self._boundary(phase, start, 0)
+            if following is None or not self._is_large(phase, following[0]):
+                break
+            inside = start if start is not None and len(start) > 1 and start[0] == following[0] else None
+            rows = self._of_group(phase, following[0], inside, limit - len(found))
+            if rows is None:
+                break
+            found += rows
+            start = following
+            if len(found) == limit:
+                break
+        return found, start
+
+    def _is_large(self, phase: Phase, value: Any) -> bool:
+        same = select(literal(1)).select_from(phase.table).where(phase.where, phase.columns[0].column == value)
+        return self._connection.execute(same.offset(A_WHILE).limit(1)).first() is not None
+
+    def _of_group(self, phase: Phase, value: Any, values: Sequence[Any] | None, limit: int) -> list[Any] | None:
+        """Return at most *limit* rows of those with *value*, after that with *values*; None where they are not soon found."""
+        group = phase.group
+        assert group is not None
+        at = (0, None) if values is None else group.inside(values)
+        if at is None:
+            return None
+        found: list[Any] = []
+        for place in range(at[0], len(group.phases)):
+            part = group.phases[place]
+            of_group = self._compiler.is_among(
+                group.source, and_(group.holds, group.column == value), part.run, sets=False
+            )
+            rows, after = self._walk(part, at[1] if place == at[0] else None, limit - len(found), of_group)
+            found += [(row[0], *group.outside(place, value, row[1:])) for row in rows]
+            if len(found) == limit:
+                return found
+            if after is not None:
+                return None
+        return found
 
     # --- which way ---------------------------------------------------------------------------------------------
 
@@ -251,13 +311,19 @@ class Finder:
         return True
 
     def _boundary(self, phase: Phase, values: Sequence[Any] | None, rows: int) -> tuple[Any, ...] | None:
-        """Return where a walk of so many *rows* along the index is to stop; None where it ends before that."""
-        columns = [column.column for column in phase.columns]
+        """Return where a walk of so many *rows* along the index is to stop; None where it ends before that.
+
+        Where the index orders by the first columns alone, those with the same values of them are walked together.
+        """
+        leading = phase.columns[: phase.leading]
+        columns = [column.column for column in leading]
         query = select(*columns).select_from(phase.table).where(phase.where)
         query = query.where(*(own for one in self._wanted if (own := one.of_the_order(phase)) is not None))
-        if values is not None:
+        if values is not None and len(values) <= len(leading):
             query = query.where(*self._after(phase, values))
-        query = query.order_by(*(column.sorted for column in phase.columns)).offset(rows).limit(1)
+        elif values is not None:
+            query = query.where(leading[0].not_before(values[0]))
+        query = query.order_by(*(column.sorted for column in leading)).offset(rows).limit(1)
         row = self._connection.execute(query).first()
         return None if row is None else tuple(row)
 
