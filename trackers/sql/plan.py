@@ -176,10 +176,13 @@ class Finder:
         found, start = self._by_groups(phase, values, limit)
         if len(found) == limit:
             return found
-        if not self._wanted:
+        # MariaDB would sort all rows by all keys, though an index has them in the order of the first
+        bounded = phase.leading > 0 and self._dialect == "mysql"
+        if not self._wanted and not (bounded and phase.joins):
             return found + self._rows(self._query(phase, start, sets=False), limit - len(found))
-        if not phase.joins:
-            found, start = self._walk(phase, start, limit)
+        if not phase.joins or bounded:
+            walked, start = self._walk(phase, start, limit - len(found))
+            found += walked
             if start is None or len(found) == limit:
                 return found
         if self._dialect == "postgresql":
