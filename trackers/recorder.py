@@ -252,8 +252,19 @@ class Recorder(ABC):
 
 
 def clean_params(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
-    """Return params with clean names; raises InvalidValueError."""
-    return {clean_name(key, "param"): value for key, value in params.items()}
+    """Return params with clean names; raises InvalidValueError, which names the one that cannot be kept."""
+    clean = {clean_name(key, "param"): value for key, value in params.items()}
+    for name, value in clean.items():
+        if isinstance(value, str | int | float | None) or getattr(value, "ndim", None) == 0:
+            continue
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise InvalidValueError(
+                f"the param {name!r} must be a number, text, a boolean, None, or a list or mapping of them, "
+                f"not {type(value).__name__} ({exc})"
+            ) from exc
+    return clean
 
 
 def clean_tags(tags: Mapping[str, object]) -> dict[str, str]:

@@ -458,7 +458,10 @@ class Store(Tracking, Keeping):
         with self.database.reading() as connection:
             free = blobs.unreferenced(connection, digests)
         wait = GRACE_SECONDS if grace is None else grace
-        return {digest for digest in sorted(free) if artifacts.delete(digest, grace=wait)}
+        gone = {digest for digest in sorted(free) if artifacts.delete(digest, grace=wait)}
+        if gone:
+            self.writer.call(lambda connection: blobs.forget(connection, gone))
+        return gone
 
 
 def _close(writer: Writer, database: Database) -> None:

@@ -23,6 +23,7 @@ from hpo.cli.options import (
 )
 from hpo.errors import UserError
 from hpo.wording import quoted
+from trackers.states import RunState
 from trackers.wording import counted
 
 if TYPE_CHECKING:
@@ -218,8 +219,10 @@ def _say_next(result: RunResult, settings: Settings) -> None:
         click.echo(f"Go on:     hpo resume {name}{place}")
     ranked = result.study.ranking().ranked
     if not ranked:
-        if result.study.row.counts:
-            click.echo(f"See why:   hpo show {name}/0{place}")
+        counts = result.study.row.counts
+        if counts:
+            failed = " --failed" if counts.get(RunState.FAIL) else ""
+            click.echo(f"See why:   hpo show {name}{failed}{place}")
         return
     click.echo(f"Report:    hpo report {name}{place}")
     if any(trial.model for trial in ranked):

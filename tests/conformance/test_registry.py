@@ -323,6 +323,19 @@ def test_a_model_that_was_beaten_loses_its_files_but_for_what_others_need(store:
     assert store.load_model(kept.uid).predict(X).tolist() == [0, 0, 1, 1]
 
 
+def test_a_dropped_model_takes_no_room_and_the_same_model_can_be_logged_again(store: Store, sweep: Sweep) -> None:
+    kept = sweep.model()
+    before = store.du()
+    beaten = sweep.model(LogisticRegression(C=0.25).fit(X, [0, 0, 1, 1]))
+    assert store.du().file_bytes > before.file_bytes
+    assert sweep.drop(beaten)
+    after = store.du()
+    assert (after.files, after.file_bytes, after.unused_files) == (before.files, before.file_bytes, 0)
+    sweep.log(beaten.run_id, LogisticRegression(C=0.25).fit(X, [0, 0, 1, 1]))
+    assert store.du().files > after.files
+    assert store.load_model(kept.uid).predict(X).tolist() == [0, 0, 1, 1]
+
+
 def test_a_registered_model_keeps_its_files_whatever_becomes_of_its_trial(store: Store, sweep: Sweep) -> None:
     model = sweep.model()
     store.registry.register("m", model)

@@ -190,7 +190,7 @@ def test_an_objective_that_always_fails_is_work_that_failed(hpo: Call, tmp_path:
     (tmp_path / "failing_study.py").write_text("def objective(trial):\n    raise ValueError('no data')\n")
     code, out, _ = hpo("run", "failing_study.py", "--trials", "30", "--workers", "0")
     assert code == 1
-    assert "hpo show objective/0" in out
+    assert "hpo show objective --failed" in out
     assert sum(row_of("objective").counts.values()) < 30
     code, out, _ = hpo("show", "objective/0")
     assert code == 0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from trackers.errors import InvalidValueError, ModelError, NotFoundError
 from trackers.models.folder import load
 from trackers.models.loaded import LoadedModel
+from trackers.models.manifest import NAME as MANIFEST
 from trackers.models.manifest import manifest_digest
 from trackers.values import LoggedModel
 
@@ -142,7 +143,9 @@ def fetch(artifacts: ArtifactStore, model: LoggedModel, trust: bool | str | Sequ
 
     The folder lives as long as the loaded model, which may read from it later.
     """
-    if model.deleted_at is not None and not all(artifacts.exists(digest) for digest in model.files.values()):
+    # of a model that was dropped the files are forgotten, once they are deleted: all that no other model has
+    whole = MANIFEST in model.files and all(artifacts.exists(digest) for digest in model.files.values())
+    if model.deleted_at is not None and not whole:
         raise ModelError(f"The files of this model are gone: {model.deleted_why or 'it was deleted'}.")
     temporary = _Folder()
     try:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, not_, or_, select, text
 
-from trackers.sql.tables import blobs, metadata, model_files, model_versions, models, pins
+from trackers.sql.tables import PREFIX, blobs, metadata, model_files, model_versions, models, pins
 
 _BATCH = 500
 
@@ -54,3 +54,24 @@ def unreferenced(connection: Connection, digests: Collection[str]) -> set[str]:
         for column, query in references():
             free.difference_update(connection.execute(query.where(column.in_(batch)).distinct()).scalars())
     return free
+
+
+def forget(connection: Connection, digests: Collection[str]) -> None:
+    """Delete the rows of files that were deleted, and their names in models that were dropped.
+
+    What somebody refers to again meanwhile stays: until the end of the transaction nobody can.
+    """
+    wanted = sorted(set(digests))
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"LOCK TABLE {PREFIX}blobs IN SHARE ROW EXCLUSIVE MODE"))
+    dropped = select(models.c.uid).where(models.c.deleted_at.is_not(None), not_(is_needed()))
+    named = or_(*(select(column).where(column == blobs.c.digest).exists() for column in REFERRING))
+    for start in range(0, len(wanted), _BATCH):
+        batch = wanted[start : start + _BATCH]
+        held = select(blobs.c.digest).where(blobs.c.digest.in_(batch))
+        connection.execute(held.with_for_update()).all()
+        mine = delete(model_files).where(model_files.c.digest.in_(batch), model_files.c.model_uid.in_(dropped))
+        connection.execute(mine)
+        connection.execute(
+            delete(blobs).where(blobs.c.digest.in_(batch), not_(named), not_(is_reachable(blobs.c.digest)))
+        )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, or_, select, text
 
 from trackers.sql import tables as t
-from trackers.sql.blobs import REFERRING
+from trackers.sql.blobs import REFERRING, is_needed
 
 _WEIGHTS = {"runs": 600, "points": 40, "params": 80, "events": 150, "series": 200, "tags": 80, "attrs": 150}
 """What a row of a table takes, in bytes and roughly, with its indexes: the shares of the database's own size."""
@@ -76,6 +76,7 @@ def file_uses(connection: Connection) -> Iterator[tuple[str, int, str, int | Non
         if table is t.model_files:
             m = t.models.c
             query = query.join(t.models, m.uid == table.c.model_uid).join(t.runs, r.id == m.run_id)
+            query = query.where(or_(m.deleted_at.is_(None), is_needed()))
         elif "run_id" in table.c:
             query = query.join(t.runs, r.id == table.c.run_id)
         else:
