@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from trackers.values import Trial as StoredTrial
 
 
+REFIT = "-refit"
+"""What the experiment of a study's refits is called, after the study's name."""
+
+
 def refit(study: Study, train: Callable[..., Any], *, trial: int | None, args: Mapping[str, Any]) -> str:
     """Call *train* with a trial that has the chosen trial's params; return the id of the child run.
 
@@ -23,7 +27,7 @@ def refit(study: Study, train: Callable[..., Any], *, trial: int | None, args: M
     row = study.row
     store = study.store
     with store.start_run(
-        study.name + "-refit", name=f"refit of {chosen.path}", parent=chosen.path, params=dict(chosen.params)
+        study.name + REFIT, name=f"refit of {chosen.path}", parent=chosen.path, params=dict(chosen.params)
     ) as run:
         facts = StudyFacts(
             row.name,

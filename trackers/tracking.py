@@ -36,6 +36,7 @@ from trackers.values import (
     MetricSummary,
     ParamValue,
     Run,
+    RunError,
     RunInput,
     Trial,
 )
@@ -218,6 +219,12 @@ class Tracking(Lifecycle):
         with self.database.reading() as connection:
             count, found = runs.find_children(connection, run_id, limit)
             return count, read_runs(connection, found)
+
+    def error(self, run: RunRef) -> RunError | None:
+        """Return why a run failed, with the traceback; None where it did not. Raises NotFoundError."""
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            return runs.read_error(connection, run_id)
 
     def search_runs(
         self,

@@ -61,6 +61,15 @@ class MetricPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a run failed: the type of the exception, what it said, its traceback; what is not known is None."""
+
+    type: str | None
+    message: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class MetricSummary:
     """What a store keeps of a series besides its points.
 

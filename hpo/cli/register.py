@@ -97,16 +97,22 @@ def refit(
         from hpo.study import Study
 
         run = Study(store, row).refit(loaded.function, trial=trial)
-        model = store.get_logged_model(store.get_run(run))
-    if as_json:
-        from hpo.cli import text
+        done = store.get_run(run)
+        model = store.get_logged_model(done)
+    from hpo.cli import text
+    from hpo.ranking import wording
 
-        text.print_json({"study": row.name, "run": str(run), "model": None if model is None else model.uid})
+    if as_json:
+        uid = None if model is None else model.uid
+        text.print_json({"study": row.name, "run": str(run), "model": uid, "metrics": dict(done.metrics)})
         return
     url = stored_url(storage, profile)
     click.echo(f"Trained {row.name} again with {loaded.name}: run {run}.")
+    for name, value in done.metrics.items():
+        click.echo(f"Result:    {name} {wording.number(value)}")
     if model is None:
         click.echo("It logged no model.")
         return
     click.echo(f"Register:  hpo register {quoted(row.name)} MODEL-NAME --run {run}{where(url)}")
     click.echo(f"Load:      {loading(f'runs:/{run}', url)}")
+    click.echo(f"Look:      trackers show {run}{where(url)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from hpo.cli.command import Command
 from hpo.cli.options import complete_study, json_option, open_store, storage_options, stored_url, where
 from hpo.errors import UserError
 from trackers.cli.launch import launch_facts, launch_lines
+from trackers.errors import NotFoundError
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -31,7 +33,12 @@ def show(reference: str, failed: bool, with_log: bool, storage: str | None, prof
 
     study, number = references.split(reference)
     with open_store(storage, profile) as store:
-        row = store.get_study(study)
+        try:
+            row = store.get_study(study)
+        except NotFoundError:
+            if not re.fullmatch("[0-9a-f]{32}", reference):
+                raise
+            raise UserError(f"{reference} is a run, and no study or trial: use trackers show {reference}") from None
         if failed and number is not None:
             raise UserError(f"--failed shows trials of a study: name the study, {row.name}.")
         if failed:

@@ -165,10 +165,14 @@ def test_an_exception_marks_the_run_failed_and_goes_on_up(store: Store) -> None:
     found = store.get_run(run)
     assert (found.state, found.error) == (RunState.FAIL, "division by zero")
     assert found.metrics == {"m": 1.0}
-    with store.database.reading() as connection:
-        text = connection.exec_driver_sql("SELECT type, traceback FROM trackers_errors").one()
-    assert text[0] == "ZeroDivisionError"
-    assert "1 / 0" in text[1]
+    error = store.error(run)
+    assert error is not None
+    assert (error.type, error.message) == ("ZeroDivisionError", "division by zero")
+    assert error.traceback is not None
+    assert "1 / 0" in error.traceback
+    with store.start_run() as fine:
+        pass
+    assert store.error(fine) is None
 
 
 def test_an_interrupt_marks_the_run_failed_as_interrupted(store: Store) -> None:

@@ -39,8 +39,14 @@ def test_a_refitted_model_is_registered_with_the_lineage_of_its_trial(
     assert main(["run", "refitted_study.py"]) == 0
     assert main(["register", "refitted", "toy"]) == 2
     assert main(["refit", "refitted", "refitted_study.py:train"]) == 0
-    run = re.search(r"--run ([0-9a-f]{32})", capfd.readouterr().out)
+    out = capfd.readouterr().out
+    assert "Result:    refit 1\n" in out
+    run = re.search(r"--run ([0-9a-f]{32})", out)
     assert run is not None
+    assert main(["register", "refitted", "toy"]) == 2
+    assert f"its refit has one: register that with --run {run[1]}" in capfd.readouterr().err
+    assert main(["show", run[1]]) == 2
+    assert f"use trackers show {run[1]}" in capfd.readouterr().err
     assert main(["register", "refitted", "toy", "--run", run[1]]) == 0
     assert main(["promote", "toy", "1", "--to", "production"]) == 0
     with trackers.connect("sqlite:///hpo.db") as store:

@@ -13,7 +13,7 @@ from trackers.cli.storage import open_store, reading_options
 
 if TYPE_CHECKING:
     from trackers.store import Store
-    from trackers.values import ArtifactRow, LoggedModel, MetricSummary, ModelVersion, Run
+    from trackers.values import ArtifactRow, LoggedModel, MetricSummary, ModelVersion, Run, RunError
 
 _CHILDREN = 5
 """So many children are named; of the others it is said how many there are."""
@@ -40,7 +40,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
             return
         series, files = store.metrics(found), store.list_artifacts(found)
         launch, inputs = store.launch(found), store.inputs(found)
-        family = _read_family(store, found)
+        family, error = _read_family(store, found), store.error(found)
     if as_json:
         from trackers.cli import text
 
@@ -50,10 +50,13 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
             for one in series
         ]
         facts["artifacts"] = [{"name": file.name, "digest": file.digest, "size": file.size} for file in files]
+        facts |= {"error_type": error and error.type, "traceback": error and error.traceback}
         text.print_json({**facts, **family.facts(), **launch_facts(launch, inputs)})
         return
-    _print_fields(found, [*family.lines(), *launch_lines(launch, inputs)])
+    _print_fields(found, error, [*family.lines(), *launch_lines(launch, inputs)])
     _print_tables(series, files, family.models)
+    if error is not None and error.traceback:
+        click.echo(f"\n{error.traceback.rstrip()}")
 
 
 def _print_history(store: Store, run: Run, key: str, context: str, as_json: bool) -> None:
@@ -67,10 +70,11 @@ def _print_history(store: Store, run: Run, key: str, context: str, as_json: bool
         text.print_table(["step", "value", "time"], [[p.step, p.value, p.time] for p in points])
 
 
-def _print_fields(run: Run, more: Sequence[tuple[str, Any]]) -> None:
+def _print_fields(run: Run, error: RunError | None, more: Sequence[tuple[str, Any]]) -> None:
     """Print what there is one of; *more* stands before the params."""
     from trackers.cli import text
 
+    why = "" if error is None else ": ".join(part for part in (error.type, error.message) if part)
     text.print_fields(
         [
             ("run", run.path),
@@ -79,7 +83,7 @@ def _print_fields(run: Run, more: Sequence[tuple[str, Any]]) -> None:
             ("experiment", run.experiment),
             ("name", run.name),
             ("state", run.state),
-            ("error", run.error),
+            ("error", why),
             ("values", ", ".join(map(text.show, run.values or ()))),
             ("created", run.created_at),
             ("started", run.started_at),

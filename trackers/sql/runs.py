@@ -20,7 +20,7 @@ from trackers.sql.fold import next_positions
 from trackers.sql.ids import take_block
 from trackers.sql.studies import find_study
 from trackers.states import RunState
-from trackers.values import ParamValue
+from trackers.values import ParamValue, RunError
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _CHUNK = 500
@@ -272,3 +272,10 @@ def find_children(connection: Connection, run_id: int, limit: int) -> tuple[int,
     count = connection.execute(select(func.count()).where(mine)).scalar_one()
     found = connection.execute(select(c.id).where(mine).order_by(c.id).limit(limit)).scalars() if count else ()
     return count, list(found)
+
+
+def read_error(connection: Connection, run_id: int) -> RunError | None:
+    """Return why a run failed, None where it did not."""
+    c = t.errors.c
+    row = connection.execute(select(c.type, c.message, c.traceback).where(c.run_id == run_id)).first()
+    return None if row is None else RunError(*row)
