@@ -95,3 +95,25 @@ def test_a_notebook_shows_a_study_without_trials_too(tmp_path: Path) -> None:
 def test_a_study_that_draws_nothing_does_not_load_matplotlib(tmp_path: Path) -> None:
     code = "import sys, hpo; hpo.Study.plot_slice; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_learning_curves_call_a_failed_trial_failed_and_say_what_cannot_be_drawn(tmp_path: Path) -> None:
+    def odd(trial: Any) -> float:
+        for step in range(4):
+            trial.report(float("nan") if step == 2 else step + trial.number, step)
+        if trial.number == 1:
+            raise ValueError("no data")
+        return float(trial.number)
+
+    made = new_study(tmp_path, direction="maximize")
+    made.optimize(odd, 3)
+    figure = made.plot_intermediate_values()
+    figure.savefig(tmp_path / "curves.png")
+    assert "failed or not finished" in words(figure)
+    assert "pruned" not in words(figure)
+    assert "3 reported NaN or infinite values are not drawn" in words(figure)
+
+    (tmp_path / "blank").mkdir()
+    blank = new_study(tmp_path / "blank")
+    blank.optimize(lambda trial: (trial.report(float("nan"), 0), 1.0)[1], 2)
+    assert "Trials reported NaN or infinity alone" in words(blank.plot_intermediate_values())

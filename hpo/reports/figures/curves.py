@@ -27,10 +27,16 @@ def draw(view: StudyView) -> Figure:
     """Draw a line per trial: pruned faint, completed blue, the best in front."""
     reporting = [place.trial for place in view.ranking if _finite(place.trial)]
     if not reporting:
+        if any(place.trial.intermediate_values for place in view.ranking):
+            raise style.NothingToDraw(
+                "Trials reported NaN or infinity alone on their way: there are no curves to draw."
+            )
         raise style.NothingToDraw("No trial reported values on its way, so there are no learning curves.")
     finished = [trial for trial in reporting if trial.state is RunState.COMPLETE]
     others = [trial for trial in reporting if trial.state is not RunState.COMPLETE]
     shown = even(finished, MOST), even(others, MOST)
+    pruned = [trial for trial in shown[1] if trial.state is RunState.PRUNED]
+    ended = [trial for trial in shown[1] if trial.state is not RunState.PRUNED]
     figure = style.new_figure(3.6)
     axes = figure.subplots()
     style.label(axes, _name(view), "step")
@@ -39,9 +45,10 @@ def draw(view: StudyView) -> Figure:
     frame = limits(values, view.row.directions[0], slack=3.0)
     if frame.log:
         style.log_axis(axes, "y", frame.low, frame.high)
-    _lines(axes, shown[1], style.FAINT, 0.5, 0.7, "pruned")
+    _lines(axes, pruned, style.FAINT, 0.5, 0.7, "pruned")
+    _lines(axes, ended, style.RED, 0.5, 0.7, "failed or not finished")
     _lines(axes, shown[0], style.BLUE, 0.22 if len(shown[0]) > 60 else 0.6, 0.8, "completed")
-    _ends(axes, [trial for trial in shown[1] if trial.state is RunState.PRUNED])
+    _ends(axes, pruned)
     if view.best is not None and view.best.trial in finished[:1]:
         _winner(axes, finished[0])
     axes.autoscale_view()
@@ -49,7 +56,11 @@ def draw(view: StudyView) -> Figure:
     style.legend_above(axes)
     left_out = len(reporting) - len(shown[0]) - len(shown[1])
     remark = f"{len(shown[0]) + len(shown[1]):,} of {len(reporting):,} trials drawn, chosen evenly over the ranking."
-    style.note(figure, " ".join(filter(None, [remark if left_out else "", beyond(0)])))
+    holes = sum(not math.isfinite(value) for trial in reporting for value in trial.intermediate_values.values())
+    gaps = (
+        f"{holes:,} reported NaN or infinite {'value is' if holes == 1 else 'values are'} not drawn." if holes else ""
+    )
+    style.note(figure, " ".join(filter(None, [remark if left_out else "", gaps, beyond(0)])))
     return figure
 
 
