@@ -63,7 +63,9 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
     order = replace(order, workers=enough_workers(order))
     if order.address is not None:
         check_address(order.address, order.storage)
-    with session(order.address, order.workers * order.slots, need, [*NEEDED, *imported(need.gpus)]):
+    # NumPy takes as many threads as a worker has CPUs, and keeps to that from its import on
+    ahead = [*NEEDED, *imported(need.gpus)] if need.cpus * order.slots < 2 else None
+    with session(order.address, order.workers * order.slots, need, ahead):
         check_capacity(need, order.slots)
         if args:
             order = replace(order, load=with_args(order.load, hold(args)))
@@ -73,7 +75,7 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
 def imported(gpus: float = 0.0) -> list[str]:
     """Return what this process has of our store and of the packages in PRELOADED: workers will import the same."""
     ahead = PRELOADED - OF_A_DEVICE if gpus else PRELOADED
-    return [name for name in sys.modules if name.split(".")[0] in ahead or name.startswith("trackers.sql")]
+    return [name for name in list(sys.modules) if name.split(".")[0] in ahead or name.startswith("trackers.sql")]
 
 
 def enough_workers(order: Order) -> int:

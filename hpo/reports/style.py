@@ -20,7 +20,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from hpo.ranking import wording
 from hpo.reports.lettering import families, spell
-from trackers.states import RunState
 
 INK = "#1b2530"
 MUTED = "#5d6873"
@@ -32,14 +31,6 @@ GOLD = "#e69f00"
 RED = "#d55e00"
 GREEN = "#009e73"
 PURPLE = "#cc79a7"
-
-STATE_COLOURS = {
-    RunState.COMPLETE: BLUE,
-    RunState.PRUNED: FAINT,
-    RunState.FAIL: RED,
-    RunState.RUNNING: SKY,
-    RunState.WAITING: GRID,
-}
 
 WIDTH = 9.0
 """Width of a figure in inches."""

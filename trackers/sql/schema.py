@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, literal, select, text
 
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, SchemaError, StoreError
@@ -133,14 +133,29 @@ def _lock_mariadb(connection: Connection) -> None:
 def _clear_the_way(connection: Connection) -> None:
     """Drop what a process that was killed left of a schema half made: MariaDB commits each table by itself.
 
-    There the table of the revision is the first that is made and the last that is filled: no store has it empty.
+    There the table of the revision is the first that is made and the last that is filled: a store that has it empty has
+    nothing else in it. Raises SchemaError where somebody emptied or dropped it in a store that is in use.
     """
+    _check_nothing_is_lost(connection)
     if connection.execute(text(_THERE["mysql"]), {"name": VERSION_TABLE}).first() is None:
         _make_version_table(connection)
         return
     for name in views.NAMES:
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS trackers_v_{name}")
     metadata.drop_all(connection)
+
+
+def _check_nothing_is_lost(connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        if table is counters:
+            continue  # made with its rows in it
+        there = connection.execute(text(_THERE["mysql"]), {"name": table.name}).first() is not None
+        if there and connection.execute(select(literal(1)).select_from(table).limit(1)).first() is not None:
+            raise SchemaError(
+                f"this database has a store without its schema's revision: {table.name} holds rows, and {VERSION_TABLE} "
+                f"none; if you know the revision, put it back (INSERT INTO {VERSION_TABLE} (version_num) VALUES "
+                f"('{HEAD}') for this release's), or restore a backup; nothing was changed"
+            )
 
 
 def create_schema(connection: Connection) -> None:

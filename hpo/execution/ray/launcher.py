@@ -4,8 +4,10 @@ Run as a script, with a worker's command line; see ``fork_server``. It imports n
 a worker. Where there is no server that can make this worker, it becomes that worker itself, as Ray would have it.
 """
 
+import contextlib
 import json
 import os
+import resource
 import socket
 import sys
 
@@ -15,7 +17,7 @@ SERVER = "HPO_FORK_SERVER"
 DEFAULT_WORKER = "HPO_DEFAULT_WORKER"
 """Names the script that Ray starts its workers with."""
 
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 20.0
 """How long the server may take, its imports included; Ray itself waits for a worker for a minute."""
 
 
@@ -27,7 +29,7 @@ def asked(path: str, script: str) -> bool:
         "cwd": os.getcwd(),
         "executable": sys.executable,
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
-        "raylet": os.getppid(),
+        "open files": resource.getrlimit(resource.RLIMIT_NOFILE),
     }
     text = json.dumps(request).encode("ascii")
     try:
@@ -37,6 +39,10 @@ def asked(path: str, script: str) -> bool:
             socket.send_fds(connection, [len(text).to_bytes(4, "big")], [0, 1, 2])
             connection.sendall(text)
             return connection.recv(1) == b"y"
+    except TimeoutError:
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # an import hangs there: nobody else waits for it
+        return False
     except OSError:
         return False
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hpo.execution.ray import launcher
-from hpo.execution.ray.fork_server import available, forked_workers
+from hpo.execution.ray.fork_server import forked_workers
 
 ALWAYS = (
     "ray._private.workers.default_worker",
@@ -32,8 +33,9 @@ def own_ray(modules: Sequence[str] | None, **options: Any) -> Iterator[Any]:
 
     with ExitStack() as stack:
         server = None
-        if modules is not None and available():
-            server = stack.enter_context(forked_workers([*ALWAYS, *modules]))
+        if modules is not None and sys.platform == "linux":
+            with suppress(OSError):  # no place for its socket, no memory: workers start without it
+                server = stack.enter_context(forked_workers([*ALWAYS, *modules]))
         stack.callback(ray.shutdown)
         with _lean(), _launched(server):
             # "local", whatever RAY_ADDRESS says: --address auto is for that

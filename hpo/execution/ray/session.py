@@ -81,7 +81,7 @@ def _knock(address: str) -> None:
 
 
 @contextmanager
-def session(address: str | None, slots: int, need: Need, modules: Sequence[str] = ()) -> Iterator[bool]:
+def session(address: str | None, slots: int, need: Need, modules: Sequence[str] | None = None) -> Iterator[bool]:
     """Be connected to Ray inside the block; yield whether Ray was started here.
 
     A Ray that was connected before stays as it is and is not shut down. One that we start has as many logical CPUs
@@ -111,7 +111,7 @@ def session(address: str | None, slots: int, need: Need, modules: Sequence[str] 
 
 
 @contextmanager
-def _connected(address: str | None, slots: int, need: Need, modules: Sequence[str]) -> Iterator[None]:
+def _connected(address: str | None, slots: int, need: Need, modules: Sequence[str] | None) -> Iterator[None]:
     import ray
 
     options: dict[str, Any] = {"namespace": NAMESPACE, "log_to_driver": False, "logging_level": logging.ERROR}
@@ -121,7 +121,7 @@ def _connected(address: str | None, slots: int, need: Need, modules: Sequence[st
                 check_machine(need)
                 cpus = max(os.cpu_count() or 1, int(-(-slots * need.cpus // 1)))
                 options |= {"num_cpus": cpus, "resources": _own_resources(need, slots)}
-                stack.enter_context(own_ray(modules if need.cpus < 2 else None, **options))
+                stack.enter_context(own_ray(modules, **options))
             else:
                 stack.callback(ray.shutdown)
                 found = _resolved(address)

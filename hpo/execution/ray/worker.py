@@ -16,8 +16,6 @@ from hpo.execution.worker import Job, join, work
 PATIENCE = 60.0
 """Seconds after which a manager that does not answer is taken for gone: its successor has other workers."""
 
-BURIED = 5.0
-
 
 class RayLink:
     """Messages as calls of the manager's actor."""
