@@ -26,28 +26,37 @@ def run_attempt(
     args: Mapping[str, Any],
     news: Callable[[Trial], News],
     retry_on: tuple[str, ...] = (),
+    *,
+    interruptible: bool = True,
 ) -> Outcome:
-    """Run *objective* on *trial*; *news* collects what is unsent when it ends. Raises nothing but WorkerEnded."""
+    """Run *objective* on *trial*; *news* collects what is unsent when it ends. Raises nothing but WorkerEnded.
+
+    Where it is *interruptible*, KeyboardInterrupt is Ctrl-C, and the trial goes back; elsewhere the objective raised it.
+    """
     started = time.time_ns() // 1000
     token = set_active(trial)
     try:
         with recording() as tail:
             trial.output = tail
-            verdict = _call(trial, objective, args, retry_on)
+            verdict = _call(trial, objective, args, retry_on, interruptible)
     finally:
         reset_active(token)
     ended = time.time_ns() // 1000
     return Outcome(news=news(trial), started=started, ended=ended, log=tail.text(), **verdict)
 
 
-def _call(trial: Trial, objective: Objective, args: Mapping[str, Any], retry_on: tuple[str, ...]) -> dict[str, Any]:
+def _call(
+    trial: Trial, objective: Objective, args: Mapping[str, Any], retry_on: tuple[str, ...], interruptible: bool
+) -> dict[str, Any]:
     try:
         result = objective(trial, **args)
-    except (TrialStopped, KeyboardInterrupt):
+    except TrialStopped:
         return {"state": None}
     except WorkerEnded:
         raise
     except BaseException as exc:  # noqa: BLE001 - the objective's failure costs one trial, SystemExit and all
+        if interruptible and isinstance(exc, KeyboardInterrupt):
+            return {"state": None}
         return {"state": RunState.PRUNED} if is_pruned(exc) else _failure(exc, retry_on)
     return check_result(result, trial.facts.metric_names)
 

@@ -119,6 +119,11 @@ class WorkerChannel:
         finally:
             self._sending.release()
 
+    @property
+    def concurrent(self) -> bool:
+        """Whether it is a worker's own process: none where the caller's Ctrl-C arrives."""
+        return self._link.concurrent
+
     # ---- the trial's side (hpo.trial.Channel)
 
     def reported(self, trial: Trial) -> Verdict:
@@ -297,9 +302,9 @@ class Slot:
         return outcome
 
     def _attempt(self, trial: Trial) -> Outcome:
-        job, news = self.job, self.channel.last_news
+        job, news, inline = self.job, self.channel.last_news, not self.channel.concurrent
         if not job.system_metrics:
-            return run_attempt(trial, job.objective, job.args, news, job.retry_on)
+            return run_attempt(trial, job.objective, job.args, news, job.retry_on, interruptible=inline)
         gauge = SystemMetrics.begin(trial, job.system_metrics)
 
         def last_news(trial: Trial) -> News:
@@ -307,7 +312,7 @@ class Slot:
             return news(trial)
 
         try:
-            return run_attempt(trial, job.objective, job.args, last_news, job.retry_on)
+            return run_attempt(trial, job.objective, job.args, last_news, job.retry_on, interruptible=inline)
         finally:
             gauge.stop()
 

@@ -135,3 +135,16 @@ def test_more_than_this_machine_has_is_refused_before_ray_is_started() -> None:
         check_machine(Need(cpus=10_000))
     with pytest.raises(ClusterError, match=r"a trial needs 10000 GPUs .* this machine has"):
         check_machine(Need(gpus=10_000))
+
+
+def test_an_objective_that_raises_keyboard_interrupt_fails_its_trial(study: Study) -> None:
+    def rude(trial: Any) -> float:
+        if trial.number == 1:
+            raise KeyboardInterrupt("not from the keyboard")
+        return 1.0
+
+    study.optimize(rude, n_trials=3, workers=1)
+    states = [trial.state for trial in study.trials]
+    assert states == [RunState.COMPLETE, RunState.FAIL, RunState.COMPLETE]
+    assert "not from the keyboard" in (study.trials[1].error or "")
+    assert len(study.trials[1].attempts) == 1

@@ -113,6 +113,22 @@ def test_workers_are_copies_that_draw_their_own_numbers_and_start_alone_where_th
         until(partial(ended, who["pid"]))
 
 
+def test_a_driver_that_is_killed_leaves_no_folder(tmp_path: Path) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    program = HANGING.replace('"hanging"', '"json"')
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"there\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        server = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+        until(lambda: "S" in Path(f"/proc/{server}/stat").read_text().rpartition(")")[2][:3])  # it serves
+        process.kill()
+    until(partial(ended, server))
+    until(lambda: not list(tmp_path.iterdir()))
+
+
 def test_a_process_with_a_thread_is_not_copied(tmp_path: Path) -> None:
     (tmp_path / "restless.py").write_text(
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"

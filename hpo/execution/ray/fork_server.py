@@ -154,6 +154,7 @@ class Server:
         waiting.register(_STDIN, select.POLLIN)
         while True:
             if any(file == _STDIN for file, _ in waiting.poll()):
+                self._clear_up()
                 os._exit(0)
             connection, _ = self._listener.accept()
             with connection, suppress(OSError, ValueError, KeyError):
@@ -166,6 +167,13 @@ class Server:
                         return self._become(request, connection)
                 finally:
                     request.close()
+
+    def _clear_up(self) -> None:
+        """Remove the socket's folder: a driver that was killed cannot."""
+        path = Path(self._listener.getsockname())
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()
 
     def _fits(self, request: Request) -> bool:
         """Tell whether a copy of this process is what the launcher would become."""
