@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from trackers.journal import Entry, Journal, Line, journal_folder, list_journals
 from trackers.sql.address import read_address
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Work
-from trackers.sql.journals import forget, read_position
+from trackers.sql.journals import read_position
 from trackers.sql.spill import BATCH
 from trackers.store import Store, connect
 
@@ -144,8 +143,7 @@ class _Drain:
         if refused:
             (journal.folder / "refused").write_text("\n".join(refused) + "\n", encoding="utf-8")
         if not refused and not journal.damaged:
-            journal.remove()
-            self._store.writer.call(partial(forget, uid=journal.uid))
+            journal.remove()  # how far it was drained stays in the store: a copy of it may be brought as well
         return Synced(journal.folder, self._written, self._known, self._files, refused, journal.damaged)
 
 

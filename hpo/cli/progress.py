@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from hpo.ranking import wording
+from trackers.cli.exit import reader_left
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -97,12 +98,18 @@ class PlainView(_Noting):
             self._print(progress)
 
     def say(self, line: str) -> None:
-        self._stream.write(f"{wording.short(line, WIDEST)}\n")
-        self._stream.flush()
+        self._write(wording.short(line, WIDEST))
+
+    def _write(self, line: str) -> None:
+        try:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+        except BrokenPipeError:  # `hpo run study.py 2>&1 | head`: a night's work does not end with its reader
+            if not reader_left():
+                raise
 
     def _print(self, progress: Progress) -> None:
-        self._stream.write(f"[{wording.seconds(progress.elapsed)}] {counts(progress)}; {pace(progress)}\n")
-        self._stream.flush()
+        self._write(f"[{wording.seconds(progress.elapsed)}] {counts(progress)}; {pace(progress)}")
         self._shown, self._shown_at = progress, time.monotonic()
 
 

@@ -23,6 +23,7 @@ from hpo.cli.options import (
 )
 from hpo.errors import UserError
 from hpo.wording import quoted
+from trackers.cli.exit import reader_left
 from trackers.states import RunState
 from trackers.wording import counted
 
@@ -137,7 +138,12 @@ def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool
         from hpo.cli.life import busy
 
         raise busy(told.study or settings.study_name or loaded.spec.name, exc, where(settings.storage)) from exc
-    return _conclude_json(result) if as_json else _conclude(result, settings)
+    try:
+        return _conclude_json(result) if as_json else _conclude(result, settings)
+    except BrokenPipeError:
+        if not reader_left():
+            raise
+        return _exit_code(result)
 
 
 class _Told:

@@ -127,12 +127,12 @@ def _stand_in(show: bool) -> Callable[[], None]:
 @contextmanager
 def recording() -> Iterator[Tail]:
     """Keep what this thread prints and logs from here on."""
-    tail = Tail()
+    tail, before = Tail(), getattr(_current, "tail", None)
     _current.tail = tail
     try:
         yield tail
     finally:
-        _current.tail = None
+        _current.tail = before  # a trial that runs a study of its own, here
 
 
 @contextmanager

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 import hpo
 import trackers
 from tests.conformance.managed import manage
+from tests.conformance.test_check import by_hand
 from tests.git import git, make_repository
 from trackers import capture
 from trackers.capture.state import CodeState
@@ -56,6 +57,21 @@ def test_a_run_knows_its_code_its_environment_and_its_call(store: Store, reposit
     assert launch.code.content["remote"] == "https://example.org/team/repo.git"
     assert launch.environment["python"] == ".".join(map(str, sys.version_info[:3]))
     assert launch.entry_point == capture.launch().entry_point
+    assert "+x = 2" in store.code_diff(launch.code)
+
+
+def test_fsck_forgets_an_environment_that_was_lost_and_keeps_the_code(store: Store, repository: Path) -> None:
+    with store.start_run("e") as run:
+        pass
+    with by_hand(store) as connection:
+        connection.execute(delete(t.environments))
+    assert {one.check for one in store.fsck().findings} == {"references"}
+    store.fsck(repair=True)
+    assert store.fsck().findings == ()
+    launch = store.launch(run)
+    assert launch is not None
+    assert launch.environment is None
+    assert launch.code is not None
     assert "+x = 2" in store.code_diff(launch.code)
 
 

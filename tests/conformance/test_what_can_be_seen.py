@@ -87,6 +87,20 @@ def test_a_trial_that_computes_for_long_shows_what_it_did(study: Study, looked: 
     assert len(study.store.metric_history(after.run_id, "loss")) == 1, "nothing is brought twice"
 
 
+def test_what_a_trial_prints_after_a_study_of_its_own_is_kept(study: Study, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/inner.db"
+
+    def objective(trial: Any) -> float:
+        print("before")
+        inner = hpo.create_study(study_name="inner", storage=url)
+        inner.optimize(lambda one: print("within") or 1.0, n_trials=1, workers=0)  # type: ignore[func-returns-value]
+        print("after")
+        return inner.best_value
+
+    study.optimize(objective, n_trials=1, workers=0)
+    assert study.store.trial_log(study.trials[0].run_id) == "before\nafter\n"
+
+
 def test_what_a_killed_attempt_printed_is_kept(study: Study) -> None:
     url = study.store.url
 

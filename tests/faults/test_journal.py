@@ -482,6 +482,21 @@ def test_a_journal_goes_into_one_store_only(sqlite_url: str, tmp_path: Path) -> 
         trackers.sync(tmp_path / "nowhere", store=other)
 
 
+def test_a_copy_of_a_journal_that_was_brought_adds_nothing(sqlite_url: str, tmp_path: Path) -> None:
+    with trackers.connect(sqlite_url, offline=True) as store, store.start_run("e") as run:
+        for value in range(20):
+            run.log_metric("m", value)
+    (journal,) = journals(sqlite_url)
+    shutil.copytree(journal.parent, tmp_path / "copied" / "of-a-server")
+    (first,) = trackers.sync(tmp_path / "copied", store=sqlite_url)
+    (second,) = trackers.sync(journal, store=sqlite_url)
+    assert first.written > 0
+    assert (second.written, second.known, second.refused) == (0, first.written, ())
+    assert journals(sqlite_url) == []
+    with trackers.connect(sqlite_url) as store:
+        assert [point.value for point in store.metric_history(run.uid, "m")] == list(range(20))
+
+
 def test_what_the_store_refuses_is_told_and_the_rest_is_written(sqlite_url: str) -> None:
     with trackers.connect(sqlite_url) as store, store.start_run("e") as parent:
         pass

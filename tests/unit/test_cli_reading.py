@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import trackers
 from hpo.cli import main
 from tests.unit.filled_store import fill
 
@@ -222,6 +224,25 @@ def test_reading_commands_load_nothing_heavy(filled: Path, args: list[str]) -> N
     )
     done = subprocess.run([sys.executable, "-c", code, *args], cwd=filled, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("name", "code"), [("fine", 0), ("broken", 1)])
+def test_a_sweep_goes_on_without_its_reader_and_its_exit_code_is_its_own(tmp_path: Path, name: str, code: int) -> None:
+    (tmp_path / "two.py").write_text(
+        "def fine(trial):\n    return trial.suggest_float('x', 0, 1)\n\n"
+        "def broken(trial):\n    raise ValueError('no data')\n"
+    )
+    args = [f"two.py:{name}", "--trials", "40", "--workers", "0"]
+    command = [sys.executable, "-c", "from hpo.cli import main; raise SystemExit(main())", "run", *args]
+    read, write = os.pipe()
+    os.close(read)  # nobody reads
+    with os.fdopen(write) as nobody:
+        done = subprocess.run(command, cwd=tmp_path, stdout=nobody, stderr=nobody, check=False, timeout=120)
+    assert done.returncode == code
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as store:
+        states = {trial.state.name for trial in store.get_trials(store.get_study(name).id)}
+        assert states == ({"COMPLETE"} if name == "fine" else {"FAIL"})
+        assert store.get_study(name).status == ("complete" if name == "fine" else "failed")
 
 
 def test_a_reader_that_goes_away_is_no_error(filled: Path) -> None:

@@ -130,6 +130,17 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
         "--k=***",
         "db=postgresql://***@h/d",
     ]
+    assert redact_arguments(
+        [
+            *("--db", "postgresql://bob:Hunter2pw99@db/x?sslmode=require", "https://h/x?token=abcdef123&a=1"),
+            *("s3://b?X-Amz-Signature=abc&v=1", "+wandb.api_key=abc", "--password", "-hunter2"),
+            "d=s3://b/x?versionId=3",
+        ]
+    ) == [
+        *("--db", "postgresql://***@db/x?sslmode=require", "https://h/x?token=***&a=1"),
+        *("s3://b?X-Amz-Signature=***&v=1", "+wandb.api_key=***", "--password", "***"),
+        "d=s3://b/x?versionId=3",
+    ]
     kept = ["3f786850e387550fdab836ed7e6dc881de23001b", "--max-tokens", "512", "data/Train2026.csv", "study.py:digits"]
     assert redact_arguments(kept)[0] == kept[0]
     assert redact_arguments(kept)[2:] == kept[2:]

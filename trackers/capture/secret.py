@@ -181,7 +181,9 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
     hide = False
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if hide and not argument.startswith("-"):
+        if not _CALLED.fullmatch(name):  # the "=" of a URL's query
+            name, equals, value = argument, "", ""
+        if hide and not argument.startswith("--"):
             shown.append(HIDDEN)
         elif equals and _names_secret(name):
             shown.append(f"{name}={HIDDEN}")
@@ -194,11 +196,17 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def _names_secret(name: str) -> bool:
-    bare = name.lstrip("-")
+    bare = name.lstrip("-+").rpartition(".")[2]  # Hydra's: +wandb.api_key=...
     return re.fullmatch(rf"(?i){_NAME}", bare) is not None and _COUNTED.fullmatch(bare) is None
 
 
+_CALLED = re.compile(r"[-+]*[\w.@/-]+")
+_URL_QUERY = re.compile(r"(?i)(?<=[?&])([\w.%-]*(?:token|signature|sig|credential|secret|passw|key)[\w.%-]*)=[^&#\s]*")
+
+
 def _redact_word(word: str) -> str:
+    if "://" in word:
+        word = _URL_QUERY.sub(rf"\1={HIDDEN}", word)
     return HIDDEN if 20 <= len(word) <= 128 and word.isascii() and _is_random(word) else redact(word)
 
 

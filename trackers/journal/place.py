@@ -20,9 +20,10 @@ def journal_folder(path: Path | None, safe_url: str) -> Path:
 
 
 def list_journals(folder: Path) -> list[Path]:
-    """Return the journals in *folder*, oldest first; *folder* may be one itself."""
+    """Return the journals in *folder*, oldest first; *folder* may be one itself, or hold those of several servers."""
     if (folder / "records").is_file():
         return [folder]
     if not folder.is_dir():
         return []
-    return sorted(one for one in folder.iterdir() if (one / "records").is_file())
+    inside = [records.parent for depth in ("*", "*/*") for records in folder.glob(f"{depth}/records")]
+    return sorted((one for one in inside if (one / "records").is_file()), key=lambda one: one.name)

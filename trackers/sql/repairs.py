@@ -32,6 +32,9 @@ def repair(connection: Connection, flaw: Flaw, size_of: Callable[[str], int | No
     return found(connection, flaw.where, size_of)
 
 
+_LAUNCHED = frozenset(("launch_id", "code_id", "environment_id"))
+
+
 def _reference(connection: Connection, where: Mapping[str, Any], size_of: Callable[[str], int | None]) -> str:
     table = t.metadata.tables[where["table"]]
     mine = and_(*(table.c[name] == value for name, value in where["key"].items()))
@@ -49,6 +52,9 @@ def _reference(connection: Connection, where: Mapping[str, Any], size_of: Callab
     if table is t.runs and where["columns"] == ["parent_id"]:
         connection.execute(update(t.runs).where(mine).values(parent_id=None))
         return "it has no parent now"
+    if set(where["columns"]) <= _LAUNCHED:
+        connection.execute(update(table).where(mine).values(dict.fromkeys(where["columns"])))
+        return "what it names is forgotten; the rest of how it was launched stays"
     if table in (t.runs, t.models, t.model_versions, t.studies):
         return ""  # what a person made is not removed for what it lacks
     connection.execute(delete(table).where(mine))
