@@ -74,6 +74,28 @@ def test_frames_are_equal_by_columns_types_and_values() -> None:
     assert capture.data_digest(frame["a"]).rows == 2
 
 
+def test_arrays_in_cells_are_told_apart_by_all_their_values() -> None:
+    import pandas as pd
+
+    def cells(value: float) -> Any:
+        long = np.zeros(5000)
+        long[2500] = value
+        return pd.DataFrame({"embedding": [long, np.array([1.0, value])]})
+
+    assert capture.data_digest(cells(0.5)).digest == capture.data_digest(cells(0.5)).digest
+    assert capture.data_digest(cells(0.5)).digest != capture.data_digest(cells(0.25)).digest
+    assert capture.data_digest(cells(0.123456789012)).digest != capture.data_digest(cells(0.123456789999)).digest
+
+
+def test_what_numpy_only_wraps_has_no_digest() -> None:
+    class Lazy:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return np.array(self.__class__, dtype=object)
+
+    with pytest.raises(InvalidValueError, match=r"No digest can be made of a .*Lazy"):
+        capture.data_digest(Lazy())
+
+
 def test_files_folders_and_bytes_are_equal_by_content(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a").write_bytes(b"data")

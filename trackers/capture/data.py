@@ -80,8 +80,9 @@ def _feed(data: Any, update: Feed) -> Facts:
         import numpy as np
 
         array = np.asarray(data)
-        feed_array(array, update)
-        return (len(array) if array.ndim else None), describe(array)
+        if array.dtype != object or array.ndim:  # else NumPy wrapped what it cannot read: its name is not its values
+            feed_array(array, update)
+            return (len(array) if array.ndim else None), describe(array)
     raise InvalidValueError(
         f"No digest can be made of a {type(data).__module__}.{type(data).__qualname__}: give an array, a table, bytes, "
         "a path, or lists and mappings of these."
@@ -157,7 +158,14 @@ def _feed_values(values: Iterable[Any], update: Feed) -> None:
     items = values.tolist() if hasattr(values, "tolist") else list(values)
     for start in range(0, len(items), _LIST_CHUNK):
         chunk = items[start : start + _LIST_CHUNK]
-        update(json.dumps(chunk, default=lambda value: [type(value).__name__, repr(value)]).encode())
+        update(json.dumps(chunk, default=_as_json).encode())
+
+
+def _as_json(value: Any) -> Any:
+    """Return what tells *value* from others of its type: of an array all its values, whose ``repr`` leaves most out."""
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        return [type(value).__name__, str(value.dtype), value.tolist()]
+    return [type(value).__name__, repr(value)]
 
 
 def _feed_column(column: Any, update: Feed) -> None:
