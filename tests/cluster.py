@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.processes import Beside
+
 HOST = """
 import sys
 from hpo.driver.cluster import NEEDED
@@ -21,9 +23,7 @@ with own_ray(NEEDED, num_cpus=int(sys.argv[1]), log_to_driver=False) as context:
 def cluster(cpus: int = 2) -> Iterator[str]:
     """Give the address of a cluster with *cpus* logical CPUs; it ends with the block, or with this process."""
     command = [sys.executable, "-c", HOST, str(cpus)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as host:
+    with Beside(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as host:
         assert host.stdin is not None
         assert host.stdout is not None
         try:

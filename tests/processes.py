@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.reduction import DupFd
 from types import ModuleType, TracebackType
-from typing import Any, TextIO
+from typing import Any, AnyStr, TextIO
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
@@ -30,6 +30,15 @@ _CONTEXT.set_forkserver_preload(
         "sqlalchemy.dialects.mysql.pymysql",
     ]
 )
+
+
+class Beside(subprocess.Popen[AnyStr]):
+    """A process that is ended with its block where that raises: waiting for one that hangs would hang as well."""
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, exc, tb)
 
 
 class Process:
@@ -55,6 +64,8 @@ class Process:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is not None:
+            self.kill()
         self.communicate()
 
     @property

@@ -24,7 +24,6 @@ from trackers.store import Store
 pytestmark = [
     needs("mlflow", reason="pip install 'hpo[mlflow]'"),
     pytest.mark.filterwarnings("ignore"),
-    pytest.mark.timeout(600),
 ]
 
 

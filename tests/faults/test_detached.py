@@ -18,6 +18,7 @@ import pytest
 
 import trackers
 from tests.faults.command import STUDY, called, command_line, processes, running, until
+from tests.processes import Beside
 from trackers.states import RunState
 from trackers.store import Store
 from trackers.values import StudyRow
@@ -94,7 +95,7 @@ def done(store: Store) -> int:
 def actors(head: str) -> Iterator[Actors]:
     """Return a function that returns the names of the actors of ours that live on the cluster."""
     command = [sys.executable, "-c", ACTORS, head]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asked:
+    with Beside(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asked:
         assert asked.stdin is not None
         assert asked.stdout is not None
         ask, answers = asked.stdin, asked.stdout

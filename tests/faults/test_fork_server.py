@@ -19,6 +19,7 @@ import pytest
 from hpo.execution.ray import launcher
 from hpo.execution.ray.fork_server import forked_workers
 from tests.faults.command import until
+from tests.processes import Beside
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
 
@@ -66,12 +67,11 @@ with own_ray(sys.argv[1:], num_cpus=8, log_to_driver=False) as context:
 """
 
 
-def driver(folder: Path, *modules: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def driver(folder: Path, *modules: str) -> Beside[str]:
+    return Beside(
         [sys.executable, "-c", DRIVER, *modules],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
@@ -116,9 +116,7 @@ def test_workers_are_copies_that_draw_their_own_numbers_and_start_alone_where_th
 def test_a_driver_that_is_killed_leaves_no_folder(tmp_path: Path) -> None:
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     program = HANGING.replace('"hanging"', '"json"')
-    with subprocess.Popen(
-        [sys.executable, "-c", program], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with Beside([sys.executable, "-c", program], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"there\n"
         assert len(list(tmp_path.iterdir())) == 1
@@ -173,9 +171,7 @@ def test_an_import_that_hangs_does_not_outlive_the_driver(tmp_path: Path) -> Non
         f"import time\nopen({str(tmp_path / 'hangs')!r}, 'w').close()\ntime.sleep(600)\n"
     )
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", HANGING], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with Beside([sys.executable, "-c", HANGING], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"there\n"
         until((tmp_path / "hangs").exists)

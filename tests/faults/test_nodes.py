@@ -15,6 +15,7 @@ import pytest
 import trackers
 from tests.cluster import cluster
 from tests.faults.command import STUDY, called, processes, running, until
+from tests.processes import Beside
 from trackers.states import RunState
 from trackers.store import Store
 from trackers.values import Trial
@@ -151,7 +152,7 @@ def test_the_traces_of_a_worker_on_another_node_are_read_there(folder: Path, add
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with (
         node(address, 3) as second,  # by its three CPUs it is told from one that died a moment ago
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as asking,
+        Beside(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as asking,
     ):
         assert asking.stdin is not None
         assert asking.stdout is not None

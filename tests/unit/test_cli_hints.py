@@ -19,6 +19,7 @@ from hpo.cli import main
 from hpo.cli.app import hpo as program
 from hpo.cli.life import ended, life_of
 from hpo.wording import quoted
+from tests.processes import Beside
 
 STUDY = """
 import hpo
@@ -125,7 +126,7 @@ def test_a_study_that_somebody_runs_is_named_with_the_call_that_stops_it(cli: Cl
     )
     url = f"sqlite:///{tmp_path}/held.db"
     call = [sys.executable, "-c", hold, url]
-    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    with Beside(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         for words in ("run hinted_study.py --workers 0 --continue", "delete hinted --yes"):
@@ -164,7 +165,7 @@ def test_the_first_line_on_a_terminal_stands_alone(tmp_path: Path, cli: Cli) -> 
     ours, theirs = pty.openpty()
     call = [sys.executable, "-c", "from hpo.cli import main; raise SystemExit(main())"]
     call += ["run", "hinted_study.py", "--workers", "0"]
-    with subprocess.Popen(call, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+    with Beside(call, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         shown = b""
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import struct
-import subprocess
 import sys
 import termios
 from fcntl import ioctl
@@ -15,6 +14,7 @@ import pytest
 
 import trackers
 from hpo.ranking import wording
+from tests.processes import Beside
 from tests.unit.filled_store import fill
 
 WIDE = "größe 参数 with a name that goes on and on"
@@ -38,7 +38,7 @@ def on_a_terminal(folder: Path, *args: str, columns: int = 80) -> list[str]:
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "HPO_STORAGE")}
     call = [sys.executable, "-c", "from hpo.cli import main; raise SystemExit(main())", *args]
-    with subprocess.Popen(call, cwd=folder, env=environment, stdout=theirs, stderr=theirs, stdin=theirs) as process:
+    with Beside(call, cwd=folder, env=environment, stdout=theirs, stderr=theirs, stdin=theirs) as process:
         os.close(theirs)
         shown = b""
         try:
