@@ -25,7 +25,7 @@ demo: install
 	$(BIN)/python -m studies.demo
 
 test: install
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --max-worker-restart 0
 
 check: install
 	$(BIN)/ruff format --check .
