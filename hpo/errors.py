@@ -8,7 +8,8 @@
     │   ├── ResultError(TypeError)         an objective returned something that is not a result
     │   └── UnknownParamError(KeyError)    ``trial.params[...]`` names no param
     ├── ClusterError(RuntimeError)         Ray cannot be reached, or has not what a trial needs
-    │   └── NodeGoneError                  Ray on this machine died under a running study
+    │   ├── NodeGoneError                  Ray on this machine died under a running study
+    │   └── NoRoomError                    a sweep inside a trial, on a cluster that has no room for its workers
     ├── SpaceExhausted(RuntimeError)       a finite space has nothing left to suggest: the study is complete
     ├── TrialPruned                        raised by an objective: stop this trial, it is hopeless
     └── TrialStopped(BaseException)        raised inside an objective by the service: the trial goes back to the queue
@@ -57,6 +58,10 @@ class ClusterError(HpoError, RuntimeError):
 
 class NodeGoneError(ClusterError):
     """Ray on this machine died: nothing that was shown as done is lost, and `hpo resume` goes on."""
+
+
+class NoRoomError(ClusterError):
+    """The cluster has no room for the workers of a sweep inside a trial, which would wait for each other."""
 
 
 class SpaceExhausted(HpoError, RuntimeError):

@@ -11,10 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 import trackers
+from hpo.driver.crowd import Crowd
 from hpo.driver.interruption import Interruption, interruptions
 from hpo.driver.making import make_manager
 from hpo.driver.order import OnProgress, Order, RunSummary, summarize
-from hpo.errors import ClusterError, NodeGoneError
+from hpo.errors import ClusterError, NodeGoneError, NoRoomError
 from hpo.jobs import with_args
 from hpo.manager import Manager
 
@@ -65,11 +66,11 @@ def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | 
         check_address(order.address, order.storage)
     # NumPy takes as many threads as a worker has CPUs, and keeps to that from its import on
     ahead = [*NEEDED, *imported(need.gpus)] if need.cpus * order.slots < 2 else None
-    with session(order.address, order.workers * order.slots, need, ahead):
+    with session(order.address, order.workers * order.slots, need, ahead) as own:
         check_capacity(need, order.slots)
         if args:
             order = replace(order, load=with_args(order.load, hold(args)))
-        return _drive(order, on_progress)
+        return _drive(order, on_progress, own=own)
 
 
 def imported(gpus: float = 0.0) -> list[str]:
@@ -88,16 +89,18 @@ def enough_workers(order: Order) -> int:
     return max(1, min(order.workers, -(-left // order.slots)))
 
 
-def _drive(order: Order, on_progress: OnProgress | None) -> RunSummary:
+def _drive(order: Order, on_progress: OnProgress | None, *, own: bool) -> RunSummary:
     begun = time.monotonic()
     for restart in range(RESTARTS + 1):
         left = order.timeout if order.timeout is None else max(0.001, order.timeout - (time.monotonic() - begun))
         try:
-            return _drive_once(order if restart == 0 else replace(order, timeout=left), on_progress)
+            return _drive_once(order if restart == 0 else replace(order, timeout=left), on_progress, own=own)
         except NodeGoneError as exc:  # where would another manager run?
             raise NodeGoneError(
                 f"Ray on this machine died: nothing that was shown as done is lost, and `hpo resume {_name(order)}` goes on"
             ) from exc
+        except NoRoomError:
+            raise
         except ClusterError:
             if restart == RESTARTS:
                 raise
@@ -109,8 +112,11 @@ def _name(order: Order) -> str:
         return store.get_study(order.study_id).name
 
 
-def _drive_once(order: Order, on_progress: OnProgress | None) -> RunSummary:
-    """Run one manager to its end. Raises ClusterError where it died, unless it was told to end anyway."""
+def _drive_once(order: Order, on_progress: OnProgress | None, *, own: bool) -> RunSummary:
+    """Run one manager to its end, on a Ray of our *own* or not.
+
+    Raises ClusterError where it died, unless it was told to end anyway.
+    """
     from hpo.execution.ray.run import RayRun
 
     with trackers.connect(order.storage) as store:
@@ -119,16 +125,22 @@ def _drive_once(order: Order, on_progress: OnProgress | None) -> RunSummary:
     run = RayRun(f"hpo-manager-{row.uid}-{row.epoch + 1}-{uuid4().hex[:8]}", RayFactory(order), detached=order.detach)
     if order.detach:
         return RunSummary("running", f"it runs on the cluster at {order.address} by itself")
-    interruption = Interruption()
+    interruption, crowd = Interruption(), None if own else Crowd(order, shown=on_progress is not None)
     try:
         with interruptions(partial(run.stop, "interrupted")) as interruption:
             over = False
             while not over:
                 over, summary = run.wait(0.2)
                 progress = run.progress()
+                if crowd is not None and progress is not None and not over:
+                    progress = crowd.noted(progress)
                 if on_progress is not None and progress is not None:
                     on_progress(progress)
         return summarize(summary, interruption.count > 0)
+    except NoRoomError as exc:
+        run.stop(str(exc), 0.0)
+        run.wait(5.0)
+        raise
     except ClusterError as exc:
         if not interruption.count:
             raise

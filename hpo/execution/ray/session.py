@@ -245,6 +245,21 @@ def check_capacity(need: Need, slots: int) -> None:
             raise ClusterError(_too_much(who, name, amount, has, "add a node"))
 
 
+def taken(need: Need, slots: int) -> str | None:
+    """Say what the cluster has too little of for one more worker now; None where there is room."""
+    import ray
+
+    wanted = {"CPU": need.cpus * slots, "GPU": need.gpus * slots}
+    wanted |= {name: amount * slots for name, amount in (need.resources or {}).items()}
+    free: Any = ray.available_resources()  # type: ignore[no-untyped-call]
+    there: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    for name, amount in wanted.items():
+        if amount > free.get(name, 0.0) + 1e-6:
+            has = f"{free.get(name, 0.0):g} of the cluster's {there.get(name, 0.0):g} are free"
+            return f"a worker takes {amount:g} {name}{'s' * (amount != 1 and name in ('CPU', 'GPU'))}, and {has}"
+    return None
+
+
 def _too_much(who: str, resource: str, amount: float, has: str, instead: str) -> str:
     option = {"CPU": " (--cpus-per-trial)", "GPU": " (--gpus-per-trial)"}.get(resource)
     what = f"of {resource}" if option is None else f"{resource}{'s' * (amount != 1)}{option}"
