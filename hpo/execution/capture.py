@@ -1,4 +1,7 @@
-"""What a trial prints and logs, kept per thread: the tail of it, where it is long."""
+"""What a trial prints and logs, the tail of it where it is long: that of its thread, and of those that it starts.
+
+Where trials run side by side in one process nobody can tell whose a thread is; only their own are kept then.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
+from weakref import WeakSet
 
 KEPT = 256 * 1024
 """Characters of a trial's output that are kept: its end tells more than its beginning."""
 
 
 class Tail:
-    """The last *kept* characters written; *written* counts all of them. One thread writes, another may read."""
+    """The last *kept* characters written; *written* counts all of them. Thread-safe."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
@@ -24,32 +28,35 @@ class Tail:
         self._size = 0
         self._dropped = 0
         self.written = 0
+        self._lock = threading.Lock()
 
     def write(self, text: str) -> None:
         """Add *text*; the oldest goes where it is too much."""
-        self._parts.append(text[-self._kept :])
-        self._size += len(self._parts[-1])
-        self.written += len(text)
-        while self._size > self._kept:
-            gone = len(self._parts.popleft())
-            self._size -= gone
-            self._dropped += gone
+        with self._lock:
+            self._parts.append(text[-self._kept :])
+            self._size += len(self._parts[-1])
+            self.written += len(text)
+            while self._size > self._kept:
+                gone = len(self._parts.popleft())
+                self._size -= gone
+                self._dropped += gone
 
     def text(self) -> str:
         """Return what was kept, with a line that says how much was not."""
-        head = f"[{self._dropped} earlier characters were not kept]\n" if self._dropped else ""
-        return head + "".join(self._parts.copy())
+        with self._lock:
+            parts, dropped = self._parts.copy(), self._dropped
+        return (f"[{dropped} earlier characters were not kept]\n" if dropped else "") + "".join(parts)
 
 
 class _Tee(io.TextIOBase):
-    """Stands in for stdout or stderr: each thread's writes go to its own tail, and on to the stream where shown."""
+    """Stands in for stdout or stderr: writes go to their trial's tail, and on to the stream where shown."""
 
     def __init__(self, stream: TextIO, show: bool) -> None:
         self.stream, self.show = stream, show
 
     def write(self, text: str) -> int:
-        tail: Tail | None = getattr(_current, "tail", None)
-        if tail is not None:
+        tail = _tail()
+        if tail is not None and not getattr(_current, "logging", False):
             tail.write(text)
         if self.show or tail is None:
             self.stream.write(text)
@@ -71,19 +78,32 @@ class _Tee(io.TextIOBase):
 
 
 class _LogHandler(logging.Handler):
-    """Log records of a trial's thread: kept beside what it prints, from INFO up."""
+    """Keeps a trial's log records beside what it prints; *show* passes warnings on where no other handler would."""
+
+    def __init__(self, show: bool) -> None:
+        super().__init__(logging.INFO)
+        self._show = show
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        tail: Tail | None = getattr(_current, "tail", None)
-        if tail is not None and not getattr(_current, "logging", False):
-            _current.logging = True  # a handler of the user's own that prints would be kept twice
-            try:
+        if getattr(_current, "logging", False):
+            return
+        _current.logging = True  # what is printed of it would be kept twice
+        try:
+            if (tail := _tail()) is not None:
                 tail.write(self.format(record) + "\n")
-            finally:
-                _current.logging = False
+            last = logging.lastResort
+            if self._show and last is not None and logging.root.handlers == [self] and record.levelno >= last.level:
+                last.handle(record)
+        finally:
+            _current.logging = False
 
 
 _current = threading.local()
+"""``tail``: where this thread's output goes, None: nowhere; not there in a thread that is no worker's."""
+_recorded: list[tuple[threading.Thread, Tail]] = []
+_others: WeakSet[threading.Thread] = WeakSet()
+"""Threads that were there before: no trial started them."""
 _lock = threading.Lock()
 _users = 0
 _undo: Callable[[], None] | None = None
@@ -110,28 +130,51 @@ def capturing(show: bool) -> Iterator[None]:
 
 
 def _stand_in(show: bool) -> Callable[[], None]:
-    """Begin; return what ends it."""
-    handler = _LogHandler(logging.INFO)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    """Begin; return what ends it. Where nobody has set logging up, it is on from INFO."""
+    handler, root = _LogHandler(show), logging.root
+    _others.update(threading.enumerate())
     before: tuple[Any, Any] = (sys.stdout, sys.stderr)
     sys.stdout, sys.stderr = _Tee(sys.stdout, show), _Tee(sys.stderr, show)
-    logging.getLogger().addHandler(handler)
+    level = root.level
+    if not root.handlers and level == logging.WARNING:
+        root.setLevel(logging.INFO)
+    told = root.level
+    root.addHandler(handler)
 
     def undo() -> None:
-        logging.getLogger().removeHandler(handler)
+        root.removeHandler(handler)
+        if root.level == told:
+            root.setLevel(level)
         sys.stdout, sys.stderr = before
 
     return undo
 
 
+def _tail() -> Tail | None:
+    """Return where this thread's output is kept; None: nowhere."""
+    try:
+        found: Tail | None = _current.tail
+    except AttributeError:
+        pass
+    else:
+        return found
+    recorded = _recorded.copy()
+    if len({thread for thread, _ in recorded}) != 1 or threading.current_thread() in _others:
+        return None
+    return recorded[-1][1]  # that of a study within a trial, where there is one
+
+
 @contextmanager
 def recording() -> Iterator[Tail]:
-    """Keep what this thread prints and logs from here on."""
+    """Keep what this thread, and those that it starts, print and log from here on."""
     tail, before = Tail(), getattr(_current, "tail", None)
     _current.tail = tail
+    mine = (threading.current_thread(), tail)
+    _recorded.append(mine)
     try:
         yield tail
     finally:
+        _recorded.remove(mine)
         _current.tail = before  # a trial that runs a study of its own, here
 
 
