@@ -31,17 +31,15 @@ def rank(
     ranks are those among all.
     """
     from hpo.cli import text
-    from hpo.ranking import Ranking, wording
+    from hpo.ranking import board, wording
 
+    shown = None if everything else limit
     with open_store(storage, profile) as store:
-        row = store.get_study(study)
-        trials = store.get_trials(row.id)
-        models = store.list_logged_models([trial.run_id for trial in trials])
-    ranking = Ranking(row, trials, models, archived=archived)
+        ranking = board(store, store.get_study(study), shown, archived=archived)
     if as_json:
-        text.print_json(ranking.to_rows(None if everything else limit))
+        text.print_json(ranking.to_rows(shown))
     else:
-        click.echo(ranking.to_text(None if everything else limit, text.width()))
+        click.echo(ranking.to_text(shown, text.width()))
         if ranking.hidden:
             click.echo(f"{wording.count(ranking.hidden, 'archived trial')} hidden: --archived shows them.")
 
@@ -60,12 +58,14 @@ def best(study: str, storage: str | None, profile: str | None, as_json: bool) ->
 
     with open_store(storage, profile) as store:
         row = store.get_study(study)
-        trials = store.get_trials(row.id, points=False)
-    ranking = Ranking(row, trials)
+        several = len(row.directions) > 1
+        outlines = Ranking(row, store.outline_trials(row.id))
+        if outlines.best is None:
+            raise UserError(f"{row.name} has no best trial yet: {facts.state_line(row.counts)}.")
+        numbers = [trial.number for trial in (outlines.front if several else [outlines.best])]
+        ranking = outlines.detailed(store.get_trials(row.id, numbers=numbers))
     first = ranking.best
-    if first is None:
-        raise UserError(f"{row.name} has no best trial yet: {facts.state_line(row.counts)}.")
-    several = len(row.directions) > 1
+    assert first is not None
     if as_json:
         shown = [facts.trial_facts(trial, row.metric_names) for trial in (ranking.front if several else [first])]
         text.print_json(shown if several else shown[0])

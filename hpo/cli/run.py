@@ -30,6 +30,7 @@ from trackers.wording import counted
 if TYPE_CHECKING:
     from hpo.cli.progress import View
     from hpo.objective_file import LoadedObjective
+    from hpo.ranking import Ranking
     from hpo.runner import Mode, RunResult
     from hpo.settings import Settings
 
@@ -166,7 +167,9 @@ def _conclude(result: RunResult, settings: Settings) -> int:
         click.echo(f"{name} goes on without this terminal: {result.reason}.")
         click.echo(f"Follow it: hpo status {called}{place}\nStop it:   hpo stop {called}{place}")
         return DONE
-    ranking = result.study.ranking()
+    from hpo.ranking import board
+
+    ranking = board(result.study.store, result.study.row, SHOWN)
     if not result.ran:
         done = result.reason or f"{counted(len(ranking), 'trial')}, as many as asked for"
         more = "--trials raises the number"
@@ -184,15 +187,17 @@ def _conclude(result: RunResult, settings: Settings) -> int:
     if result.status == "interrupted":
         _say_resume(name, settings)
         return INTERRUPTED
-    _say_next(result, settings)
+    _say_next(result, settings, ranking)
     return _exit_code(result)
 
 
 def _conclude_json(result: RunResult) -> int:
     """Print the study as it is now, and its best trial; return the exit code."""
     from hpo.cli import facts, text
+    from hpo.ranking import board
 
-    row, best = result.study.row, result.study.ranking().best
+    row = result.study.row
+    best = board(result.study.store, row, 1).best
     found = None if best is None else facts.trial_facts(best, row.metric_names)
     text.print_json({**facts.study_facts(row), "outcome": result.status, "ran": result.ran, "best": found})
     return _exit_code(result)
@@ -201,7 +206,9 @@ def _conclude_json(result: RunResult) -> int:
 def _exit_code(result: RunResult) -> int:
     if result.status == "interrupted":
         return INTERRUPTED
-    ranking = result.study.ranking()
+    from hpo.ranking import Ranking
+
+    ranking = Ranking(result.study.row, result.study.store.outline_trials(result.study.row.id))
     fruitless = result.status == "complete" and len(ranking) and not ranking.ranked
     return FAILED if result.status == "failed" or fruitless else DONE
 
@@ -219,17 +226,16 @@ def _say_resume(name: str, settings: Settings) -> None:
     click.echo(f"Everything that finished is kept; go on with: hpo resume {quoted(name)}{place}", err=True)
 
 
-def _say_next(result: RunResult, settings: Settings) -> None:
+def _say_next(result: RunResult, settings: Settings, ranking: Ranking) -> None:
     name, place = quoted(result.study.name), where(settings.storage)
     if result.status == "stopped":
         click.echo(f"Go on:     hpo resume {name}{place}")
-    ranked = result.study.ranking().ranked
-    if not ranked:
+    if not ranking.ranked:
         counts = result.study.row.counts
         if counts:
             failed = " --failed" if counts.get(RunState.FAIL) else ""
             click.echo(f"See why:   hpo show {name}{failed}{place}")
         return
     click.echo(f"Report:    hpo report {name}{place}")
-    if any(trial.model for trial in ranked):
+    if any(trial.model for trial in ranking.ranked):
         click.echo(f"Register:  hpo register {name} MODEL-NAME{place}")

@@ -59,7 +59,7 @@ def status(study: str, storage: str | None, profile: str | None, as_json: bool) 
 
     with open_store(storage, profile) as store:
         row = store.get_study(study)
-        finished = [] if not row.counts else store.get_trials(row.id, points=False, with_attrs=False)
+        finished = [] if not row.counts else store.outline_trials(row.id)
     ranking = Ranking(row, finished)
     best = ranking.best
     runs = life_of(row, where(stored_url(storage, profile)))

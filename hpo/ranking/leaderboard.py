@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
-from hpo.ranking.order import Group, last_reported, order, violation
+from hpo.ranking.order import Group, Place, last_reported, order, violation
 from hpo.ranking.table import NEVER_LOGGED
+from trackers.states import RunState
 from trackers.values import LoggedModel, StudyRow, Trial
 
 if TYPE_CHECKING:
@@ -74,17 +76,29 @@ class Ranking(Sequence[Standing]):
     def __getitem__(self, index: slice) -> tuple[Standing, ...]: ...
 
     def __getitem__(self, index: int | slice) -> Standing | tuple[Standing, ...]:
-        return self._standings[index]
+        if isinstance(index, slice):
+            return tuple(self._standing(place) for place in self._shown[index])
+        return self._standing(self._shown[index])
 
     def __len__(self) -> int:
         return len(self._shown)
 
     def __iter__(self) -> Iterator[Standing]:
-        return iter(self._standings)
+        return map(self._standing, self._shown)
 
-    @cached_property
-    def _standings(self) -> tuple[Standing, ...]:
-        return tuple(self._standing(place.trial, place.group, place.rank) for place in self._shown)
+    def detailed(self, trials: Iterable[Trial], models: Iterable[LoggedModel] = ()) -> Ranking:
+        """Return this board with *trials* in the place of the outlines that were ranked (``Store.outline_trials``)."""
+        found, whole = copy(self), {trial.number: trial for trial in trials}
+        for name in ("_places", "_shown"):
+            places = [replace(p, trial=whole.get(p.trial.number, p.trial)) for p in getattr(self, name)]
+            setattr(found, name, places)
+        found._models = {model.run_id: model for model in models}
+        return found
+
+    @property
+    def states(self) -> Counter[RunState]:
+        """How many of the lines are in each state."""
+        return Counter(place.trial.state for place in self._shown)
 
     @property
     def hidden(self) -> int:
@@ -120,7 +134,7 @@ class Ranking(Sequence[Standing]):
 
     def to_rows(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Return one dict a trial, best first; params and values are dicts inside it."""
-        return [self._as_dict(standing) for standing in self._standings[:limit]]
+        return [self._as_dict(standing) for standing in self[:limit]]
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a DataFrame, best first: ``value`` (or ``values_NAME``) and ``params_NAME`` as Optuna names them."""
@@ -153,11 +167,12 @@ class Ranking(Sequence[Standing]):
     def _repr_html_(self) -> str:
         return self.to_html()
 
-    def _standing(self, trial: Trial, group: Group, rank: int | None) -> Standing:
+    def _standing(self, place: Place) -> Standing:
+        trial = place.trial
         model, reason = self._model(trial)
         return Standing(
-            rank=rank,
-            group=group,
+            rank=place.rank,
+            group=place.group,
             trial=trial,
             steps=len(trial.intermediate_values),
             last_value=last_reported(trial),

@@ -5,7 +5,6 @@ A value in parentheses is no result: the last report of a pruned, failed or runn
 
 from __future__ import annotations
 
-from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ def headline(ranking: Ranking) -> str:
         ", ".join(f"{direction} {wording.short(name, 30)}" for direction, name in goals),
         wording.count(len(ranking), "trial"),
     ]
-    counts = wording.states(Counter(standing.trial.state for standing in ranking))
+    counts = wording.states(ranking.states)
     return " · ".join(parts) + (f": {counts}" if counts else "")
 
 

@@ -41,6 +41,14 @@ def read_trials(
     return _Reading(connection, study_id, states, numbers).trials(points, with_attrs)
 
 
+def read_outlines(connection: Connection, study_id: int) -> list[Trial]:
+    """Read what ranks the trials of a study, and no more, in the order of their numbers.
+
+    State, values, constraints, times, whether they are archived; of what a pruned one reported the last step.
+    """
+    return _Reading(connection, study_id, None, None).outlines()
+
+
 def read_trial(connection: Connection, study_id: int, number: int) -> Trial:
     """Read one trial; raises NotFoundError, which says how many there are."""
     found = read_trials(connection, study_id, numbers=(number,))
@@ -148,6 +156,37 @@ class _Reading:
                 )
             )
         return found
+
+    def outlines(self) -> list[Trial]:
+        """Read what ranks them."""
+        study, metric_names, _ = self._study()
+        results = self._results(len(metric_names))
+        system: dict[int, dict[str, Any]] = {}
+        for run_id, name, text in self._rows(_constrained()):
+            system.setdefault(run_id, {})[name] = json.loads(text)
+        last: dict[int, dict[int, float]] = {}
+        objective = metric_names[0] if metric_names else ""
+        for run_id, step, value, kind in self._rows(_last_reported(), objective=objective, state=int(RunState.PRUNED)):
+            last[run_id] = {step: join_number(value, kind)}
+        return [
+            Trial(
+                number=number,
+                state=_STATES[state],
+                values=results.get(run_id),
+                intermediate_values=last.get(run_id) or {},
+                constraints=constraints_of(system[run_id]) if run_id in system else {},
+                created_at=to_datetime(created_at),
+                started_at=to_datetime(started_at),
+                ended_at=to_datetime(ended_at),
+                run_id=run_id,
+                uid=uid,
+                study=study,
+                archived=archived_at is not None,
+            )
+            for run_id, uid, number, state, created_at, started_at, ended_at, archived_at in self._rows(
+                _runs(self._narrowed)
+            )
+        ]
 
     def _rows(self, query: Select[Any], **more: Any) -> Sequence[Any]:
         return self._connection.execute(query, self._given | more).all()
@@ -287,6 +326,21 @@ def _reported(narrowed: frozenset[str]) -> Select[Any]:
     query = query.join(t.runs, t.runs.c.id == s.run_id).where(*_chosen(narrowed))
     query = query.where(s.key == bindparam("objective"), s.context == "", p.attempt > UNREPORTED)
     return query.order_by(p.series_id, p.ordinal)
+
+
+@cache
+def _last_reported() -> Select[Any]:
+    s, r = t.series.c, t.runs.c
+    query = select(s.run_id, s.last_step, s["last"], s.last_kind).join(t.runs, r.id == s.run_id)
+    query = query.where(*_chosen(frozenset()), r.state == bindparam("state"), s.key == bindparam("objective"))
+    return query.where(s.context == "", s.last_attempt > UNREPORTED)
+
+
+@cache
+def _constrained() -> Select[Any]:
+    a = t.attrs.c
+    query = select(a.run_id, a.name, type_coerce(a.value, Text)).join(t.runs, t.runs.c.id == a.run_id)
+    return query.where(*_chosen(frozenset()), a.scope == "system", a.name.startswith(_CONSTRAINTS))
 
 
 @cache
