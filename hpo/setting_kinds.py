@@ -39,7 +39,7 @@ def _number(value: Any, cast: Callable[[Any], Any]) -> Any:
     return cast(value)
 
 
-def whole(least: int) -> Callable[[Any], int]:
+def whole(least: int, most: int = 2**31 - 1) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         try:
             number = int(_number(value, int))
@@ -47,6 +47,8 @@ def whole(least: int) -> Callable[[Any], int]:
             raise ValueError(f"must be a whole number of at least {least}, not {shown(value)}") from None
         if number < least:
             raise ValueError(f"must be at least {least}, not {number}")
+        if number > most:
+            raise ValueError(f"must be at most {most}, not {shown(number)}")
         return number
 
     return parse

@@ -106,7 +106,7 @@ _TABLE = (
         "--pruner",
         default="auto",
     ),
-    Setting("seed", kinds.whole(0), "S", "Seed of every random choice.", "--seed", default="0"),
+    Setting("seed", kinds.whole(0, 2**63 - 1), "S", "Seed of every random choice.", "--seed", default="0"),
     Setting(
         "storage",
         kinds.store,

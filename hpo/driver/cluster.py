@@ -58,12 +58,13 @@ class RayFactory:
 def run_on_ray(order: Order, args: Mapping[str, Any], on_progress: OnProgress | None = None) -> RunSummary:
     """Run the study on a Ray cluster: *args* go to the object store once."""
     from hpo.execution.ray.args import hold
-    from hpo.execution.ray.session import Need, check_address, check_capacity, session
+    from hpo.execution.ray.session import Need, check_address, check_capacity, check_workers, session
 
     need = order.need or Need()
     order = replace(order, workers=enough_workers(order))
     if order.address is not None:
         check_address(order.address, order.storage)
+    check_workers(order.workers, order.address)
     # NumPy takes as many threads as a worker has CPUs, and keeps to that from its import on
     ahead = [*NEEDED, *imported(need.gpus)] if need.cpus * order.slots < 2 else None
     with session(order.address, order.workers * order.slots, need, ahead) as own:

@@ -85,4 +85,6 @@ def test_calls_that_no_cluster_can_serve_are_refused(refused: Call) -> None:
     assert "has no node of its own, so SQLite has no place: give --storage postgresql+psycopg://" in client
     assert "--detach needs a Ray cluster that lives on its own" in refused("--detach")
     assert "a trial needs 10000 CPUs (--cpus-per-trial), and this machine has" in refused("--cpus-per-trial", "10000")
+    many = refused("--workers", "1000000", "--trials", "1000000")
+    assert "1000000 worker processes are too many for this machine, which has" in many
     assert "a trial needs 10000 GPUs (--gpus-per-trial), and this machine has" in refused("--gpus-per-trial", "10000")

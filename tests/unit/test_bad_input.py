@@ -77,6 +77,10 @@ CALLS = [
     ("run wrong_setting.py", "no setting total_trails in @hpo.objective; did you mean total_trials?"),
     ("run wrong_study.py --trials 0", "--trials must be at least 1, not 0"),
     ("run wrong_study.py --trials -5", "--trials must be at least 1, not -5"),
+    (
+        "run wrong_study.py --trials 99999999999999999999",
+        "--trials must be at most 2147483647, not 99999999999999999999",
+    ),
     ("run wrong_study.py --trials abc", "--trials must be a whole number of at least 1, not abc"),
     ("run wrong_study.py --trails 5", "--trials"),
     ("run wrong_study.py --workers x", "--workers must be a whole number of at least 0, not x"),

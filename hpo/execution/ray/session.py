@@ -21,6 +21,8 @@ from hpo.execution.termination import terminable
 
 NAMESPACE = "hpo"
 CONNECT_SECONDS = 5.0
+WORKERS_PER_CPU = 64
+"""More processes than these would wait for each other and for memory: each takes some 60 MB and starts for a while."""
 _START = "start one with `ray start --head`, or leave --address out to have one started here"
 
 
@@ -218,6 +220,19 @@ def check_machine(need: Need) -> None:
         if has is not None and amount > has:
             here = f"this machine has {has:g}" if has else "this machine has none"
             raise ClusterError(_too_much("a trial", name, amount, here, "give the --address of a cluster"))
+
+
+def check_workers(workers: int, address: str | None) -> None:
+    """Refuse more worker processes than this machine stands, where they are to run on a Ray of our own."""
+    import ray
+
+    cpus = os.cpu_count() or 1
+    if address in (None, "local") and not ray.is_initialized() and workers > WORKERS_PER_CPU * cpus:
+        raise ClusterError(
+            f"{workers} worker processes are too many for this machine, which has {cpus} CPUs: give at most "
+            f"{WORKERS_PER_CPU * cpus} (trials that mostly wait can share one: --slots-per-worker), or the --address of "
+            "a cluster"
+        )
 
 
 def _gpus_here() -> float | None:
