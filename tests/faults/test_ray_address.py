@@ -80,11 +80,18 @@ def test_a_server_that_is_not_ray_and_an_address_that_is_none_are_told(refused: 
     )
 
 
-def test_calls_that_no_cluster_can_serve_are_refused(refused: Call) -> None:
+def test_calls_that_no_cluster_can_serve_are_refused(
+    refused: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = refused("--address", "ray://127.0.0.1:10001")
     assert "has no node of its own, so SQLite has no place: give --storage postgresql+psycopg://" in client
     assert "--detach needs a Ray cluster that lives on its own" in refused("--detach")
     assert "a trial needs 10000 CPUs (--cpus-per-trial), and this machine has" in refused("--cpus-per-trial", "10000")
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    assert "set RAY_TMPDIR to a shorter one" in refused()
+    monkeypatch.delenv("TMPDIR")
     many = refused("--workers", "1000000", "--trials", "1000000")
     assert "1000000 worker processes are too many for this machine, which has" in many
     assert "a trial needs 10000 GPUs (--gpus-per-trial), and this machine has" in refused("--gpus-per-trial", "10000")

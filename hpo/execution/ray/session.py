@@ -133,6 +133,11 @@ def _connected(address: str | None, slots: int, need: Need, modules: Sequence[st
         except ClusterError:
             raise
         except (ConnectionError, RuntimeError, ValueError, OSError) as exc:
+            if "AF_UNIX path length" in str(exc):
+                raise ClusterError(
+                    "could not start Ray here: its folder of temporary files has too long a path for its sockets; set "
+                    "RAY_TMPDIR to a shorter one (TMPDIR is taken otherwise)"
+                ) from exc
             where = "start Ray here" if address in (None, "local") else f"connect to Ray at {address}"
             raise ClusterError(f"could not {where}: {exc}".split("\n", 1)[0]) from exc
         yield
