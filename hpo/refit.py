@@ -6,16 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ResultError, UserError
+from hpo.refitted import REFIT
 from hpo.trial import Assignment, StudyFacts, Trial
 from trackers.changes import ModelLogged, PointsLogged
 
 if TYPE_CHECKING:
     from hpo.study import Study
     from trackers.values import Trial as StoredTrial
-
-
-REFIT = "-refit"
-"""What the experiment of a study's refits is called, after the study's name."""
 
 
 def refit(study: Study, train: Callable[..., Any], *, trial: int | None, args: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import UserError
-from hpo.refit import REFIT
+from hpo.refitted import newest_refit
 from trackers.errors import NotFoundError
 from trackers.states import RunState
 
@@ -78,7 +78,7 @@ def _with_model(study: Study, number: int | None) -> tuple[Trial, LoggedModel]:
         if model is not None and model.deleted_at is None:
             return chosen, model
     why = next((f" (trial {t.number}: {t.model_error})" for t in ranked if t.model_error), "")
-    refitted = _refitted(study)
+    refitted = newest_refit(study.store, study.name)
     if refitted is not None:
         raise NotFoundError(
             f"no trial of {study.name!r} kept a model{why}, but its refit has one: register that with --run {refitted} "
@@ -87,16 +87,6 @@ def _with_model(study: Study, number: int | None) -> tuple[Trial, LoggedModel]:
     raise NotFoundError(
         f"no trial of {study.name!r} kept a model{why}: call trial.log_model(model) in the objective and run it again"
     )
-
-
-def _refitted(study: Study) -> str | None:
-    """Return the uid of the newest refit of *study* that has a model."""
-    try:
-        runs = study.store.search_runs(experiments=[study.name + REFIT], limit=100)
-    except NotFoundError:
-        return None
-    logged = {model.run_id for model in study.store.list_logged_models([run.id for run in runs])}
-    return next((run.uid for run in runs if run.id in logged), None)
 
 
 def lineage(study: Study, row: StudyRow, trial: Trial) -> dict[str, Any]:

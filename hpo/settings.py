@@ -19,6 +19,9 @@ from trackers.wording import counted
 DEFAULT_TRIALS = 100
 """How many trials a study gets when neither a number of trials nor a timeout is given."""
 
+CHOSEN = "hpo:chosen"
+"""The study's system attribute that holds what ``auto`` chose for it, and why: ``sampler`` and ``pruner`` -> sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

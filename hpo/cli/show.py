@@ -55,6 +55,7 @@ def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
     from hpo.cli import facts, text
     from hpo.cli.life import life_of
     from hpo.ranking import wording
+    from hpo.settings import CHOSEN
 
     objective = objective_of(row)
     if as_json:
@@ -64,6 +65,7 @@ def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
                 "space": row.space,
                 "settings": dict(row.settings),
                 "seed": row.seed,
+                "chosen": row.system_attrs.get(CHOSEN) or {},
                 "objective": {key: objective.get(key) for key in ("file", "name", "digest")} if objective else None,
                 **launch_facts(_launch(store, row)),
                 "user_attrs": dict(row.user_attrs),
@@ -80,6 +82,7 @@ def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
         ("trials", f"{facts.tried(row)}: {facts.state_line(row.counts)}"),
         ("params", ", ".join(row.distributions) or "found as the objective asks"),
         ("settings", wording.params(settings)),
+        ("auto", "; ".join((row.system_attrs.get(CHOSEN) or {}).values())),
         ("objective", f"{objective['file']}:{objective.get('name', '')}" if objective.get("file") else ""),
         *launch_lines(_launch(store, row)),
         ("seed", str(row.seed)),

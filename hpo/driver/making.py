@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trackers
 from hpo import engine as eng
@@ -18,6 +18,7 @@ from hpo.manager.files import Files
 from hpo.manager.pulse import Pulse
 from hpo.ranking.kept import Keeper
 from hpo.sampling import make_pruner, make_sampler
+from hpo.settings import CHOSEN
 from hpo.space import Space
 from hpo.trial import StudyFacts
 from trackers.changes import StudyChanged
@@ -51,7 +52,7 @@ def make_manager(order: Order, executor: Callable[[int], Executor]) -> Manager:
         models = store.list_logged_models([t.run_id for t in trials if t.model]) if trials else []
         manager = Manager(
             lease,
-            _plan(order, row, space, store, len(trials)),
+            _plan(order, row, space, store, len(trials), sampler, pruner),
             sampler,
             pruner,
             executor(lease.epoch),
@@ -80,7 +81,9 @@ def _methods(order: Order, row: StudyRow, space: Space | None) -> tuple[Sampler,
     return sampler, make_pruner(order.pruner, directions=row.directions, total_trials=order.total, study_name=row.name)
 
 
-def _plan(order: Order, row: StudyRow, space: Space | None, store: Store, started: int) -> Plan:
+def _plan(
+    order: Order, row: StudyRow, space: Space | None, store: Store, started: int, sampler: Sampler, pruner: Pruner
+) -> Plan:
     return Plan(
         facts=_facts(row, space, store, order),
         limits=_limits(order),
@@ -96,8 +99,15 @@ def _plan(order: Order, row: StudyRow, space: Space | None, store: Store, starte
             settings=order.settings,
             code=order.code,
             launch=order.launch,
+            system_attrs=_chosen(row, sampler, pruner),
         ),
     )
+
+
+def _chosen(row: StudyRow, sampler: Sampler, pruner: Pruner) -> dict[str, Any] | None:
+    """Return what to keep of the automatic choices; None where nothing was, or is, chosen."""
+    notes = {name: note for name, note in (("sampler", sampler.note), ("pruner", pruner.note)) if note}
+    return {CHOSEN: notes} if notes or CHOSEN in row.system_attrs else None
 
 
 def _facts(row: StudyRow, space: Space | None, store: Store, order: Order) -> StudyFacts:

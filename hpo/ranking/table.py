@@ -5,6 +5,7 @@ A value in parentheses is no result: the last report of a pruned, failed or runn
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -33,23 +34,31 @@ def headline(ranking: Ranking) -> str:
     return " · ".join(parts) + (f": {counts}" if counts else "")
 
 
-def results(standing: Standing, objectives: int) -> list[str]:
-    """Return the text of each objective's value."""
+def digits_of(standings: Iterable[Standing], objectives: int) -> list[int]:
+    """Return how many digits each objective's column takes, for *results*: what is not equal shall not look so."""
+    rows = [standing.trial.values for standing in standings if standing.rank is not None]
+    columns = zip(*(values for values in rows if values is not None and len(values) == objectives), strict=True)
+    return [wording.telling_digits(column) for column in columns] or [5] * objectives
+
+
+def results(standing: Standing, objectives: int, digits: Sequence[int] | None = None) -> list[str]:
+    """Return the text of each objective's value, with so many *digits* each (default: five)."""
+    places = digits or [5] * objectives
     values = standing.trial.values
     if standing.trial.state is RunState.COMPLETE and values is not None and len(values) == objectives:
-        return [wording.number(value) for value in values]
+        return [wording.number(value, places[index]) for index, value in enumerate(values)]
     if objectives == 1 and standing.last_value is not None:
         return [f"({wording.number(standing.last_value)})"]
     return [wording.NONE] * objectives
 
 
-def cells(standing: Standing, objectives: int) -> list[str]:
+def cells(standing: Standing, objectives: int, digits: Sequence[int] | None = None) -> list[str]:
     """Return what a table shows of one trial, column by column."""
     trial = standing.trial
     return [
         wording.NONE if standing.rank is None else str(standing.rank),
         str(trial.number),
-        *results(standing, objectives),
+        *results(standing, objectives, digits),
         str(standing.steps) if standing.steps else wording.NONE,
         wording.seconds(standing.seconds),
         wording.NONE if standing.cost is None else wording.number(standing.cost, 4),
@@ -77,7 +86,8 @@ def text(ranking: Ranking, limit: int | None, width: int) -> str:
     """Return the first *limit* trials as plain text, lines cut at *width* characters."""
     heads = columns(ranking)
     shown = ranking[:limit]
-    body = [heads, *(cells(standing, len(ranking.metric_names)) for standing in shown)]
+    digits = digits_of(shown, len(ranking.metric_names))
+    body = [heads, *(cells(standing, len(ranking.metric_names), digits) for standing in shown)]
     widths = [max(wording.cells(line[column]) for line in body) for column in range(len(heads))]
     kept = _kept(heads, widths, width)
     lines = [wording.short(headline(ranking), width)]
@@ -108,8 +118,9 @@ def html(ranking: Ranking, limit: int | None) -> str:
     lines = [
         "<tr>" + "".join(f'<th style="{s}">{escape(h)}</th>' for h, s in zip(heads, aligned, strict=True)) + "</tr>"
     ]
+    digits = digits_of(shown, len(ranking.metric_names))
     for standing in shown:
-        line = cells(standing, len(ranking.metric_names))
+        line = cells(standing, len(ranking.metric_names), digits)
         lines.append(
             "<tr>" + "".join(f'<td style="{s}">{_cell(c)}</td>' for c, s in zip(line, aligned, strict=True)) + "</tr>"
         )

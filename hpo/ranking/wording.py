@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trackers.states import RunState
@@ -31,6 +31,15 @@ def number(value: float | None, digits: int = 5) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def telling_digits(values: Iterable[float], least: int = 5, most: int = 10) -> int:
+    """Return with how many digits different *values* that stand in one column look different, as far as *most* go."""
+    apart = {value for value in values if math.isfinite(value)}
+    for digits in range(least, most):
+        if len({number(value, digits) for value in apart}) == len(apart):
+            return digits
+    return most if len(apart) > 1 else least
+
+
 def seconds(value: float | None) -> str:
     """Write a length of time given in seconds."""
     if value is None or not math.isfinite(value):
@@ -45,6 +54,11 @@ def seconds(value: float | None) -> str:
     if whole < 48 * 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole / 86400:.1f} days"
+
+
+def percent(share: float) -> str:
+    """Write a share of the whole."""
+    return f"{share:.0%}" if share >= 0.01 or share == 0 else "< 1%"
 
 
 def param(value: Any) -> str:

@@ -71,6 +71,8 @@ def verdict(view: StudyView) -> Verdict:
         )
     ties = len(view.ranking.front) - 1
     headline = f"Trial {view.best.trial.number} won with {_name(view, 0)} {_value(view.best, 0)}."
+    if not all(map(math.isfinite, view.best.trial.values or ())):
+        return Verdict(headline, "That is no finite number: the figures show the other trials.")
     if done == 1:
         return Verdict(headline, "It is the only trial that completed.")
     tied = f"{wording.count(ties, 'later trial')} reached the same value; the earliest stands first." if ties else ""

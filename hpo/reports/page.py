@@ -14,6 +14,7 @@ from hpo.reports.figures import FIGURES, FigureKind
 from hpo.reports.picture import data_uri
 from hpo.reports.style import NothingToDraw, drawn
 from hpo.reports.view import StudyView
+from hpo.wording import quoted
 
 ENOUGH_TO_FLATTER = 10
 """Ranked trials from which the best of them is noticeably lucky."""
@@ -60,6 +61,7 @@ def render(view: StudyView) -> str:
         environment=tables.environment(view),
         packages=tables.packages(view),
         made=_time(view.made_at),
+        show=_show(view),
     )
     return page.encode("utf-8", "replace").decode("utf-8")
 
@@ -150,7 +152,19 @@ def _caution(view: StudyView) -> str:
 def _no_model(view: StudyView) -> str:
     if view.best is None or view.best.model:
         return ""
-    return f"Trial {view.best.trial.number} has no model: {wording.short(view.best.model_reason or 'none was logged', 300)}."
+    why = wording.short(view.best.model_reason or "none was logged", 300)
+    refit = (
+        f" A refit has one: hpo register {quoted(view.row.name)} MODEL-NAME --run {view.refit}" if view.refit else ""
+    )
+    return f"Trial {view.best.trial.number} has no model: {why}.{refit}"
+
+
+def _show(view: StudyView) -> str:
+    """Return the call that shows one trial in full."""
+    if not view.trials:
+        return ""
+    where = f" --storage {quoted(view.storage)}" if view.storage not in ("", "sqlite:///hpo.db") else ""
+    return f"hpo show {quoted(view.trials[0].path)}{where}"
 
 
 def _time(moment: datetime | None) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hpo.ranking import Standing, wording
-from hpo.ranking.table import results
+from hpo.ranking.table import digits_of, results
 from hpo.reports.view import StudyView
+from hpo.settings import CHOSEN
 
 MOST_ROWS = 200
 """Trials that the ranking table lists."""
@@ -60,10 +61,11 @@ def front(view: StudyView) -> Table | None:
         *((wording.short(name, 30), "number") for name in view.metric_names),
         ("params", "text"),
     )
+    digits = digits_of(members[:12], view.objectives)
     rows = tuple(
         (
             Cell(str(member.trial.number)),
-            *(Cell(text) for text in results(member, view.objectives)),
+            *(Cell(text) for text in results(member, view.objectives, digits)),
             _text(wording.params(member.trial.params), 90),
         )
         for member in members[:12]
@@ -82,7 +84,7 @@ def space(view: StudyView) -> Table:
                 _text(name, 40),
                 _text(_range(spec), 60),
                 _text(_condition(spec), 50),
-                Cell("" if share is None else f"{share:.0%}" if share >= 0.01 else "< 1%", str(share or 0.0)),
+                Cell("" if share is None else wording.percent(share), str(share or 0.0)),
                 _text(wording.param(best[name]) if name in best else wording.NONE, 40),
             )
         )
@@ -126,10 +128,13 @@ def settings(view: StudyView) -> Facts:
     shown = [("seed", str(row.seed))]
     if row.total_trials is not None:
         shown.insert(0, ("trials asked for", f"{row.total_trials:,}"))
+    chosen = row.system_attrs.get(CHOSEN) or {}
     skipped = {"seed", "total_trials", "directions", "metrics", "metric_names"}
     for key, value in row.settings.items():
         if key not in skipped and value not in (None, "", [], {}):
-            shown.append((key.replace("_", " "), wording.short(_listing(value), 120)))
+            shown.append((key.replace("_", " "), wording.short(chosen.get(key) or _listing(value), 160)))
+    set_here = set(row.settings)
+    shown += [(key, wording.short(note, 160)) for key, note in chosen.items() if note and key not in set_here]
     if row.reason:
         shown.append(("outcome", row.reason))
     return shown
@@ -150,9 +155,13 @@ def ranking(view: StudyView) -> Table:
     heads += [("steps", "number"), ("time", "number"), ("core-s", "number")]
     heads += [("code", "text")] if len(codes) > 1 else []
     rows = []
-    for standing in view.ranking[:MOST_ROWS]:
+    listed = view.ranking[:MOST_ROWS]
+    digits = digits_of(listed, view.objectives)
+    for standing in listed:
         version = [_text(standing.code, 12)] if len(codes) > 1 else []
-        rows.append((*_place(view, standing), *_spent(standing), *version, *_params(standing, params, names, wide)))
+        rows.append(
+            (*_place(view, standing, digits), *_spent(standing), *version, *_params(standing, params, names, wide))
+        )
     heads += params
     return Table(tuple(heads), tuple(rows), max(0, len(view.ranking) - MOST_ROWS))
 
@@ -163,11 +172,11 @@ def _kind(view: StudyView, name: str) -> str:
     return "text" if choices is not None or not view.specs[name] else "number"
 
 
-def _place(view: StudyView, standing: Standing) -> list[Cell]:
+def _place(view: StudyView, standing: Standing, digits: Sequence[int]) -> list[Cell]:
     trial = standing.trial
     rank = wording.NONE if standing.rank is None else str(standing.rank)
     cells = [Cell(rank, "" if standing.rank is None else rank), Cell(str(trial.number), str(trial.number))]
-    for index, text in enumerate(results(standing, view.objectives)):
+    for index, text in enumerate(results(standing, view.objectives, digits)):
         known = trial.values[index] if trial.values is not None and index < len(trial.values) else standing.last_value
         cells.append(Cell(text, _key(known if text != wording.NONE else None)))
     return cells
@@ -253,9 +262,18 @@ def environment(view: StudyView) -> Facts:
         if key == "memory" and isinstance(value, int):
             text = f"{value / 2**30:.1f} GiB"
         else:
-            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            text = _said(value)
         shown.append((key.replace("_", " "), wording.short(text, 300)))
     return shown
+
+
+def _said(value: Any) -> str:
+    """Write what was recorded of a machine: lists with commas, facts that have names with them."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_said(each)}" for name, each in value.items() if each not in (None, "", [], {}))
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said, value))
+    return wording.param(value)
 
 
 def packages(view: StudyView) -> Facts:

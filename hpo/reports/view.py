@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hpo.ranking import Group, Ranking, Standing
+from hpo.refitted import newest_refit
 from trackers.errors import TrackersError
 from trackers.states import RunState
 from trackers.values import LoggedModel, ModelVersion, StudyRow, Trial
@@ -24,7 +25,8 @@ class StudyView:
     """A study at one moment: its row, its trials by number, and what belongs to them.
 
     *models* are those that its trials logged, dropped ones included; *versions* the registered ones among them;
-    *storage* the store's URL without its password; *only* the params to draw (None: all of them). Everything else is worked out from these, once.
+    *storage* the store's URL without its password; *only* the params to draw (None: all of them);
+    *refit* the run of the newest refit that has a model. Everything else is worked out from these, once.
     """
 
     row: StudyRow
@@ -35,6 +37,7 @@ class StudyView:
     made_at: datetime | None = None
     diff: str = ""
     only: tuple[str, ...] | None = None
+    refit: str | None = None
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -111,7 +114,16 @@ def view_of(store: Store, row: StudyRow) -> StudyView:
         for version in store.registry.versions(registered.name)
         if version.model_uid in logged
     )
-    return StudyView(row, trials, models, versions, store.safe_url, datetime.now(UTC), _diff(store, trials, row))
+    return StudyView(
+        row,
+        trials,
+        models,
+        versions,
+        store.safe_url,
+        datetime.now(UTC),
+        _diff(store, trials, row),
+        refit=newest_refit(store, row.name),
+    )
 
 
 def _diff(store: Store, trials: Sequence[Trial], row: StudyRow) -> str:

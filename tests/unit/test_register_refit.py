@@ -45,6 +45,12 @@ def test_a_refitted_model_is_registered_with_the_lineage_of_its_trial(
     assert run is not None
     assert main(["register", "refitted", "toy"]) == 2
     assert f"its refit has one: register that with --run {run[1]}" in capfd.readouterr().err
+    assert main(["report", "refitted", "-o", "refitted.html"]) == 0
+    page = Path("refitted.html").read_text(encoding="utf-8")
+    assert f"A refit has one: hpo register refitted MODEL-NAME --run {run[1]}" in page
+    assert "auto chose TPE: numeric space" in page or "auto chose GP: numeric space" in page, "what it comes to"
+    assert main(["show", "refitted"]) == 0
+    assert re.search(r"\nauto +auto chose ", capfd.readouterr().out)
     assert main(["show", run[1]]) == 2
     assert f"use trackers show {run[1]}" in capfd.readouterr().err
     assert main(["register", "refitted", "toy", "--run", run[1]]) == 0

@@ -304,6 +304,25 @@ def test_a_param_of_mixed_kinds_stands_on_an_axis_of_choices():
 
 
 @pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((0.5, 0.25, 0.5), ["0.5", "0.25", "0.5"]),
+        ((0.9805556, 0.9805561, 0.97), ["0.9805556", "0.9805561", "0.97"]),
+        ((1.0, 1.0 + 1e-15, math.nan, math.inf), ["1", "1", "NaN", "inf"]),
+    ],
+)
+def test_values_of_a_column_that_differ_look_different(values, texts):
+    digits = wording.telling_digits(values)
+    assert [wording.number(value, digits) for value in values] == texts
+
+
+def test_what_was_recorded_of_a_machine_is_written_for_people():
+    machine = {"ray": {"version": "2.60.0", "cpus": 1.0, "resources": {}}, "gpus": ["A", "B"]}
+    shown = tables.environment(changed(ODD["ordinary"], lambda trial: trial, environment=machine))
+    assert shown == [("ray", "version 2.60.0, cpus 1"), ("gpus", "A, B")]
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (0.98765432, "0.98765"), (1.0, "1"), (1e-5, "1e-5"), (123456.789, "123457"), (1.5e12, "1.5e12"),

@@ -36,7 +36,7 @@ def draw(view: StudyView) -> Figure:
     rows = range(len(shown))
     axes.barh(rows, [share for _, share in shown], height=0.62, color=style.BLUE)
     for row, (_, share) in zip(rows, shown, strict=True):
-        text = f"{share:.0%}" if share >= 0.01 or share == 0 else "< 1%"
+        text = wording.percent(share)
         axes.annotate(
             text, (share, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8.5, color=style.MUTED
         )
