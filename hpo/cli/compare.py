@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo.cli.command import Command
-from hpo.cli.options import complete_study, json_option, open_store, storage_options
+from hpo.cli.options import complete_trial, json_option, open_store, storage_options
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ TAKEN = "studies (digits), trials (digits/17), or two versions (NAME@ALIAS, mode
     short_help="Put studies, trials or versions of models side by side.",
     example="hpo compare digits/17 digits/23\nhpo compare digits letters\nhpo compare digits-model@production models:/digits-model/4",
 )
-@click.argument("references", metavar="A B ...", nargs=-1, required=True, shell_complete=complete_study)
+@click.argument("references", metavar="A B ...", nargs=-1, required=True, shell_complete=complete_trial)
 @click.option("--changed", is_flag=True, help="Show only the lines that differ.")
 @storage_options
 @json_option

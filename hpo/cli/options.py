@@ -99,6 +99,22 @@ def complete_study(ctx: click.Context, _param: click.Parameter, incomplete: str)
         return []
 
 
+def complete_trial(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the studies, and behind a study's name and a slash its trials, the best first."""
+    study, slash, _ = incomplete.rpartition("/")
+    if not slash:
+        return complete_study(ctx, param, incomplete)
+    from hpo.ranking import Ranking
+
+    try:
+        with open_store(ctx.params.get("storage"), ctx.params.get("profile")) as store:
+            row = store.get_study(study)
+            ranked = [standing.trial.path for standing in Ranking(row, store.outline_trials(row.id))]
+            return [path for path in ranked if path.startswith(incomplete)][:100]
+    except Exception:  # noqa: BLE001 - as above
+        return []
+
+
 study_argument = click.argument("study", metavar="STUDY", shell_complete=complete_study)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.cli.command import Command
-from hpo.cli.options import complete_study, json_option, open_store, storage_options, stored_url, where
+from hpo.cli.options import complete_trial, json_option, open_store, storage_options, stored_url, where
 from hpo.errors import UserError
 from trackers.cli.launch import launch_facts, launch_lines
 from trackers.errors import NotFoundError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, example="hpo show digits\nhpo show digits --failed\nhpo show digits/17 --log")
-@click.argument("reference", metavar="STUDY[/TRIAL]", shell_complete=complete_study)
+@click.argument("reference", metavar="STUDY[/TRIAL]", shell_complete=complete_trial)
 @click.option("--failed", is_flag=True, help="Show the failed trials of the study, one line each.")
 @click.option("--log", "with_log", is_flag=True, help="Show what the trial printed and logged.")
 @storage_options

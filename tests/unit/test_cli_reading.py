@@ -260,10 +260,13 @@ def test_completion_prints_a_script(cli: Cli, shell: str) -> None:
     assert "_HPO_COMPLETE" in answer.out
 
 
-def test_studies_are_completed(filled: Path) -> None:
-    env = {"_HPO_COMPLETE": "bash_complete", "COMP_WORDS": "hpo show di", "COMP_CWORD": "2", "PATH": "/bin"}
+@pytest.mark.parametrize(("typed", "offered"), [("di", ["digits"]), ("digits/", [1, 4, 0, 2, 3, 5]), ("digits/4", [4])])
+def test_studies_and_their_trials_are_completed_the_best_first(
+    filled: Path, typed: str, offered: list[str | int]
+) -> None:
+    env = {"_HPO_COMPLETE": "bash_complete", "COMP_WORDS": f"hpo show {typed}", "COMP_CWORD": "2", "PATH": "/bin"}
     code = "from hpo.cli import main; raise SystemExit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=filled, env=env, capture_output=True, text=True, check=False
     )
-    assert done.stdout == "plain,digits\n"
+    assert done.stdout == "".join(f"plain,{o if isinstance(o, str) else f'digits/{o}'}\n" for o in offered)

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
 
 import trackers
 from hpo.cli.app import hpo
 from hpo.cli.exit import run_command as run_hpo
+from trackers.cli.app import trackers as trackers_command
 from trackers.cli.exit import run_command
 from trackers.store import Store
 
@@ -315,3 +318,29 @@ def test_hpo_compare_says_what_it_takes(call: Any, capsys: pytest.CaptureFixture
     assert "Compared are studies (digits), trials (digits/17), or two versions" in refused("fraudd/1", "fraud/2")
     assert "Two versions are compared: hpo compare" in refused("models:/fraud/2", "fraud/3")
     assert run_hpo(hpo, ["compare", "models:/fraud/2", "models:/fraud/3"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "incomplete", "offered"),
+    [
+        ("promote", "fr", ["fraud"]),
+        ("promote fraud", "", ["production", "3", "2", "1"]),
+        ("promote fraud 2 --to", "", ["production"]),
+        ("lineage", "", ["fraud"]),
+        ("lineage", "fraud@", ["fraud@production"]),
+        ("lineage", "fraud/", ["fraud/3", "fraud/2", "fraud/1"]),
+        ("predict", "models:/fraud@p", ["models:/fraud@production"]),
+        ("models", "x", []),
+        ("search --experiment", "e", ["exp"]),
+        ("promote nobody", "", []),
+    ],
+)
+def test_a_shell_completes_models_versions_and_aliases(
+    call: Any, store: Store, typed: str, incomplete: str, offered: list[str]
+) -> None:
+    store.registry.promote("fraud", 2, to="production")
+    for command, name in ((hpo, "hpo"), (trackers_command, "trackers")):
+        if command is hpo and typed.split()[0] not in hpo.list_commands(click.Context(hpo)):
+            continue
+        complete = ShellComplete(command, {}, name, "_COMPLETE")
+        assert [item.value for item in complete.get_completions(typed.split(), incomplete)] == offered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from trackers.cli.completing import complete_experiment
 from trackers.cli.storage import DEFAULT
 
 
@@ -22,7 +23,7 @@ def exporting() -> None:
     epilog="\b\nExample:\n  trackers export mlflow http://localhost:5000 digits",
 )
 @click.argument("target", metavar="URI")
-@click.argument("names", nargs=-1, metavar="[EXPERIMENT]...")
+@click.argument("names", nargs=-1, metavar="[EXPERIMENT]...", shell_complete=complete_experiment)
 @click.option("--artifacts", metavar="PLACE", help="Where MLflow keeps the files of experiments that are new to it.")
 @click.option(
     "--storage", metavar="URL", envvar="HPO_STORAGE", help=f"The store (default: HPO_STORAGE, then {DEFAULT})."

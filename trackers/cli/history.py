@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trackers.cli.completing import complete_alias, complete_model, complete_reference
 from trackers.cli.storage import open_store, reading_options
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     epilog="\b\nExamples:\n  trackers history fraud\n  trackers history fraud --alias production --json",
     short_help="Show who did what to a model, when and why.",
 )
-@click.argument("name")
-@click.option("--alias", metavar="ALIAS", help="Only what was done to this alias.")
+@click.argument("name", shell_complete=complete_model)
+@click.option("--alias", metavar="ALIAS", shell_complete=complete_alias, help="Only what was done to this alias.")
 @click.option("--limit", "-n", type=click.IntRange(1), metavar="N", help="Only the last N lines.")
 @reading_options
 def history(name: str, alias: str | None, limit: int | None, storage: str | None, as_json: bool) -> None:
@@ -46,7 +47,7 @@ FORMATS = ("text", "svg", "dot", "mermaid")
     "  trackers lineage digits/17\n  trackers lineage 9f86d081884c",
     short_help="Show where a version comes from, or what came of data.",
 )
-@click.argument("ref", metavar="NAME@ALIAS|NAME/VERSION|RUN|DIGEST")
+@click.argument("ref", metavar="NAME@ALIAS|NAME/VERSION|RUN|DIGEST", shell_complete=complete_reference)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How to show it.")
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
 @reading_options
@@ -82,8 +83,8 @@ def _written(graph: Graph, form: str) -> str:
     epilog="\b\nExamples:\n  trackers compare fraud@production fraud/4\n  trackers compare fraud/3 fraud/4 --changed",
     short_help="Put two versions side by side.",
 )
-@click.argument("champion", metavar="CHAMPION")
-@click.argument("challenger", metavar="CHALLENGER")
+@click.argument("champion", metavar="CHAMPION", shell_complete=complete_reference)
+@click.argument("challenger", metavar="CHALLENGER", shell_complete=complete_reference)
 @click.option("--changed", is_flag=True, help="Show only what differs.")
 @reading_options
 def compare(champion: str, challenger: str, changed: bool, storage: str | None, as_json: bool) -> None:

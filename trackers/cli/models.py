@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trackers.cli.completing import complete_model
 from trackers.cli.storage import open_store, reading_options
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _SHOWN_METRICS = 4
     epilog="\b\nExamples:\n  trackers models\n  trackers models fraud --json",
     short_help="List registered models, or the versions of one.",
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_model)
 @reading_options
 def models(name: str | None, storage: str | None, as_json: bool) -> None:
     """List the registered models, or the versions, aliases and history of the one called NAME."""

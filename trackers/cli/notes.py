@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from trackers.cli.completing import complete_model, complete_reference, complete_version
 from trackers.cli.storage import open_store, reading_options
 from trackers.cli.target import read_target
 
@@ -16,7 +17,7 @@ from trackers.cli.target import read_target
     "  trackers describe fraud@production 'What the shop calls.'",
     short_help="Say what a model, a version or an alias is.",
 )
-@click.argument("target", metavar="NAME[/VERSION|@ALIAS]")
+@click.argument("target", metavar="NAME[/VERSION|@ALIAS]", shell_complete=complete_reference)
 @click.argument("text")
 @reading_options
 def describe(target: str, text: str, storage: str | None, as_json: bool) -> None:
@@ -36,7 +37,7 @@ def describe(target: str, text: str, storage: str | None, as_json: bool) -> None
     "  trackers tag fraud --remove team",
     short_help="Tag a model, a version or an alias.",
 )
-@click.argument("target", metavar="NAME[/VERSION|@ALIAS]")
+@click.argument("target", metavar="NAME[/VERSION|@ALIAS]", shell_complete=complete_reference)
 @click.argument("pairs", metavar="[KEY=VALUE ...]", nargs=-1)
 @click.option("--remove", multiple=True, metavar="KEY", help="Remove this tag; may be repeated.")
 @reading_options
@@ -64,8 +65,8 @@ def tag(target: str, pairs: Sequence[str], remove: Sequence[str], storage: str |
     "  trackers approve fraud 3 --withdraw",
     short_help="Approve a version, for policies that ask for it.",
 )
-@click.argument("name")
-@click.argument("version")
+@click.argument("name", shell_complete=complete_model)
+@click.argument("version", shell_complete=complete_version)
 @click.option("--comment", default="", help="What was looked at; kept in the history.")
 @click.option("--withdraw", is_flag=True, help="Take an approval back.")
 @reading_options
@@ -92,8 +93,8 @@ def approve(name: str, version: str, comment: str, withdraw: bool, storage: str 
     "a3bf4f1b2b0b822cd15d6c15b0f00a08",
     short_help="Record a version's latency, or other figures.",
 )
-@click.argument("name")
-@click.argument("version")
+@click.argument("name", shell_complete=complete_model)
+@click.argument("version", shell_complete=complete_version)
 @click.argument("pairs", metavar="[FIGURE=VALUE ...]", nargs=-1)
 @click.option("--data", default="", metavar="DIGEST", help="The digest of the data that the figures were measured on.")
 @click.option("--trust", is_flag=True, help="Let the model run code of its own when it is loaded.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trackers.cli.completing import complete_alias, complete_model
 from trackers.cli.storage import open_store, reading_options
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ def policy() -> None:
     "  trackers policy add owners --model fraud --alias production --only ann --only bob",
     short_help="Set a policy.",
 )
-@click.argument("name")
+@click.argument("name", shell_complete=complete_model)
 @click.option("--model", metavar="NAME", help="The registered model that it is for.  [default: all]")
-@click.option("--alias", metavar="ALIAS", help="The alias that it is for.  [default: all]")
+@click.option(
+    "--alias", metavar="ALIAS", shell_complete=complete_alias, help="The alias that it is for.  [default: all]"
+)
 @click.option("--require", metavar="FILTER", help="The version matches this filter, as in 'metrics.auc >= 0.9'.")
 @click.option("--better", metavar="METRIC", help="It beats the champion at this metric, on the same data.")
 @click.option("--minimize", is_flag=True, help="With --better: lower is better.")
@@ -81,7 +84,7 @@ def add(
     short_help="List the policies in force.",
 )
 @click.option("--model", metavar="NAME", help="Only those that apply to this registered model.")
-@click.option("--alias", metavar="ALIAS", help="Only those that apply to this alias.")
+@click.option("--alias", metavar="ALIAS", shell_complete=complete_alias, help="Only those that apply to this alias.")
 @reading_options
 def list_policies(model: str | None, alias: str | None, storage: str | None, as_json: bool) -> None:
     """List the policies in force, those for all models first."""
@@ -99,7 +102,7 @@ def list_policies(model: str | None, alias: str | None, storage: str | None, as_
 
 
 @policy.command(epilog="\b\nExample:\n  trackers policy remove good --model fraud", short_help="Remove a policy.")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_model)
 @click.option("--model", metavar="NAME", help="The registered model that it is for.  [default: that for all]")
 @click.option("--reason", default="", help="Why; kept in the history.")
 @reading_options

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from trackers.cli.completing import complete_reference
 from trackers.cli.storage import DEFAULT
 from trackers.wording import counted
 
@@ -19,7 +20,7 @@ _READS = click.Choice(["csv", "jsonl", "json", "parquet", "npy", "npz"])
     "  cat rows.jsonl | trackers predict digits/17 --format jsonl --proba",
     short_help="Predict the rows of a file with a model.",
 )
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", shell_complete=complete_reference)
 @click.argument("rows", metavar="[FILE]", default="-")
 @click.option(
     "-o",

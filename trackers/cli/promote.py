@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trackers.cli.completing import complete_alias, complete_model, complete_version
 from trackers.cli.storage import DEFAULT, open_store, reading_options
 
 if TYPE_CHECKING:
@@ -26,9 +27,16 @@ if TYPE_CHECKING:
     "  trackers promote fraud 3 --to production --force --reason 'production is down'",
     short_help="Point an alias of a model at a version.",
 )
-@click.argument("name")
-@click.argument("version")
-@click.option("--to", "alias", required=True, metavar="ALIAS", help="The alias to move, such as production.")
+@click.argument("name", shell_complete=complete_model)
+@click.argument("version", shell_complete=complete_version)
+@click.option(
+    "--to",
+    "alias",
+    required=True,
+    metavar="ALIAS",
+    shell_complete=complete_alias,
+    help="The alias to move, such as production.",
+)
 @click.option("--reason", default="", help="Why; kept in the history.")
 @click.option("--expect", metavar="VERSION", help="Refuse unless the alias points at this version (or: none).")
 @click.option("--dry-run", is_flag=True, help="Only say which policies hold, and with what figures.")
@@ -75,8 +83,10 @@ def promote(
     "  trackers rollback fraud --alias staging",
     short_help="Point an alias back at what it pointed at before.",
 )
-@click.argument("name")
-@click.option("--alias", default="production", show_default=True, help="The alias to move back.")
+@click.argument("name", shell_complete=complete_model)
+@click.option(
+    "--alias", shell_complete=complete_alias, default="production", show_default=True, help="The alias to move back."
+)
 @click.option("--reason", default="", help="Why; kept in the history.")
 @click.option("--expect", metavar="VERSION", help="Refuse unless the alias points at this version.")
 @reading_options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trackers.cli.completing import complete_experiment
 from trackers.cli.storage import open_store, reading_options, view_option
 
 if TYPE_CHECKING:
@@ -35,7 +36,16 @@ Examples:
   trackers search "params.lr between 1e-4 and 1e-2 or tags.team in ('vision', 'audio')" --json""",
 )
 @click.argument("filter", default="")
-@click.option("-e", "--experiment", "--study", "names", multiple=True, metavar="NAME", help="Only these; repeatable.")
+@click.option(
+    "-e",
+    "--experiment",
+    "--study",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_experiment,
+    help="Only these; repeatable.",
+)
 @click.option("--order", "--order-by", "order_by", metavar="KEYS", help="As in 'metrics.auc desc, attributes.started'.")
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
 @click.option("--page-token", metavar="TOKEN", help="Go on where another page ended.")
@@ -62,7 +72,7 @@ def search(
 
 
 @click.command(short_help="List runs, newest first.", epilog="\b\nExample:\n  trackers runs fraud --limit 20")
-@click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
+@click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...", shell_complete=complete_experiment)
 @click.option("--order", "--order-by", "order_by", metavar="KEYS", help="As in 'metrics.auc desc, attributes.started'.")
 @click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
 @click.option("--page-token", metavar="TOKEN", help="Go on where another page ended.")
