@@ -27,5 +27,5 @@ def doctor(storage: str | None, as_json: bool) -> int:
     else:
         for one in found:
             advice = f" -> {as_called(one.advice)}" if one.advice else ""
-            click.echo(text.plain(f"{one.level:<8} {one.topic}: {one.told}{advice}"))
+            text.print_wrapped(f"{one.level:<8} {one.topic}: {one.told}{advice}", indent=9)
     return 1 if any(one.level == PROBLEM for one in found) else 0

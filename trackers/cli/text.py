@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -95,6 +96,24 @@ def size(count: int) -> str:
 def plain(text: str) -> str:
     """Return *text* with whatever does not print written as an escape."""
     return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def print_wrapped(line: str, indent: int) -> None:
+    """Print a long line; on a terminal broken at spaces where it is wider, what follows *indent* columns in."""
+    width = shutil.get_terminal_size().columns
+    shown = plain(line)
+    if sys.stdout.isatty() and width > 2 * indent:
+        shown = "\n".join(
+            textwrap.wrap(
+                shown,
+                width,
+                subsequent_indent=" " * indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+                drop_whitespace=True,
+            )
+        )
+    click.echo(shown)
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -15,10 +15,12 @@ from hpo.reports import style
 from hpo.reports.view import StudyView
 from trackers.states import RunState
 
-CAPTION = "Each bar is one start of a trial on a worker; gaps are time in which the worker had nothing to run."
+CAPTION = "Each bar is one start of a trial on a worker; gaps are time in which the worker had nothing to run. The share is how much of the time it was busy."
 MOST_ROWS = 40
 NARROWEST = 0.0012
 """The share of the width that the shortest bar takes: about a pixel."""
+CROWDED = 400
+"""More bars than these are as wide as they are, but for what went wrong: widened, they would hide every gap."""
 
 KINDS = {
     "complete": ("completed", style.BLUE),
@@ -61,7 +63,12 @@ def draw(view: StudyView) -> Figure:
     end = max(bar.end for bar in bars) / unit
     axes.set_xlim(-0.005 * end, end * 1.005 if end > 0 else 1.0)
     if few:
-        axes.set_yticks(range(count), [wording.short(name, 28) for name in named])
+        spent = dict.fromkeys(named, 0.0)
+        for bar in bars:
+            spent[bar.worker] += bar.end - bar.start
+        whole = max(bar.end for bar in bars)
+        shares = {name: f"  {wording.percent(min(1.0, spent[name] / whole))}" if whole > 0 else "" for name in named}
+        axes.set_yticks(range(count), [f"{wording.short(name, 28)}{shares[name]}" for name in named])
     else:
         axes.set_yticks([])
         axes.set_ylabel(f"{count} at a time")
@@ -132,19 +139,21 @@ def _unit(length: float) -> tuple[float, str]:
 
 def _draw_bars(axes: Axes, bars: list[Bar], lanes: list[int], unit: float, least: float) -> None:
     """Draw each bar at least *least* seconds wide: one of a millisecond among hours would not be seen."""
+    crowded = len(bars) > CROWDED
     for kind, (name, color) in KINDS.items():
+        wide = 0.0 if crowded and kind in ("complete", "pruned") else least
         boxes = [
             [
                 (bar.start / unit, lane - 0.36),
                 (bar.start / unit, lane + 0.36),
-                (max(bar.end, bar.start + least) / unit, lane + 0.36),
-                (max(bar.end, bar.start + least) / unit, lane - 0.36),
+                (max(bar.end, bar.start + wide) / unit, lane + 0.36),
+                (max(bar.end, bar.start + wide) / unit, lane - 0.36),
             ]
             for bar, lane in zip(bars, lanes, strict=True)
             if bar.kind == kind
         ]
         if boxes:
-            edge = "white" if len(bars) < 400 else "none"
+            edge = "none" if crowded else "white"
             axes.add_collection(
                 PolyCollection(
                     boxes, facecolor=color, edgecolor=edge, linewidth=0.3, label=name, rasterized=len(bars) > 600
