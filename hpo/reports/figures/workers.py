@@ -76,7 +76,8 @@ def draw(view: StudyView) -> Figure:
     lanes_note = (
         "" if few or not all(named) else f"{len(named)} workers took part; a row here is a free place, not a worker."
     )
-    style.note(figure, lanes_note)
+    dense = f"{len(bars):,} starts: where single ones cannot be told, darker is busier." if len(bars) > CROWDED else ""
+    style.note(figure, " ".join(filter(None, [lanes_note, dense])))
     return figure
 
 
@@ -156,6 +157,12 @@ def _draw_bars(axes: Axes, bars: list[Bar], lanes: list[int], unit: float, least
             edge = "none" if crowded else "white"
             axes.add_collection(
                 PolyCollection(
-                    boxes, facecolor=color, edgecolor=edge, linewidth=0.3, label=name, rasterized=len(bars) > 600
+                    boxes,
+                    facecolor=color,
+                    edgecolor=edge,
+                    linewidth=0.0 if crowded else 0.3,
+                    label=name,
+                    snap=not crowded,
+                    rasterized=len(bars) > 600,
                 )
             )
