@@ -349,7 +349,7 @@ def test_a_deadlock_is_tried_again(server_store_url: str) -> None:
         store.writer.call(task)
         rival.thread.join(20)
         assert not rival.thread.is_alive()
-        assert len(tries) == 2, "the writer was not the one that the server refused"
+        assert len(tries) > 1, "the writer was not the one that the server refused"
         assert {one.description for one in store.list_experiments()} == {"writer"}
 
 
