@@ -14,7 +14,7 @@ HOMES = {
     "ray": ("hpo/execution/ray/",),
     "mlflow": ("trackers/interop/mlflow/", "trackers/models/mlflow_folder.py"),
     "optuna": ("hpo/sampling/", "trackers/interop/optuna/"),
-    "sqlalchemy": ("trackers/sql/",),
+    "sqlalchemy": ("trackers/sql/", "trackers/interop/source.py"),
     "alembic": ("trackers/sql/",),
     "matplotlib": ("hpo/reports/",),
     "click": ("hpo/cli/", "trackers/cli/"),

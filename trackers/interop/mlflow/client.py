@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from trackers.errors import InvalidValueError, NotFoundError, StoreError
+from trackers.interop.source import check_source, check_target, knock
 
 _PASSWORD = re.compile(r"(?<=://)([^/@]*)@")
 _FILE_STORE = "MLFLOW_ALLOW_FILE_STORE"
@@ -23,8 +24,12 @@ def open_client(uri: str, *, create: bool) -> Iterator[Any]:
     A database or folder that is not there is made only with *create*. Raises InvalidValueError where mlflow is not
     installed or refuses the URI, NotFoundError for what is not there, StoreError for what cannot be reached.
     """
-    if not create:
+    if create:
+        check_target(uri, "MLflow", safe(uri))
+    else:
         _check_there(uri)
+        check_source(uri, "MLflow", safe(uri))
+    knock(uri, safe(uri))
     with _quiet(), _environment(), ExitStack() as stack:
         try:
             import mlflow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StoreError
 from trackers.interop.optuna.storage import OptunaStorage
+from trackers.interop.source import check_source
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -168,6 +170,7 @@ def _open(source: str | BaseStorage) -> BaseStorage:
         return source
     if "://" not in source:
         return _open_file(source)
+    check_source(source, "Optuna", _hidden(source))
     try:
         return optuna.storages.RDBStorage(source)
     except Exception as exc:
@@ -178,15 +181,22 @@ def _open(source: str | BaseStorage) -> BaseStorage:
 
 def _open_file(path: str) -> BaseStorage:
     """Open a SQLite file or a journal by its path."""
+    if _kind_of(path) == "sqlite":
+        return _open(f"sqlite:///{path}")
+    return optuna.storages.JournalStorage(JournalFileBackend(path))
+
+
+def _kind_of(path: str) -> str:
+    """Tell whether a file is SQLite's (``sqlite``) or a journal of Optuna's (``journal``)."""
     try:
         with open(path, "rb") as file:
             head = file.read(16)
     except OSError as exc:
         raise NotFoundError(f"{path}: {exc.strerror}: give the URL or the file of an Optuna storage") from exc
     if head.startswith(b"SQLite format 3"):
-        return _open(f"sqlite:///{path}")
+        return "sqlite"
     if head.lstrip().startswith(b"{"):
-        return optuna.storages.JournalStorage(JournalFileBackend(path))
+        return "journal"
     raise InvalidValueError(f"{path} is neither a SQLite file nor a journal of Optuna")
 
 
@@ -197,7 +207,12 @@ def _hidden(url: str) -> str:
 def _place(source: str | BaseStorage) -> str:
     if isinstance(source, BaseStorage):
         return type(source).__name__
-    return _hidden(source) if "://" in source else source
+    scheme, separator, path = source.partition(":///")
+    if not separator and "://" not in source:  # the same file by its path and by its URL is one place
+        scheme, path = _kind_of(source), source
+    elif scheme.partition("+")[0] != "sqlite":
+        return _hidden(source)
+    return f"{scheme.partition('+')[0]}:///{os.path.abspath(path)}"
 
 
 class _quiet:  # noqa: N801 - it is used as a word
