@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.capture.process import content_digest
 from trackers.capture.state import state_digest, version_of
 from trackers.clock import now_us
+from trackers.errors import TrackersError
+from trackers.models import manifest as manifests
+from trackers.models import mlmodel
 from trackers.models.manifest import FORMAT, manifest_digest
 from trackers.processes import host_name, user_name
 from trackers.sql import intake as rows
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
 
 Point = tuple[int, str, str, int, int, float]
 """Run, key, context, step, time (microseconds) and value."""
+
+LONGEST = 16 << 20
+"""Bytes of a model's description that are read."""
 
 
 class Intake:
@@ -103,7 +111,11 @@ class Intake:
     def describe_model(
         self, flavor: str, kind: str, files: Mapping[str, tuple[str, int]], created_at: int, details: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return the manifest of a model that another tool saved: its files are those in the artifact store."""
+        """Return the manifest of a model that another tool saved: its files are those in the artifact store.
+
+        Of a model that was ours once, and of one of MLflow's, it says what these say.
+        """
+        told = self._told(files)
         return {
             "format": FORMAT,
             "flavor": flavor,
@@ -111,9 +123,26 @@ class Intake:
             "created": datetime.fromtimestamp(created_at / 1e6, UTC).isoformat(timespec="seconds"),
             "python": "",
             "libraries": {},
-            "details": dict(details),
+            **told,
+            "details": {**told.get("details", {}), **details},
             "files": {name: {"sha256": digest, "size": size} for name, (digest, size) in files.items()},
         }
+
+    def _told(self, files: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="trackers-model-") as temporary:
+            folder = Path(temporary, "model")
+            said = {name: files[name][0] for name in (manifests.NAME, mlmodel.NAME) if name in files}
+            if not said or any(files[name][1] > LONGEST for name in said):
+                return {}
+            self._store.artifacts.get_files(said, folder)
+            try:
+                if manifests.has_manifest(folder):
+                    own = manifests.read_manifest(folder)
+                    kept = ("flavor", "class", "python", "libraries", "input", "output", "details")
+                    return {key: own[key] for key in kept if key in own}
+                return dict(mlmodel.read_signature(mlmodel.read_mlmodel(folder)))
+            except TrackersError:  # it is told when it is loaded
+                return {}
 
     def register(
         self,

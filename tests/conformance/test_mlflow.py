@@ -279,6 +279,32 @@ def test_our_runs_trials_and_models_come_back_under_their_own_ids(store: Store, 
         assert states == [RunState.COMPLETE, RunState.PRUNED, RunState.COMPLETE]
 
 
+def test_a_model_that_went_to_mlflow_and_came_back_is_what_it_was(store: Store, empty: bytes, tmp_path: Path) -> None:
+    with store.start_run("lines") as run:
+        logged = run.log_model(Line(2.0), input_example=[1.0, 2.0])
+    store.registry.register("line", logged)
+    store.registry.promote("line", 1, to="production")
+    (tmp_path / "out.db").write_bytes(empty)
+    uri = sqlite_uri(tmp_path / "out.db")
+    assert export_mlflow(store, uri, artifacts=str(tmp_path / "out")).problems == []
+    with trackers.connect(tmp_path / "back.db") as back:
+        assert import_mlflow(back, uri).problems == []
+        version = back.registry.version("line", "production")
+        model = trackers.load_model("models:/line@production", store=back, trust=True)
+        assert list(model.predict([3.0])) == [6.0]
+        kept = back.registry.model_of(version).manifest
+        assert (kept["flavor"], kept["input"]) == (model.manifest["flavor"], model.manifest["input"])
+        assert back.fsck().findings == ()
+
+
+def test_a_folder_that_mlflow_fetched_from_its_registry_is_loaded(tmp_path: Path) -> None:
+    from trackers.models import load, save
+
+    save(Line(2.0), tmp_path / "model")
+    (tmp_path / "model" / "registered_model_meta").write_text("model_name: line\nmodel_version: '1'\n")
+    assert list(load(tmp_path / "model", trust=True).predict([3.0])) == [6.0]
+
+
 def _spoil(path: Path, *statements: tuple[str, tuple[Any, ...]]) -> None:
     with sqlite3.connect(path) as connection:
         for statement, values in statements:

@@ -23,6 +23,8 @@ from trackers.models.signature import Signature
 from trackers.models.trust import Trust
 
 _MAX_EXAMPLE_BYTES = 256 * 1024
+LEFT_BY_MLFLOW = frozenset({"registered_model_meta"})
+"""What MLflow adds to a folder that it fetched from its registry."""
 _log = logging.getLogger("trackers.models")
 
 
@@ -85,13 +87,13 @@ def load(
     *,
     trust: bool | str | Sequence[str] = False,
     digest: str | None = None,
-    beside: Collection[str] = (),
+    beside: Collection[str] = LEFT_BY_MLFLOW,
 ) -> LoadedModel:
     """Load the model in *folder* after verifying every file; a folder that MLflow wrote is loaded too.
 
     *trust*: True runs the code and loads the types that the folder brings; full names of types trust only those.
     *digest*: that of the manifest (``manifest_digest``), where it is known from elsewhere. *beside*: names of files
-    that may be there although the model has none of that name. ``notes`` of what is returned says which versions
+    that may be there although the model has none of that name (default: what MLflow leaves). ``notes`` of what is returned says which versions
     differ. Raises DigestError for a changed file, UntrustedError with the names of what is not trusted, ModelError
     otherwise, with what has to be installed.
     """

@@ -13,15 +13,12 @@ from typing import Any
 from trackers.models.folder import load
 from trackers.models.loaded import LoadedModel
 
-_LEFT_BY_MLFLOW = frozenset({"registered_model_meta"})
-"""What MLflow adds to a folder that it fetched from its registry."""
-
 
 def _load_pyfunc(path: str, model_config: Any = None) -> _PyfuncModel:
     """Load the model folder at *path* for ``mlflow.pyfunc.load_model``; *model_config* is of no effect."""
     text = os.environ.get("TRACKERS_TRUST", "")
     names = [name.strip() for name in text.split(",") if name.strip()]
-    return _PyfuncModel(load(Path(path), trust=True if text == "1" else names, beside=_LEFT_BY_MLFLOW))
+    return _PyfuncModel(load(Path(path), trust=True if text == "1" else names))
 
 
 class _PyfuncModel:

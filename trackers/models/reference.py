@@ -150,7 +150,9 @@ def fetch(artifacts: ArtifactStore, model: LoggedModel, trust: bool | str | Sequ
     temporary = _Folder()
     try:
         folder = artifacts.get_files(model.files, Path(temporary.path, "model"))
-        loaded = load(folder, trust=trust, digest=manifest_digest(model.manifest))
+        # The manifest of an imported model is that of its files, our own from before among them.
+        known = None if MANIFEST in (model.manifest.get("files") or {}) else manifest_digest(model.manifest)
+        loaded = load(folder, trust=trust, digest=known)
     except BaseException:
         temporary.remove()
         raise
