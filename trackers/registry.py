@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
     from trackers.artifacts import ArtifactStore
 
+LONGEST_TEXT = 100_000
+"""Characters of a description, a tag or a reason."""
+
 UNSET = ANYTHING
 """The default of ``expect``: whatever the alias points at may be replaced."""
 
@@ -50,12 +54,19 @@ class Registry:
     Unknown models, versions and aliases raise NotFoundError with the close matches.
     """
 
-    def __init__(self, database: Database, writer: Writer, artifacts: Callable[[], ArtifactStore]) -> None:
-        self._database, self._writer, self._artifacts = database, writer, artifacts
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        artifacts: Callable[[], ArtifactStore],
+        logged: Callable[[str], LoggedModel],
+    ) -> None:
+        """Keep the registry of a store; *logged* finds the logged model that a reference names."""
+        self._database, self._writer, self._artifacts, self._logged = database, writer, artifacts, logged
 
     def create(self, name: str, description: str = "") -> RegisteredModel:
         """Make a name to register versions under. Raises AlreadyExistsError."""
-        name = _model_name(name)
+        name, description = _model_name(name), _text(description, "description")
         actor = _actor()
         self._writer.call(lambda connection: rows.create_model(connection, name, description, actor))
         return self.get(name)
@@ -81,8 +92,10 @@ class Registry:
         name = _model_name(name)
 
         def read(connection: Connection) -> ModelVersion:
-            is_number = isinstance(ref, int) or (ref.isascii() and ref.isdigit())
-            number = int(ref) if is_number else aliases.find_alias(connection, name, clean_name(ref, "alias"))
+            if isinstance(ref, int) or (isinstance(ref, str) and ref.isascii() and ref.isdigit()):
+                number = min(int(str(ref)[:20]), 2**31 - 1)  # more than a database can hold: there is none, as it says
+            else:
+                number = aliases.find_alias(connection, name, clean_name(ref, "alias"))
             return rows.list_versions(connection, name, number)[0]
 
         return self._read(read)
@@ -92,7 +105,7 @@ class Registry:
         reference = Reference.parse(ref if ref.startswith("models:/") else f"models:/{ref}")
         assert reference.name is not None  # it was read as a model's name
         number = self.get(reference.name).latest if reference.version is None else reference.version
-        if number == 0:
+        if number == 0 and reference.version is None:
             raise NotFoundError(f"The registered model {reference.name!r} has no version yet.")
         return self.version(reference.name, number)
 
@@ -112,7 +125,7 @@ class Registry:
     def register(
         self,
         name: str,
-        model: LoggedModel,
+        model: LoggedModel | str,
         *,
         description: str = "",
         metrics: Mapping[str, float] | None = None,
@@ -123,13 +136,19 @@ class Registry:
     ) -> ModelVersion:
         """Make *model* the next version of *name*, which is created when it is new.
 
-        The same model again returns the version that it is. *metrics* are the last values of its run's by default. *lineage* says where it comes from (JSON); the digest
-        of the model's manifest is added to it. Raises ModelError when the model's files are not kept any more.
+        *model* is what ``log_model`` returned, or names it: ``runs:/UID/model``, ``STUDY/17``, a run's uid. *metrics* are
+        the last values of its run's by default. *lineage* says where it comes from (JSON); the digest of the model's
+        manifest is added to it. The same model again returns the version that it is, as it is: what else was given is
+        not written. Raises ModelError when the model's files are not kept any more.
         """
         name = _model_name(name)
-        origin = {**(lineage or {}), "manifest": manifest_digest(model.manifest)}
-        cleaned = {clean_name(key, "tag"): str(value) for key, value in (tags or {}).items()}
-        new = rows.NewVersion(model.uid, description, source, metrics, origin, cleaned)
+        if not isinstance(model, LoggedModel):
+            model = self._logged(model)
+        origin = _json({**(lineage or {}), "manifest": manifest_digest(model.manifest)})
+        cleaned = {clean_name(key, "tag"): _text(str(value), "tag") for key, value in (tags or {}).items()}
+        figures = None if metrics is None else {clean_name(k, "metric"): _number(k, v) for k, v in metrics.items()}
+        about = _text(description, "description"), _text(source, "source")
+        new = rows.NewVersion(model.uid, *about, figures, origin, cleaned)
         actor = _actor(reason)
         number = self._writer.call(lambda connection: rows.register(connection, name, new, actor))
         return self.version(name, number)
@@ -159,7 +178,9 @@ class Registry:
         who may move the alias is not overcome. Where the alias points at *version* already nothing is written: the
         line that moved it there is returned, its ``written`` false. Raises ModelError when the version's files are gone.
         """
-        move = Move(_model_name(name), _alias(to), _version(version), _expected(expect), force=_forced(force, reason))
+        move = Move(
+            _model_name(name), _new_alias(to), _version(version), _expected(expect), force=_forced(force, reason)
+        )
         self._check_files(move.name, version)
         return self._move(move, reason)
 
@@ -241,15 +262,21 @@ class Registry:
         name = None if model is None else self.get(model).name
         return self._read(lambda connection: policies.list_policies(connection, name, alias))
 
-    def check(self, name: str, version: int, *, to: str) -> Results:
-        """Return what the policies say about moving the alias *to* to *version* now; nothing is changed."""
-        name, alias, number = _model_name(name), _alias(to), _version(version)
+    def check(self, name: str, version: int, *, to: str, expect: Expected = UNSET) -> Results:
+        """Return what the policies say about moving the alias *to* to *version* now; nothing is changed.
+
+        Raises what ``promote`` would: ConflictError where the alias does not point at what is expected, ModelError where
+        the version's files are gone.
+        """
+        name, alias, number, expected = _model_name(name), _new_alias(to), _version(version), _expected(expect)
 
         def judge(connection: Connection) -> Results:
             rows.list_versions(connection, name, number)  # says so where there is no such version
+            aliases.check_expected(connection, name, alias, expected)
             old = subjects.Subjects(connection, name).find(alias)
             return policies.judge_move(connection, name, alias, number, old, _actor().user)
 
+        self._check_files(name, number)
         return self._read(judge)
 
     def approve(self, name: str, version: int, *, comment: str = "", withdraw: bool = False) -> bool:
@@ -312,7 +339,7 @@ class Registry:
 
     def describe(self, name: str, text: str, *, version: int | None = None, alias: str | None = None) -> None:
         """Set the description of a model, of one of its versions, or of one of its aliases."""
-        target, actor = _target(name, version, alias), _actor()
+        target, actor, text = _target(name, version, alias), _actor(), _text(text, "description")
         self._writer.call(lambda connection: registry_notes.describe(connection, target, text, actor))
 
     def set_tag(
@@ -320,7 +347,8 @@ class Registry:
     ) -> None:
         """Set a tag of a model, of one of its versions, or of one of its aliases; None removes it."""
         target, key, actor = _target(name, version, alias), clean_name(key, "tag"), _actor()
-        self._writer.call(lambda connection: registry_notes.set_tag(connection, target, key, value, actor))
+        new = None if value is None else _text(str(value), "tag")
+        self._writer.call(lambda connection: registry_notes.set_tag(connection, target, key, new, actor))
 
     def history(self, name: str, *, alias: str | None = None) -> Moves:
         """Return who did what to a model (or to one of its aliases), when and why, oldest first.
@@ -402,6 +430,17 @@ def _alias(alias: str) -> str:
     return alias
 
 
+def _new_alias(alias: str) -> str:
+    """Return an alias that may be given: not one of the words that mean something else."""
+    alias = _alias(alias)
+    if alias.lower() in ("none", "latest") or not any(c.isalnum() for c in alias):
+        raise InvalidValueError(
+            f"The alias {alias!r} must be another word, with a letter in it: `--expect none` is no alias, and "
+            "models:/NAME is the latest version."
+        )
+    return alias
+
+
 def _version(version: int) -> int:
     if isinstance(version, bool) or not isinstance(version, int) or not 0 < version < 2**31:
         raise InvalidValueError(f"A version is a number such as 3, not {version!r}.")
@@ -428,10 +467,35 @@ def _target(name: str, version: int | None, alias: str | None) -> Target:
     )
 
 
+def _text(text: str, what: str) -> str:
+    """Return a text that every database can hold. Raises InvalidValueError."""
+    if not isinstance(text, str):
+        raise InvalidValueError(f"A {what} is text, not {type(text).__name__}.")
+    if len(text) > LONGEST_TEXT:
+        raise InvalidValueError(f"A {what} may have {LONGEST_TEXT} characters, not {len(text)}.")
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise InvalidValueError(f"A {what} may hold no NUL and no half of a character: {text[:80]!r}.")
+    return text
+
+
+def _json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what JSON makes of *value*. Raises InvalidValueError."""
+    try:
+        return dict(json.loads(json.dumps(value)))
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InvalidValueError(f"A lineage is what JSON can hold: {exc}.") from None
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, str | bytes | list | tuple):
+        raise InvalidValueError(f"The metric {key!r} must be a number, not {value!r:.60}.")
+    return _numbers(key, value)[0]
+
+
 def _numbers(key: str, value: float | Sequence[float]) -> tuple[float, ...]:
     try:
         numbers = tuple(float(one) for one in (value if isinstance(value, list | tuple) else [value]))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidValueError(
             f"The figure {key!r} must be a number, or a list of numbers, not {value!r:.60}."
         ) from None
@@ -445,4 +509,4 @@ def _is_digest(text: str) -> bool:
 
 
 def _actor(reason: str = "") -> Actor:
-    return Actor(user_name()[:LONGEST], host_name(), now_us(), reason)
+    return Actor(user_name()[:LONGEST], host_name(), now_us(), _text(reason, "reason"))

@@ -417,7 +417,15 @@ class Store(Tracking, Keeping):
         """The model registry of this store."""
         from trackers.registry import Registry
 
-        return Registry(self.database, self.writer, lambda: self.artifacts)
+        return Registry(self.database, self.writer, lambda: self.artifacts, self._logged_model)
+
+    def _logged_model(self, ref: str) -> LoggedModel:
+        from trackers.models.reference import Reference, find
+
+        reference = Reference.parse(ref)
+        if reference.folder is not None:
+            raise InvalidValueError(f"{ref!s:.200} is a folder: log the model in a run first (run.log_model).")
+        return find(self, reference)
 
     @property
     def intake(self) -> Intake:

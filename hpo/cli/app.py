@@ -27,6 +27,7 @@ TABLE = {
     "register": "hpo.cli.register:register",
     "promote": "trackers.cli.promote:promote",
     "rollback": "trackers.cli.promote:rollback",
+    "remove-alias": "trackers.cli.promote:remove_alias",
     "models": "trackers.cli.models:models",
     "predict": "trackers.cli.predict:predict",
     "policy": "trackers.cli.policy:policy",

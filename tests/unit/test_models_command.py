@@ -106,7 +106,9 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_an_empty_registry_says_how_to_fill_it(store: Store) -> None:
-    assert call(models, store).output == "No model is registered yet:  hpo register STUDY NAME\n"
+    assert call(models, store).output == (
+        "No model is registered yet:  trackers register RUN NAME, or hpo register STUDY NAME\n"
+    )
 
 
 def test_reading_the_registry_loads_nothing_heavy(registered: Store) -> None:

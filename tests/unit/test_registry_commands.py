@@ -16,6 +16,7 @@ from hpo.cli.app import hpo
 from hpo.cli.exit import run_command as run_hpo
 from trackers.cli.app import trackers as trackers_command
 from trackers.cli.exit import run_command
+from trackers.errors import InvalidValueError
 from trackers.store import Store
 
 pytest.importorskip("skops")
@@ -344,3 +345,101 @@ def test_a_shell_completes_models_versions_and_aliases(
             continue
         complete = ShellComplete(command, {}, name, "_COMPLETE")
         assert [item.value for item in complete.get_completions(typed.split(), incomplete)] == offered
+
+
+def test_a_dry_run_refuses_what_promote_would_refuse(call: Any, store: Store) -> None:
+    store.registry.promote("fraud", 1, to="production")
+    code, _, err = call("promote", "fraud", "2", "--to", "production", "--dry-run", "--expect", "3")
+    assert code == 2
+    assert "points at version 1" in err
+    kept = store.registry.model_of(store.registry.version("fraud", 2))
+    file = next(name for name in kept.files if name.endswith(".skops"))
+    path = store.artifacts.path(kept.files[file])
+    assert path is not None
+    path.chmod(0o600)
+    path.unlink()
+    code, _, err = call("promote", "fraud", "2", "--to", "staging", "--dry-run")
+    assert code == 2
+    assert "cannot be loaded any more" in err
+
+
+def test_a_refused_promotion_says_in_json_where_the_alias_points(call: Any, store: Store) -> None:
+    store.registry.promote("fraud", 1, to="production")
+    store.registry.set_policy("enough", "metrics.auc > 0.99")
+    code, out, _ = call("promote", "fraud", "2", "--to", "production", "--json")
+    assert code == 1
+    assert json.loads(out)["points_at"] == 1
+
+
+def test_the_model_of_a_run_is_registered_from_the_terminal(call: Any, store: Store) -> None:
+    with store.start_run("exp") as run:
+        run.log_model(MODEL, name="other")
+    code, out, _ = call("register", f"runs:/{run.uid}/other", "fraud", "--tag", "team=risk", "--reason", "new")
+    assert (code, out.splitlines()[0]) == (0, "It is fraud version 4.")
+    assert store.registry.version("fraud", 4).tags == {"team": "risk"}
+    code, out, _ = call("register", f"runs:/{run.uid}/other", "fraud", "--description", "again")
+    assert out == "It is fraud version 4 already: nothing was changed (what was given besides was not written).\n"
+    code, _, err = call("register", run.uid, "fraud")
+    assert code == 2
+    assert "has no model" in err
+    code, out, _ = call("register", f"runs:/{run.uid}/other", "new", "--json")
+    assert json.loads(out)["version"] == 1
+    code, out, _ = call("models", "fraud")
+    assert f"run {run.uid[:8]}" in out
+
+
+def test_an_alias_is_removed_from_the_terminal(call: Any, store: Store) -> None:
+    store.registry.promote("fraud", 2, to="stagging")
+    assert call("remove-alias", "fraud", "stagging") == (0, "fraud@stagging is gone (it pointed at version 2).\n", "")
+    code, _, err = call("remove-alias", "fraud", "stagging")
+    assert code == 2
+    assert "stagging" in err
+
+
+@pytest.mark.parametrize("alias", ["none", "None", "latest", "..", "-_"])
+def test_words_that_mean_something_else_are_no_aliases(call: Any, alias: str) -> None:
+    code, _, err = call("promote", "fraud", "1", f"--to={alias}")
+    assert code == 2
+    assert "must be another word" in err
+
+
+def test_wrong_values_are_named_and_not_taken_for_a_store_that_is_away(store: Store) -> None:
+    registry = store.registry
+    model = registry.model_of(registry.version("fraud", 1))
+    wrong: list[tuple[Any, str]] = [
+        (lambda: registry.register("m", model, metrics={"auc": "x"}), "The metric 'auc' must be a number"),
+        (lambda: registry.register("m", model, metrics={"auc": [1.0]}), "The metric 'auc' must be a number"),
+        (lambda: registry.register("m", model, lineage={"a": object()}), "A lineage is what JSON can hold"),
+        (lambda: registry.register("m", 3), "A model is named by text"),
+        (lambda: registry.register("m", "./folder"), "is a folder: log the model in a run first"),
+        (lambda: registry.promote("fraud", 1, to="p", reason=5), "A reason is text, not int"),
+        (lambda: registry.describe("fraud", None), "A description is text, not NoneType"),
+        (lambda: registry.describe("fraud", "x" * 200_000), "may have 100000 characters"),
+        (lambda: registry.set_tag("fraud", "k", "\ud800"), "no NUL and no half of a character"),
+        (lambda: registry.record("fraud", 1, {"a": 10**400}), "The figure 'a' must be a number"),
+    ]
+    for act, words in wrong:
+        with pytest.raises(InvalidValueError, match=words):
+            act()
+    registry.set_tag("fraud", "k", 5)  # as register's tags
+    assert registry.get("fraud").tags == {"k": "5"}
+
+
+@pytest.mark.parametrize("number", ["0", "99999999999999999999999"])
+def test_a_version_that_cannot_be_is_not_there(call: Any, number: str) -> None:
+    for words in (
+        ["promote", "fraud", number, "--to", "production"],
+        ["lineage", f"fraud/{number}"],
+        ["compare", f"fraud/{number}", "fraud/1"],
+    ):
+        code, _, err = call(*words)
+        assert code == 2, words
+        assert "version" in err
+        assert "should not happen" not in err
+        assert "register one" not in err
+
+
+def test_a_model_is_named_in_one_way_everywhere(store: Store) -> None:
+    store.registry.promote("fraud", 2, to="production")
+    for ref in ("fraud@production", "fraud/2", "models:/fraud@production", "models:/fraud/2"):
+        assert list(trackers.load_model(ref, store=store).predict(X)) == [0, 0, 1, 1], ref

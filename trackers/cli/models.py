@@ -41,7 +41,7 @@ def _show_all(found: Sequence[RegisteredModel], as_json: bool) -> None:
         text.print_json([facts(model) for model in found])
         return
     if not found:
-        click.echo("No model is registered yet:  hpo register STUDY NAME")
+        click.echo("No model is registered yet:  trackers register RUN NAME, or hpo register STUDY NAME")
         return
     rows = [
         [
@@ -74,7 +74,8 @@ def _show_one(registry: Registry, name: str, as_json: bool) -> None:
         heads = ["version", "aliases", "made", "by", "from", "metrics", "flavour", "bytes", "signature"]
         text.print_table(heads, [[*_version_row(v), *_model_row(saved.get(v.version))] for v in versions])
     else:
-        click.echo(f"It has no version yet:  hpo register STUDY {text.plain(model.name)}")
+        called = text.plain(model.name)
+        click.echo(f"It has no version yet:  trackers register RUN {called}, or hpo register STUDY {called}")
     if any(alias.description or alias.tags for alias in aliases):
         click.echo()
         text.print_table(["alias", "version", "about", "tags"], [_alias_row(alias) for alias in aliases])
@@ -87,10 +88,15 @@ def _show_one(registry: Registry, name: str, as_json: bool) -> None:
 
 
 def _version_row(version: ModelVersion) -> list[Any]:
-    shown = [f"{key}={value:.6g}" for key, value in list(version.metrics.items())[:_SHOWN_METRICS]]
+    shown = [f"{key}={_figure(value)}" for key, value in list(version.metrics.items())[:_SHOWN_METRICS]]
     aliases, metrics = ", ".join(version.aliases), ", ".join(shown)
-    made_by, source = version.created_by, version.source
+    run = version.lineage.get("run")
+    made_by, source = version.created_by, version.source or (f"run {run[:8]}" if isinstance(run, str) else "")
     return [version.version, aliases or None, version.created_at, made_by, source or None, metrics or None]
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)  # an older release took any
 
 
 def _model_facts(model: LoggedModel | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from trackers.cli.storage import DEFAULT, open_store, reading_options
 if TYPE_CHECKING:
     from trackers.policy import Result
     from trackers.registry import Registry
+    from trackers.sql.aliases import Expected
     from trackers.values import RegistryMove
 
 
@@ -68,12 +69,12 @@ def promote(
     with open_store(storage) as store:
         number = store.registry.version(name, version).version
         if dry_run:
-            _dry_run(store.registry, name, number, alias, as_json)
+            _dry_run(store.registry, name, number, alias, expected, as_json)
             return
         try:
             move = store.registry.promote(name, number, to=alias, reason=reason, expect=expected, force=force)
         except PolicyError as exc:
-            _refused(name, number, alias, exc.results, as_json)
+            _refused(store.registry, name, number, alias, exc.results, as_json)
             raise PolicyError(_short(name, number, alias, exc.results), exc.results) from exc
     _tell(move, storage, as_json)
 
@@ -103,6 +104,33 @@ def rollback(name: str, alias: str, reason: str, expect: str | None, storage: st
     _tell(move, storage, as_json)
 
 
+@click.command(
+    epilog="\b\nExample:\n  trackers remove-alias fraud stagging --reason 'a typing error'",
+    short_help="Remove an alias of a model.",
+)
+@click.argument("name", shell_complete=complete_model)
+@click.argument("alias", shell_complete=complete_alias)
+@click.option("--reason", default="", help="Why; kept in the history.")
+@click.option("--expect", metavar="VERSION", help="Refuse unless the alias points at this version.")
+@reading_options
+def remove_alias(name: str, alias: str, reason: str, expect: str | None, storage: str | None, as_json: bool) -> None:
+    """Remove the alias ALIAS of the model NAME; its versions and its history stay.
+
+    Policies on who may move the alias are judged.
+    """
+    from trackers.cli import text
+    from trackers.cli.models import facts
+    from trackers.registry import UNSET
+
+    expected = UNSET if expect is None else _expected(expect)
+    with open_store(storage) as store:
+        move = store.registry.unset_alias(name, alias, reason=reason, expect=expected)
+    if as_json:
+        text.print_json(facts(move))
+    else:
+        click.echo(text.plain(f"{move.name}@{move.alias} is gone (it pointed at version {move.old_version})."))
+
+
 def _tell(move: RegistryMove, storage: str | None, as_json: bool) -> None:
     from trackers.cli import text
     from trackers.cli.models import facts
@@ -125,10 +153,10 @@ def _tell(move: RegistryMove, storage: str | None, as_json: bool) -> None:
     click.echo(f"Load it:  trackers.load_model({_text(f'models:/{move.name}@{move.alias}')}{named})")
 
 
-def _dry_run(registry: Registry, name: str, number: int, alias: str, as_json: bool) -> None:
+def _dry_run(registry: Registry, name: str, number: int, alias: str, expected: Expected, as_json: bool) -> None:
     from trackers.cli import text
 
-    results = registry.check(name, number, to=alias)
+    results = registry.check(name, number, to=alias, expect=expected)
     failed = [result for result in results if not result.holds]
     now = registry.get(name).aliases.get(alias)
     if as_json:
@@ -147,11 +175,12 @@ def _dry_run(registry: Registry, name: str, number: int, alias: str, as_json: bo
         click.get_current_context().exit(1)
 
 
-def _refused(name: str, number: int, alias: str, results: Sequence[Result], as_json: bool) -> None:
+def _refused(registry: Registry, name: str, number: int, alias: str, results: Sequence[Result], as_json: bool) -> None:
     from trackers.cli import text
 
     if as_json:
-        text.print_json(_verdict(name, number, alias, results, None) | {"written": False})
+        now = registry.get(name).aliases.get(alias)
+        text.print_json(_verdict(name, number, alias, results, now) | {"written": False})
     else:
         print_results([result.as_json() for result in results])
 

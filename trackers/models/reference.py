@@ -69,6 +69,8 @@ class Reference:
             return cls(run=text)
         elif "\0" not in text and "://" not in text and os.path.isdir(text):
             return cls(folder=Path(text))
+        elif "@" in text and "://" not in text:
+            return cls._parse_name(text, text)
         raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
 
     @classmethod
@@ -124,13 +126,19 @@ def find(store: Store, reference: Reference) -> LoggedModel:
     if reference.name is not None:
         registry = store.registry
         wanted = reference.version if reference.version is not None else registry.get(reference.name).latest
-        if wanted == 0:
+        if wanted == 0 and reference.version is None:
             raise NotFoundError(f"The model {reference.name!r} has no version yet: register one.")
         return registry.model_of(registry.version(reference.name, wanted))
     assert reference.run is not None
     if _UID.fullmatch(reference.run) and (model := store.find_logged_model(reference.run)) is not None:
         return model
-    run = store.get_run(reference.run)
+    try:
+        run = store.get_run(reference.run)
+    except NotFoundError:
+        name, slash, number = reference.run.rpartition("/")
+        if not slash or name not in {model.name for model in store.registry.list()}:
+            raise
+        return store.registry.model_of(store.registry.version(name, number))  # no study, but a model has the name
     found = store.get_logged_model(run, reference.model)
     if found is None:
         named = "" if reference.model == DEFAULT_MODEL else f" named {reference.model[:80]!r}"

@@ -56,8 +56,7 @@ def move_alias(connection: Connection, move: Move, actor: Actor) -> RegistryMove
     if version is not None:
         check_version(connection, model_id, name, version)
     old = _points_at(connection, model_id, alias)
-    if not isinstance(move.expected, Anything) and old != move.expected:
-        raise ConflictError(_conflict(connection, name, alias, old, move.expected))
+    _check(connection, name, alias, old, move.expected)
     if version is None and old is None:
         raise NotFoundError(_no_alias(connection, model_id, name, alias))
     if old == version and (last := last_move(connection, name, alias)) is not None:
@@ -71,6 +70,18 @@ def move_alias(connection: Connection, move: Move, actor: Actor) -> RegistryMove
     return write_line(
         connection, actor, name, move.action, alias=alias, old_version=old, new_version=version, details=details
     )
+
+
+def check_expected(connection: Connection, name: str, alias: str, expected: Expected) -> None:
+    """Raise ConflictError where an alias does not point at what is expected."""
+    models = t.registered_models.c
+    model_id = connection.execute(select(models.id).where(models.name == name)).scalar_one()
+    _check(connection, name, alias, _points_at(connection, model_id, alias), expected)
+
+
+def _check(connection: Connection, name: str, alias: str, old: int | None, expected: Expected) -> None:
+    if not isinstance(expected, Anything) and old != expected:
+        raise ConflictError(_conflict(connection, name, alias, old, expected))
 
 
 def _details(results: Sequence[Result], failed: Sequence[Result]) -> dict[str, Any]:

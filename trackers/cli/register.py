@@ -1,0 +1,63 @@
+"""``trackers register``: the model of a run becomes a version."""
+
+from __future__ import annotations
+
+import click
+
+from trackers.cli.completing import complete_model
+from trackers.cli.storage import open_store, reading_options
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers register 01a228cc6048463a99c5e1c5b7d0c0de fraud --reason 'the May data'\n"
+    "  trackers register digits/17 digits --tag team=vision",
+    short_help="Make the model of a run a version of a registered model.",
+)
+@click.argument("model", metavar="RUN|MODEL")
+@click.argument("name", shell_complete=complete_model)
+@click.option("--description", default="", help="What it is.")
+@click.option("--reason", default="", help="Why; kept in the history.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag of the version; repeatable.")
+@reading_options
+def register(
+    model: str,
+    name: str,
+    description: str,
+    reason: str,
+    tags: tuple[str, ...],
+    storage: str | None,
+    as_json: bool,
+) -> None:
+    """Make a logged model the next version of NAME, which is made where it is new.
+
+    RUN is the 32 hex digits of a run, or STUDY/17; runs:/RUN/MODEL where it was logged under another name than model. The
+    same model again is the version that it is.
+    """
+    from trackers.cli import text
+    from trackers.cli.models import facts
+    from trackers.errors import NotFoundError
+
+    pairs = dict(_pair(tag) for tag in tags)
+    with open_store(storage) as store:
+        try:
+            before = store.registry.get(name).latest
+        except NotFoundError:
+            before = 0
+        version = store.registry.register(name, model, description=description, reason=reason, tags=pairs)
+    if as_json:
+        text.print_json(facts(version))
+        return
+    called = text.plain(f"{version.name} version {version.version}")
+    if version.version <= before:
+        given = " (what was given besides was not written)" if description or reason or pairs else ""
+        click.echo(f"It is {called} already: nothing was changed{given}.")
+    else:
+        click.echo(f"It is {called}.")
+        click.echo(text.plain(f"Promote it:  trackers promote {version.name} {version.version} --to production"))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise click.BadParameter(f"{text!r} is no KEY=VALUE.", param_hint="--tag")
+    return key.strip(), value
