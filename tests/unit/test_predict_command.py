@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import trackers
+from tests.extras import needs
 from trackers.cli.app import trackers as command
 from trackers.cli.exit import run_command
 from trackers.errors import InvalidValueError, ModelError, NotFoundError
@@ -275,3 +276,92 @@ def test_several_columns_are_written_with_their_names() -> None:
     assert (
         out.getvalue() == b'{"prediction_0": 1.0, "prediction_1": null}\n{"prediction_0": 2.0, "prediction_1": 3.0}\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("a,b\n,1\n", "row 1 has nothing in the column 'a'"),
+        ("a,b\n1,1\n1e400,1\n", "row 2 has inf in the column 'a'"),
+        ("a,b\n", "There is no row in in.csv"),
+        ("A,B\n1,2\n", "lacks the columns a, b that the model was made with; it has A, B."),
+        ("a;b\n1;2\n", "it has a;b."),
+        ("a,b\n1,99999999999999999999\n", "99999999999999999999"),
+    ],
+)
+def test_rows_that_cannot_be_predicted_are_told_in_a_sentence(
+    logged: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, rows: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text(rows)
+    assert run_command(["predict", "fraud@production", "in.csv", "--storage", logged.url]) in (1, 2)
+    said = capsys.readouterr().err
+    assert words in said
+    assert "should not happen" not in said
+    assert said.count("\n") == 1
+
+
+def test_predictions_are_not_written_over_their_rows(logged: Store, tmp_path: Path, capsys: Any) -> None:
+    rows = tmp_path / "in.csv"
+    rows.write_text(CSV)
+    assert run_command(["predict", "fraud/1", str(rows), "-o", str(rows), "--storage", logged.url]) == 2
+    assert "holds the rows themselves" in capsys.readouterr().err
+    assert rows.read_text() == CSV
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (None, "not NoneType"),
+        (3, "not int"),
+        ((row for row in ()), "not generator"),
+        (np.zeros((2, 2, 2)), r"not an array of shape \(2, 2, 2\)"),
+        (np.zeros(2), r"not an array of shape \(2,\); for one row use X.reshape\(1, -1\)"),
+        ([1.0, 2.0], r"not 0: a list of one row is \[\[...\]\]"),
+        ([[1.0, 2.0], [3.0]], "the rows have different lengths: 1, 2"),
+        ({"a": 1.0, "b": 2.0}, "A dict holds columns"),
+        ({"a": [1.0], "b": [2.0, 3.0]}, "The input is no table"),
+        (pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("b", "y")])), "several levels"),
+    ],
+)
+def test_what_is_no_table_is_told_in_a_sentence(logged: Store, rows: Any, words: str) -> None:
+    model = trackers.load_model("models:/fraud", store=logged)
+    with pytest.raises(InvalidValueError, match=words):
+        model.predict(rows)
+
+
+def test_an_example_that_the_model_cannot_predict_is_told_and_does_not_close_the_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from trackers.models import load, save
+
+    wide = LogisticRegression().fit(np.arange(12.0).reshape(4, 3), [0, 0, 1, 1])
+    with caplog.at_level("WARNING", "trackers.models"):
+        save(wide, tmp_path / "model", input_example=np.zeros((2, 2)))
+    assert "does not predict its input_example (ValueError: X has 2 features" in caplog.text
+    assert len(load(tmp_path / "model").predict(np.zeros((2, 3)))) == 2
+
+
+@needs("mlflow", reason="pip install 'hpo[mlflow]'")
+@pytest.mark.filterwarnings("ignore")
+def test_the_terminal_says_how_to_trust(tmp_path: Path, capsys: Any) -> None:
+    import mlflow
+
+    mlflow.sklearn.save_model(MODEL, tmp_path / "pickled")
+    (tmp_path / "in.csv").write_text(CSV)
+    assert run_command(["predict", str(tmp_path / "pickled"), str(tmp_path / "in.csv")]) == 2
+    said = capsys.readouterr().err
+    assert "--trust all" in said
+    assert "trust=True" not in said
+
+
+def test_a_lineage_is_written_in_the_form_that_its_file_is_named_after(
+    logged: Store, tmp_path: Path, capsys: Any
+) -> None:
+    call = ["lineage", "fraud/1", "--storage", logged.url]
+    assert run_command([*call, "-o", str(tmp_path / "l.svg")]) == 0
+    assert (tmp_path / "l.svg").read_text().startswith("<svg")
+    assert run_command([*call, "-o", str(tmp_path / "l.json"), "--json"]) == 0
+    assert json.loads((tmp_path / "l.json").read_text())
+    assert run_command([*call, "--json", "--format", "svg"]) == 2
+    assert "exclude each other" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,12 @@ FORMATS = ("text", "svg", "dot", "mermaid")
     short_help="Show where a version comes from, or what came of data.",
 )
 @click.argument("ref", metavar="NAME@ALIAS|NAME/VERSION|RUN|DIGEST", shell_complete=complete_reference)
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="How to show it.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="How to show it.  [default: by the end of -o, else text]"
+)
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
 @reading_options
-def lineage(ref: str, form: str, output: Path | None, storage: str | None, as_json: bool) -> None:
+def lineage(ref: str, form: str | None, output: Path | None, storage: str | None, as_json: bool) -> None:
     """Show what led to a version, an alias or a run, and what came of a run or of data.
 
     Data and code lead to runs, runs to versions, versions to aliases. Data is named by its digest, or at least 8 digits of its
@@ -61,16 +64,25 @@ def lineage(ref: str, form: str, output: Path | None, storage: str | None, as_js
 
     with open_store(storage) as store:
         graph = store.registry.lineage(ref)
-    if as_json:
+    if as_json and form is not None:
+        raise click.UsageError("--json and --format exclude each other: give one of them.")
+    if as_json and output is None:
         text.print_json(graph.as_json())
         return
-    written = _written(graph, form)
+    written = (
+        json.dumps(text.as_json(graph.as_json()), indent=2) if as_json else _written(graph, form or _form_of(output))
+    )
     if output is not None:
         output.write_text(written + "\n" * (not written.endswith("\n")), encoding="utf-8")
         click.echo(f"Wrote {output}.")
         return
     for line in written.splitlines():
         click.echo(text.plain(line))
+
+
+def _form_of(output: Path | None) -> str:
+    ends = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"}
+    return ends.get("" if output is None else output.suffix.lower(), "text")
 
 
 def _written(graph: Graph, form: str) -> str:

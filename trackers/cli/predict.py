@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trackers.cli.completing import complete_reference
 from trackers.cli.storage import DEFAULT
+from trackers.errors import InvalidValueError, ModelError, TrackersError, UntrustedError
 from trackers.wording import counted
+
+if TYPE_CHECKING:
+    from trackers.models.loaded import LoadedModel
 
 _READS = click.Choice(["csv", "jsonl", "json", "parquet", "npy", "npz"])
 
@@ -61,9 +65,16 @@ def predict(
     target = "json" if as_json and output is None else "csv" if output is None else form_of(Path(output), WRITES)
     if source is not None and not source.is_file():
         raise click.UsageError(f"There is no file {rows}.")
-    loaded = load_model(model, store=storage or None, trust=True if "all" in trust else trust)
+    if source is not None and output is not None and Path(output).exists() and Path(output).samefile(source):
+        raise click.UsageError(f"{output} holds the rows themselves: give another file for the predictions.")
+    try:
+        loaded = load_model(model, store=storage or None, trust=True if "all" in trust else trust)
+    except UntrustedError as exc:
+        raise UntrustedError(str(exc).replace("trust=True", "--trust all")) from exc
     data = read_rows(source or sys.stdin.buffer, kind, loaded.manifest.get("input"))
-    found = loaded.predict_proba(data) if proba else loaded.predict(data)
+    if not len(data):
+        raise InvalidValueError(f"There is no row in {rows if source is not None else 'what came in'}.")
+    found = _predicted(loaded, data, proba)
     names = _class_names(loaded.unwrap(), found) if proba else None
     if output is None:
         write_rows(found, target, sys.stdout.buffer, names)
@@ -71,6 +82,40 @@ def predict(
     with Path(output).open("wb") as sink:
         write_rows(found, target, sink, names)
     click.echo(f"{counted(len(found), 'row')} written to {output}.", err=True)
+
+
+def _predicted(loaded: LoadedModel, data: Any, proba: bool) -> Any:
+    """Predict; what a model of anybody's raises is said in a sentence, with the first cell that may be why."""
+    try:
+        return loaded.predict_proba(data) if proba else loaded.predict(data)
+    except TrackersError:
+        raise
+    except Exception as exc:
+        said = next((line for line in str(exc).splitlines() if line.strip()), "")
+        raise ModelError(
+            f"The model cannot predict these rows ({type(exc).__name__}: {said}){_odd_cell(data)}"
+        ) from exc
+
+
+def _odd_cell(data: Any) -> str:
+    import numpy as np
+
+    columns = getattr(data, "columns", None)
+    if columns is None:
+        return ""
+    for name in columns:
+        cells = data[name]
+        huge = [isinstance(cell, int) and abs(cell) >= 2**63 for cell in cells] if cells.dtype == object else []
+        if any(huge):
+            return f": row {huge.index(True) + 1} has {cells.iloc[huge.index(True)]} in the column {name!r}"
+        empty = np.asarray(cells.isna())
+        if empty.any():
+            return f": row {int(empty.argmax()) + 1} has nothing in the column {name!r}"
+        if cells.dtype.kind == "f" and not (finite := np.isfinite(cells.to_numpy())).all():
+            return (
+                f": row {int((~finite).argmax()) + 1} has {cells.iloc[int((~finite).argmax())]} in the column {name!r}"
+            )
+    return ""
 
 
 def _class_names(model: Any, found: Any) -> list[str]:

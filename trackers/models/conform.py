@@ -75,6 +75,28 @@ def _to_tensors(data: Any, tensors: list[dict[str, Any]]) -> dict[str, Any]:
     return {t["name"]: _to_array(data[t["name"]], t["shape"], t.get("dtype"), f"{t['name']!r}") for t in tensors}
 
 
+def _rows(data: Any, names: list[str]) -> Any:
+    """Return rows without names, as a list or an array of as many columns as there are *names*."""
+    if hasattr(data, "toarray"):
+        data = data.toarray()
+    takes = f"The model takes {len(names)} columns ({some(names)})"
+    dimensions = getattr(data, "ndim", None)
+    if dimensions is None and not isinstance(data, list | tuple):
+        raise InvalidValueError(f"{takes}: give an array, a DataFrame, or a list of rows, not {type(data).__name__}.")
+    if dimensions not in (None, 2):
+        hint = "; for one row use X.reshape(1, -1)" if dimensions == 1 and len(data) == len(names) else ""
+        raise InvalidValueError(f"{takes}, not an array of shape {tuple(data.shape)}{hint}.")
+    widths = {len(row) if hasattr(row, "__len__") and not isinstance(row, str) else 0 for row in data}
+    if dimensions == 2:
+        widths = {data.shape[1]}
+    if len(widths) > 1:
+        raise InvalidValueError(f"{takes}, and the rows have different lengths: {some(sorted(map(str, widths)))}.")
+    if widths and widths != {len(names)}:
+        hint = ": a list of one row is [[...]]" if widths == {0} else ""
+        raise InvalidValueError(f"{takes}, not {widths.pop()}{hint}.")
+    return data
+
+
 def _to_frame(data: Any, columns: list[dict[str, Any]]) -> Any:
     names = [column["name"] for column in columns]
     if not is_frame(data):
@@ -86,14 +108,20 @@ def _to_frame(data: Any, columns: list[dict[str, Any]]) -> Any:
 
         named = isinstance(data, Mapping) or _is_records(data)
         if not named:
-            if hasattr(data, "toarray"):
-                data = data.toarray()
-            width = len(data[0]) if len(data) and hasattr(data[0], "__len__") else 0
-            if width != len(names):
-                raise InvalidValueError(f"The model takes {len(names)} columns ({some(names)}), not {width}.")
-        data = pd.DataFrame(data) if named else pd.DataFrame(data, columns=names)
+            data = _rows(data, names)
+        elif isinstance(data, Mapping) and not all(hasattr(column, "__len__") for column in data.values()):
+            raise InvalidValueError("A dict holds columns, each a list of values: one row is a list of one dict.")
+        try:
+            data = pd.DataFrame(data) if named else pd.DataFrame(data, columns=names)
+        except ValueError as exc:
+            raise InvalidValueError(f"The input is no table: {exc}.") from exc
+    if getattr(data.columns, "nlevels", 1) > 1:
+        raise InvalidValueError("The input has columns of several levels: name each by one text.")
     if missing := [name for name in names if name not in data.columns]:
-        raise InvalidValueError(f"The input lacks the columns {some(missing)} that the model was made with.")
+        there = some([str(name) for name in data.columns]) if len(data.columns) else "none"
+        raise InvalidValueError(
+            f"The input lacks the columns {some(missing)} that the model was made with; it has {there}."
+        )
     if twice := [name for name in names if list(data.columns).count(name) > 1]:
         raise InvalidValueError(f"The input has the columns {some(twice)} more than once: rename one.")
     chosen = data[names]

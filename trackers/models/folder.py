@@ -133,6 +133,9 @@ def _describe(flavor: Flavor, model: Any, example: Any, given: Signature | None)
             found["output"] = describe_fully(flavor.predict(model, conform(head(rows), found["input"])))
         except Exception as exc:  # noqa: BLE001 - whatever the user's model raises; the model is kept all the same
             found["output"] = {"error": f"{type(exc).__name__}: {exc}"[:500]}
+            _log.warning("the model does not predict its input_example (%s: %s)", type(exc).__name__, exc)
+            if given is None or given.input is None:  # it is no example of what the model takes
+                found["input"] = flavor.describe_input(model)
     return found
 
 
