@@ -347,7 +347,7 @@ def test_an_example_that_the_model_cannot_predict_is_told_and_does_not_close_the
 def test_the_terminal_says_how_to_trust(tmp_path: Path, capsys: Any) -> None:
     import mlflow
 
-    mlflow.sklearn.save_model(MODEL, tmp_path / "pickled")
+    mlflow.sklearn.save_model(MODEL, tmp_path / "pickled", serialization_format="cloudpickle")
     (tmp_path / "in.csv").write_text(CSV)
     assert run_command(["predict", str(tmp_path / "pickled"), str(tmp_path / "in.csv")]) == 2
     said = capsys.readouterr().err
