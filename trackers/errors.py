@@ -12,7 +12,8 @@
     ├── StudyBusyError(RuntimeError)       a living manager owns the study
     ├── StoreError(RuntimeError)           the database: unreachable, not one, full, read-only, locked
     │   ├── SchemaError                    an older or newer schema than this release reads
-    │   └── StoreBusyError                 another process has what one alone may have
+    │   ├── StoreBusyError                 another process has what one alone may have
+    │   └── DamagedError                   a value that was not written by us, or was changed since
     ├── ArtifactError(RuntimeError)        a file that cannot be stored or read
     │   └── DigestError                    a file whose bytes are not those that were stored
     └── ModelError(RuntimeError)           a model that cannot be saved or loaded
@@ -121,6 +122,10 @@ class SchemaError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another process is at it: wait until it is done."""
+
+
+class DamagedError(StoreError):
+    """A value in the store cannot be read: run `trackers fsck`, which names it, and restore a backup."""
 
 
 class ArtifactError(TrackersError, RuntimeError):

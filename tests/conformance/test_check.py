@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from tests.conformance.managed import manage
-from trackers.changes import ModelLogged
+from trackers.changes import AttrsSet, ModelLogged
 from trackers.clock import now_us
+from trackers.errors import ArtifactError, DamagedError
+from trackers.keeping.doctor import examine
+from trackers.sql.columns import JSON
+from trackers.sql.tables.registry import TRIGGERS
 from trackers.store import Store
 
 pytestmark = pytest.mark.usefixtures("without_code")
@@ -31,6 +37,19 @@ LINES = {
     "models": ("UPDATE trackers_model_files SET name = 'other'", False),
     "versions": ("UPDATE trackers_models SET manifest = '{\"files\": {}}'", False),
     "references": ("DELETE FROM trackers_runs WHERE number = 1", True),
+    "schema": ("DROP VIEW trackers_v_params", True),
+}
+BROKEN = {
+    "manifest": (
+        "UPDATE trackers_models SET manifest = '{broken'",
+        lambda store: store.registry.model_of(store.registry.version("m", 1)),
+    ),
+    "lineage": ("UPDATE trackers_model_versions SET lineage = ''", lambda store: store.registry.versions("m")),
+    "param": (
+        f"UPDATE trackers_params SET kind = {JSON}, text = '[1,'",
+        lambda store: store.get_trials(store.get_study("s").id),
+    ),
+    "attr": ("UPDATE trackers_attrs SET value = 'nul'", lambda store: store.get_trials(store.get_study("s").id)),
 }
 POINTS = ("DELETE FROM trackers_points WHERE ordinal = 0", "DELETE FROM trackers_points WHERE ordinal = 2")
 
@@ -55,6 +74,7 @@ def filled(store: Store, tmp_path: Path) -> Store:
     digest, size = store.artifacts.put_bytes(b"weights")
     manifest = {"format": 1, "flavor": "python", "files": {"w": {"sha256": digest, "size": size}}}
     changes.insert(4, ModelLogged(run_id, now_us(), manifest=manifest, files={"w": (digest, size)}))
+    changes.insert(5, AttrsSet(run_id, "user", {"note": 1}))
     manager.lease.submit([*changes, *manager.whole()]).wait(10)
     manager.lease.release("stopped", "")
     store.registry.register("m", store.list_logged_models([run_id])[0])
@@ -86,6 +106,44 @@ def test_damaged_rows_are_found_and_repaired_where_they_can_be(filled: Store, ch
         assert check not in left, left
     else:
         assert check in {one.check for one in mended.left}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_value_that_is_no_json_is_named_and_stops_no_check(filled: Store, what: str) -> None:
+    statement, reads = BROKEN[what]
+    with by_hand(filled) as connection:
+        assert connection.execute(text(statement)).rowcount
+    found = filled.fsck(quick=True).findings
+    assert any(one.check == "json values" and "is no JSON" in one.problem for one in found), found
+    filled.fsck(quick=True, repair=True)
+    with pytest.raises(DamagedError, match="is no JSON"):
+        reads(filled)
+
+
+def test_a_trigger_that_is_gone_is_made_again(filled: Store) -> None:
+    name = next(iter(TRIGGERS[filled.database.dialect]))
+    on = " ON trackers_registry_history" if filled.database.dialect == "postgresql" else ""
+    with by_hand(filled) as connection:
+        connection.execute(text(f"DROP TRIGGER {name}{on}"))
+    assert [one.problem for one in filled.fsck(quick=True).findings] == [f"the trigger {name} is missing"]
+    assert any(name in one.told and "fsck --repair" in one.advice for one in examine(filled.url))
+    filled.fsck(quick=True, repair=True)
+    assert filled.fsck(quick=True).findings == ()
+    engine = create_engine(filled.url, poolclass=NullPool)
+    with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
+        connection.execute(text("DELETE FROM trackers_registry_history"))
+
+
+def test_a_folder_that_is_not_mounted_is_no_damage(filled: Store) -> None:
+    root = Path(filled.artifact_root)
+    root.rename(root.with_name("elsewhere"))
+    assert any(one.level == "problem" and "there is no file in" in one.told for one in examine(filled.url))
+    with pytest.raises(ArtifactError, match="mount the folder"):
+        filled.fsck(repair=True)
+    assert len(filled.fsck().findings) == 2
+    shutil.rmtree(root, ignore_errors=True)
+    root.with_name("elsewhere").rename(root)
+    assert filled.fsck().findings == ()
 
 
 @pytest.mark.parametrize("statement", POINTS)

@@ -72,12 +72,19 @@ def check(
 
     With *repair* what can be is put right: summaries, open attempts, dangling rows, and files from the backup *source*;
     damaged files are moved away, and what needs them is tagged ``trackers.damaged``. *progress* is told of files.
+
+    Raises ArtifactError where a repair finds no file at all: a folder that is not mounted is no damage.
     """
     if source is not None:
         read_manifest(Path(source))
     with store.database.reading() as connection:
         flaws = audit.shortened(list(audit.audit(connection))) if not repair else list(audit.audit(connection))
         files = dump.reachable_files(connection)
+    if repair and source is None and files and next(iter(store.artifacts.digests()), None) is None:
+        raise ArtifactError(
+            f"there is no file in {store.artifacts.safe_root}, which {counted(len(files), 'file')} should be in: mount the "
+            "folder, or give the backup to repair from. Nothing was changed."
+        )
     findings = [Finding(flaw.check, flaw.problem, _repaired(store, flaw) if repair else "") for flaw in flaws]
     wrong = list(_look_at(store.artifacts, files, quick, progress))
     findings += _mend(store, wrong, Path(source) if source is not None else None) if repair else _tell(store, wrong)

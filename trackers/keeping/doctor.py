@@ -17,6 +17,7 @@ from trackers.journal import journal_folder, list_journals
 from trackers.processes import host_name, is_alive, start_time
 from trackers.sql import settings
 from trackers.sql.address import Address, file_system, is_network, read_address
+from trackers.sql.dump import reachable_files
 from trackers.sql.engine import Database
 from trackers.sql.schema import HEAD, REVISIONS, open_database, read_revision
 from trackers.wording import counted
@@ -229,7 +230,9 @@ def _rows(database: Database) -> Iterator[Diagnosis]:
         held = settings.held_studies(connection)
         running = settings.open_attempts(connection, here)
     for sentence in differing:
-        yield Diagnosis(PROBLEM, "schema", sentence, "restore a backup: somebody changed the tables by hand")
+        empty = sentence.startswith(("the view", "the trigger"))  # they hold nothing: they can be made again
+        advice = "run `trackers fsck --repair`" if empty else "restore a backup: somebody changed the tables by hand"
+        yield Diagnosis(PROBLEM, "schema", sentence, advice)
     for name, user, host, pid, started in held:
         if host == here and not is_alive(pid, started):
             told = f"the manager of study {name} (process {pid}) is gone without an end"
@@ -256,6 +259,8 @@ def _journals(address: Address) -> Iterator[Diagnosis]:
 
 def _artifacts(address: Address) -> Iterator[Diagnosis]:
     database, identity = open_database(address, artifacts=None, create=False)
+    with database.reading() as connection:
+        needed = len(reachable_files(connection))
     database.close()
     root = identity.artifact_root
     artifacts = ArtifactStore(root, identity.uid)
@@ -265,6 +270,9 @@ def _artifacts(address: Address) -> Iterator[Diagnosis]:
     except ArtifactError as exc:
         yield Diagnosis(PROBLEM, "artifacts", str(exc), "mount the folder, or give this process the credentials")
         return
+    if needed and next(iter(artifacts.digests()), None) is None:
+        told = f"there is no file in {shown}, which {counted(needed, 'file')} should be in"
+        yield Diagnosis(PROBLEM, "artifacts", told, "mount the folder, or `trackers fsck --repair --from BACKUP`")
     if owners and identity.uid not in owners:
         told = f"{shown} is not the folder of this store: another one of the same name"
         yield Diagnosis(PROBLEM, "artifacts", told, "mount the right folder on this machine")

@@ -5,17 +5,32 @@ A check is a function of a connection. What can be put right again is in ``track
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, ForeignKeyConstraint, and_, case, func, not_, or_, select
+from sqlalchemy import (
+    Connection,
+    ForeignKeyConstraint,
+    Text,
+    and_,
+    case,
+    func,
+    not_,
+    or_,
+    select,
+    type_coerce,
+)
 
+from trackers.errors import DamagedError
 from trackers.models.manifest import manifest_digest
 from trackers.sql import tables as t
+from trackers.sql.columns import JSON, Json
 from trackers.sql.fold import summary, visible
 from trackers.sql.history import read_series
+from trackers.sql.objects import missing_objects
 from trackers.states import RunState
 from trackers.wording import counted
 
@@ -36,7 +51,10 @@ class Flaw:
 def audit(connection: Connection) -> Iterator[Flaw]:
     """Yield everything that is wrong with the rows."""
     for check in CHECKS:
-        yield from check(connection)
+        try:
+            yield from check(connection)
+        except DamagedError:
+            yield Flaw(check.__name__.replace("_", " "), "it cannot be looked at whole: a value is no JSON (see there)")
 
 
 def database_file(connection: Connection) -> Iterator[Flaw]:
@@ -46,6 +64,37 @@ def database_file(connection: Connection) -> Iterator[Flaw]:
     for (said,) in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})"):
         if said != "ok":
             yield Flaw("database file", f"SQLite says: {said}")
+
+
+def schema(connection: Connection) -> Iterator[Flaw]:
+    """Check that every view and trigger is there."""
+    for name, kind in missing_objects(connection).items():
+        yield Flaw("schema", f"the {kind} {name} is missing", {"name": name})
+
+
+def json_values(connection: Connection) -> Iterator[Flaw]:
+    """Check that what is to be JSON is."""
+    for table in t.metadata.sorted_tables:
+        keys = list(table.primary_key)
+        for column in table.columns:
+            if isinstance(column.type, Json):
+                raw = type_coerce(column, Text)
+                yield from _unreadable(connection, column, select(*keys, raw).where(raw.is_not(None)))
+    p, a = t.params, t.attrs
+    structured = select(*p.primary_key, type_coerce(p.c.text, Text)).where(p.c.kind == JSON, p.c.text.is_not(None))
+    yield from _unreadable(connection, p.c.text, structured)
+    if not isinstance(a.c.value.type, Json):
+        yield from _unreadable(connection, a.c.value, select(*a.primary_key, type_coerce(a.c.value, Text)))
+
+
+def _unreadable(connection: Connection, column: Any, query: Any) -> Iterator[Flaw]:
+    keys = [key.name for key in column.table.primary_key]
+    for *key, text in connection.execution_options(yield_per=1000).execute(query):
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            where = ", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True))
+            yield Flaw("json values", f"{column.name} in {column.table.name} ({where}) is no JSON: {text[:40]!r}")
 
 
 def references(connection: Connection) -> Iterator[Flaw]:
@@ -323,6 +372,8 @@ COUNTED = {
 
 CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     database_file,
+    schema,
+    json_values,
     references,
     names,
     counters,

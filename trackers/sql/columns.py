@@ -16,7 +16,7 @@ from sqlalchemy import VARBINARY, BigInteger, Double, Integer, SmallInteger, Str
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from trackers.errors import InvalidValueError
+from trackers.errors import DamagedError, InvalidValueError
 
 FINITE, NAN, PLUS_INF, MINUS_INF = 0, 1, 2, 3
 NONE, BOOL, INT, FLOAT, STR, JSON = 0, 1, 2, 3, 4, 5
@@ -50,6 +50,16 @@ def to_json(value: Any) -> str:
         return json.dumps(value, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidValueError(f"a value of type {type(value).__name__} cannot be kept as JSON: {exc}") from exc
+
+
+def from_json(text: str) -> Any:
+    """Return what JSON *text* of the store stands for. Raises DamagedError where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise DamagedError(
+            f"a value in the store is no JSON ({text[:40]!r}): run `trackers fsck`, which names it, and restore a backup"
+        ) from exc
 
 
 def split_number(value: float) -> tuple[float | None, int]:
@@ -118,7 +128,7 @@ def join_param(kind: int, number: float | None, number_kind: int, text: str | No
         return int(text) if text is not None else int(number or 0)
     if kind == BOOL:
         return bool(number)
-    return None if kind == NONE else json.loads(text or "null")
+    return None if kind == NONE else from_json(text or "null")
 
 
 def check_param(name: str, old: Any, new: Any) -> None:
@@ -178,7 +188,7 @@ class Json(TypeDecorator[Any]):
         return None if value is None else to_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else json.loads(value)
+        return None if value is None else from_json(value)
 
 
 class JsonOrNull(Json):

@@ -16,6 +16,7 @@ from trackers.sql.audit import Flaw
 from trackers.sql.columns import join_number
 from trackers.sql.fold import summary, visible
 from trackers.sql.history import read_series
+from trackers.sql.objects import make_object
 from trackers.sql.registry_history import Actor
 from trackers.sql.registry_notes import Target
 from trackers.states import RunState
@@ -59,6 +60,11 @@ def _reference(connection: Connection, where: Mapping[str, Any], size_of: Callab
         return ""  # what a person made is not removed for what it lacks
     connection.execute(delete(table).where(mine))
     return "removed, since it belongs to nothing"
+
+
+def _object(connection: Connection, where: Mapping[str, Any], size_of: Callable[[str], int | None]) -> str:
+    make_object(connection, where["name"])
+    return "made again"
 
 
 def _unset_alias(connection: Connection, where: Mapping[str, Any]) -> str:
@@ -175,6 +181,7 @@ def _counter(connection: Connection, where: Mapping[str, Any], size_of: Any) -> 
 
 
 _REPAIRS: dict[str, Callable[[Connection, Mapping[str, Any], Callable[[str], int | None]], str]] = {
+    "schema": _object,
     "references": _reference,
     "attempts": _attempt,
     "ends": _end,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, select, text
 from trackers.sql import schema
 from trackers.sql import tables as t
 from trackers.sql.address import Address
+from trackers.sql.objects import missing_objects
 from trackers.states import RunState
 
 
@@ -114,4 +115,5 @@ def schema_differences(connection: Connection) -> list[str]:
         dialect = connection.dialect.name
         wanted = {str(one.name) for one in table.indexes if dialect in one.info.get("dialects", (dialect,))}
         found += [f"the index {one} is missing" for one in sorted(wanted - indexes)]
+    found += [f"the {kind} {name} is missing" for name, kind in missing_objects(connection).items()]
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
@@ -11,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, Text, bindparam
 
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
-from trackers.sql.columns import Content, Json, join_number, join_param
+from trackers.sql.columns import Content, Json, from_json, join_number, join_param
 from trackers.sql.fold import UNREPORTED
 from trackers.sql.history import read_chunks
 from trackers.sql.launches import read_version
@@ -163,7 +162,7 @@ class _Reading:
         results = self._results(len(metric_names))
         system: dict[int, dict[str, Any]] = {}
         for run_id, name, text in self._rows(_constrained()):
-            system.setdefault(run_id, {})[name] = json.loads(text)
+            system.setdefault(run_id, {})[name] = from_json(text)
         last: dict[int, dict[int, float]] = {}
         objective = metric_names[0] if metric_names else ""
         for run_id, step, value, kind in self._rows(_last_reported(), objective=objective, state=int(RunState.PRUNED)):
@@ -280,7 +279,7 @@ class _Reading:
         scopes = {"user": user, "system": system}
         for run_id, scope, name, text in self._of(t.attrs, "scope", "name", "value", raw=True):
             if scope in scopes:
-                scopes[scope].setdefault(run_id, {})[name] = json.loads(text)
+                scopes[scope].setdefault(run_id, {})[name] = from_json(text)
         tags: dict[int, dict[str, str]] = {}
         for run_id, name, value in self._of(t.tags, "name", "value"):
             tags.setdefault(run_id, {})[name] = value

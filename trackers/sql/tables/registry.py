@@ -154,28 +154,38 @@ registry_history = table(
 REFUSAL = "the history of the registry is append-only"
 
 
+_HISTORY = f"{PREFIX}registry_history"
+REFUSING = (
+    f"CREATE OR REPLACE FUNCTION {PREFIX}refuse() RETURNS trigger LANGUAGE plpgsql AS "
+    f"$$BEGIN RAISE EXCEPTION '{REFUSAL}'; END$$"
+)
+"""What PostgreSQL's trigger calls."""
+
+TRIGGERS: dict[str, dict[str, str]] = {
+    "sqlite": {
+        f"{_HISTORY}_no_{action.lower()}": f"CREATE TRIGGER {_HISTORY}_no_{action.lower()} BEFORE {action} ON {_HISTORY} "
+        f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+        for action in ("UPDATE", "DELETE")
+    },
+    "mysql": {
+        f"{_HISTORY}_no_{action.lower()}": f"CREATE TRIGGER {_HISTORY}_no_{action.lower()} BEFORE {action} ON {_HISTORY} "
+        f"FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{REFUSAL}'"
+        for action in ("UPDATE", "DELETE")
+    },
+    "postgresql": {
+        f"{_HISTORY}_append_only": f"CREATE TRIGGER {_HISTORY}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE "
+        f"ON {_HISTORY} FOR EACH STATEMENT EXECUTE FUNCTION {PREFIX}refuse()"
+    },
+}
+"""The triggers of each database by name: dialect -> name -> statement."""
+
+
 def _after_creating_history(dialect: str, statement: str) -> None:
     ddl = DDL(statement).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
     event.listen(registry_history, "after_create", ddl)
 
 
-for _action in ("UPDATE", "DELETE"):
-    _after_creating_history(
-        "sqlite",
-        f"CREATE TRIGGER {PREFIX}registry_history_no_{_action.lower()} BEFORE {_action} ON {PREFIX}registry_history "
-        f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END",
-    )
-    _after_creating_history(
-        "mysql",
-        f"CREATE TRIGGER {PREFIX}registry_history_no_{_action.lower()} BEFORE {_action} ON {PREFIX}registry_history "
-        f"FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{REFUSAL}'",
-    )
-_after_creating_history(
-    "postgresql",
-    f"CREATE FUNCTION {PREFIX}refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION '{REFUSAL}'; END$$",
-)
-_after_creating_history(
-    "postgresql",
-    f"CREATE TRIGGER {PREFIX}registry_history_append_only BEFORE UPDATE OR DELETE OR TRUNCATE "
-    f"ON {PREFIX}registry_history FOR EACH STATEMENT EXECUTE FUNCTION {PREFIX}refuse()",
-)
+_after_creating_history("postgresql", REFUSING)
+for _dialect, _triggers in TRIGGERS.items():
+    for _statement in _triggers.values():
+        _after_creating_history(_dialect, _statement)
