@@ -86,6 +86,20 @@ def test_a_second_backup_copies_only_what_is_new_and_forgets_what_is_gone(store:
     assert len([path for path in (folder / "files").rglob("*") if path.is_file()]) == 2
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_copy_that_was_damaged_since_is_made_again(store: Store, tmp_path: Path, link: bool) -> None:
+    fill(store, tmp_path)
+    folder = tmp_path / "backup"
+    store.backup(folder, link=False)
+    [copy] = [path for path in (folder / "files").rglob("*") if path.is_file()]
+    whole = copy.read_bytes()
+    copy.chmod(0o600)
+    copy.write_bytes(bytes(len(whole)))
+    assert store.backup(folder, link=link).added == 1
+    assert copy.read_bytes() == whole
+    assert store.backup(folder, link=link).added == 0
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(store: Store, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("...")

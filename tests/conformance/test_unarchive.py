@@ -210,6 +210,10 @@ def test_an_archive_that_cannot_be_read_back_changes_nothing(sqlite_url: str, tm
             ({"format": 3}, InvalidValueError, "newer release"),
             ({"format": 1}, InvalidValueError, "cannot be read back"),
             ({"revision": "9999"}, SchemaError, "install a release that knows it"),
+            ({"tables": "x"}, InvalidValueError, "is damaged"),
+            ({"tables": {"metrics.parquet": None}}, InvalidValueError, "is damaged"),
+            ({"missing": None}, InvalidValueError, "is damaged"),
+            ({"experiment": ["s"]}, InvalidValueError, "is damaged"),
         ):
             (folder / "archive.json").write_text(json.dumps(about | changed))
             with pytest.raises(error, match=words):

@@ -145,8 +145,15 @@ class _Copier:
         return {digest: problem for digest, problem in problems.items() if problem is not None}
 
     def _has(self, digest: str, size: int) -> bool:
+        """Tell whether an older backup here has a file, and has it whole: it may have been damaged since."""
         target = self._target(digest)
-        return target.exists() and target.stat().st_size == size
+        if not target.is_file() or target.is_symlink() or target.stat().st_size != size:
+            return False
+        source = self._artifacts.path(digest) if self._link else None
+        if source is not None and source.exists() and source.samefile(target):
+            return True  # whether that is whole is for fsck
+        with target.open("rb") as kept:
+            return hashlib.file_digest(kept, "sha256").hexdigest() == digest
 
     def _target(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest

@@ -41,6 +41,7 @@ from trackers.sql.archived import Row
 from trackers.sql.ids import take_block
 from trackers.sql.intake import every_point
 from trackers.sql.schema import HEAD, REVISIONS
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -87,11 +88,13 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         form = int(manifest.get("format", 1))
+        if form == FORMAT:
+            _check_form(manifest)
     except FileNotFoundError:
         raise NotFoundError(
             f"there is no archive in {folder}: it has no {NAME}, or was not written to its end"
         ) from None
-    except (OSError, ValueError, AttributeError, TypeError) as exc:
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as exc:
         raise InvalidValueError(f"{path} is damaged: use another copy of the archive") from exc
     if form > FORMAT:
         raise InvalidValueError(f"the archive in {folder} was written by a newer release (format {form}): install that")
@@ -105,6 +108,17 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         what = "install a release that knows it" if newer else "import it with the release that wrote it, then upgrade"
         raise SchemaError(f"the archive in {folder} has schema {manifest['revision']}, this release {HEAD}: {what}")
     return dict(manifest)
+
+
+def _check_form(manifest: Mapping[str, Any]) -> None:
+    """Raise TypeError or KeyError for a manifest that is none: somebody may have written it by hand."""
+    kinds = {"revision": str, "experiment": str, "tables": dict, "missing": list}
+    for key, kind in kinds.items():
+        if not isinstance(manifest[key], kind):
+            raise TypeError(key)
+    for table in manifest["tables"].values():
+        if not isinstance(table["sha256"], str):
+            raise TypeError("sha256")
 
 
 def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -217,7 +231,14 @@ class _Import:
     def _keep_home(self, connection: Connection) -> tuple[int, bool]:
         """Write the experiment or study where it is new, and what its runs share; return its id, and whether it was."""
         archived.keep_blobs(connection, self._files, now_us())
-        bundles = [{**row, "bundle": self._file(row["bundle"])} for row in self._table("code_versions").rows()]
+        versions = self._table("code_versions").rows()
+        bundles = [{**row, "bundle": self._file(row["bundle"])} for row in versions]
+        lost = sum(
+            old["bundle"] is not None and new["bundle"] is None for old, new in zip(versions, bundles, strict=True)
+        )
+        if lost:
+            said = f"the sources and changes of {counted(lost, 'version')} of the code are in neither archive nor store"
+            (self._outcome.problem if self._manifest.get("files") else self._outcome.note)(said)
         codes = archived.keep_by(connection, "code_versions", bundles, "digest")
         environments = archived.keep_by(connection, "environments", self._table("environments").rows(), "digest")
         launches = [
