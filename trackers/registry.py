@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -241,6 +242,10 @@ class Registry:
         *rule* is one of ``trackers.policy``; text is a filter, as ``Require`` has it. A policy of that name is replaced: it
         gets its next version, and the change is a line of history.
         """
+        if not isinstance(rule, str | Rule):
+            raise InvalidValueError(
+                f"A rule is one of trackers.policy's, or a filter as text, not {type(rule).__name__}."
+            )
         new = policies.NewPolicy(
             clean_name(policy, "policy"),
             Require(rule) if isinstance(rule, str) else rule,
@@ -306,6 +311,8 @@ class Registry:
         """
         target, actor = Target(_model_name(name), _version(version)), _actor(reason)
         clean = {clean_name(key, "metric"): _numbers(key, value) for key, value in figures.items()}
+        if not clean:
+            raise InvalidValueError("There is no figure to record: give at least one name with its value.")
         if data and not _is_digest(data):
             raise InvalidValueError(
                 f"The digest of data has 64 hex digits (trackers.capture.data_digest), not {data[:80]!r}."
@@ -356,7 +363,13 @@ class Registry:
         Changes of policies for all models are among them.
         """
         name = self.get(name).name
-        return self._read(lambda connection: registry_history.list_lines(connection, name, alias))
+        lines = self._read(lambda connection: registry_history.list_lines(connection, name, alias))
+        if alias is not None and not lines:
+            known = sorted({line.alias for line in self.history(name) if line.alias})
+            near = get_close_matches(alias, known, n=1)
+            hint = f": did you mean {near[0]}?" if near else f"; moved were {', '.join(known[:5])}" if known else ""
+            raise NotFoundError(f"{name}@{alias} was never moved{hint}")
+        return lines
 
     def lineage(self, ref: int | str) -> Graph:
         """Return what led to, and what came of, a version, a run or data.

@@ -388,6 +388,27 @@ def test_the_model_of_a_run_is_registered_from_the_terminal(call: Any, store: St
     assert f"run {run.uid[:8]}" in out
 
 
+def test_an_alias_that_was_never_moved_is_told_with_one_like_it(call: Any, store: Store) -> None:
+    store.registry.promote("fraud", 1, to="production")
+    code, _, err = call("history", "fraud", "--alias", "prodution")
+    assert (code, err) == (2, "Error: fraud@prodution was never moved: did you mean production?\n")
+
+
+def test_infinity_beats_no_champion(store: Store) -> None:
+    from trackers.policy import Better
+
+    store.registry.promote("fraud", 1, to="production")
+    with store.start_run("exp") as run:
+        run.log_input(X, "may")
+        run.log_metrics({"auc": float("inf")})
+        model = run.log_model(MODEL)
+    number = store.registry.register("fraud", model).version
+    store.registry.set_policy("better", Better("auc", margin=0.01))
+    [result] = store.registry.check("fraud", number, to="production")
+    assert not result.holds
+    assert "infinity is no result to rely on" in result.says
+
+
 def test_an_alias_is_removed_from_the_terminal(call: Any, store: Store) -> None:
     store.registry.promote("fraud", 2, to="stagging")
     assert call("remove-alias", "fraud", "stagging") == (0, "fraud@stagging is gone (it pointed at version 2).\n", "")
@@ -417,6 +438,9 @@ def test_wrong_values_are_named_and_not_taken_for_a_store_that_is_away(store: St
         (lambda: registry.describe("fraud", "x" * 200_000), "may have 100000 characters"),
         (lambda: registry.set_tag("fraud", "k", "\ud800"), "no NUL and no half of a character"),
         (lambda: registry.record("fraud", 1, {"a": 10**400}), "The figure 'a' must be a number"),
+        (lambda: registry.record("fraud", 1, {}), "There is no figure to record"),
+        (lambda: registry.set_policy("p", 3), "A rule is one of trackers.policy's"),
+        (lambda: trackers.load_model("fraud/1", store=store, trust=None), "trust must be True, False or full names"),
     ]
     for act, words in wrong:
         with pytest.raises(InvalidValueError, match=words):

@@ -34,8 +34,6 @@ def history(name: str, alias: str | None, limit: int | None, storage: str | None
     found = found[-limit:] if limit else found
     if as_json:
         text.print_json([facts(one) for one in found])
-    elif not found:
-        click.echo(text.plain(f"{name}@{alias} was never moved."))
     else:
         text.print_table(["when", "what", "who", "why"], [move_row(one) for one in found])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from trackers.errors import InvalidValueError
@@ -25,7 +25,7 @@ class Trust:
             return trust
         if isinstance(trust, bool):
             return cls(everything=trust)
-        names = [trust] if isinstance(trust, str) else list(trust)
+        names = [trust] if isinstance(trust, str) else list(trust) if isinstance(trust, Iterable) else [trust]
         if not all(isinstance(name, str) and name for name in names):
             raise InvalidValueError('trust must be True, False or full names of types, such as ["mypkg.MyType"].')
         return cls(names=frozenset(names))

@@ -29,7 +29,7 @@ class XGBoostFlavor(Flavor):
 
     def save(self, model: Any, folder: Path, how: Saving) -> dict[str, Any]:
         kind = type(model).__name__
-        details: dict[str, Any] = {"file": FILE, "kind": kind, "packages": list(_installed_as())}
+        details: dict[str, Any] = {"file": FILE, "kind": kind, "packages": list(_installed_as()) or ["xgboost"]}
         if kind != "Booster":
             params, dropped = json_params(model)
             details |= {"params": params, "dropped_params": dropped}
@@ -56,7 +56,8 @@ class XGBoostFlavor(Flavor):
         return model
 
     def needs(self, details: Mapping[str, Any]) -> tuple[str, ...]:
-        own = (*_installed_as(), "numpy", "scipy")
+        brought = [name for name in details.get("packages", ()) if str(name).startswith("xgboost")]
+        own = (*(_installed_as() or brought or ("xgboost",)), "numpy", "scipy")
         return own if details.get("kind") == "Booster" else (*own, "scikit-learn")
 
     def describe_input(self, model: Any) -> dict[str, Any] | None:
@@ -80,10 +81,10 @@ class XGBoostFlavor(Flavor):
 
 
 def _installed_as() -> tuple[str, ...]:
-    """Return the package that brings ``xgboost``: there is one without its GPU part."""
+    """Return the package that brings ``xgboost`` here: there is one without its GPU part."""
     from trackers.models.manifest import versions
 
-    return tuple(versions(("xgboost", "xgboost-cpu"))) or ("xgboost",)
+    return tuple(versions(("xgboost", "xgboost-cpu")))
 
 
 def _kinds(library: Any) -> tuple[type, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -166,6 +167,8 @@ def _compare(
     said = f"{figures['metric']} {_shown(mine.value)} against {_shown(theirs.value)} of {champion} on {where}"
     if gain != gain or threshold != threshold:
         return Verdict(False, f"{said}: nan cannot be compared", figures)
+    if math.isinf(mine.value):
+        return Verdict(False, f"{said}: infinity is no result to rely on", figures)
     if error is None and threshold == 0:
         return Verdict(False, f"{said}: {how}, and the policy names no margin to tell a gain from noise", figures)
     holds = gain > 0 and gain >= threshold
