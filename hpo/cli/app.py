@@ -18,6 +18,7 @@ TABLE = {
     "rank": "hpo.cli.rank:rank",
     "compare": "hpo.cli.compare:compare",
     "search": "trackers.cli.search:search",
+    "artifacts": "trackers.cli.artifacts:artifacts",
     "diff": "trackers.cli.diff:diff",
     "checkout": "trackers.cli.checkout:checkout",
     "env": "trackers.cli.checkout:env",

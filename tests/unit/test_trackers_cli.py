@@ -14,6 +14,8 @@ import pytest
 import trackers
 from trackers.cli.exit import run_command
 
+MAIN = "from trackers.cli.exit import run_command; raise SystemExit(run_command())"
+
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -208,3 +210,47 @@ def test_a_reading_command_loads_nothing_heavy(storage: str) -> None:
 def test_importing_trackers_loads_no_database() -> None:
     code = "import sys, trackers; trackers.active_run(); assert 'sqlalchemy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_files_of_a_run_are_listed_and_brought(call: Any, storage: str, tmp_path: Path) -> None:
+    with trackers.connect(storage) as store, store.start_run("files") as run:
+        run.log_text("one", "notes/a.txt")
+        run.log_text("two", "notes/b.txt")
+        run.log_text("three", "c.md")
+    code, out, _ = call("artifacts", run.uid)
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["file", "c.md", "notes/a.txt", "notes/b.txt"]
+    assert call("artifacts", run.uid, "notes/*", "--to", str(tmp_path / "here"))[:2] == (
+        0,
+        f"2 files copied into {tmp_path / 'here'}.\n",
+    )
+    assert (tmp_path / "here" / "notes" / "a.txt").read_text() == "one"
+    assert not (tmp_path / "here" / "c.md").exists()
+    code, _, err = call("artifacts", run.uid, "notes/a.txt", "--to", str(tmp_path / "here"))
+    assert code == 2
+    assert "is there already" in err
+    code, _, err = call("artifacts", run.uid, "notes/x.txt")
+    assert code == 2
+    assert "has no file 'notes/x.txt': it has c.md, notes/a.txt, notes/b.txt" in err
+    assert [f["name"] for f in json.loads(call("artifacts", run.uid, "c.md", "--json")[1])] == ["c.md"]
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, "artifacts", run.uid, "c.md", "--cat", "--storage", storage],
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout == b"three", done.stderr
+    assert call("artifacts", run.uid, "--cat")[0] == 2
+
+
+def test_a_run_is_found_by_the_beginning_of_its_uid(call: Any, storage: str) -> None:
+    with trackers.connect(storage) as store:
+        uids = [run.uid for run in store.search_runs()]
+    length = next(n for n in range(8, 33) if len({uid[:n] for uid in uids}) == len(uids))
+    assert uids[0] in call("show", uids[0][: max(length, 20)])[1]
+    shared = next(n for n in range(31, 0, -1) if len({uid[:n] for uid in uids}) < len(uids))
+    if shared >= 8:
+        twice = next(uid[:shared] for uid in uids if [other[:shared] for other in uids].count(uid[:shared]) > 1)
+        code, _, err = call("show", twice)
+        assert code == 2
+        assert "give more digits of the run" in err
+    assert call("show", "ffffffff")[0] == 2

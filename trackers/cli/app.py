@@ -13,6 +13,7 @@ TABLE = {
     "runs": "trackers.cli.search:runs",
     "search": "trackers.cli.search:search",
     "show": "trackers.cli.show:show",
+    "artifacts": "trackers.cli.artifacts:artifacts",
     "diff": "trackers.cli.diff:diff",
     "checkout": "trackers.cli.checkout:checkout",
     "env": "trackers.cli.checkout:env",

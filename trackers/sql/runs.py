@@ -23,6 +23,7 @@ from trackers.states import RunState
 from trackers.values import ParamValue, RunError
 
 _UID = re.compile(r"[0-9a-f]{32}")
+_BEGINNING = re.compile("[0-9a-f]{8,31}")
 _CHUNK = 500
 _RAW = type_coerce(t.params.c.text, Text)
 """Text as it is stored: ``join_param`` turns it back."""
@@ -222,9 +223,9 @@ def _deleted(uid: str) -> StateError:
 
 
 def find_run(connection: Connection, ref: int | str) -> int:
-    """Return the id of the run *ref*: its id, its 32 hex digits, or ``STUDY/17``.
+    """Return the id of the run *ref*: its id, its 32 hex digits or at least 8 of their beginning, or ``STUDY/17``.
 
-    Raises NotFoundError, and InvalidValueError for what is none of them.
+    Raises NotFoundError, and InvalidValueError for what is none of them, or names several.
     """
     c = t.runs.c
     if isinstance(ref, bool) or not isinstance(ref, int | str):
@@ -233,11 +234,23 @@ def find_run(connection: Connection, ref: int | str) -> int:
         found = connection.execute(select(c.id).where(c.id == ref)).scalar() if abs(ref) < 2**63 else None
     elif _UID.fullmatch(ref.lower()):
         found = connection.execute(select(c.id).where(c.uid == ref.lower())).scalar()
+    elif _BEGINNING.fullmatch(ref.lower()):
+        found = _begun(connection, ref.lower())
     else:
         found = _find_trial(connection, ref)
     if found is None:
         raise NotFoundError(f"there is no run {str(ref)[:100]!r} in this store: list them with `trackers runs`")
     return int(found)
+
+
+def _begun(connection: Connection, beginning: str) -> int | None:
+    """Return the id of the one run whose uid begins so, None without one. Raises InvalidValueError for several."""
+    c = t.runs.c
+    within = c.uid.between(beginning, beginning + "g")  # the letter behind the last hex digit
+    found = connection.execute(select(c.id, c.uid).where(within).order_by(c.uid).limit(2)).all()
+    if len(found) > 1:
+        raise InvalidValueError(f"{beginning} begins {found[0].uid} and {found[1].uid}: give more digits of the run")
+    return found[0].id if found else None
 
 
 def _find_trial(connection: Connection, ref: str) -> int | None:
