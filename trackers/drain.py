@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
 from trackers.errors import ArtifactError, InvalidValueError, StoreBusyError, StoreError
-from trackers.journal import Entry, Journal, Line, journal_folder, list_journals
+from trackers.journal import Entry, Journal, Line, journal_folder, list_journals, other_journals
 from trackers.sql.address import read_address
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Work
@@ -64,10 +64,13 @@ def sync(
     found = list_journals(folder)
     if journal is not None and not found:
         Journal.open(folder)  # raises: there is none
-    if not found:
+    beside = journal is None and address.path is None and folder.parent.is_dir()
+    if not found and not (beside and list_journals(folder.parent)):
         return []
     with ExitStack() as stack:
         target = url if isinstance(url, Store) else stack.enter_context(connect(url, strict=True, offline=False))
+        if beside:  # the same server may have been written otherwise: another host name, a port, a user
+            found += other_journals(folder, target.identity.uid)
         return [_sync_one(one, target) for one in found]
 
 

@@ -26,6 +26,7 @@ from tests.git import git, make_repository
 from trackers import capture
 from trackers.errors import InvalidValueError, StoreBusyError, StoreError, TrackersError
 from trackers.journal import Journal, list_journals
+from trackers.keeping.doctor import examine
 from trackers.sql import tables as t
 from trackers.states import RunState
 from trackers.store import Store
@@ -200,6 +201,23 @@ def test_a_process_that_ends_meanwhile_leaves_its_journal_to_sync(
     with trackers.connect(outage.direct) as store:
         assert steps_of(store, run.uid) == list(range(100))
         assert store.get_run(run.uid).state is RunState.COMPLETE
+
+
+def test_a_journal_is_found_however_the_url_of_its_store_is_written(outage: Outage) -> None:
+    store = trackers.connect(outage.url)
+    run = store.start_run("e")
+    run.flush()
+    outage.away()
+    run.log_metric("loss", 1.0, step=0)
+    run.end()
+    store.close()
+    outage.back()
+    (left,) = journals(outage.url)
+    assert any("1 journal of this host" in one.told for one in examine(outage.direct))
+    (done,) = trackers.sync(store=outage.direct)
+    assert (done.journal, done.busy, done.refused) == (left, "", ())
+    with trackers.connect(outage.direct) as store:
+        assert steps_of(store, run.uid) == [0]
 
 
 def start(url: str, note: Path, wanted: int, *more: str) -> processes.Process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -17,6 +18,23 @@ def journal_folder(path: Path | None, safe_url: str) -> Path:
         return Path(os.path.abspath(os.path.expanduser(given)), mark)
     state = os.environ.get("XDG_STATE_HOME", "").strip() or os.path.expanduser("~/.local/state")
     return Path(state, "hpo", "journals", mark)
+
+
+def other_journals(folder: Path, store: str) -> list[Path]:
+    """Return journals of the store with the uid *store* beside *folder*: there the same server is written otherwise."""
+    return [one for one in list_journals(folder.parent) if one.parent != folder and store_of(one) == store]
+
+
+def store_of(journal: Path) -> str:
+    """Return the uid of the store that a journal belongs to, as far as its head says; '' where it does not."""
+    try:
+        with (journal / "records").open("rb") as records:
+            line = records.readline(65536)
+        head = json.loads(line[line.index(b"{") : line.rindex(b"}") + 1])
+        mark = journal / "store"
+        return str(head.get("store") or "") or (mark.read_text().strip() if mark.exists() else "")
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def list_journals(folder: Path) -> list[Path]:

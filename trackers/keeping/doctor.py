@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trackers.artifacts import ArtifactStore
 from trackers.errors import ArtifactError, TrackersError
-from trackers.journal import journal_folder, list_journals
+from trackers.journal import journal_folder, list_journals, other_journals
 from trackers.processes import host_name, is_alive, start_time
 from trackers.sql import settings
 from trackers.sql.address import Address, file_system, is_network, read_address
@@ -248,7 +248,12 @@ def _rows(database: Database) -> Iterator[Diagnosis]:
 
 
 def _journals(address: Address) -> Iterator[Diagnosis]:
-    waiting = list_journals(journal_folder(address.path, address.safe))
+    folder = journal_folder(address.path, address.safe)
+    waiting = list_journals(folder)
+    if address.path is None:
+        database, identity = open_database(address, artifacts=None, create=False)
+        database.close()
+        waiting += other_journals(folder, identity.uid)
     if waiting:
         held = "holds what is not in the store yet, or belongs to a running process"
         if len(waiting) > 1:
