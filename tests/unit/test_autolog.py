@@ -122,16 +122,22 @@ def test_lightgbm_round_by_round(watched: Store) -> None:
         callbacks=[lightgbm.record_evaluation(curves)],
     )
     (run,) = watched.search_runs()
-    assert (run.params["num_leaves"], run.params["objective"]) == (4, "binary")
+    assert (run.params["num_leaves"], run.params["objective"], run.params["num_boost_round"]) == (4, "binary", 5)
     points = watched.metric_history(run, "binary_logloss", {"data": "train"})
     assert [point.value for point in points] == curves["train"]["binary_logloss"]
     assert [point.step for point in points] == list(range(5))
     lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(X, Y, eval_X=(X,), eval_y=(Y,))
     (run, _) = watched.search_runs()
     assert len(watched.metric_history(run, "binary_logloss", {"data": "valid_0"})) == 3
+    assert run.params["n_estimators"] == 3
+    found = lightgbm.cv({"objective": "binary", "metric": "auc", "verbose": -1}, lightgbm.Dataset(X, Y), 4, nfold=2)
+    (run, *_) = watched.search_runs()
+    assert run.params["num_boost_round"] == 4
+    means = watched.metric_history(run, "auc-mean", {"data": "valid"})
+    assert [point.value for point in means] == list(found["valid auc-mean"])
     assert trackers.autolog(disable=True) == ()
     lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, Y), 1)
-    assert len(watched.search_runs()) == 2
+    assert len(watched.search_runs()) == 3
 
 
 def test_xgboost_round_by_round(watched: Store) -> None:
@@ -141,12 +147,18 @@ def test_xgboost_round_by_round(watched: Store) -> None:
     curves: dict[str, Any] = {}
     xgboost.train({"objective": "binary:logistic", "eta": 0.5}, data, 4, evals=[(data, "train")], evals_result=curves)
     (run,) = watched.search_runs()
-    assert run.params["eta"] == 0.5
+    assert (run.params["eta"], run.params["num_boost_round"]) == (0.5, 4)
     points = watched.metric_history(run, "logloss", {"data": "train"})
     assert [point.value for point in points] == curves["train"]["logloss"]
     xgboost.XGBClassifier(n_estimators=3).fit(X, Y, eval_set=[(X, Y)])
     (run, _) = watched.search_runs()
     assert len(watched.metric_history(run, "logloss", {"data": "validation_0"})) == 3
+    assert run.params["n_estimators"] == 3
+    found = xgboost.cv({"objective": "binary:logistic"}, data, num_boost_round=4, nfold=2)
+    (run, *_) = watched.search_runs()
+    assert run.params["num_boost_round"] == 4
+    points = watched.metric_history(run, "logloss-mean", {"data": "test"})
+    assert [point.value for point in points] == list(found["test-logloss-mean"])
 
 
 def test_the_loop_of_pytorch(watched: Store) -> None:

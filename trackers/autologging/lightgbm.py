@@ -1,11 +1,11 @@
-"""LightGBM: ``train`` (its scikit-learn classes go through it too), with a callback for each round's evaluation."""
+"""LightGBM: ``cv``, and ``train`` (its scikit-learn classes go through it too), with a callback for each round's evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from trackers.autologging.patch import Patch, Settings, Training, estimators, outermost, safely
+from trackers.autologging.patch import Patch, Settings, Training, estimators, folds, outermost, rounds_of, safely
 
 
 def patches(settings: Settings) -> list[Patch]:
@@ -16,7 +16,14 @@ def patches(settings: Settings) -> list[Patch]:
 
     places = [lightgbm, lightgbm.engine, lightgbm.sklearn]
     found = [Patch(place, "train", _watching(settings)) for place in places if callable(vars(place).get("train"))]
-    return found + estimators(lightgbm.sklearn, "lightgbm")
+    crossed = [Patch(place, "cv", folds("lightgbm", _split)) for place in places if callable(vars(place).get("cv"))]
+    return found + crossed + estimators(lightgbm.sklearn, "lightgbm")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Read ``valid auc-mean``."""
+    data, _, metric = name.rpartition(" ")
+    return data, metric
 
 
 def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -26,7 +33,7 @@ def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[...
                 if not first:
                     return before(params, train_set, *args, **kwargs)
                 with Training("lightgbm", "lightgbm") as training:
-                    training.log_params(dict(params or {}))
+                    training.log_params(dict(params or {}) | rounds_of(before, params, train_set, *args, **kwargs))
                     kwargs["callbacks"] = [*(kwargs.get("callbacks") or ()), _rounds(training, settings.every)]
                     booster = before(params, train_set, *args, **kwargs)
                     training.log(lambda run: _end(run, booster, settings))

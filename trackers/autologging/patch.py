@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -68,13 +69,53 @@ def estimators(module: Any, library: str) -> list[Patch]:
             with outermost(f"{library} estimator") as first:
                 if not first:
                     return before(self, *args, **kwargs)
-                with Training(library, type(self).__name__):
+                with Training(library, type(self).__name__) as training:
+                    with safely(library):
+                        training.log_params({k: v for k, v in self.get_params(deep=False).items() if v is not None})
                     return before(self, *args, **kwargs)
 
         return fit
 
     kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
     return [Patch(kind, "fit", make) for kind in kinds if callable(vars(kind).get("fit"))]
+
+
+def rounds_of(train: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Return how many rounds a call of *train* asks for, as a param; nothing where its signature does not say."""
+    try:
+        bound = inspect.signature(train).bind(*args, **kwargs)
+    except (TypeError, ValueError):  # the call itself will say what is wrong
+        return {}
+    bound.apply_defaults()
+    rounds = bound.arguments.get("num_boost_round")
+    return {} if rounds is None else {"num_boost_round": rounds}
+
+
+def folds(library: str, split: Callable[[str], tuple[str, str]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Watch a ``cv``: what it returns, a curve a name, is logged; *split* makes data and metric of the name."""
+
+    def make(before: Callable[..., Any]) -> Callable[..., Any]:
+        def cv(params: Any, data: Any, *args: Any, **kwargs: Any) -> Any:
+            with outermost(library) as first:
+                if not first:
+                    return before(params, data, *args, **kwargs)
+                with Training(library, f"{library} cv") as training:
+                    training.log_params(dict(params or {}) | rounds_of(before, params, data, *args, **kwargs))
+                    found = before(params, data, *args, **kwargs)
+                    training.log(lambda run: _log_curves(run, found, split))
+                    return found
+
+        return cv
+
+    return make
+
+
+def _log_curves(run: Any, found: Any, split: Callable[[str], tuple[str, str]]) -> None:
+    for name, values in dict(found).items():
+        if isinstance(name, str) and hasattr(values, "__iter__"):
+            data, metric = split(name)
+            for step, value in enumerate(values):
+                run.log_metric(metric, float(value), step, {"data": data} if data else None)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from trackers.autologging.patch import Patch, Settings, Training, estimators, outermost, safely
+from trackers.autologging.patch import Patch, Settings, Training, estimators, folds, outermost, rounds_of, safely
 
 
 def patches(settings: Settings) -> list[Patch]:
@@ -16,7 +16,14 @@ def patches(settings: Settings) -> list[Patch]:
 
     places = [xgboost, xgboost.training, xgboost.sklearn]
     found = [Patch(place, "train", _watching(settings)) for place in places if callable(vars(place).get("train"))]
-    return found + estimators(xgboost.sklearn, "xgboost")
+    crossed = [Patch(place, "cv", folds("xgboost", _split)) for place in places if callable(vars(place).get("cv"))]
+    return found + crossed + estimators(xgboost.sklearn, "xgboost")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Read ``test-logloss-mean``."""
+    data, _, metric = name.partition("-")
+    return data, metric
 
 
 def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -26,7 +33,7 @@ def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[...
                 if not first:
                     return before(params, dtrain, *args, **kwargs)
                 with Training("xgboost", "xgboost") as training:
-                    training.log_params(dict(params or {}))
+                    training.log_params(dict(params or {}) | rounds_of(before, params, dtrain, *args, **kwargs))
                     with safely("xgboost"):
                         kwargs["callbacks"] = [*(kwargs.get("callbacks") or ()), _rounds(training, settings.every)]
                     booster = before(params, dtrain, *args, **kwargs)
