@@ -307,8 +307,12 @@ class Rival:
     def wait_for(self, name: str) -> None:
         self.name = name
         self.thread.start()
+        end = time.monotonic() + 40.0
         while not self._waits():
-            time.sleep(0.01)
+            assert self.thread.is_alive(), "the rival did not have to wait"
+            assert time.monotonic() < end, "the server never said that the rival waits"
+            # InnoDB shows who waits from a copy that it renews when nobody has looked for a tenth of a second
+            time.sleep(0.15 if self.is_mariadb else 0.01)
 
     def _waits(self) -> bool:
         if self.is_mariadb:

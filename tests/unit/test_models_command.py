@@ -107,7 +107,7 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.Ca
 
 def test_an_empty_registry_says_how_to_fill_it(store: Store) -> None:
     assert call(models, store).output == (
-        "No model is registered yet:  trackers register RUN NAME, or hpo register STUDY NAME\n"
+        "No model is registered yet: trackers register RUN NAME, hpo register STUDY NAME\n"
     )
 
 

@@ -41,7 +41,7 @@ def _show_all(found: Sequence[RegisteredModel], as_json: bool) -> None:
         text.print_json([facts(model) for model in found])
         return
     if not found:
-        click.echo("No model is registered yet:  trackers register RUN NAME, or hpo register STUDY NAME")
+        click.echo("No model is registered yet: trackers register RUN NAME, hpo register STUDY NAME")
         return
     rows = [
         [

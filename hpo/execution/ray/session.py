@@ -229,10 +229,10 @@ def check_machine(need: Need) -> None:
 
 def check_workers(workers: int, address: str | None) -> None:
     """Refuse more worker processes than this machine stands, where they are to run on a Ray of our own."""
-    import ray
-
     cpus = os.cpu_count() or 1
-    if address in (None, "local") and not ray.is_initialized() and workers > WORKERS_PER_CPU * cpus:
+    ray = sys.modules.get("ray")  # it reads its settings when it is imported: `session` makes them first
+    connected = ray is not None and ray.is_initialized()
+    if address in (None, "local") and not connected and workers > WORKERS_PER_CPU * cpus:
         raise ClusterError(
             f"{workers} worker processes are too many for this machine, which has {cpus} CPUs: give at most "
             f"{WORKERS_PER_CPU * cpus} (trials that mostly wait can share one: --slots-per-worker), or the --address of "
