@@ -254,3 +254,16 @@ def test_a_run_is_found_by_the_beginning_of_its_uid(call: Any, storage: str) -> 
         assert code == 2
         assert "give more digits of the run" in err
     assert call("show", "ffffffff")[0] == 2
+
+
+def test_show_cuts_what_is_long_and_what_is_many(call: Any, storage: str) -> None:
+    params = {"long": "x" * 1_000_000} | {f"p{number:04d}": number for number in range(300)}
+    with trackers.connect(storage) as store, store.start_run("many", params=params) as run:
+        run.log_metrics({f"m{number:04d}": 1.0 for number in range(300)})
+    code, out, _ = call("show", run.uid)
+    assert code == 0
+    assert len(out) < 60_000
+    assert "(1000002 characters: --json has all)" in out
+    assert "101 more: --json has all" in out
+    assert "... and 100 more: --json has all" in out
+    assert len(json.loads(call("show", run.uid, "--json")[1])["params"]["long"]) == 1_000_000

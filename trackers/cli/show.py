@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,12 @@ from trackers.cli.storage import open_store, reading_options
 if TYPE_CHECKING:
     from trackers.store import Store
     from trackers.values import ArtifactRow, LoggedModel, MetricSummary, ModelVersion, Run, RunError
+
+_SHOWN = 200
+"""So many params, tags, metrics and files are shown."""
+
+_LONGEST = 2000
+"""So many characters of a param or a tag are shown."""
 
 _CHILDREN = 5
 """So many children are named; of the others it is said how many there are."""
@@ -90,10 +97,26 @@ def _print_fields(run: Run, error: RunError | None, more: Sequence[tuple[str, An
             ("ended", run.ended_at),
             ("user", f"{run.user} on {run.host}"),
             *more,
-            *((f"params.{name}", repr(value)) for name, value in run.params.items()),
-            *((f"tags.{name}", value) for name, value in run.tags.items()),
+            *_some("params", {name: repr(value) for name, value in run.params.items()}),
+            *_some("tags", run.tags),
         ]
     )
+
+
+def _some(kind: str, found: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the first of many as fields, each cut where it is long, and how many are left out."""
+    shown = [(f"{kind}.{name}", _cut(value)) for name, value in islice(found.items(), _SHOWN)]
+    more = [(f"{kind} ...", f"{len(found) - _SHOWN} more: --json has all")] if len(found) > _SHOWN else []
+    return shown + more
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}... ({len(value)} characters: --json has all)"
+
+
+def _say_more(amount: int) -> None:
+    if amount > _SHOWN:
+        click.echo(f"... and {amount - _SHOWN} more: --json has all")
 
 
 def _print_tables(series: Sequence[MetricSummary], files: Sequence[ArtifactRow], models: Sequence[LoggedModel]) -> None:
@@ -104,10 +127,16 @@ def _print_tables(series: Sequence[MetricSummary], files: Sequence[ArtifactRow],
         click.echo()
         heads = ["metric", "points", "last", "step", "min", "max"]
         shown = [(f"{one.key}{{{one.context}}}" if one.context else one.key, one) for one in series]
-        text.print_table(heads, [[n, one.count, one.last, one.last_step, one.min, one.max] for n, one in shown])
+        text.print_table(
+            heads, [[n, one.count, one.last, one.last_step, one.min, one.max] for n, one in shown[:_SHOWN]]
+        )
+        _say_more(len(series))
     if files:
         click.echo()
-        text.print_table(["file", "bytes", "digest"], [[file.name, file.size, file.digest[:12]] for file in files])
+        text.print_table(
+            ["file", "bytes", "digest"], [[file.name, file.size, file.digest[:12]] for file in files[:_SHOWN]]
+        )
+        _say_more(len(files))
     if models:
         click.echo()
         text.print_table(["model", "flavour", "bytes", "uid"], [[m.name, m.flavor, m.size, m.uid] for m in models])
