@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from hpo.ranking import wording
+from trackers.cli.text import json_text
 
 UNBOUNDED = 10_000
 """Columns of a line that goes into a file or a pipe, where nothing is cut."""
@@ -75,7 +75,7 @@ def when(time: datetime | None) -> str:
 
 def print_json(value: Any) -> None:
     """Print *value* as JSON: times as ISO 8601 in UTC, states by name, NaN and infinity as null."""
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json_text(plain(value)))
 
 
 def plain(value: Any) -> Any:

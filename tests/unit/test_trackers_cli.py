@@ -267,3 +267,14 @@ def test_show_cuts_what_is_long_and_what_is_many(call: Any, storage: str) -> Non
     assert "101 more: --json has all" in out
     assert "... and 100 more: --json has all" in out
     assert len(json.loads(call("show", run.uid, "--json")[1])["params"]["long"]) == 1_000_000
+
+
+def test_half_a_character_breaks_no_json(call: Any, storage: str) -> None:
+    with trackers.connect(storage) as store, store.start_run("half", params={"half": "a\ud800b"}) as run:
+        pass
+    for words in (["show", run.uid], ["search", "--experiment", "half"]):
+        code, out, _ = call(*words, "--json")
+        assert code == 0
+        assert "a\\ud800b" in out
+        assert json.loads(out)
+        assert call(*words)[0] == 0

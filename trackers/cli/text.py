@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import sys
 import textwrap
@@ -26,7 +27,13 @@ _NARROWEST = 12
 
 def print_json(value: Any) -> None:
     """Print *value* as JSON: times as ISO 8601 in UTC, states by name, NaN and the infinities as null."""
-    click.echo(json.dumps(as_json(value), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json_text(as_json(value)))
+
+
+def json_text(value: Any) -> str:
+    """Return *value* as JSON for people: half a character, which UTF-8 does not have, as an escape."""
+    written = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", written)
 
 
 def as_json(value: Any) -> Any:
