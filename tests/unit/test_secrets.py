@@ -125,6 +125,16 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
     assert redact_arguments(["--password=x", "--api-key", "y", "--n", "3", "--lr=0.1"]) == [
         "--password=***", "--api-key", "***", "--n", "3", "--lr=0.1",
     ]  # fmt: skip
+    told = redact_arguments(
+        [
+            *("--wandb-key", "0123456789abcdef0123456789abcdef01234567", "--pass", "hunter2", "--auth=ann:pa55"),
+            *("--sort-key", "name", "--key", "age", "--auth", "none", "--bypass", "cache", "--pass=x"),
+        ]
+    )
+    assert told == [
+        *("--wandb-key", "***", "--pass", "***", "--auth=***"),
+        *("--sort-key", "name", "--key", "age", "--auth", "none", "--bypass", "cache", "--pass=***"),
+    ]
     assert redact_arguments([KEY, f"--k={KEY}", "db=postgresql://u:pw@h/d"]) == [
         "***",
         "--k=***",

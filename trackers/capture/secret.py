@@ -178,21 +178,32 @@ def _hide_keys(text: str, diff: bool) -> str:
 def redact_arguments(arguments: Sequence[str]) -> list[str]:
     """Return command line arguments with secrets hidden, also where the value follows its option."""
     shown: list[str] = []
-    hide = False
+    hide, option = False, ""
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if not _CALLED.fullmatch(name):  # the "=" of a URL's query
             name, equals, value = argument, "", ""
-        if hide and not argument.startswith("--"):
+        if not argument.startswith("--") and (hide or _may_be_secret(option, argument)):
             shown.append(HIDDEN)
-        elif equals and _names_secret(name):
+        elif equals and (_names_secret(name) or _may_be_secret(name, value)):
             shown.append(f"{name}={HIDDEN}")
         elif equals:
             shown.append(f"{name}={_redact_word(value)}")
         else:
             shown.append(_redact_word(argument))
+        option = argument if argument.startswith("-") and not equals else ""
         hide = argument.startswith("-") and _names_secret(argument)
     return shown
+
+
+def _may_be_secret(option: str, value: str) -> bool:
+    """Tell whether the value of an option of a doubtful name is a secret: a key that looks as one, a login."""
+    word = re.split(r"[-_.]", option.lower())[-1]
+    if word == "pass":
+        return True
+    if word in ("auth", "login", "userpass"):
+        return ":" in value and not value.startswith("http")
+    return word == "key" and len(value) >= 16 and value.isascii() and any(c.isdigit() for c in value)
 
 
 def _names_secret(name: str) -> bool:
