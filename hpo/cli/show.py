@@ -55,9 +55,11 @@ def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
     from hpo.cli import facts, text
     from hpo.cli.life import life_of
     from hpo.ranking import wording
+    from hpo.refitted import newest_refit
     from hpo.settings import CHOSEN
+    from hpo.wording import quoted
 
-    objective = objective_of(row)
+    objective, refit = objective_of(row), newest_refit(store, row.name)
     if as_json:
         text.print_json(
             {
@@ -65,6 +67,7 @@ def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
                 "space": row.space,
                 "settings": dict(row.settings),
                 "seed": row.seed,
+                "refit": refit,
                 "chosen": row.system_attrs.get(CHOSEN) or {},
                 "objective": {key: objective.get(key) for key in ("file", "name", "digest")} if objective else None,
                 **launch_facts(_launch(store, row)),
@@ -86,6 +89,10 @@ def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
         ("objective", f"{objective['file']}:{objective.get('name', '')}" if objective.get("file") else ""),
         *launch_lines(_launch(store, row)),
         ("seed", str(row.seed)),
+        (
+            "refit",
+            f"run {refit} has a model: hpo register {quoted(row.name)} NAME --run {refit}{place}" if refit else "",
+        ),
         ("tags", wording.params(row.tags)),
         ("created", text.when(row.created_at)),
         ("ended", text.when(row.ended_at) if row.ended_at else ""),

@@ -50,7 +50,9 @@ def test_a_refitted_model_is_registered_with_the_lineage_of_its_trial(
     assert f"A refit has one: hpo register refitted MODEL-NAME --run {run[1]}" in page
     assert "auto chose TPE: numeric space" in page or "auto chose GP: numeric space" in page, "what it comes to"
     assert main(["show", "refitted"]) == 0
-    assert re.search(r"\nauto +auto chose ", capfd.readouterr().out)
+    shown = capfd.readouterr().out
+    assert re.search(r"\nauto +auto chose ", shown)
+    assert f"run {run[1]} has a model: hpo register refitted NAME --run {run[1]}" in shown
     assert main(["show", run[1]]) == 2
     assert f"use trackers show {run[1]}" in capfd.readouterr().err
     assert main(["register", "refitted", "toy", "--run", run[1]]) == 0
