@@ -122,11 +122,12 @@ def _drive_once(order: Order, on_progress: OnProgress | None, *, own: bool) -> R
 
     with trackers.connect(order.storage) as store:
         row = store.get_study(order.study_id)
+    crowd = None if own else Crowd(order, shown=on_progress is not None)
     # The lease decides between two drivers; their actors' names must not collide.
     run = RayRun(f"hpo-manager-{row.uid}-{row.epoch + 1}-{uuid4().hex[:8]}", RayFactory(order), detached=order.detach)
     if order.detach:
         return RunSummary("running", f"it runs on the cluster at {order.address} by itself")
-    interruption, crowd = Interruption(), None if own else Crowd(order, shown=on_progress is not None)
+    interruption = Interruption()
     try:
         with interruptions(partial(run.stop, "interrupted")) as interruption:
             over = False

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from hpo.driver.order import Order
 from hpo.errors import NoRoomError
-from hpo.execution.ray.session import Need, taken
+from hpo.execution.ray.session import Need, room, taken
 from hpo.progress import Progress
+from hpo.trial import Trial
 from trackers.active import active_run
 
 PATIENCE = 15.0
@@ -22,14 +23,16 @@ WITHIN_TRIAL = 5.0
 class Crowd:
     """Watches a sweep whose *order* asks a cluster that others may use too for workers.
 
-    *shown*: somebody reads the notes; else they are logged.
+    *shown*: somebody reads the notes; else they are logged. Made before the first worker is.
     """
 
     def __init__(self, order: Order, *, shown: bool) -> None:
         self._need, self._slots, self._shown = order.need or Need(), order.slots, shown
         self._wanted, self._what = order.workers * order.slots, "workers" if order.slots == 1 else "slots"
-        self._within_trial = active_run() is not None
+        self._within_trial = isinstance(active_run(), Trial)
         self._complete_at = self._looked_at = time.monotonic()
+        self._fit = room(self._need, self._slots) * self._slots
+        """Slots that there was room for: until they are there, what is taken may be taken by ours, which start slowly."""
         self._note = ""
 
     def noted(self, progress: Progress) -> Progress:
@@ -41,7 +44,9 @@ class Crowd:
         if progress.workers >= self._wanted:
             self._complete_at = now
         patience = WITHIN_TRIAL if self._within_trial else PATIENCE
-        if not self._note and now - self._complete_at > patience and now - self._looked_at > 1.0:
+        waited = now - self._complete_at
+        long = waited > patience and (progress.workers >= self._fit or waited > 8 * PATIENCE)
+        if not self._note and long and now - self._looked_at > 1.0:
             self._looked_at = now
             self._look(progress.workers)
         return replace(progress, notes=(*progress.notes, self._note)) if self._note else progress
@@ -50,7 +55,7 @@ class Crowd:
         full = taken(self._need, self._slots)
         if full is None:
             return
-        if self._within_trial and not there:
+        if self._within_trial and not there and not self._fit:
             raise NoRoomError(
                 f"a sweep inside a trial has no room for its workers: {full}. Give it workers=0, and its trials run in "
                 "this process; or give the outer sweep fewer workers than the cluster has room for"

@@ -249,12 +249,17 @@ def _gpus_here() -> float | None:
         return None
 
 
+def _wanted(need: Need, slots: int) -> dict[str, float]:
+    """Return what one worker takes."""
+    wanted = {"CPU": need.cpus * slots, "GPU": need.gpus * slots}
+    return wanted | {name: amount * slots for name, amount in (need.resources or {}).items()}
+
+
 def check_capacity(need: Need, slots: int) -> None:
     """Refuse a trial that no node of the cluster can ever hold: said at once, not waited for."""
     import ray
 
-    wanted = {"CPU": need.cpus * slots, "GPU": need.gpus * slots}
-    wanted |= {name: amount * slots for name, amount in (need.resources or {}).items()}
+    wanted = _wanted(need, slots)
     described: Any = ray.nodes  # untyped in Ray
     nodes = [n["Resources"] for n in described() if n["Alive"]]
     for name, amount in wanted.items():
@@ -265,12 +270,22 @@ def check_capacity(need: Need, slots: int) -> None:
             raise ClusterError(_too_much(who, name, amount, has, "add a node"))
 
 
+def room(need: Need, slots: int) -> int:
+    """Return for how many workers more the cluster has room now."""
+    import ray
+
+    free: Any = ray.available_resources()  # type: ignore[no-untyped-call]
+    wanted = _wanted(need, slots)
+    return min(
+        (int((free.get(name, 0.0) + 1e-6) // amount) for name, amount in wanted.items() if amount), default=10**6
+    )
+
+
 def taken(need: Need, slots: int) -> str | None:
     """Say what the cluster has too little of for one more worker now; None where there is room."""
     import ray
 
-    wanted = {"CPU": need.cpus * slots, "GPU": need.gpus * slots}
-    wanted |= {name: amount * slots for name, amount in (need.resources or {}).items()}
+    wanted = _wanted(need, slots)
     free: Any = ray.available_resources()  # type: ignore[no-untyped-call]
     there: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
     for name, amount in wanted.items():
