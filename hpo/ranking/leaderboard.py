@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from hpo.ranking.order import Group, Place, last_reported, order, violation
 from hpo.ranking.table import NEVER_LOGGED
+from trackers.collector import held_collector
 from trackers.states import RunState
 from trackers.values import LoggedModel, StudyRow, Trial
 
@@ -65,8 +66,9 @@ class Ranking(Sequence[Standing]):
         Without *archived* the archived trials have no line; ranks, the best and the front are those of the whole study.
         """
         self.row = row
-        self._places = order(trials, row.directions)
-        self._shown = [place for place in self._places if archived or not place.trial.archived]
+        with held_collector():
+            self._places = order(trials, row.directions)
+            self._shown = [place for place in self._places if archived or not place.trial.archived]
         self._models = {model.run_id: model for model in models}
 
     @overload

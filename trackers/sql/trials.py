@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, Text, bindparam, func, select, type_coerce
 
+from trackers.collector import held_collector
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import Content, Json, from_json, join_number, join_param
@@ -37,7 +38,8 @@ def read_trials(
     *states* and *numbers* narrow them; without *points* their ``intermediate_values`` are empty, and without
     *with_attrs* their attributes, constraints and tags.
     """
-    return _Reading(connection, study_id, states, numbers).trials(points, with_attrs)
+    with held_collector():
+        return _Reading(connection, study_id, states, numbers).trials(points, with_attrs)
 
 
 def read_outlines(connection: Connection, study_id: int) -> list[Trial]:
@@ -45,7 +47,8 @@ def read_outlines(connection: Connection, study_id: int) -> list[Trial]:
 
     State, values, constraints, times, whether they are archived; of what a pruned one reported the last step.
     """
-    return _Reading(connection, study_id, None, None).outlines()
+    with held_collector():
+        return _Reading(connection, study_id, None, None).outlines()
 
 
 def read_trial(connection: Connection, study_id: int, number: int) -> Trial:
