@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,14 +39,25 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a store with the model ``fraud@production``, and a second of its run."""
+    folder = tmp_path_factory.mktemp("made")
+    with trackers.connect(f"sqlite:///{folder}/hpo.db") as store:
+        with store.start_run(experiment="fraud") as run:
+            model = run.log_model(MODEL, input_example=FRAME)
+            run.log_model(MODEL, "second", input_example=FRAME, pip_requirements=["scikit-learn", "numpy>=2"])
+        store.registry.register("fraud", model)
+        store.registry.promote("fraud", 1, to="production")
+    return folder
+
+
 @pytest.fixture
-def logged(store: Store) -> Store:
-    with store.start_run(experiment="fraud") as run:
-        model = run.log_model(MODEL, input_example=FRAME)
-        run.log_model(MODEL, "second", input_example=FRAME, pip_requirements=["scikit-learn", "numpy>=2"])
-    store.registry.register("fraud", model)
-    store.registry.promote("fraud", 1, to="production")
-    return store
+def logged(made: Path, tmp_path: Path) -> Iterator[Store]:
+    """A store of the test's own, as ``made`` is."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as opened:
+        yield opened
 
 
 def test_a_model_is_found_by_every_name_that_it_has(logged: Store, tmp_path: Path) -> None:

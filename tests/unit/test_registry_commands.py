@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,16 +35,29 @@ def only_the_code_that_a_test_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trackers.tracking.Tracking.own_launch", lambda self: None)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A store with three versions of ``fraud``, the same data under each."""
-    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as opened:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a store with three versions of ``fraud``, the same data under each."""
+    folder = tmp_path_factory.mktemp("made")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        trackers.connect(f"sqlite:///{folder}/hpo.db") as opened,
+    ):
+        patch.setattr("trackers.tracking.Tracking.own_launch", lambda self: None)
         for auc in (0.7, 0.8, 0.85):
             with opened.start_run("exp", params={"C": auc}) as run:
                 run.log_input(X, "may")
                 run.log_metrics({"auc": auc})
                 model = run.log_model(MODEL, input_example=X[:2])
             opened.registry.register("fraud", model, source="exp")
+    return folder
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Iterator[Store]:
+    """A store of the test's own, as ``made`` is."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as opened:
         yield opened
 
 
