@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
 from trackers.errors import ArtifactError, InvalidValueError, StoreBusyError, StoreError
-from trackers.journal import Entry, Journal, Line, journal_folder, list_journals, other_journals
+from trackers.journal import Entry, Journal, Line, journal_folder, list_journals, other_journals, owner_of
 from trackers.sql.address import read_address
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Work
@@ -88,15 +88,14 @@ def _sync_one(folder: Path, store: Store) -> Synced:
 
 def _check_store(journal: Journal, store: Store) -> None:
     """Note in the journal into which store it goes; raises StoreError where that was another one."""
-    mark = journal.folder / "store"
-    owner = str(journal.head.get("store") or "") or (mark.read_text().strip() if mark.exists() else "")
+    owner = owner_of(journal.folder, journal.head)
     if owner and owner != store.identity.uid:
         raise StoreError(
             f"the journal {journal.folder} belongs to another store ({journal.head.get('url')}): name that one with "
             f"--storage; nothing was written to {store.safe_url}"
         )
     if not owner:
-        mark.write_text(store.identity.uid + "\n")
+        (journal.folder / "store").write_text(store.identity.uid + "\n")
 
 
 class _Drain:

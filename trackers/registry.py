@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -18,6 +17,17 @@ from trackers.models.reference import Reference, fetch
 from trackers.names import LONGEST, clean_name
 from trackers.policy import Policy, Require, Result, Rule
 from trackers.processes import host_name, user_name
+from trackers.registry_arguments import (
+    clean_alias,
+    clean_model_name,
+    clean_number,
+    clean_numbers,
+    clean_text,
+    clean_version,
+    is_digest,
+    lineage_of,
+    new_alias,
+)
 from trackers.sql import aliases, lineage, logged_models, policies, registry_history, registry_notes, subjects
 from trackers.sql import registry as rows
 from trackers.sql.aliases import ANYTHING, Anything, Expected, Move
@@ -31,9 +41,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from trackers.artifacts import ArtifactStore
-
-LONGEST_TEXT = 100_000
-"""Characters of a description, a tag or a reason."""
 
 UNSET = ANYTHING
 """The default of ``expect``: whatever the alias points at may be replaced."""
@@ -67,14 +74,14 @@ class Registry:
 
     def create(self, name: str, description: str = "") -> RegisteredModel:
         """Make a name to register versions under. Raises AlreadyExistsError."""
-        name, description = _model_name(name), _text(description, "description")
+        name, description = clean_model_name(name), clean_text(description, "description")
         actor = _actor()
         self._writer.call(lambda connection: rows.create_model(connection, name, description, actor))
         return self.get(name)
 
     def get(self, name: str) -> RegisteredModel:
         """Return a registered model with its aliases and the number of its newest version."""
-        return self._read(lambda connection: rows.list_registered(connection, _model_name(name))[0])
+        return self._read(lambda connection: rows.list_registered(connection, clean_model_name(name))[0])
 
     def list(self) -> Models:
         """Return every registered model, by name."""
@@ -82,7 +89,7 @@ class Registry:
 
     def versions(self, name: str) -> Versions:
         """Return the versions of a model, newest first."""
-        return self._read(lambda connection: rows.list_versions(connection, _model_name(name)))
+        return self._read(lambda connection: rows.list_versions(connection, clean_model_name(name)))
 
     def versions_of_run(self, run_id: int) -> Versions:
         """Return the versions, of whatever model, that came from a run, by name and number."""
@@ -90,7 +97,7 @@ class Registry:
 
     def version(self, name: str, ref: int | str) -> ModelVersion:
         """Return a version by its number or by an alias."""
-        name = _model_name(name)
+        name = clean_model_name(name)
 
         def read(connection: Connection) -> ModelVersion:
             if isinstance(ref, int) or (isinstance(ref, str) and ref.isascii() and ref.isdigit()):
@@ -142,13 +149,13 @@ class Registry:
         manifest is added to it. The same model again returns the version that it is, as it is: what else was given is
         not written. Raises ModelError when the model's files are not kept any more.
         """
-        name = _model_name(name)
+        name = clean_model_name(name)
         if not isinstance(model, LoggedModel):
             model = self._logged(model)
-        origin = _json({**(lineage or {}), "manifest": manifest_digest(model.manifest)})
-        cleaned = {clean_name(key, "tag"): _text(str(value), "tag") for key, value in (tags or {}).items()}
-        figures = None if metrics is None else {clean_name(k, "metric"): _number(k, v) for k, v in metrics.items()}
-        about = _text(description, "description"), _text(source, "source")
+        origin = lineage_of({**(lineage or {}), "manifest": manifest_digest(model.manifest)})
+        cleaned = {clean_name(key, "tag"): clean_text(str(value), "tag") for key, value in (tags or {}).items()}
+        figures = None if metrics is None else {clean_name(k, "metric"): clean_number(k, v) for k, v in metrics.items()}
+        about = clean_text(description, "description"), clean_text(source, "source")
         new = rows.NewVersion(model.uid, *about, figures, origin, cleaned)
         actor = _actor(reason)
         number = self._writer.call(lambda connection: rows.register(connection, name, new, actor))
@@ -158,7 +165,7 @@ class Registry:
 
     def aliases(self, name: str) -> Aliases:
         """Return the aliases of a model with what they are for, by name."""
-        return self._read(lambda connection: aliases.list_aliases(connection, _model_name(name)))
+        return self._read(lambda connection: aliases.list_aliases(connection, clean_model_name(name)))
 
     def promote(
         self,
@@ -180,7 +187,11 @@ class Registry:
         line that moved it there is returned, its ``written`` false. Raises ModelError when the version's files are gone.
         """
         move = Move(
-            _model_name(name), _new_alias(to), _version(version), _expected(expect), force=_forced(force, reason)
+            clean_model_name(name),
+            new_alias(to),
+            clean_version(version),
+            _expected(expect),
+            force=_forced(force, reason),
         )
         self._check_files(move.name, version)
         return self._move(move, reason)
@@ -199,7 +210,7 @@ class Registry:
         where there is nothing before, ModelError when the files of that version are gone, ConflictError when somebody
         moves the alias at the same time.
         """
-        name, alias = _model_name(name), _alias(alias)
+        name, alias = clean_model_name(name), clean_alias(alias)
         number = self._read(lambda connection: aliases.previous_version(connection, name, alias))
         self._check_files(name, number)
         move = Move(name, alias, number, _expected(expect), "rollback")
@@ -208,7 +219,7 @@ class Registry:
 
     def unset_alias(self, name: str, alias: str, *, reason: str = "", expect: Expected = UNSET) -> RegistryMove:
         """Remove an alias; see `promote` for *expect*. Policies on who may move it must hold."""
-        return self._move(Move(_model_name(name), _alias(alias), None, _expected(expect), "unset"), reason)
+        return self._move(Move(clean_model_name(name), clean_alias(alias), None, _expected(expect), "unset"), reason)
 
     def _move(self, move: Move, reason: str) -> RegistryMove:
         actor = _actor(reason)
@@ -249,8 +260,8 @@ class Registry:
         new = policies.NewPolicy(
             clean_name(policy, "policy"),
             Require(rule) if isinstance(rule, str) else rule,
-            None if model is None else _model_name(model),
-            None if alias is None else _alias(alias),
+            None if model is None else clean_model_name(model),
+            None if alias is None else clean_alias(alias),
             description,
         )
         actor = _actor(reason)
@@ -259,7 +270,7 @@ class Registry:
     def remove_policy(self, policy: str, *, model: str | None = None, reason: str = "") -> None:
         """Remove the policy of that name of *model* (None: of all models); the change is a line of history."""
         policy, actor = clean_name(policy, "policy"), _actor(reason)
-        name = None if model is None else _model_name(model)
+        name = None if model is None else clean_model_name(model)
         self._writer.call(lambda connection: policies.remove_policy(connection, policy, name, actor))
 
     def policies(self, model: str | None = None, *, alias: str | None = None) -> Policies:
@@ -273,7 +284,7 @@ class Registry:
         Raises what ``promote`` would: ConflictError where the alias does not point at what is expected, ModelError where
         the version's files are gone.
         """
-        name, alias, number, expected = _model_name(name), _new_alias(to), _version(version), _expected(expect)
+        name, alias, number, expected = clean_model_name(name), new_alias(to), clean_version(version), _expected(expect)
 
         def judge(connection: Connection) -> Results:
             rows.list_versions(connection, name, number)  # says so where there is no such version
@@ -286,14 +297,16 @@ class Registry:
 
     def approve(self, name: str, version: int, *, comment: str = "", withdraw: bool = False) -> bool:
         """Give this user's word for a version, or *withdraw* it; tell whether that changed anything."""
-        target, actor = Target(_model_name(name), _version(version)), _actor(comment)
+        target, actor = Target(clean_model_name(name), clean_version(version)), _actor(comment)
         return self._writer.call(
             lambda connection: registry_notes.approve(connection, target, actor, withdraw=withdraw)
         )
 
     def approvals(self, name: str, version: int) -> Approvals:
         """Return the approvals of a version, in the order in which they were given."""
-        return self._read(lambda connection: subjects.list_approvals(connection, _model_name(name), _version(version)))
+        return self._read(
+            lambda connection: subjects.list_approvals(connection, clean_model_name(name), clean_version(version))
+        )
 
     def record(
         self,
@@ -309,11 +322,11 @@ class Registry:
         *data* is the digest of the data it was measured on (``trackers.capture.data_digest``): figures of two versions
         on the same data are what the rule ``Better`` compares first. The same figure again replaces the one before.
         """
-        target, actor = Target(_model_name(name), _version(version)), _actor(reason)
-        clean = {clean_name(key, "metric"): _numbers(key, value) for key, value in figures.items()}
+        target, actor = Target(clean_model_name(name), clean_version(version)), _actor(reason)
+        clean = {clean_name(key, "metric"): clean_numbers(key, value) for key, value in figures.items()}
         if not clean:
             raise InvalidValueError("There is no figure to record: give at least one name with its value.")
-        if data and not _is_digest(data):
+        if data and not is_digest(data):
             raise InvalidValueError(
                 f"The digest of data has 64 hex digits (trackers.capture.data_digest), not {data[:80]!r}."
             )
@@ -340,13 +353,15 @@ class Registry:
 
     def figures(self, name: str, version: int) -> Figures:
         """Return what was measured of a version after it was registered, by name."""
-        return self._read(lambda connection: subjects.list_figures(connection, _model_name(name), _version(version)))
+        return self._read(
+            lambda connection: subjects.list_figures(connection, clean_model_name(name), clean_version(version))
+        )
 
     # --- notes and history -------------------------------------------------------------------------------------
 
     def describe(self, name: str, text: str, *, version: int | None = None, alias: str | None = None) -> None:
         """Set the description of a model, of one of its versions, or of one of its aliases."""
-        target, actor, text = _target(name, version, alias), _actor(), _text(text, "description")
+        target, actor, text = _target(name, version, alias), _actor(), clean_text(text, "description")
         self._writer.call(lambda connection: registry_notes.describe(connection, target, text, actor))
 
     def set_tag(
@@ -354,7 +369,7 @@ class Registry:
     ) -> None:
         """Set a tag of a model, of one of its versions, or of one of its aliases; None removes it."""
         target, key, actor = _target(name, version, alias), clean_name(key, "tag"), _actor()
-        new = None if value is None else _text(str(value), "tag")
+        new = None if value is None else clean_text(str(value), "tag")
         self._writer.call(lambda connection: registry_notes.set_tag(connection, target, key, new, actor))
 
     def history(self, name: str, *, alias: str | None = None) -> Moves:
@@ -427,41 +442,8 @@ class Registry:
             return query(connection)
 
 
-def _model_name(name: str) -> str:
-    name = clean_name(name, "registered model")
-    if wrong := set("/@:") & set(name):
-        raise InvalidValueError(f"The model name {name!r} may not contain {min(wrong)!r}: models:/NAME@ALIAS uses it.")
-    return name
-
-
-def _alias(alias: str) -> str:
-    alias = clean_name(alias, "alias")
-    if set("/@:") & set(alias) or alias.isdigit() or len(alias.split()) > 1:
-        raise InvalidValueError(
-            f"The alias {alias!r} must be a word, without spaces, '/', '@' or ':', and not a number."
-        )
-    return alias
-
-
-def _new_alias(alias: str) -> str:
-    """Return an alias that may be given: not one of the words that mean something else."""
-    alias = _alias(alias)
-    if alias.lower() in ("none", "latest") or not any(c.isalnum() for c in alias):
-        raise InvalidValueError(
-            f"The alias {alias!r} must be another word, with a letter in it: `--expect none` is no alias, and "
-            "models:/NAME is the latest version."
-        )
-    return alias
-
-
-def _version(version: int) -> int:
-    if isinstance(version, bool) or not isinstance(version, int) or not 0 < version < 2**31:
-        raise InvalidValueError(f"A version is a number such as 3, not {version!r}.")
-    return version
-
-
 def _expected(expect: Expected) -> Expected:
-    return expect if expect is None or isinstance(expect, Anything) else _version(expect)
+    return expect if expect is None or isinstance(expect, Anything) else clean_version(expect)
 
 
 def _forced(force: bool, reason: str) -> bool:
@@ -474,52 +456,11 @@ def _target(name: str, version: int | None, alias: str | None) -> Target:
     if version is not None and alias is not None:
         raise InvalidValueError("Name a version or an alias, not both.")
     return Target(
-        _model_name(name),
-        None if version is None else _version(version),
-        None if alias is None else _alias(alias),
+        clean_model_name(name),
+        None if version is None else clean_version(version),
+        None if alias is None else clean_alias(alias),
     )
 
 
-def _text(text: str, what: str) -> str:
-    """Return a text that every database can hold. Raises InvalidValueError."""
-    if not isinstance(text, str):
-        raise InvalidValueError(f"A {what} is text, not {type(text).__name__}.")
-    if len(text) > LONGEST_TEXT:
-        raise InvalidValueError(f"A {what} may have {LONGEST_TEXT} characters, not {len(text)}.")
-    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-        raise InvalidValueError(f"A {what} may hold no NUL and no half of a character: {text[:80]!r}.")
-    return text
-
-
-def _json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what JSON makes of *value*. Raises InvalidValueError."""
-    try:
-        return dict(json.loads(json.dumps(value)))
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise InvalidValueError(f"A lineage is what JSON can hold: {exc}.") from None
-
-
-def _number(key: str, value: Any) -> float:
-    if isinstance(value, str | bytes | list | tuple):
-        raise InvalidValueError(f"The metric {key!r} must be a number, not {value!r:.60}.")
-    return _numbers(key, value)[0]
-
-
-def _numbers(key: str, value: float | Sequence[float]) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(one) for one in (value if isinstance(value, list | tuple) else [value]))  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidValueError(
-            f"The figure {key!r} must be a number, or a list of numbers, not {value!r:.60}."
-        ) from None
-    if not numbers:
-        raise InvalidValueError(f"The figure {key!r} has no value.")
-    return numbers
-
-
-def _is_digest(text: str) -> bool:
-    return len(text) == 64 and set(text) <= set("0123456789abcdef")
-
-
 def _actor(reason: str = "") -> Actor:
-    return Actor(user_name()[:LONGEST], host_name(), now_us(), _text(reason, "reason"))
+    return Actor(user_name()[:LONGEST], host_name(), now_us(), clean_text(reason, "reason"))

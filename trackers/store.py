@@ -415,17 +415,10 @@ class Store(Tracking, Keeping):
     @property
     def registry(self) -> Registry:
         """The model registry of this store."""
+        from trackers.models.reference import find_logged
         from trackers.registry import Registry
 
-        return Registry(self.database, self.writer, lambda: self.artifacts, self._logged_model)
-
-    def _logged_model(self, ref: str) -> LoggedModel:
-        from trackers.models.reference import Reference, find
-
-        reference = Reference.parse(ref)
-        if reference.folder is not None:
-            raise InvalidValueError(f"{ref!s:.200} is a folder: log the model in a run first (run.log_model).")
-        return find(self, reference)
+        return Registry(self.database, self.writer, lambda: self.artifacts, partial(find_logged, self))
 
     @property
     def intake(self) -> Intake:

@@ -446,7 +446,7 @@ def test_wrong_values_are_named_and_not_taken_for_a_store_that_is_away(store: St
         (lambda: registry.register("m", model, metrics={"auc": [1.0]}), "The metric 'auc' must be a number"),
         (lambda: registry.register("m", model, lineage={"a": object()}), "A lineage is what JSON can hold"),
         (lambda: registry.register("m", 3), "A model is named by text"),
-        (lambda: registry.register("m", "./folder"), "is a folder: log the model in a run first"),
+        (lambda: registry.register("m", "./folder"), "to register it, log it in a run"),
         (lambda: registry.promote("fraud", 1, to="p", reason=5), "A reason is text, not int"),
         (lambda: registry.describe("fraud", None), "A description is text, not NoneType"),
         (lambda: registry.describe("fraud", "x" * 200_000), "may have 100000 characters"),

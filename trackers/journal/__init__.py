@@ -6,5 +6,6 @@ from trackers.journal.file import Line as Line
 from trackers.journal.place import journal_folder as journal_folder
 from trackers.journal.place import list_journals as list_journals
 from trackers.journal.place import other_journals as other_journals
+from trackers.journal.place import owner_of as owner_of
 
-__all__ = ["Entry", "Journal", "Line", "journal_folder", "list_journals", "other_journals"]
+__all__ = ["Entry", "Journal", "Line", "journal_folder", "list_journals", "other_journals", "owner_of"]

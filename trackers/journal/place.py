@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from trackers.journal.file import unseal
 
 
 def journal_folder(path: Path | None, safe_url: str) -> Path:
@@ -29,12 +33,16 @@ def store_of(journal: Path) -> str:
     """Return the uid of the store that a journal belongs to, as far as its head says; '' where it does not."""
     try:
         with (journal / "records").open("rb") as records:
-            line = records.readline(65536)
-        head = json.loads(line[line.index(b"{") : line.rindex(b"}") + 1])
-        mark = journal / "store"
-        return str(head.get("store") or "") or (mark.read_text().strip() if mark.exists() else "")
-    except (OSError, ValueError, AttributeError):
+            head = unseal(records.readline(65536))
+        return "" if head is None else owner_of(journal, json.loads(head))
+    except (OSError, ValueError):
         return ""
+
+
+def owner_of(journal: Path, head: Mapping[str, Any]) -> str:
+    """Return the uid of the store that a journal with this *head* belongs to, or was drained into; '' for any."""
+    mark = journal / "store"
+    return str(head.get("store") or "") or (mark.read_text().strip() if mark.exists() else "")
 
 
 def list_journals(folder: Path) -> list[Path]:

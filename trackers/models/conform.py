@@ -86,9 +86,10 @@ def _rows(data: Any, names: list[str]) -> Any:
     if dimensions not in (None, 2):
         hint = "; for one row use X.reshape(1, -1)" if dimensions == 1 and len(data) == len(names) else ""
         raise InvalidValueError(f"{takes}, not an array of shape {tuple(data.shape)}{hint}.")
-    widths = {len(row) if hasattr(row, "__len__") and not isinstance(row, str) else 0 for row in data}
     if dimensions == 2:
         widths = {data.shape[1]}
+    else:
+        widths = {len(row) if hasattr(row, "__len__") and not isinstance(row, str) else 0 for row in data}
     if len(widths) > 1:
         raise InvalidValueError(f"{takes}, and the rows have different lengths: {some(sorted(map(str, widths)))}.")
     if widths and widths != {len(names)}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -87,14 +87,13 @@ def load(
     *,
     trust: bool | str | Sequence[str] = False,
     digest: str | None = None,
-    beside: Collection[str] = LEFT_BY_MLFLOW,
 ) -> LoadedModel:
     """Load the model in *folder* after verifying every file; a folder that MLflow wrote is loaded too.
 
     *trust*: True runs the code and loads the types that the folder brings; full names of types trust only those.
-    *digest*: that of the manifest (``manifest_digest``), where it is known from elsewhere. *beside*: names of files
-    that may be there although the model has none of that name (default: what MLflow leaves). ``notes`` of what is returned says which versions
-    differ. Raises DigestError for a changed file, UntrustedError with the names of what is not trusted, ModelError
+    *digest*: that of the manifest (``manifest_digest``), where it is known from elsewhere. What MLflow
+    leaves in a folder that it fetched may be there. ``notes`` of what is returned says which versions differ. Raises
+    DigestError for a changed file, UntrustedError with the names of what is not trusted, ModelError
     otherwise, with what has to be installed.
     """
     source, trusts = Path(folder), Trust.of(trust)
@@ -103,7 +102,7 @@ def load(
 
         return load_mlflow(source, trusts)
     manifest = manifests.read_manifest(source, digest)
-    manifests.verify_files(source, manifest, beside)
+    manifests.verify_files(source, manifest, LEFT_BY_MLFLOW)
     flavor = find_flavor(manifest["flavor"])
     check_installed(manifest, flavor)
     code = manifest.get("code") or []

@@ -115,10 +115,17 @@ def load_model(
 
 def load_logged(store: Store, ref: str, trust: bool | str | Sequence[str] = False) -> LoadedModel:
     """Load a model of *store*; a folder, which is elsewhere, is refused. See ``load_model``."""
+    return fetch(store.artifacts, find_logged(store, ref), trust)
+
+
+def find_logged(store: Store, ref: str) -> LoggedModel:
+    """Return the logged model of *store* that *ref* names; a folder, which is elsewhere, is refused."""
     reference = Reference.parse(ref)
     if reference.folder is not None:
-        raise InvalidValueError(f"{str(ref)[:200]!r} names no model: use {_FORMS} (by trackers.load_model).")
-    return fetch(store.artifacts, find(store, reference), trust)
+        raise InvalidValueError(
+            f"{str(ref)[:200]!r} names no model: use {_FORMS} (by trackers.load_model; to register it, log it in a run)."
+        )
+    return find(store, reference)
 
 
 def find(store: Store, reference: Reference) -> LoggedModel:
