@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks gently, the second insists."""
+"""Ctrl-C, SIGTERM and a closed terminal: the first asks gently, the second insists."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from hpo.execution.termination import came, ending
 
 GRACE = 10.0
 """Seconds that running trials have to reach their next report when a study is stopped."""
@@ -21,7 +23,7 @@ class Interruption:
 
 @contextmanager
 def interruptions(stop: Callable[[float], None], *, inside: Callable[[], bool] | None = None) -> Iterator[Interruption]:
-    """Turn Ctrl-C and SIGTERM into *stop*: the first gently, the second at once. The third raises, whatever happens.
+    """Turn Ctrl-C, SIGTERM and SIGHUP into *stop*: the first gently, the second at once. The third always raises.
 
     *inside*, where trials run in this thread, tells whether the service has its turn: else the second (or 10 s after
     the first) raises KeyboardInterrupt in the objective. Elsewhere than in the main thread signals do not arrive, and
@@ -35,6 +37,7 @@ def interruptions(stop: Callable[[float], None], *, inside: Callable[[], bool] |
     late.daemon = True
 
     def handle(number: int, frame: Any) -> None:
+        came(number)
         state.count += 1
         if state.count == 1:
             stop(GRACE)
@@ -45,7 +48,7 @@ def interruptions(stop: Callable[[float], None], *, inside: Callable[[], bool] |
         if state.count > 2 or (inside is not None and not inside()):
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, *ending())}
     try:
         yield state
     finally:

@@ -1,12 +1,15 @@
 """What a trial prints and logs, the tail of it where it is long: that of its thread, and of those that it starts.
 
-Where trials run side by side in one process nobody can tell whose a thread is; only their own are kept then.
+Where trials run side by side in one process nobody can tell whose a thread is; only their own are kept then. What goes
+to the process's own files past Python (child processes, native code) is kept where these are files: a Ray worker's.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import os
+import stat
 import sys
 import threading
 from collections import deque
@@ -19,23 +22,71 @@ KEPT = 256 * 1024
 """Characters of a trial's output that are kept: its end tells more than its beginning."""
 
 
-class Tail:
-    """The last *kept* characters written; *written* counts all of them. Thread-safe."""
+PAST_PYTHON = "[printed by child processes and native code]"
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
+
+class ProcessFiles:
+    """The files that stdout and stderr of this process go to, from where they end now."""
+
+    def __init__(self) -> None:
+        self._begun: dict[int, int] = {}
+        known: set[tuple[int, int]] = set()
+        for descriptor in (1, 2):
+            try:
+                found = os.fstat(descriptor)
+            except OSError:
+                continue
+            if stat.S_ISREG(found.st_mode) and (found.st_dev, found.st_ino) not in known:
+                known.add((found.st_dev, found.st_ino))
+                self._begun[descriptor] = found.st_size
+
+    @property
+    def written(self) -> int:
+        """Return how many bytes were written since."""
+        return sum(max(0, os.fstat(descriptor).st_size - begun) for descriptor, begun in self._begun.items())
+
+    def text(self, kept: int) -> str:
+        """Return the last *kept* bytes of each as text, without the marks that Ray makes in them."""
+        parts = []
+        for descriptor, begun in self._begun.items():
+            try:
+                with open(f"/proc/self/fd/{descriptor}", "rb") as file:
+                    file.seek(max(begun, os.fstat(descriptor).st_size - kept))
+                    lines = file.read(kept).decode("utf-8", "replace").splitlines(keepends=True)
+            except OSError:
+                continue  # a system without that folder, or a file that was taken away
+            parts += [line for line in lines if not line.startswith(_RAYS_MARKS)]
+        return "".join(parts)
+
+
+_RAYS_MARKS = (":job_id:", ":actor_name:", ":task_name:")
+
+
+class Tail:
+    """The last *kept* characters written; *written* counts all of them. Thread-safe.
+
+    *files*: what is written there belongs to it too.
+    """
+
+    def __init__(self, kept: int = KEPT, files: ProcessFiles | None = None) -> None:
+        self._kept, self._files = kept, files
         self._parts: deque[str] = deque()
         self._size = 0
         self._dropped = 0
-        self.written = 0
+        self._written = 0
         self._lock = threading.Lock()
+
+    @property
+    def written(self) -> int:
+        """Return how much was written, what was dropped included."""
+        return self._written + (self._files.written if self._files else 0)
 
     def write(self, text: str) -> None:
         """Add *text*; the oldest goes where it is too much."""
         with self._lock:
             self._parts.append(text[-self._kept :])
             self._size += len(self._parts[-1])
-            self.written += len(text)
+            self._written += len(text)
             while self._size > self._kept:
                 gone = len(self._parts.popleft())
                 self._size -= gone
@@ -45,7 +96,11 @@ class Tail:
         """Return what was kept, with a line that says how much was not."""
         with self._lock:
             parts, dropped = self._parts.copy(), self._dropped
-        return (f"[{dropped} earlier characters were not kept]\n" if dropped else "") + "".join(parts)
+        own = (f"[{dropped} earlier characters were not kept]\n" if dropped else "") + "".join(parts)
+        past = self._files.text(self._kept) if self._files and self._files.written else ""
+        if not past:
+            return own
+        return own + ("\n" if own and not own.endswith("\n") else "") + f"{PAST_PYTHON}\n{past}"
 
 
 class _Tee(io.TextIOBase):
@@ -107,19 +162,31 @@ _others: WeakSet[threading.Thread] = WeakSet()
 _lock = threading.Lock()
 _users = 0
 _undo: Callable[[], None] | None = None
+_alone = False
+"""Whether one trial at a time has this process to itself: what goes to its files is that trial's."""
+
+
+def _in_a_copy() -> None:
+    """Let a forked process print to its own stdout: the trial's tail is not read there."""
+    _recorded.clear()
+    _current.tail = None
+
+
+os.register_at_fork(after_in_child=_in_a_copy)
 
 
 @contextmanager
-def capturing(show: bool) -> Iterator[None]:
+def capturing(show: bool, *, alone: bool = False) -> Iterator[None]:
     """Stand in for the process's stdout and stderr while workers run in it; *show* passes on what trials print.
 
-    Where several studies run in threads of one process, the first one's stand-in serves them all.
+    Where several studies run in threads of one process, the first one's stand-in serves them all. *alone*: one trial
+    at a time has the process to itself, so that what child processes print is its own.
     """
-    global _users, _undo
+    global _users, _undo, _alone
     with _lock:
         _users += 1
         if _users == 1:
-            _undo = _stand_in(show)
+            _undo, _alone = _stand_in(show), alone
     try:
         yield
     finally:
@@ -127,6 +194,7 @@ def capturing(show: bool) -> Iterator[None]:
             _users -= 1
             if _users == 0 and _undo is not None:
                 _undo()
+                _alone = False
 
 
 def _stand_in(show: bool) -> Callable[[], None]:
@@ -167,7 +235,7 @@ def _tail() -> Tail | None:
 @contextmanager
 def recording() -> Iterator[Tail]:
     """Keep what this thread, and those that it starts, print and log from here on."""
-    tail, before = Tail(), getattr(_current, "tail", None)
+    tail, before = Tail(files=ProcessFiles() if _alone else None), getattr(_current, "tail", None)
     _current.tail = tail
     mine = (threading.current_thread(), tail)
     _recorded.append(mine)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 import hpo
 import trackers
 from hpo import Study
+from hpo.execution.capture import PAST_PYTHON
 from tests.faults.command import until
 from trackers.errors import NotFoundError
 
@@ -148,3 +152,30 @@ def test_inline_reports_are_written_at_once(tmp_path: Path) -> None:
     with study.store:
         study.optimize(objective, n_trials=1, workers=0)
         assert study.trials[0].state.name == "COMPLETE", study.trials[0].traceback
+
+
+def test_what_child_processes_print_is_in_the_log_of_their_trial(study: Study) -> None:
+    def objective(trial: Any) -> float:
+        print("own", trial.number)
+        subprocess.run([sys.executable, "-c", f"print('program of', {trial.number})"], check=True)
+        subprocess.run(f"echo shell of {trial.number} >&2", shell=True, check=True)
+        copy = multiprocessing.get_context("fork").Process(target=print, args=(f"copy of {trial.number}",))
+        copy.start()
+        copy.join()
+        return 1.0
+
+    study.optimize(objective, n_trials=3, workers=1)
+    for number in range(3):
+        own, mark, *past = study.store.trial_log(study.trials[number].run_id).splitlines()
+        assert (own, mark) == (f"own {number}", PAST_PYTHON)
+        assert sorted(past) == [f"copy of {number}", f"program of {number}", f"shell of {number}"]
+
+
+def test_where_trials_share_a_process_what_children_print_is_nobodys(study: Study) -> None:
+    def objective(trial: Any) -> float:
+        print("own", trial.number)
+        subprocess.run(["echo", "whose?"], check=True)
+        return 1.0
+
+    study.optimize(objective, n_trials=2, workers=2, slots_per_worker=2)
+    assert [study.store.trial_log(t.run_id) for t in study.trials] == ["own 0\n", "own 1\n"]

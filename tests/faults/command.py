@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,14 @@ CALL = "from hpo.cli import main; raise SystemExit(main())"
 class Hpo(subprocess.Popen[str]):
     """A call of ``hpo`` in *folder*, its output in one stream; *before* is code that its process runs first."""
 
-    def __init__(self, folder: Path, *args: str, env: Mapping[str, str] | None = None, before: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        before: str = "",
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("HPO_", "RAY_"))}
         super().__init__(
             [sys.executable, "-c", before + BECOME, sys.executable, "-c", CALL, *args],
@@ -45,6 +52,7 @@ class Hpo(subprocess.Popen[str]):
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
 
     def ended(self, seconds: float = 60.0) -> tuple[int, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import threading
 import time
@@ -115,6 +117,51 @@ def test_a_second_ctrl_c_ends_a_deaf_trial_in_this_process(folder: Path) -> None
             process.send_signal(signal.SIGINT)
             check_interrupted(process, "deaf", begun)
         assert set(store.get_study("deaf").counts) == {RunState.WAITING}
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_terminal_that_is_closed_interrupts_gently(folder: Path, workers: str) -> None:
+    args = ("run", "study.py:sweep", "--workers", workers, "--trials", "500")
+    screen, terminal = pty.openpty()
+    take = f"import fcntl, os, termios; [os.dup2({terminal}, n) for n in range(3)]; fcntl.ioctl(0, termios.TIOCSCTTY)"
+    with (
+        trackers.connect(f"sqlite:///{folder}/hpo.db") as store,
+        running(folder, *args, before=take, pass_fds=[terminal]) as process,
+    ):
+        os.close(terminal)
+        drain = threading.Thread(target=read_to_the_end, args=(screen, shut := threading.Event()))
+        drain.start()
+        until(lambda: finished(store) >= 6)
+        shut.set()  # the window is closed
+        drain.join()
+        code, _ = process.ended(30.0)
+        assert code == 130
+        until(lambda: not process.left(), 10.0)
+        trials = store.get_trials(store.get_study("sweep").id)
+        assert store.get_study("sweep").status == "stopped"
+    assert not any(t.state is RunState.RUNNING for t in trials)
+    assert not any(a.counts for t in trials for a in t.attempts if a.outcome == "released")
+
+
+def read_to_the_end(screen: int, shut: threading.Event) -> None:
+    """Be a terminal that is looked at until *shut*."""
+    while not shut.is_set():
+        if select.select([screen], [], [], 0.05)[0]:
+            os.read(screen, 65536)
+    os.close(screen)
+
+
+def test_nohup_is_respected(folder: Path) -> None:
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    args = ("run", "study.py:sweep", "--workers", "0", "--trials", "12")
+    with (
+        trackers.connect(f"sqlite:///{folder}/hpo.db") as store,
+        running(folder, *args, before=ignore) as process,
+    ):
+        until(lambda: finished(store) >= 2)
+        process.send_signal(signal.SIGHUP)
+        code, output = process.ended()
+    assert (code, "sweep is complete" in output or "12/12" in output) == (0, True), output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -17,7 +17,7 @@ from typing import Any
 
 from hpo.errors import ClusterError
 from hpo.execution.ray.own import own_ray
-from hpo.execution.termination import terminable
+from hpo.execution.termination import came, ending, terminable
 
 NAMESPACE = "hpo"
 CONNECT_SECONDS = 5.0
@@ -145,30 +145,31 @@ def _connected(address: str | None, slots: int, need: Need, modules: Sequence[st
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Put the first Ctrl-C or SIGTERM off to the end of the block: Ray, interrupted while it starts, crashes at exit.
+    """Put the first Ctrl-C, SIGTERM or SIGHUP off to the end of the block: Ray, interrupted while it starts, crashes at exit.
 
     Ray would set a handler of its own for SIGTERM meanwhile, and never take it back.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    put_off: list[int] = []
 
     def note(number: int, frame: Any) -> None:
-        came.append(number)
-        if len(came) > 1:
+        came(number)
+        put_off.append(number)
+        if len(put_off) > 1:
             raise KeyboardInterrupt
 
     processes: Any = import_module("ray._private.utils")
     setting, processes.set_sigterm_handler = processes.set_sigterm_handler, lambda handler: None
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, *ending())}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         processes.set_sigterm_handler = setting
-    if came:
+    if put_off:
         raise KeyboardInterrupt
 
 

@@ -69,7 +69,7 @@ class RayWorker:
                 join(name, self._link, self._slots, f"a worker ({where}) cannot load the objective: {self._unloadable}")
                 return
             facts = join(name, self._link, self._slots)
-            with capturing(show=False):
+            with capturing(show=False, alone=self._slots == 1):
                 work(name, self._job, self._link, facts, self._slots)
         except ManagerGone:
             sys.exit(0)
