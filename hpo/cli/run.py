@@ -30,6 +30,7 @@ from trackers.wording import counted
 if TYPE_CHECKING:
     from hpo.cli.progress import View
     from hpo.objective_file import LoadedObjective
+    from hpo.progress import Progress
     from hpo.ranking import Ranking
     from hpo.runner import Mode, RunResult
     from hpo.settings import Settings
@@ -125,7 +126,7 @@ def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     try:
         with aside, terminable(), told.view as shown:
-            result = run(settings, loaded, on_progress=shown.update, on_study=told.begins, mode=mode, detach=detach)
+            result = run(settings, loaded, on_progress=told.update, on_study=told.begins, mode=mode, detach=detach)
             shown.note(result.notes)  # those of the last moment, too
     except KeyboardInterrupt:
         if told.study:
@@ -148,15 +149,21 @@ def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool
 
 
 class _Told:
-    """Remembers the study's name from when it begins, for a line that must be printed however it ends."""
+    """Remembers the study's name for a line that must be printed however it ends; says it when its work begins."""
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.study = ""
+        self._said = False
 
     def begins(self, name: str) -> None:
         self.study = name
-        self.view.say(f"Study {name}")
+
+    def update(self, progress: Progress) -> None:
+        if not self._said:
+            self._said = True
+            self.view.say(f"Study {self.study}")
+        self.view.update(progress)
 
 
 def _conclude(result: RunResult, settings: Settings) -> int:
@@ -171,7 +178,7 @@ def _conclude(result: RunResult, settings: Settings) -> int:
 
     ranking = board(result.study.store, result.study.row, SHOWN)
     if not result.ran:
-        done = result.reason or f"{counted(len(ranking), 'trial')}, as many as asked for"
+        done = _done(result, settings, len(ranking))
         more = "--trials raises the number"
         if "exhausted" in done:
             more = "more trials need a wider space, or more levels of its floats (then --continue)"
@@ -189,6 +196,14 @@ def _conclude(result: RunResult, settings: Settings) -> int:
         return INTERRUPTED
     _say_next(result, settings, ranking)
     return _exit_code(result)
+
+
+def _done(result: RunResult, settings: Settings, there: int) -> str:
+    """Return why a complete study is that, in words."""
+    asked = settings.trials
+    if asked is not None and asked < there:
+        return f"it has {counted(there, 'trial')}, and {asked} were asked for"
+    return result.reason or f"{counted(there, 'trial')}, as many as asked for"
 
 
 def _conclude_json(result: RunResult) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -187,7 +187,7 @@ class OptunaSampler(Sampler):
                 finished = [t for t in self._mirror.records if t.state.is_finished()]
                 if finished:
                     last = finished[-1]
-                    self._study.sampler.after_trial(self._study, last, last.state, last.values)
+                    self._after_trial(last, last.state, last.values)
         if self._study.stopped:
             raise SpaceExhausted
 
@@ -211,12 +211,18 @@ class OptunaSampler(Sampler):
         if self._constraints:
             record.system_attrs.update({CONSTRAINT_PREFIX + key: value for key, value in (constraints or {}).items()})
         try:
-            self._study.sampler.after_trial(self._study, record, final, kept)
+            self._after_trial(record, final, kept)
         finally:
             self._mirror.finish(number, final, kept)
             self._trials.pop(number, None)
         if self._space is None and final is not TrialState.FAIL:
             self._seen.finished({name: self._spec(d) for name, d in record.distributions.items()})
+
+    def _after_trial(self, record: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        nothing = not record.params and state is TrialState.FAIL
+        if nothing and isinstance(self._study.sampler, BruteForceSampler):
+            return  # it failed before it asked for anything: to its tree that is a space without params, all tried
+        self._study.sampler.after_trial(self._study, record, state, values)
 
     @staticmethod
     def _spec(distribution: BaseDistribution) -> Spec:

@@ -34,6 +34,14 @@ def flaky_study(trial):
         raise ValueError(f"no {trial.number}\\nsecond line")
     return trial.params["x"]
 """
+BRUTE = """
+import hpo
+import optuna
+
+@hpo.objective(sampler=optuna.samplers.BruteForceSampler(), pruner="none", total_trials=3, workers=0)
+def no_step(trial):
+    return trial.suggest_float("x", 0, 1)
+"""
 GRID = """
 import hpo
 
@@ -117,6 +125,16 @@ def test_an_exhausted_space_is_not_answered_with_more_trials(call: Call) -> None
     assert "all 3 of its points were tried" in out
     assert "--trials raises" not in out
     assert "more trials need a wider space" in out
+
+
+def test_a_trial_that_failed_before_it_asked_for_anything_exhausts_no_space(call: Call) -> None:
+    Path("no_step.py").write_text(BRUTE)
+    code, out, err = call("run", "no_step.py")
+    assert code == 1
+    assert "all 3 trials ended" in out
+    assert "step must be given" in err
+    code, out, _ = call("run", "no_step.py", "--trials", "4")  # a resumed sampler learns the same
+    assert (code, "all 4 trials ended" in out) == (1, True)
 
 
 def test_resume_advises_only_what_it_has(call: Call) -> None:

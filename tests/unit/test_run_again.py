@@ -118,6 +118,18 @@ def test_run_again_says_that_it_is_complete_and_names_trials_and_new(hpo: Call) 
     assert sum(row_of("again").counts.values()) == 4
 
 
+def test_fewer_trials_than_there_are_is_told(hpo: Call) -> None:
+    hpo("run", "again_study.py")
+    code, out, _ = hpo("run", "again_study.py", "--trials", "3")
+    assert code == 0
+    assert "again is complete and unchanged (it has 4 trials, and 3 were asked for)" in out
+
+
+def test_a_study_that_could_not_begin_is_not_announced(hpo: Call) -> None:
+    code, _, err = hpo("run", "again_study.py", "--workers", "1", "--address", "nowhere")
+    assert (code, "Study again" in err, "nowhere" in err) == (2, False, True)
+
+
 def test_a_raised_number_of_trials_is_met_exactly(hpo: Call) -> None:
     hpo("run", "again_study.py")
     code, out, _ = hpo("run", "again_study.py", "--trials", "7")
