@@ -9,6 +9,10 @@ from typing import Any
 from trackers.policy import Subject
 
 
+DIGITS = 12
+"""Digits of a digest that are shown beside what was measured on that data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """A version with the manifest of its model."""
@@ -22,7 +26,9 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One fact about both; *section* is ``"metrics"``, ``"params"``, ``"data"``, ``"code"``, ``"environment"`` or ``"model"``."""
+    """One fact about both; *section* is ``"metrics"`` (of its run), ``"measured"`` (since, with the data), ``"params"``, ``"data"``,
+    ``"code"``, ``"environment"`` or ``"model"``.
+    """
 
     section: str
     name: str
@@ -75,7 +81,7 @@ def compare(champion: Side, challenger: Side) -> Comparison:
     """Compare two versions fact by fact, those that only one has included."""
     lines = []
     ours, theirs = (dict(_facts(side)) for side in (challenger, champion))
-    order = ("metrics", "params", "data", "code", "environment", "model")
+    order = ("metrics", "measured", "params", "data", "code", "environment", "model")
     for section, name in sorted({**theirs, **ours}, key=lambda key: order.index(key[0])):
         lines.append(Line(section, name, theirs.get((section, name)), ours.get((section, name))))
     return Comparison(str(champion), str(challenger), tuple(lines))
@@ -83,10 +89,11 @@ def compare(champion: Side, challenger: Side) -> Comparison:
 
 def _facts(side: Side) -> Iterator[tuple[tuple[str, str], Any]]:
     subject, manifest, lineage = side.subject, side.manifest, side.subject.version.lineage
-    metrics = dict(subject.version.metrics)
+    yield from ((("metrics", name), value) for name, value in subject.version.metrics.items())
     for one in sorted(subject.figures, key=lambda figure: figure.time):
-        metrics[one.name] = one.value
-    yield from ((("metrics", name), value) for name, value in metrics.items())
+        # What was measured on other data is another figure: only those of the same stand side by side.
+        other = one.data and one.name != "latency_ms"
+        yield ("measured", f"{one.name} on {one.data[:DIGITS]}" if other else one.name), one.value
     params = lineage.get("params")
     params = params if isinstance(params, Mapping) else (subject.run.params if subject.run else {})
     yield from ((("params", name), value) for name, value in params.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import math
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -326,6 +327,9 @@ class Registry:
         clean = {clean_name(key, "metric"): clean_numbers(key, value) for key, value in figures.items()}
         if not clean:
             raise InvalidValueError("There is no figure to record: give at least one name with its value.")
+        for key, numbers in clean.items():
+            if any(map(math.isnan, numbers)):
+                raise InvalidValueError(f"What was measured as {key} is not a number (NaN): there is nothing to record.")
         if data and not is_digest(data):
             raise InvalidValueError(
                 f"The digest of data has 64 hex digits (trackers.capture.data_digest), not {data[:80]!r}."

@@ -687,6 +687,24 @@ def test_a_lineage_of_nothing_says_what_can_be_asked(store: Store, make: Make) -
             store.registry.lineage(ref)
 
 
+def test_what_was_measured_is_compared_on_the_same_data_only(store: Store, make: Make) -> None:
+    make({"auc": 0.5}, data=MAY)
+    make({"auc": 0.75}, data=MAY)
+    may, june = (data_digest(data).digest for data in (MAY, JUNE))
+    for version, value in ((1, 0.25), (2, 0.5)):
+        store.registry.record("m", version, {"auc": value}, data=june)
+    store.registry.record("m", 1, {"auc": 0.125}, data=may)
+    store.registry.record("m", 1, {"latency_ms": 2.0}, data=may)
+    store.registry.record("m", 2, {"latency_ms": 3.0}, data=june)
+    lines = {f"{line.section}.{line.name}": line for line in store.registry.compare("m/1", "m/2").lines}
+    assert lines["metrics.auc"].difference == 0.25, "what their runs said stays"
+    assert lines[f"measured.auc on {june[:12]}"].difference == 0.25
+    assert lines[f"measured.auc on {may[:12]}"].challenger is None
+    assert lines["measured.latency_ms"].difference == 1.0
+    with pytest.raises(InvalidValueError, match="measured as auc is not a number"):
+        store.registry.record("m", 1, {"auc": math.nan})
+
+
 def test_two_versions_are_compared_fact_by_fact(store: Store, make: Make) -> None:
     make({"auc": 0.5, "loss": math.nan}, data=MAY)
     make({"auc": 0.75, "loss": math.nan}, data=MAY)
