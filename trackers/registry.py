@@ -329,7 +329,9 @@ class Registry:
             raise InvalidValueError("There is no figure to record: give at least one name with its value.")
         for key, numbers in clean.items():
             if any(map(math.isnan, numbers)):
-                raise InvalidValueError(f"What was measured as {key} is not a number (NaN): there is nothing to record.")
+                raise InvalidValueError(
+                    f"What was measured as {key} is not a number (NaN): there is nothing to record."
+                )
         if data and not is_digest(data):
             raise InvalidValueError(
                 f"The digest of data has 64 hex digits (trackers.capture.data_digest), not {data[:80]!r}."

@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import cluster
+from tests.copies import copies
 from tests.docs.page import ROOT, environment
 
 Call = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Path]:
+    with copies() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +29,8 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture
-def hpo(tmp_path: Path, address: str) -> Call:
-    env = environment(HPO_ADDRESS=address, HPO_STORAGE=f"sqlite:///{tmp_path / 'hpo.db'}")
+def hpo(tmp_path: Path, commands: Path, address: str) -> Call:
+    env = environment(commands=commands, HPO_ADDRESS=address, HPO_STORAGE=f"sqlite:///{tmp_path / 'hpo.db'}")
 
     def call(*arguments: str) -> str:
         done = subprocess.run(["hpo", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=170)

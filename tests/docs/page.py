@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -70,10 +71,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def environment(**extra: str) -> dict[str, str]:
-    """Return a reader's environment: our commands on the path, no settings of ours, and what is *extra*."""
+def environment(*, commands: Path | None = None, **extra: str) -> dict[str, str]:
+    """Return a reader's environment: our commands on the path, no settings of ours, and what is *extra*.
+
+    *commands* is a folder with others of these names (``tests.copies``).
+    """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HPO_")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+    folders = [commands, Path(sys.executable).parent] if commands else [Path(sys.executable).parent]
+    path = os.pathsep.join([*map(str, folders), kept.get("PATH", "")])
     return {**kept, "PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": "", **extra}
 
 
@@ -84,10 +89,16 @@ def follow(page: Path, folder: Path, env: Mapping[str, str]) -> str:
         if block.saved_as is not None:
             (folder / block.saved_as).write_text(block.text, encoding="utf-8")
         elif block.runs and block.language == "python":
-            printed.append(_run(block, [sys.executable, "-c", block.text], folder, env))
+            printed.append(_run(block, [_found("python", env), "-c", block.text], folder, env))
         elif block.runs and block.language == "sh" and not _is_make(block):
             printed.append(_run(block, ["bash", "-euo", "pipefail", "-c", block.text], folder, env))
     return "".join(printed)
+
+
+def _found(name: str, env: Mapping[str, str]) -> str:
+    found = shutil.which(name, path=env["PATH"])
+    assert found is not None
+    return found
 
 
 def _is_make(block: Block) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.copies import copies
 from tests.docs.page import ROOT, environment, follow
 
 STORES = (
@@ -16,6 +18,12 @@ STORES = (
 )
 
 
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Path]:
+    with copies() as found:
+        yield found
+
+
 @pytest.mark.parametrize("page", STORES)
-def test_a_guide_does_what_it_says(page: str, tmp_path: Path) -> None:
-    follow(ROOT / page, tmp_path, environment())
+def test_a_guide_does_what_it_says(page: str, tmp_path: Path, commands: Path) -> None:
+    follow(ROOT / page, tmp_path, environment(commands=commands))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import cluster
+from tests.copies import copies
 from tests.docs.page import ROOT, environment, follow
 
 SWEEPS = (
@@ -21,11 +22,17 @@ SWEEPS = (
 
 
 @pytest.fixture(scope="module")
+def commands() -> Iterator[Path]:
+    with copies() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with cluster() as found:
         yield found
 
 
 @pytest.mark.parametrize("page", SWEEPS)
-def test_a_guide_does_what_it_says(page: str, tmp_path: Path, address: str) -> None:
-    follow(ROOT / page, tmp_path, environment(HPO_ADDRESS=address))
+def test_a_guide_does_what_it_says(page: str, tmp_path: Path, commands: Path, address: str) -> None:
+    follow(ROOT / page, tmp_path, environment(commands=commands, HPO_ADDRESS=address))
