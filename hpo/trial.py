@@ -93,7 +93,9 @@ class Channel(Protocol):
 class Output(Protocol):
     """What a trial printed and logged so far: its tail, and how much it was in all."""
 
-    written: int
+    @property
+    def written(self) -> int:
+        """How much it was."""
 
     def text(self) -> str:
         """Return the tail."""

@@ -144,7 +144,7 @@ def _become(files: list[int], name: str, args: list[str], folder: str, environme
             code = __import__(f"{name}.cli", fromlist=["main"]).main()
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
-    except BaseException as exc:  # noqa: BLE001 - as the interpreter does at its outermost edge
+    except BaseException as exc:
         code = 1
         sys.excepthook(type(exc), exc, exc.__traceback__)
     finally:

@@ -8,7 +8,6 @@ from typing import Any
 
 from trackers.policy import Subject
 
-
 DIGITS = 12
 """Digits of a digest that are shown beside what was measured on that data."""
 
@@ -26,8 +25,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One fact about both; *section* is ``"metrics"`` (of its run), ``"measured"`` (since, with the data), ``"params"``, ``"data"``,
-    ``"code"``, ``"environment"`` or ``"model"``.
+    """One fact about both.
+
+    *section* is ``"metrics"`` (of its run), ``"measured"`` (since, with the data), ``"params"``, ``"data"``, ``"code"``,
+    ``"environment"`` or ``"model"``.
     """
 
     section: str

@@ -172,12 +172,12 @@ def odd_views() -> dict[str, StudyView]:
             versions=(version,),
         ),
         "empty": view(0, space=None),
-        "one_trial": view(1, pruned=0.0, failed=0.0),
+        "one_trial": few_params(view(1, pruned=0.0, failed=0.0)),
         "none_complete": view(30, pruned=0.8, failed=0.2),
         "only_running": replace(ordinary, trials=tuple(none_complete)),
         "all_failed": view(12, pruned=0.0, failed=1.0),
-        "two_objectives": view(80, ("maximize", "minimize"), pruned=0.0),
-        "three_objectives": view(80, ("maximize", "minimize", "minimize"), pruned=0.0),
+        "two_objectives": few_params(view(80, ("maximize", "minimize"), pruned=0.0)),
+        "three_objectives": few_params(view(80, ("maximize", "minimize", "minimize"), pruned=0.0)),
         "one_of_three_objectives": few_params(view(1, ("maximize", "minimize", "minimize"), pruned=0.0, failed=0.0)),
         "nan_and_inf": changed(few_params(view(60, pruned=0.2)), _odd_value),
         "all_nan": changed(view(6, pruned=0.0), lambda t: replace(t, values=(math.nan,) if t.values else None)),
@@ -205,7 +205,7 @@ def odd_views() -> dict[str, StudyView]:
             environment={"python": HOSTILE, "packages": {HOSTILE: HOSTILE}},
         ),
         "unknown_distributions": changed(
-            view(60), lambda t: replace(t, distribution_specs={}, attempts=()), space=None, distributions={}
+            few_params(view(60)), lambda t: replace(t, distribution_specs={}, attempts=()), space=None, distributions={}
         ),
         "many_workers": changed(
             few_params(view(300, workers=90)), lambda t: replace(t, constraints={"memory": t.number - 200.0})
