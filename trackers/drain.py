@@ -28,8 +28,8 @@ class Synced:
     """What became of one journal.
 
     *written* entries came into the store now, *known* ones were there already, *refused* are sentences about those that
-    the store does not take; *damaged* lines could not be read. *busy* says why nothing was done. The journal is gone
-    unless something was refused, damaged or busy.
+    the store does not take; *damaged* lines could not be read: the journal is kept as ``NAME.damaged`` then. *busy* says
+    why nothing was done. The journal is gone unless something was refused, damaged or busy.
     """
 
     journal: Path
@@ -71,19 +71,33 @@ def sync(
         target = url if isinstance(url, Store) else stack.enter_context(connect(url, strict=True, offline=False))
         if beside:  # the same server may have been written otherwise: another host name, a port, a user
             found += other_journals(folder, target.identity.uid)
-        return [_sync_one(one, target) for one in found]
+        return [_sync_one(one, target, alone=len(found) == 1) for one in found]
 
 
-def _sync_one(folder: Path, store: Store) -> Synced:
+def _sync_one(folder: Path, store: Store, *, alone: bool) -> Synced:
+    """Drain one journal; what is wrong with it itself is raised where it is *alone*, and told where others wait too."""
     try:
-        journal = Journal.open(folder)
+        journal = _open(folder, store)
     except StoreBusyError as exc:
         return Synced(folder, busy=str(exc))
+    except StoreError as exc:
+        if alone:
+            raise
+        return Synced(folder, refused=(str(exc),))
     try:
-        _check_store(journal, store)
         return _Drain(journal, store).run()
     finally:
         journal.close()
+
+
+def _open(folder: Path, store: Store) -> Journal:
+    journal = Journal.open(folder)
+    try:
+        _check_store(journal, store)
+    except BaseException:
+        journal.close()
+        raise
+    return journal
 
 
 def _check_store(journal: Journal, store: Store) -> None:
@@ -144,7 +158,9 @@ class _Drain:
         journal, refused = self._journal, tuple(self._refused)
         if refused:
             (journal.folder / "refused").write_text("\n".join(refused) + "\n", encoding="utf-8")
-        if not refused and not journal.damaged:
+        if journal.damaged:
+            journal.put_aside()  # for a person to look at; it does not wait any more
+        elif not refused:
             journal.remove()  # how far it was drained stays in the store: a copy of it may be brought as well
         return Synced(journal.folder, self._written, self._known, self._files, refused, journal.damaged)
 

@@ -182,8 +182,8 @@ class Tracking(Lifecycle):
                 start = replace(start, run_id=self.allocate_ids(1)[0])
             except SchemaError:
                 raise
-            except StoreError:
-                self.writer.spill()
+            except StoreError as exc:
+                self.writer.spill(exc)
                 if not self.writer.spilling:  # it is strict
                     raise
         if start.launch is None:

@@ -115,7 +115,9 @@ def journals(url: str) -> list[Path]:
     return list_journals(journal_folder(address.path, address.safe))
 
 
-def test_what_is_logged_while_the_database_is_away_comes_back_by_itself(outage: Outage) -> None:
+def test_what_is_logged_while_the_database_is_away_comes_back_by_itself(
+    outage: Outage, caplog: pytest.LogCaptureFixture
+) -> None:
     with trackers.connect(outage.url) as store:
         run = store.start_run("e", params={"a": 1})
         run.log_metric("loss", 0.0, step=0)
@@ -127,6 +129,8 @@ def test_what_is_logged_while_the_database_is_away_comes_back_by_itself(outage: 
         run.set_tag("seen", "no")
         run.log_text("words", "note.txt") if outage.url == outage.direct else None
         run.flush()  # in the journal now: no error reaches the training
+        told = [record.getMessage() for record in caplog.records if "what is logged waits in" in record.getMessage()]
+        assert len(told) == 1
         child = run.start_run(name="child")
         child.log_metric("late", 1.0)
         child.end()
@@ -480,7 +484,11 @@ def test_a_torn_tail_is_dropped_and_a_damaged_line_is_told(sqlite_url: str) -> N
     (journal / "records").write_bytes(b"".join(lines))
     (found,) = trackers.sync(store=sqlite_url)
     assert (found.written, found.damaged) == (11, 1)
-    assert journal.exists(), "what cannot be read is kept for a person to look at"
+    assert found.journal == journal.with_name(f"{journal.name}.damaged")
+    assert (found.journal / "records").exists(), "what cannot be read is kept for a person to look at"
+    assert trackers.sync(store=sqlite_url) == [], "and told once"
+    (again,) = trackers.sync(found.journal, store=sqlite_url)
+    assert (again.written, again.known, again.damaged) == (0, 11, 1)
     with trackers.connect(sqlite_url) as store:
         assert steps_of(store, uid) == [0, 1, 2, *range(4, 10)]
 
@@ -498,6 +506,18 @@ def test_a_journal_goes_into_one_store_only(sqlite_url: str, tmp_path: Path) -> 
         trackers.sync(journal, store=other)
     with pytest.raises(TrackersError, match="no journal"):
         trackers.sync(tmp_path / "nowhere", store=other)
+
+
+def test_one_journal_that_cannot_be_read_does_not_keep_the_others_back(sqlite_url: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        offline(sqlite_url)
+    broken, whole = journals(sqlite_url)
+    (broken / "records").write_bytes(b"no head\n")
+    said = {one.journal: one for one in trackers.sync(store=sqlite_url)}
+    assert (said[whole].written, said[whole].refused) == (12, ())
+    assert (said[broken].written, "has no head" in said[broken].refused[0]) == (0, True)
+    with pytest.raises(StoreError, match="has no head"):
+        trackers.sync(store=sqlite_url)
 
 
 def test_a_copy_of_a_journal_that_was_brought_adds_nothing(sqlite_url: str, tmp_path: Path) -> None:

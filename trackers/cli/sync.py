@@ -50,10 +50,11 @@ def _sentence(one: Synced) -> str:
     said += f", {counted(one.files, 'file')}" if one.files else ""
     if one.damaged:
         lines = f"{counted(one.damaged, 'line')} {'is' if one.damaged == 1 else 'are'} damaged and {_was(one.damaged)}"
-        said += f"; {lines} passed over (the journal is kept: {one.journal})"
+        said += f"; {lines} passed over (to look at them: {one.journal}; delete it when you have)"
     if one.refused:
         listed = "\n  ".join(one.refused[:5])
-        said += f"; {len(one.refused)} {_was(len(one.refused))} refused (all in {one.journal}/refused):\n  {listed}"
+        kept = f" (all in {one.journal}/refused)" if len(one.refused) > 5 else ""
+        said += f"; {len(one.refused)} {_was(len(one.refused))} refused{kept}:\n  {listed}"
     return said + ("" if one.refused else ".")
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
 
 VERSION = 1
+ASIDE = ".damaged"
+"""Ends the name of a journal that was drained but for lines that cannot be read."""
 LARGEST_HELD = 100_000
 """Lines that are kept in memory while the disk of the journal is full."""
 
@@ -205,6 +207,12 @@ class Journal:
         """Forget every entry: all are in the store."""
         os.ftruncate(self._descriptor, self.start)
         self.size = self.start
+
+    def put_aside(self) -> Path:
+        """Rename the journal, of which all that can be read is in its store, so that it no longer waits; return where it is."""
+        if self.folder.suffix != ASIDE:
+            self.folder = self.folder.rename(self.folder.with_name(self.folder.name + ASIDE))
+        return self.folder
 
     def remove(self) -> None:
         """Delete the journal with its files."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trackers.journal.file import unseal
+from trackers.journal.file import ASIDE, unseal
 
 
 def journal_folder(path: Path | None, safe_url: str) -> Path:
@@ -46,10 +46,14 @@ def owner_of(journal: Path, head: Mapping[str, Any]) -> str:
 
 
 def list_journals(folder: Path) -> list[Path]:
-    """Return the journals in *folder*, oldest first; *folder* may be one itself, or hold those of several servers."""
+    """Return the journals in *folder*, oldest first; *folder* may be one itself, or hold those of several servers.
+
+    Those that were put aside are found by their own name only.
+    """
     if (folder / "records").is_file():
         return [folder]
     if not folder.is_dir():
         return []
     inside = [records.parent for depth in ("*", "*/*") for records in folder.glob(f"{depth}/records")]
-    return sorted((one for one in inside if (one / "records").is_file()), key=lambda one: one.name)
+    waiting = (one for one in inside if one.suffix != ASIDE and (one / "records").is_file())
+    return sorted(waiting, key=lambda one: one.name)

@@ -74,6 +74,10 @@ class Spill:
             _log.warning("%s; without a journal, logging waits for the database and fails with it", exc)
         return not self.unusable
 
+    def tell(self, failure: Exception) -> None:
+        """Say once, when the database goes, where what is logged stays meanwhile."""
+        _log.warning("%s; what is logged waits in %s, and is written when it is back", failure, self.folder)
+
     def keep(self, entries: Iterable[bytes]) -> None:
         """Append encoded entries, by rising numbers; from now on all go to the journal, until it is drained."""
         if not self.active:

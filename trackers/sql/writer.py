@@ -134,11 +134,13 @@ class Writer:
         """Whether a journal would take what the database does not, as far as is known before one is needed."""
         return self._spill is not None and not self._spill.unusable
 
-    def spill(self) -> None:
-        """Send what is logged from now on to the journal: the database is away."""
+    def spill(self, failure: Exception) -> None:
+        """Send what is logged from now on to the journal: the database is away, as *failure* says."""
         ended: list[Work] = []
         with self._lock:
             if self._spill is not None and self._spill.usable:
+                if not self._spill.active:
+                    self._spill.tell(failure)
                 ended = self._spill_over([])
         for work in ended:
             work.commit.resolve()
@@ -448,11 +450,15 @@ class Writer:
         kept: list[Work] = []
         with self._lock:
             logged = [work for work in group if work.journal]
-            if self._spill is not None and logged and (self._spill.active or self._spill.usable):
+            spill = self._spill
+            fresh = spill is not None and not spill.active
+            if spill is not None and logged and (spill.active or spill.usable):
                 # where the journal is in use already, it took this group when it took the queue
-                kept = logged + (self._spill_over([]) if not self._spill.active else [])
+                kept = logged + (self._spill_over([]) if fresh else [])
             self._gone = True
         failure = self._said(exc)
+        if spill is not None and kept and fresh:
+            spill.tell(failure)
         for work in kept:
             work.commit.resolve()
         for work in group:
