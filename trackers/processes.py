@@ -64,3 +64,16 @@ def is_alive(pid: int, started: float) -> bool:
     """Tell whether process *pid* of this host is still the one that started at *started*."""
     now = start_time(pid)
     return now is not None and abs(now - started) < 0.02
+
+
+def lived_at(pid: int, moment: float) -> bool:
+    """Tell whether process *pid* of this host lives and did so at *moment* (seconds since the epoch).
+
+    One that took the number over later has started later. A clock that was set back since may hide that it lives.
+    """
+    started = start_time(pid)
+    if started is None:
+        return False
+    if Path("/proc/self/stat").exists():
+        started += time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return started <= moment + 0.1

@@ -233,7 +233,10 @@ def test_a_run_of_a_killed_process_is_there_and_can_be_resumed(store: Store) -> 
     )
     with start(code, store.url) as process:
         uid = process.line()
+        with pytest.raises(StateError, match=f"is not over: process {process.pid} on .* still logs to it"):
+            store.resume_run(uid)
         process.kill()
+        process.wait()
     found = store.get_run(uid)
     assert (found.state, found.params, found.metrics) == (RunState.RUNNING, {"a": 1}, {"m": 0.5})
     with store.resume_run(uid) as run:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Text, and_, func, insert, or_, select, type_c
 
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, StateError
+from trackers.processes import lived_at
 from trackers.sql import launches, statements
 from trackers.sql import tables as t
 from trackers.sql.batch import Batch
@@ -139,7 +140,8 @@ def _insert_attempt(
 def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch: int | None = None) -> int:
     """Start another attempt of a run that never ended and return its number.
 
-    Raises StateError for a run that has ended, and for a trial, which only its study's manager starts again.
+    Raises StateError for a run that has ended or whose process lives on this *host*, and for a trial, which only its
+    study's manager starts again.
     """
     a, r = t.attempts.c, t.runs.c
     check_living(connection, [run_id])
@@ -151,6 +153,10 @@ def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch:
     if connection.execute(guarded.values(state=int(RunState.RUNNING))).rowcount != 1:
         raise StateError(f"run {run_id} has ended ({RunState(row.state).name}): start a new one, with it as the parent")
     connection.execute(update(t.runs).where(r.id == run_id, r.started_at.is_(None)).values(started_at=now))
+    going = select(a.pid, a.started_at).where(a.run_id == run_id, a.ended_at.is_(None), a.host == host, a.pid != pid)
+    for other, started in connection.execute(going):
+        if lived_at(other, started / 1e6):
+            raise StateError(f"run {run_id} is not over: process {other} on {host} still logs to it; end that one first")
     lost = update(t.attempts).where(a.run_id == run_id, a.ended_at.is_(None))
     connection.execute(lost.values(ended_at=now, outcome="lost", reason="the run was resumed"))
     last = connection.execute(select(func.max(a.number)).where(a.run_id == run_id)).scalar()
