@@ -131,6 +131,7 @@ def test_what_is_logged_while_the_database_is_away_comes_back_by_itself(
         run.flush()  # in the journal now: no error reaches the training
         told = [record.getMessage() for record in caplog.records if "what is logged waits in" in record.getMessage()]
         assert len(told) == 1
+        assert not [record for record in caplog.records if record.name == "psycopg"]
         child = run.start_run(name="child")
         child.log_metric("late", 1.0)
         child.end()

@@ -7,8 +7,10 @@ such thing, each is looked at as it runs.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -101,7 +103,10 @@ class Batch:
             cursor.close()
 
 
+@lru_cache(maxsize=1)
 def _has_pipeline() -> bool:
     from psycopg import Pipeline
 
+    # The driver logs a second time, on everybody's terminal, what it raises to us when a connection is lost.
+    logging.getLogger("psycopg").addFilter(lambda record: "error ignored terminating" not in str(record.msg))
     return bool(Pipeline.is_supported())
