@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+import platform
 import shutil
 import subprocess
 
@@ -115,6 +116,32 @@ def test_trials_and_models_are_seen_with_their_numbers_versions_and_aliases(stor
     rows = ask(store, "SELECT number, state, value FROM trackers_v_trials ORDER BY number")
     assert [(int(number), state) for number, state, _ in rows] == [(one.number, one.state.name) for one in trials]
     assert ask(store, "SELECT count(*) FROM trackers_v_models") == [["0"]]
+
+
+def test_tags_files_data_and_code_of_runs_are_seen(store: Store) -> None:
+    with store.start_run("fraud", tags={"team": "risk"}) as run:
+        run.log_text("words", "notes/a.txt")
+        run.log_input(b"abc", "may", role="test")
+    gone = store.start_run("fraud", tags={"team": "gone"})
+    gone.end()
+    store.delete_run(gone.id)
+    assert ask(store, "SELECT run_id, experiment, name, value FROM trackers_v_tags") == [
+        [run.uid, "fraud", "team", "risk"]
+    ]
+    (artifact,) = store.list_artifacts(run.id)
+    assert ask(store, "SELECT run_id, name, size, digest FROM trackers_v_artifacts") == [
+        [run.uid, "notes/a.txt", "5", artifact.digest]
+    ]
+    (data,) = store.inputs(run.id)
+    assert ask(store, "SELECT run_id, name, role, digest FROM trackers_v_inputs") == [
+        [run.uid, "may", "test", data.digest]
+    ]
+    launch = store.launch(run.id)
+    assert launch is not None
+    assert launch.code is not None
+    ((uid, version, commit, python),) = ask(store, "SELECT run_id, version, commit_hash, python FROM trackers_v_code")
+    assert (uid, version, commit) == (run.uid, launch.code.version, launch.code.commit or "")
+    assert python == platform.python_version()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -156,7 +156,9 @@ def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch:
     going = select(a.pid, a.started_at).where(a.run_id == run_id, a.ended_at.is_(None), a.host == host, a.pid != pid)
     for other, started in connection.execute(going):
         if lived_at(other, started / 1e6):
-            raise StateError(f"run {run_id} is not over: process {other} on {host} still logs to it; end that one first")
+            raise StateError(
+                f"run {run_id} is not over: process {other} on {host} still logs to it; end that one first"
+            )
     lost = update(t.attempts).where(a.run_id == run_id, a.ended_at.is_(None))
     connection.execute(lost.values(ended_at=now, outcome="lost", reason="the run was resumed"))
     last = connection.execute(select(func.max(a.number)).where(a.run_id == run_id)).scalar()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from trackers.states import RunState
 
-NAMES = ("runs", "metrics", "params", "points", "trials", "models")
+NAMES = ("runs", "metrics", "params", "points", "trials", "models", "tags", "artifacts", "inputs", "code")
 
 _STATE = "CASE {0}.state " + " ".join(f"WHEN {int(state)} THEN '{state.name}'" for state in RunState) + " END"
 _RUN = (
@@ -49,6 +49,28 @@ _MODELS = (
     "{created} AS created, v.created_by AS created_by, v.description AS description "
     "FROM trackers_model_versions v JOIN trackers_registered_models m ON m.id = v.model_id "
     "JOIN trackers_models l ON l.uid = v.model_uid LEFT JOIN trackers_runs r ON r.id = v.run_id"
+)
+_TAGS = (
+    "SELECT r.uid AS run_id, e.name AS experiment, g.name AS name, g.value AS value FROM trackers_tags g "
+    + _OF_RUN.format("g")
+)
+_ARTIFACTS = (
+    "SELECT r.uid AS run_id, e.name AS experiment, f.name AS name, b.size AS size, f.digest AS digest, "
+    "{created} AS created FROM trackers_artifacts f JOIN trackers_blobs b ON b.digest = f.digest " + _OF_RUN.format("f")
+)
+_INPUTS = (
+    "SELECT r.uid AS run_id, e.name AS experiment, d.name AS name, i.role AS role, d.digest AS digest, "
+    'd."rows" AS row_count, d.source AS source FROM trackers_inputs i JOIN trackers_datasets d ON d.id = i.dataset_id '
+    + _OF_RUN.format("i")
+)
+_CODE = (
+    'SELECT r.uid AS run_id, e.name AS experiment, c.version AS version, c."commit" AS commit_hash, c.dirty AS dirty, '
+    "l.branch AS branch, l.entry_point AS entry_point, n.python AS python FROM trackers_attempts a "
+    "JOIN trackers_launches l ON l.id = a.launch_id LEFT JOIN trackers_code_versions c ON c.id = l.code_id "
+    "LEFT JOIN trackers_environments n ON n.id = l.environment_id "
+    + _OF_RUN.format("a")
+    + " AND NOT EXISTS (SELECT 1 FROM trackers_attempts o WHERE o.run_id = a.run_id AND o.number > a.number "
+    "AND o.launch_id IS NOT NULL)"
 )
 
 
@@ -180,4 +202,8 @@ def _written(
         "params": _PARAMS.format(number=of_param, text="p.text"),
         "points": _POINTS.format(time=time("p.time"), value="p.value", points=points),
         "models": _MODELS.format(created=time("v.created_at"), aliases=aliases),
+        "tags": _TAGS,
+        "artifacts": _ARTIFACTS.format(created=time("f.created_at")),
+        "inputs": _INPUTS,
+        "code": _CODE,
     }
