@@ -151,8 +151,8 @@ class Recorder(ABC):
 
         Raises ArtifactError for what cannot be read, and for a link or a device.
         """
-        path = Path(path)
-        if path.is_dir() and not path.is_symlink():
+        path = check_path(path)
+        if _is_folder(path):
             self.log_artifacts(path, path.resolve().name if name is None else name)
             return
         kept = check_file_name(path.name if name is None else name)
@@ -161,6 +161,7 @@ class Recorder(ABC):
     def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None) -> None:
         """Store every file below *folder*, with names relative to it, below *name* where that is given."""
         prefix = "" if name is None else name.rstrip("/") + "/"
+        folder = check_path(folder)
         self._put(
             lambda files: {check_file_name(prefix + key): put for key, put in files.put_folder(folder).items()},
         )
@@ -302,6 +303,20 @@ def check_step(step: object) -> int:
     if not -(2**63) <= number < 2**63:
         raise InvalidValueError(f"a step has 64 bits: {number} is out of range")
     return number
+
+
+def check_path(path: object) -> Path:
+    """Return a path; raises InvalidValueError for what is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidValueError(f"a file is named by its path, not given as {type(path).__name__}")
+    return Path(path)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir() and not path.is_symlink()
+    except OSError:  # a name that no file system takes: it is told where it is read
+        return False
 
 
 def check_file_name(name: str) -> str:

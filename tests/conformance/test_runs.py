@@ -244,6 +244,31 @@ def test_a_run_of_a_killed_process_is_there_and_can_be_resumed(store: Store) -> 
     assert [point.value for point in store.metric_history(uid, "m")] == [0.5, 0.75]
 
 
+def test_a_run_is_found_as_listings_write_it(store: Store) -> None:
+    with store.start_run("fraud") as run:
+        pass
+    for ref in (f"fraud/{run.uid}", f"fraud/{run.uid[:13]}", run.uid[:13], run.uid.upper()):
+        assert store.get_run(ref).uid == run.uid
+    with pytest.raises(NotFoundError):
+        store.get_run(f"other/{run.uid}")
+
+
+def test_what_is_no_file_is_refused_with_what_is_wrong(store: Store, tmp_path: Path) -> None:
+    with store.start_run("e") as run, (tmp_path / "open.txt").open("w") as file:
+        for path, sentence in (
+            (file, "a file is named by its path, not given as TextIOWrapper"),
+            (3, "not given as int"),
+            ("/long" * 2000, "File name too long"),
+            (tmp_path / "none", "No such file"),
+        ):
+            with pytest.raises((InvalidValueError, ArtifactError), match=sentence):
+                run.log_artifact(path)  # type: ignore[arg-type]
+        if Path("/proc/self/mem").exists():
+            with pytest.raises(ArtifactError, match="Cannot read /proc/self/mem"):
+                run.log_artifact("/proc/self/mem")
+    assert store.list_artifacts(run.id) == []
+
+
 def test_nested_runs_know_their_parent_and_share_its_experiment(store: Store) -> None:
     with store.start_run("sweep") as parent:
         with store.start_run(nested=True) as child:

@@ -207,6 +207,11 @@ def test_a_filter_out_of_bounds_is_refused_with_a_sentence(text: str, sentence: 
     assert len(str(caught.value)) < 500
 
 
+def test_an_order_out_of_bounds_is_called_an_order() -> None:
+    with pytest.raises(FilterError, match="the order has 72,000 characters"):
+        parse_order("metrics.a" * 8000)
+
+
 def test_a_filter_of_the_largest_depth_and_width_is_read() -> None:
     deep = "(" * 99 + "metrics.a > 1" + ")" * 99
     assert parse(deep) == Comparison(Field("metric", "a"), ">", 1)
@@ -222,7 +227,7 @@ def test_numbers_beyond_every_type_are_read() -> None:
 
 
 def test_something_that_is_no_text_is_refused() -> None:
-    with pytest.raises(FilterError, match="a filter is text, not dict"):
+    with pytest.raises(FilterError, match="the filter is text, not dict"):
         parse({"metrics.a": 1})  # type: ignore[arg-type]
 
 

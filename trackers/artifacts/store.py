@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 from trackers.artifacts.local import LocalPlace
 from trackers.artifacts.names import check_name
@@ -294,15 +294,31 @@ def _open_regular(path: Path) -> Iterator[BinaryIO]:
         # is checked is the file that is read.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError as exc:
-        if path.is_symlink():
+        if exc.errno == errno.ELOOP:
             raise ArtifactError(f"{path} is a link: give the file that it points to.") from exc
-        raise ArtifactError(f"Cannot read {path}: {exc.strerror or exc}.") from exc
+        raise ArtifactError(f"Cannot read {str(path)[:200]}: {exc.strerror or exc}.") from exc
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         raise ArtifactError(f"{path} is a {_kind(mode)}: only plain files can be stored.")
     with os.fdopen(descriptor, "rb", buffering=0) as source:
-        yield source
+        yield cast(BinaryIO, _Reader(source, path))
+
+
+class _Reader(io.RawIOBase):
+    """Reads the file at *path*; says so where that fails: what fails elsewhere is the store."""
+
+    def __init__(self, source: BinaryIO, path: Path) -> None:
+        self._source, self._path = source, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return self._source.readinto(buffer)  # type: ignore[attr-defined,no-any-return]  # it is unbuffered
+        except OSError as exc:
+            raise ArtifactError(f"Cannot read {self._path}: {exc.strerror or exc}.") from exc
 
 
 def _kind(mode: int) -> str:

@@ -19,7 +19,7 @@ def parse_order(order_by: str | Sequence[str] | None) -> tuple[OrderKey, ...]:
     texts = [order_by] if isinstance(order_by, str) else list(order_by or ())
     keys: dict[object, OrderKey] = {}
     for text in texts:
-        parser = Parser(text)
+        parser = Parser(text, "order")
         while parser.token.kind != "end":
             key = _key(parser)
             keys.setdefault(key.field, key)

@@ -43,8 +43,8 @@ def parse(text: str) -> Node | None:
 class Parser:
     """One pass over one text; ``whole()`` reads a filter, ``field()`` a field of it (also for ``order_by``)."""
 
-    def __init__(self, text: str) -> None:
-        self.tokens = tokenize(text)
+    def __init__(self, text: str, what: str = "filter") -> None:
+        self.tokens = tokenize(text, what)
         self.text = text
         self.index = 0
         self.depth = 0

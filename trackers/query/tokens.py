@@ -62,12 +62,12 @@ def is_bare(key: str) -> bool:
     return re.fullmatch(r"[\w.\-/:@]*[\w\-/:@]", key) is not None
 
 
-def tokenize(text: str) -> list[Token]:
-    """Cut *text* into tokens, the last one of kind ``"end"``. Raises FilterError."""
+def tokenize(text: str, what: str = "filter") -> list[Token]:
+    """Cut *text* into tokens, the last one of kind ``"end"``. Raises FilterError, which calls the text *what* it is."""
     if not isinstance(text, str):
-        raise FilterError(f"a filter is text, not {type(text).__name__}")
+        raise FilterError(f"the {what} is text, not {type(text).__name__}")
     if len(text) > LONGEST:
-        raise FilterError(f"the filter has {len(text):,} characters: at most {LONGEST:,} are read, make it shorter")
+        raise FilterError(f"the {what} has {len(text):,} characters: at most {LONGEST:,} are read, make it shorter")
     tokens: list[Token] = []
     position = 0
     while position < len(text):

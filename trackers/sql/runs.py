@@ -233,6 +233,8 @@ def _deleted(uid: str) -> StateError:
 def find_run(connection: Connection, ref: int | str) -> int:
     """Return the id of the run *ref*: its id, its 32 hex digits or at least 8 of their beginning, or ``STUDY/17``.
 
+    The digits may follow the name of the run's experiment, as listings write them.
+
     Raises NotFoundError, and InvalidValueError for what is none of them, or names several.
     """
     c = t.runs.c
@@ -251,11 +253,17 @@ def find_run(connection: Connection, ref: int | str) -> int:
     return int(found)
 
 
-def _begun(connection: Connection, beginning: str) -> int | None:
-    """Return the id of the one run whose uid begins so, None without one. Raises InvalidValueError for several."""
-    c = t.runs.c
+def _begun(connection: Connection, beginning: str, experiment: str | None = None) -> int | None:
+    """Return the id of the one run (of *experiment*) whose uid begins so, None without one.
+
+    Raises InvalidValueError for several.
+    """
+    c, e = t.runs.c, t.experiments.c
     within = c.uid.between(beginning, beginning + "g")  # the letter behind the last hex digit
-    found = connection.execute(select(c.id, c.uid).where(within).order_by(c.uid).limit(2)).all()
+    query = select(c.id, c.uid).where(within).order_by(c.uid).limit(2)
+    if experiment is not None:
+        query = query.where(c.experiment_id.in_(select(e.id).where(e.name == experiment)))
+    found = connection.execute(query).all()
     if len(found) > 1:
         raise InvalidValueError(f"{beginning} begins {found[0].uid} and {found[1].uid}: give more digits of the run")
     return found[0].id if found else None
@@ -263,6 +271,8 @@ def _begun(connection: Connection, beginning: str) -> int | None:
 
 def _find_trial(connection: Connection, ref: str) -> int | None:
     study, slash, number = ref.rpartition("/")
+    if slash and not number.isdigit() and re.fullmatch("[0-9a-f]{8,32}", number.lower()):
+        return _begun(connection, number.lower(), experiment=study)
     if not slash or not (number.isascii() and number.isdigit() and len(number) < 19):
         raise NotFoundError(
             f"there is no run {ref[:100]!r} in this store: a run is named by its 32 hex digits, a trial by STUDY/NUMBER"
