@@ -187,6 +187,7 @@ class ActiveRun(Recorder):
             self._check_open()
         if self.system_metrics is not None:
             self.system_metrics.stop()
+        self._store.follow_launch(self.known_id, self._attempt)
         with self._lock:
             self._check_open()
             self._ended = True

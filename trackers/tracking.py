@@ -336,6 +336,17 @@ class Tracking(Lifecycle):
         except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
             return None
 
+    def follow_launch(self, run_id: int | None, attempt: int) -> None:
+        """Note what an attempt ran in the end, where this process ran more than was known when it began."""
+        known = self._launched
+        if run_id is None or known is None or self.writer.spilling:
+            return
+        from trackers.capture import has_grown
+
+        if has_grown(known[0]) and (launch := self.own_launch()) not in (None, known[1]):
+            follow = partial(launches.follow_launch, run_id=run_id, attempt=attempt, launch=launch)
+            self.writer.defer(follow, lazy=True)
+
     def waiting_launch(self) -> dict[str, Any] | None:
         """Return how this process was launched, as fields of a ``NewLaunch``, to be kept with a run that waits.
 

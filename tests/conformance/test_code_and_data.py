@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -19,10 +21,23 @@ from tests.conformance.managed import manage
 from tests.conformance.test_check import by_hand
 from tests.git import git, make_repository
 from trackers import capture
+from trackers.capture.checkout import restore
 from trackers.capture.state import CodeState
 from trackers.errors import DigestError, FilterError, InvalidValueError, NotFoundError
 from trackers.sql import tables as t
 from trackers.store import Store
+
+LATE = """
+import sys
+import trackers
+
+with trackers.connect(sys.argv[1]) as store:
+    early = store.start_run("e")
+    early.end()
+    with store.start_run("e") as late:
+        import late_helper
+    print(early.uid, late.uid)
+"""
 
 
 @pytest.fixture
@@ -129,6 +144,37 @@ def test_where_files_cannot_be_stored_or_code_not_read_the_run_goes_on(
     with store.start_run("e", name="no code") as run:
         pass
     assert store.launch(run) is None
+
+
+def test_cells_that_run_until_the_end_of_a_run_are_its_code(
+    store: Store, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = types.SimpleNamespace(user_ns={"In": ["", "run = trackers.start_run()"]})
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    run = store.start_run("e", name="notebook")
+    shell.user_ns["In"] += ["fit(model)", "run.end()"]
+    run.end()
+    launch = store.launch(run)
+    assert launch is not None
+    assert launch.code is not None
+    restore(launch.code.content, store.read_bundle(launch.code), repository.parent / "again", repository)
+    assert "# In [2]:\nfit(model)\n" in (repository.parent / "again" / "cells.py").read_text()
+
+
+def test_what_a_run_imports_late_outside_a_repository_is_its_code(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(LATE)
+    (tmp_path / "late_helper.py").write_text("x = 1\n")
+    command = [sys.executable, "train.py", store.url]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    early, late = (store.launch(uid) for uid in done.stdout.split())
+    assert early is not None
+    assert late is not None
+    assert early.code is not None
+    assert late.code is not None
+    assert set(early.code.content["files"]) == {"train.py"}
+    assert set(late.code.content["files"]) == {"train.py", "late_helper.py"}
 
 
 def test_a_resumed_run_knows_the_code_of_its_last_attempt(store: Store, repository: Path) -> None:

@@ -179,7 +179,9 @@ def test_notes_are_taken_of_models_versions_and_aliases(call: Any, store: Store)
         "about fraud@production",
     )
     assert model.tags == version.tags == alias[0].tags == {"a": "b=c", "owner": "risk"}
-    assert "about fraud@production" in call("models", "fraud")[1]
+    shown = call("models", "fraud")[1]
+    assert "about fraud@production" in shown
+    assert "about fraud/2" in shown
 
 
 def test_a_version_is_approved_and_measured(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from trackers.capture.process import Capture as Capture
     from trackers.capture.process import capture as capture
     from trackers.capture.process import code_state as code_state
+    from trackers.capture.process import has_grown as has_grown
     from trackers.capture.process import launch as launch
 
 _HOMES = {
@@ -19,9 +20,10 @@ _HOMES = {
     "code_state": "process",
     "data_digest": "data",
     "environment": "machine",
+    "has_grown": "process",
     "launch": "process",
 }
-__all__ = ["Capture", "capture", "code_state", "data_digest", "environment", "launch"]
+__all__ = ["Capture", "capture", "code_state", "data_digest", "environment", "has_grown", "launch"]
 
 
 def __getattr__(name: str) -> Any:

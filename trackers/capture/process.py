@@ -54,14 +54,51 @@ def launch(beside: Collection[Path] = ()) -> Capture:
         folder = os.getcwd()
     except OSError:
         folder = os.sep  # it was deleted
-    return _launch(os.getpid(), folder, tuple(sys.argv), cell_count(), tuple(sorted(beside)))
+    grown = cell_count(), _imports.looked
+    return _launch(os.getpid(), folder, tuple(sys.argv), grown, tuple(sorted(beside)))
 
 
 @lru_cache(maxsize=4)
-def _launch(pid: int, folder: str, argv: tuple[str, ...], cell_count: int, beside: tuple[Path, ...]) -> Capture:
+def _launch(pid: int, folder: str, argv: tuple[str, ...], grown: tuple[int, int], beside: tuple[Path, ...]) -> Capture:
     from trackers.capture.source import main_file
 
     return capture(main_file() or Path(folder), beside=beside)
+
+
+def has_grown(known: Capture) -> bool:
+    """Tell whether this process ran code since that *known* lacks: cells, or modules imported outside a repository.
+
+    ``launch`` looks again then. Never raises.
+    """
+    from trackers.capture.source import cells
+
+    try:
+        return cells() != known.code.cells or _imports.grew(known.code)
+    except Exception:  # noqa: BLE001 - a run ends all the same
+        return False
+
+
+class _Imports:
+    """Watches for more source of the project; *looked* counts how often there was."""
+
+    def __init__(self) -> None:
+        self.looked, self._modules = 0, 0
+
+    def grew(self, known: CodeState) -> bool:
+        """Tell whether a module below the script's folder was imported that *known*, outside a repository, lacks."""
+        from trackers.capture.source import imported, main_file
+
+        if known.commit is not None or len(sys.modules) == self._modules:
+            return False
+        self._modules = len(sys.modules)
+        place = main_file() or Path.cwd()
+        top = (place if place.is_dir() else place.parent).resolve()
+        new = {path.relative_to(top).as_posix() for path in imported(top)} - {*known.files, *known.left_out}
+        self.looked += bool(new)
+        return bool(new)
+
+
+_imports = _Imports()
 
 
 def capture(

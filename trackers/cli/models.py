@@ -76,9 +76,14 @@ def _show_one(registry: Registry, name: str, as_json: bool) -> None:
     else:
         called = text.plain(model.name)
         click.echo(f"It has no version yet:  trackers register RUN {called}, or hpo register STUDY {called}")
+    noted = [[v.version, *_notes(v)] for v in versions if v.description or v.tags]
+    if noted:
+        click.echo()
+        text.print_table(["version", "about", "tags"], noted)
     if any(alias.description or alias.tags for alias in aliases):
         click.echo()
-        text.print_table(["alias", "version", "about", "tags"], [_alias_row(alias) for alias in aliases])
+        rows = [[alias.alias, alias.version, *_notes(alias)] for alias in aliases]
+        text.print_table(["alias", "version", "about", "tags"], rows)
     if policies:
         click.echo()
         rows = [[one.name, one.alias or "all", str(one.rule)] for one in policies]
@@ -116,9 +121,8 @@ def _model_row(model: LoggedModel | None) -> list[Any]:
     return [model.flavor, model.size, f"{given} -> {made}"]
 
 
-def _alias_row(alias: Alias) -> list[Any]:
-    tags = ", ".join(f"{key}={value}" for key, value in alias.tags.items())
-    return [alias.alias, alias.version, alias.description or None, tags or None]
+def _notes(one: ModelVersion | Alias) -> list[Any]:
+    return [one.description or None, ", ".join(f"{key}={value}" for key, value in one.tags.items()) or None]
 
 
 def move_row(move: RegistryMove) -> list[Any]:

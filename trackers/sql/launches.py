@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, desc, select
+from sqlalchemy import Connection, Table, desc, select, update
 
 from trackers.clock import now_us
 from trackers.sql import tables as t
@@ -121,6 +121,12 @@ def last_launch(connection: Connection, run_id: int) -> int | None:
     query = select(a.launch_id).where(a.run_id == run_id, a.launch_id.is_not(None)).order_by(desc(a.number)).limit(1)
     found: int | None = connection.execute(query).scalar()
     return found
+
+
+def follow_launch(connection: Connection, run_id: int, attempt: int, launch: int) -> None:
+    """Note that an attempt ran other code in the end than was known when it began."""
+    a = t.attempts.c
+    connection.execute(update(t.attempts).where(a.run_id == run_id, a.number == attempt).values(launch_id=launch))
 
 
 def read_version(connection: Connection, launch_id: int) -> str:
