@@ -29,7 +29,16 @@ from trackers.registry_arguments import (
     lineage_of,
     new_alias,
 )
-from trackers.sql import aliases, lineage, logged_models, policies, registry_history, registry_notes, subjects
+from trackers.sql import (
+    aliases,
+    lineage,
+    logged_models,
+    policies,
+    registry_history,
+    registry_notes,
+    registry_removal,
+    subjects,
+)
 from trackers.sql import registry as rows
 from trackers.sql.aliases import ANYTHING, Anything, Expected, Move
 from trackers.sql.engine import Database
@@ -161,6 +170,20 @@ class Registry:
         actor = _actor(reason)
         number = self._writer.call(lambda connection: rows.register(connection, name, new, actor))
         return self.version(name, number)
+
+    def delete_version(self, name: str, version: int, *, reason: str = "") -> RegistryMove:
+        """Take a version out of the registry and return the line of history, which keeps what it was.
+
+        Its number is not given again. The logged model stays with its run: delete that, and ``gc`` frees its files.
+        Raises StateError while an alias points at it.
+        """
+        name, number, actor = clean_model_name(name), clean_version(version), _actor(reason)
+        return self._writer.call(lambda connection: registry_removal.delete_version(connection, name, number, actor))
+
+    def delete(self, name: str, *, reason: str = "") -> RegistryMove:
+        """Take a registered model out of the registry, with its versions and policies; see ``delete_version``."""
+        name, actor = clean_model_name(name), _actor(reason)
+        return self._writer.call(lambda connection: registry_removal.delete_model(connection, name, actor))
 
     # --- aliases -----------------------------------------------------------------------------------------------
 
@@ -381,10 +404,12 @@ class Registry:
     def history(self, name: str, *, alias: str | None = None) -> Moves:
         """Return who did what to a model (or to one of its aliases), when and why, oldest first.
 
-        Changes of policies for all models are among them.
+        Changes of policies for all models are among them. That of a deleted model is there, too.
         """
-        name = self.get(name).name
+        name = clean_model_name(name)
         lines = self._read(lambda connection: registry_history.list_lines(connection, name, alias))
+        if not any(line.name == name for line in lines):
+            self.get(name)  # raises, and names the close ones
         if alias is not None and not lines:
             known = sorted({line.alias for line in self.history(name) if line.alias})
             near = get_close_matches(alias, known, n=1)

@@ -26,6 +26,7 @@ TABLE = {
     "report": "hpo.cli.report:report",
     "export": "hpo.cli.export:export",
     "register": "hpo.cli.register:register",
+    "unregister": "trackers.cli.register:unregister",
     "promote": "trackers.cli.promote:promote",
     "rollback": "trackers.cli.promote:rollback",
     "remove-alias": "trackers.cli.promote:remove_alias",

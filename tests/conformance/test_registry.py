@@ -24,6 +24,7 @@ from trackers.errors import (
     InvalidValueError,
     ModelError,
     NotFoundError,
+    StateError,
     TrackersError,
     UntrustedError,
 )
@@ -234,6 +235,49 @@ def test_of_two_processes_that_move_one_alias_exactly_one_is_told_of_a_conflict(
     moves = [move for move in store.registry.history("m") if move.action == "promote"]
     assert [move.alias for move in moves] == [f"alias-{n}" for n in range(5)]
     assert store.registry.get("m").aliases == {move.alias: move.new_version for move in moves}
+
+
+def test_a_version_that_is_deleted_leaves_its_line_and_its_number(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    models = [sweep.model() for _ in range(3)]
+    for model in models:
+        registry.register("m", model, tags={"a": "b"})
+    for version in (2, 3, 1):
+        registry.promote("m", version, to="production")
+    registry.approve("m", 2)
+    registry.record("m", 2, {"auc": 0.5})
+    with pytest.raises(StateError, match="m version 1 is production: move or remove the alias first"):
+        registry.delete_version("m", 1)
+    move = registry.delete_version("m", 3, reason="trained on the wrong data")
+    assert (move.action, move.old_version, move.new_version) == ("delete", 3, None)
+    assert move.details["model"] == models[2].uid
+    assert (move.reason, move.details["metrics"]) == ("trained on the wrong data", {"accuracy": 0.5})
+    with pytest.raises(NotFoundError, match="no version 3: its versions are 1 to 2"):
+        registry.version("m", 3)
+    assert registry.rollback("m").new_version == 2, "what was deleted is passed over"
+    assert registry.register("m", models[2]).version == 4, "no number is given twice"
+    with pytest.raises(NotFoundError, match="no version 3: its versions are 1, 2, 4"):
+        registry.delete_version("m", 3)
+    assert store.get_logged_model(models[2].run_id) is not None
+
+
+def test_a_registered_model_that_is_deleted_leaves_its_history(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    for _ in range(2):
+        registry.register("m", sweep.model())
+    registry.set_policy("good", "metrics.accuracy >= 0.25", model="m")
+    registry.promote("m", 1, to="production")
+    with pytest.raises(StateError, match="m version 1 is production"):
+        registry.delete("m")
+    registry.unset_alias("m", "production")
+    assert registry.delete("m", reason="a typing error").details == {"versions": [1, 2], "policies": ["good"]}
+    assert registry.list() == []
+    assert [line.action for line in registry.history("m")][-3:] == ["delete"] * 3
+    with pytest.raises(NotFoundError, match="the registry is empty"):
+        registry.get("m")
+    assert registry.register("m", sweep.model()).version == 3
+    assert registry.policies("m") == []
+    assert store.fsck().findings == ()
 
 
 def test_many_who_register_at_once_get_dense_versions(store: Store, store_url: str, sweep: Sweep) -> None:

@@ -184,6 +184,22 @@ def test_notes_are_taken_of_models_versions_and_aliases(call: Any, store: Store)
     assert "about fraud/2" in shown
 
 
+def test_versions_and_models_are_taken_out_of_the_registry(call: Any) -> None:
+    call("promote", "fraud", "2", "--to", "production")
+    code, out, err = call("unregister", "fraud/2")
+    assert (code, "fraud version 2 is production: move or remove the alias first" in out + err) == (2, True)
+    assert call("unregister", "fraud/3", "--reason", "bad data")[1] == "fraud version 3 is out of the registry.\n"
+    history = call("history", "fraud")[1]
+    assert "delete version 3" in history
+    assert "bad data" in history
+    call("remove-alias", "fraud", "production")
+    assert json.loads(call("unregister", "fraud", "--json")[1])["details"]["versions"] == [1, 2]
+    assert call("models")[1].startswith("No model is registered yet")
+    assert "delete the model" in call("history", "fraud")[1]
+    code, out, err = call("unregister", "fraud")
+    assert (code, "no registered model named 'fraud'" in out + err) == (2, True)
+
+
 def test_a_version_is_approved_and_measured(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "bob")
     assert call("approve", "fraud", "3", "--comment", "looked")[1] == "fraud version 3 is approved by bob.\n"

@@ -25,6 +25,7 @@ TABLE = {
     "sync": "trackers.cli.sync:sync",
     "models": "trackers.cli.models:models",
     "register": "trackers.cli.register:register",
+    "unregister": "trackers.cli.register:unregister",
     "promote": "trackers.cli.promote:promote",
     "rollback": "trackers.cli.promote:rollback",
     "remove-alias": "trackers.cli.promote:remove_alias",

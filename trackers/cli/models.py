@@ -140,6 +140,8 @@ def _what(move: RegistryMove) -> str:
     if "policy" in details:
         scope = f" for all models{f', {move.alias}' if move.alias else ''}" if not move.name else ""
         return f"{move.action} {details['policy']} (version {details['version']}){scope}"
+    if move.action == "delete":
+        return f"delete version {move.old_version}" if move.old_version is not None else "delete the model"
     about = f"version {move.new_version}" if move.new_version is not None else move.alias or ""
     what = f"{move.action} {about}".rstrip()
     if move.action == "tag":

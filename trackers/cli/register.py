@@ -1,11 +1,12 @@
-"""``trackers register``: the model of a run becomes a version."""
+"""``register`` and ``unregister``: the model of a run becomes a version, or is none any more."""
 
 from __future__ import annotations
 
 import click
 
-from trackers.cli.completing import complete_model
+from trackers.cli.completing import complete_model, complete_reference
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import counted
 
 
 @click.command(
@@ -54,6 +55,39 @@ def register(
     else:
         click.echo(f"It is {called}.")
         click.echo(text.plain(f"Promote it:  trackers promote {version.name} {version.version} --to production"))
+
+
+@click.command(
+    epilog="\b\nExamples:\n  trackers unregister fraud/3 --reason 'trained on the wrong data'\n"
+    "  trackers unregister fruad --reason 'a typing error'",
+    short_help="Take a version, or a whole model, out of the registry.",
+)
+@click.argument("target", metavar="NAME[/VERSION]", shell_complete=complete_reference)
+@click.option("--reason", default="", help="Why; kept in the history.")
+@reading_options
+def unregister(target: str, reason: str, storage: str | None, as_json: bool) -> None:
+    """Take a version, or all of the model NAME, out of the registry.
+
+    Nothing may point at it: remove its aliases first. The history stays, and numbers are not given again. The logged
+    model stays with its run until that is deleted.
+    """
+    from trackers.cli import text
+    from trackers.cli.models import facts
+
+    with open_store(storage) as store:
+        name, _, number = target.removeprefix("models:/").partition("/")
+        if number or "@" in name:
+            version = store.registry.find(target)
+            move = store.registry.delete_version(version.name, version.version, reason=reason)
+        else:
+            move = store.registry.delete(name, reason=reason)
+    if as_json:
+        text.print_json(facts(move))
+    elif move.old_version is not None:
+        click.echo(text.plain(f"{move.name} version {move.old_version} is out of the registry."))
+    else:
+        versions = counted(len(move.details["versions"]), "version")
+        click.echo(text.plain(f"{move.name} is out of the registry, with {versions}; its history stays."))
 
 
 def _pair(text: str) -> tuple[str, str]:

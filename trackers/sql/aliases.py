@@ -100,12 +100,16 @@ def roll_back(connection: Connection, move: Move, actor: Actor) -> RegistryMove:
 def previous_version(connection: Connection, name: str, alias: str) -> int:
     """Return what an alias pointed at before, by its history: each move adds to a stack, each rollback takes away.
 
-    Raises NotFoundError where there is nothing before.
+    Versions that were deleted since are passed over. Raises NotFoundError where there is nothing before.
     """
     lines = list_lines(connection, name, alias)
-    stack = _undo(_replay(lines))
+    model_id, v = find_model_id(connection, name), t.model_versions.c
     if not lines:
-        raise NotFoundError(_no_alias(connection, find_model_id(connection, name), name, alias))
+        raise NotFoundError(_no_alias(connection, model_id, name, alias))
+    there = set(connection.execute(select(v.version).where(v.model_id == model_id)).scalars())
+    stack = _undo(_replay(lines))
+    while stack and stack[-1] not in there:
+        stack = stack[:-1]
     if not stack or stack[-1] is None:
         raise NotFoundError(f"The history of {name}@{alias} names no version before this one: there is no way back.")
     return stack[-1]

@@ -60,12 +60,19 @@ def register(connection: Connection, name: str, new: NewVersion, actor: Actor) -
     known: int | None = connection.execute(same).scalar()
     if known is not None:
         return known
-    highest = select(func.max(versions.c.version)).where(versions.c.model_id == model_id)
-    number = int(connection.execute(highest).scalar() or 0) + 1
+    number = _highest(connection, model_id, name) + 1
     metrics = add_version(connection, model_id, number, new, actor.time, actor.user)
     details = {"model": new.model_uid, "manifest": new.lineage.get("manifest"), "metrics": metrics}
     write_line(connection, actor, name, "register", new_version=number, details=details)
     return number
+
+
+def _highest(connection: Connection, model_id: int, name: str) -> int:
+    """Return the highest number that a version has, or had before it was deleted: none is given twice."""
+    v, h = t.model_versions.c, t.registry_history.c
+    there = connection.execute(select(func.max(v.version)).where(v.model_id == model_id)).scalar()
+    deleted = select(func.max(h.old_version)).where(h.name == name, h.action == "delete")
+    return max(int(there or 0), int(connection.execute(deleted).scalar() or 0))
 
 
 def add_version(
@@ -293,10 +300,17 @@ def _no_model(connection: Connection, name: str) -> str:
 
 
 def _no_version(connection: Connection, model_id: int, name: str, version: int) -> str:
-    query = select(func.max(t.model_versions.c.version)).where(t.model_versions.c.model_id == model_id)
-    latest = connection.execute(query).scalar()
-    has = f"its versions are 1 to {latest}" if latest and latest > 1 else "it has version 1"
-    has = has if latest else "it has no version yet"
+    v = t.model_versions.c
+    numbers = list(connection.execute(select(v.version).where(v.model_id == model_id).order_by(v.version)).scalars())
+    if not numbers:
+        has = "it has no version"
+    elif len(numbers) == 1:
+        has = f"it has version {numbers[0]}"
+    elif numbers[-1] - numbers[0] + 1 == len(numbers):
+        has = f"its versions are {numbers[0]} to {numbers[-1]}"
+    else:
+        shown = ", ".join(map(str, numbers[-10:]))
+        has = f"its versions are {'..., ' if len(numbers) > 10 else ''}{shown}"
     return f"The registered model {name!r} has no version {version}: {has}."
 
 
