@@ -1,13 +1,15 @@
-"""The part of a store's front door that renames, archives, deletes and restores."""
+"""The part of a store's front door that renames, tags, archives, deletes and restores."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from trackers.errors import InvalidValueError
 from trackers.names import clean_name
-from trackers.sql import experiments, lifecycle
+from trackers.sql import experiments, lifecycle, notes
 from trackers.sql.lifecycle import GRACE_DAYS, Expired
 
 if TYPE_CHECKING:
@@ -42,6 +44,25 @@ class Lifecycle(ABC):
         """Give an experiment or study another name; raises AlreadyExistsError where it is taken."""
         name, found = experiments.check_experiment(name), self._experiment_id(ref)
         self.writer.call(partial(lifecycle.rename_experiment, experiment_id=found, name=name))
+
+    def tag_run(self, run: Any, tags: Mapping[str, object]) -> None:
+        """Set tags of a run or trial, also of one that has ended; None as a value removes a tag.
+
+        Raises NotFoundError for a tag to remove that is not there, StateError for a deleted run.
+        """
+        self.writer.call(partial(notes.tag_run, run_id=self._run_id(run), tags=_clean(tags)))
+
+    def tag_experiment(self, ref: str | int, tags: Mapping[str, object]) -> None:
+        """Set tags of an experiment or study; see ``tag_run``."""
+        found = self._experiment_id(ref)
+        self.writer.call(partial(notes.tag_experiment, experiment_id=found, tags=_clean(tags)))
+
+    def describe_experiment(self, ref: str | int, description: str) -> None:
+        """Set the description of an experiment or study."""
+        if not isinstance(description, str):
+            raise InvalidValueError(f"A description is text, not {type(description).__name__}.")
+        found = self._experiment_id(ref)
+        self.writer.call(partial(notes.describe_experiment, experiment_id=found, description=description))
 
     def archive_run(self, run: Any, archived: bool = True) -> None:
         """Hide a run or trial from searches and counts, or with *archived* False show it again."""
@@ -91,3 +112,7 @@ class Lifecycle(ABC):
         """Return the runs and experiments that were deleted more than *grace_days* ago: what may go for good."""
         with self.database.reading() as connection:
             return lifecycle.list_expired(connection, grace_days)
+
+
+def _clean(tags: Mapping[str, object]) -> dict[str, str | None]:
+    return {clean_name(key, "tag"): None if value is None else str(value) for key, value in tags.items()}

@@ -200,3 +200,23 @@ def test_all_of_it_from_the_terminal(store: Store, family: dict[str, Any], capsy
     assert call("restore", "f", "--as", "g", "--json")[0] == 0
     assert named(store, experiments="g") == ["child", "stranger", "top"]
     assert call("sync") == (0, "No journal waits.\n")
+
+
+def test_runs_and_experiments_are_tagged_and_described_after_their_end(store: Store) -> None:
+    with store.start_run("e", tags={"team": "risk", "old": "x"}) as run:
+        pass
+    store.tag_run(run, {"team": "fraud", "looked": True, "long": "ü" * 10_000, "old": None})
+    assert store.get_run(run.uid).tags == {"team": "fraud", "looked": "True", "long": "ü" * 10_000}
+    assert [one.uid for one in store.search_runs("tags.team = 'fraud' and tags.looked = 'True'")] == [run.uid]
+    assert len(store.search_runs("tags.team = 'risk'")) == 0
+    with pytest.raises(NotFoundError, match="The run has no tag 'old': it has long, looked, team"):
+        store.tag_run(run, {"old": None})
+    store.tag_experiment("e", {"owner": "ann"})
+    store.tag_experiment("e", {"owner": "bob", "year": 2026})
+    store.describe_experiment("e", "who steals")
+    found = store.get_experiment("e")
+    assert (dict(found.tags), found.description) == ({"owner": "bob", "year": "2026"}, "who steals")
+    store.delete_run(run)
+    with pytest.raises(StateError, match="deleted"):
+        store.tag_run(run, {"a": "b"})
+    assert store.fsck().findings == ()

@@ -278,3 +278,18 @@ def test_half_a_character_breaks_no_json(call: Any, storage: str) -> None:
         assert "a\\ud800b" in out
         assert json.loads(out)
         assert call(*words)[0] == 0
+
+
+def test_runs_and_experiments_are_tagged_from_the_terminal(tmp_path: Path, call: Any) -> None:
+    url = f"sqlite:///{tmp_path / 'own.db'}"
+    with trackers.connect(url) as store, store.start_run("e") as run:
+        pass
+    place = ("--storage", url)
+    assert call("tag", "--run", run.uid[:12], "looked=yes", *place)[:2] == (0, f"{run.uid[:12]}: looked = yes\n")
+    assert "looked" in call("show", run.uid, *place)[1]
+    assert call("tag", "e", "owner=ann", "--experiment", *place)[0] == 0
+    assert call("describe", "e", "who steals", "--experiment", *place)[0] == 0
+    (found,) = json.loads(call("experiments", "--json", *place)[1])
+    assert (found["tags"], found["description"]) == ({"owner": "ann"}, "who steals")
+    code, _, err = call("tag", "--run", run.uid, "--remove", "none", *place)
+    assert (code, "has no tag 'none': it has looked" in err) == (2, True)

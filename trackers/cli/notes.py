@@ -1,4 +1,4 @@
-"""``describe``, ``tag``, ``approve`` and ``measure``: what people add to a model, a version or an alias."""
+"""``describe``, ``tag``, ``approve`` and ``measure``: what people add to models, versions, aliases, runs, experiments."""
 
 from __future__ import annotations
 
@@ -8,24 +8,30 @@ from typing import Any
 import click
 
 from trackers.cli.completing import complete_model, complete_reference, complete_version
+from trackers.cli.launch import run_ref
 from trackers.cli.storage import open_store, reading_options
 from trackers.cli.target import read_target
 
 
 @click.command(
     epilog="\b\nExamples:\n  trackers describe fraud 'Who steals.'\n  trackers describe fraud/3 'With the May data.'\n"
-    "  trackers describe fraud@production 'What the shop calls.'",
-    short_help="Say what a model, a version or an alias is.",
+    "  trackers describe fraud@production 'What the shop calls.'\n"
+    "  trackers describe --experiment churn 'Customers of 2026.'",
+    short_help="Say what a model, a version, an alias or an experiment is.",
 )
 @click.argument("target", metavar="NAME[/VERSION|@ALIAS]", shell_complete=complete_reference)
 @click.argument("text")
+@click.option("--experiment", is_flag=True, help="The target is an experiment or a study.")
 @reading_options
-def describe(target: str, text: str, storage: str | None, as_json: bool) -> None:
-    """Set the description of a registered model, of a version or of an alias."""
+def describe(target: str, text: str, experiment: bool, storage: str | None, as_json: bool) -> None:
+    """Set the description of a registered model, a version, an alias or an experiment."""
     from trackers.cli import text as terminal
 
     with open_store(storage) as store:
-        store.registry.describe(text=text, **read_target(target))
+        if experiment:
+            store.describe_experiment(target, text)
+        else:
+            store.registry.describe(text=text, **read_target(target))
     if as_json:
         terminal.print_json({"target": target, "description": text})
     else:
@@ -34,25 +40,37 @@ def describe(target: str, text: str, storage: str | None, as_json: bool) -> None
 
 @click.command(
     epilog="\b\nExamples:\n  trackers tag fraud/3 reviewed=yes\n  trackers tag fraud@production owner=risk\n"
-    "  trackers tag fraud --remove team",
-    short_help="Tag a model, a version or an alias.",
+    "  trackers tag fraud --remove team\n  trackers tag --run digits/17 looked=yes",
+    short_help="Tag a model, a version, an alias, a run or an experiment.",
 )
-@click.argument("target", metavar="NAME[/VERSION|@ALIAS]", shell_complete=complete_reference)
+@click.argument("target", metavar="TARGET", shell_complete=complete_reference)
 @click.argument("pairs", metavar="[KEY=VALUE ...]", nargs=-1)
 @click.option("--remove", multiple=True, metavar="KEY", help="Remove this tag; may be repeated.")
+@click.option("--run", "kind", flag_value="run", help="TARGET is a run or a trial, ended or not.")
+@click.option("--experiment", "kind", flag_value="experiment", help="TARGET is an experiment or a study.")
 @reading_options
-def tag(target: str, pairs: Sequence[str], remove: Sequence[str], storage: str | None, as_json: bool) -> None:
-    """Set or remove tags of a registered model, of a version or of an alias."""
+def tag(
+    target: str, pairs: Sequence[str], remove: Sequence[str], kind: str | None, storage: str | None, as_json: bool
+) -> None:
+    """Set or remove tags of a registered model (NAME), a version (NAME/3) or an alias (NAME@ALIAS).
+
+    With --run of a run, with --experiment of an experiment or a study.
+    """
     from trackers.cli import text
 
     tags: dict[str, str | None] = dict(_pair(pair) for pair in pairs)
     tags |= dict.fromkeys(remove)
     if not tags:
         raise click.UsageError("Give a tag to set, as in reviewed=yes, or one to --remove.")
-    where = read_target(target)
     with open_store(storage) as store:
-        for key, value in tags.items():
-            store.registry.set_tag(key=key, value=value, **where)
+        if kind == "run":
+            store.tag_run(run_ref(target), tags)
+        elif kind == "experiment":
+            store.tag_experiment(target, tags)
+        else:
+            where = read_target(target)
+            for key, value in tags.items():
+                store.registry.set_tag(key=key, value=value, **where)
     if as_json:
         text.print_json({"target": target, "tags": tags})
         return
