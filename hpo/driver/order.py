@@ -65,7 +65,7 @@ class RunSummary:
     status: str
     reason: str
     notes: tuple[str, ...] = field(default=())
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 def summarize(summary: Summary, interrupted: bool) -> RunSummary:

@@ -5,7 +5,7 @@ worker ──message──> inbox ──> engine (what to do) ──> sampler, p
                       └──────── committed: counted, learned from, shown, models tidied, callbacks called
 
 Longer than other files: it is the one place where all of them meet, and its state is theirs; what needs no look at that
-state stands beside it (ledger, roster, live, commands, models).
+state stands beside it (ledger, roster, live, commands, models, callbacks).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo import engine as eng
-from hpo.errors import HpoError, SpaceExhausted, UserError
+from hpo.errors import SpaceExhausted, UserError
 from hpo.execution.messages import (
     Answered,
     AskStudy,
@@ -37,7 +37,9 @@ from hpo.execution.messages import (
     Work,
 )
 from hpo.execution.port import Executor
+from hpo.manager.callbacks import Callbacks
 from hpo.manager.commands import Commands
+from hpo.manager.failures import Failures
 from hpo.manager.files import Files
 from hpo.manager.here import Here, calling
 from hpo.manager.ledger import Ledger
@@ -48,7 +50,6 @@ from hpo.manager.roster import FROM_SLOTS, Roster, farewell
 from hpo.manager.scribe import Scribe
 from hpo.progress import Progress
 from hpo.trial import Verdict
-from hpo.wording import quoted
 from trackers.changes import DistributionsSeen, StudyChanged
 from trackers.errors import FencedError, TrackersError
 from trackers.states import RunState
@@ -63,26 +64,11 @@ STILLBORN = 3
 """Workers in a row that may die before they join: then something is wrong with all of them."""
 
 
-SHOWN_FAILURES = 5
-"""Failures of a run that are told one by one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Garbage:
     """Files to delete once a batch is committed."""
 
     digests: set[str]
-
-
-def _portable(failure: Exception) -> Exception:
-    """Return *failure* as it can go to another process."""
-    import cloudpickle
-
-    try:
-        cloudpickle.loads(cloudpickle.dumps(failure))  # some pickle and cannot be read again
-    except Exception:  # noqa: BLE001 - a member that is a lock, an __init__ that wants more
-        return HpoError(f"a callback raised {_named(failure)}")
-    return failure
 
 
 def _named(failure: BaseException) -> str:
@@ -133,9 +119,8 @@ class Manager:
         self._results: dict[int, Outcome] = {}
         self._ending: eng.End | None = None
         self._next_tick = 0.0
-        self._failures: list[str] = []
-        self._failed = 0
-        self._raised: Exception | None = None
+        self._failures = Failures()
+        self._callbacks = Callbacks(plan.done, self._here, here=self.sequential)
         self._refused: list[tuple[eng.Start, UserError]] = []
         self._refusals: dict[int, UserError] = {}
         self._closed = False
@@ -186,12 +171,10 @@ class Manager:
 
     def notes(self) -> tuple[str, ...]:
         """Return what the automatic choices were, and what else a person should know."""
-        return tuple(n for n in (self.sampler.note, self.pruner.note, *self._failures) if n)
+        return tuple(n for n in (self.sampler.note, self.pruner.note, *self._failures.lines) if n)
 
     def _all_notes(self) -> tuple[str, ...]:
-        more = self._failed - len(self._failures)
-        shown = f"... and {counted(more, 'trial')} more failed: hpo show {quoted(self.plan.facts.name)} --failed"
-        return (*self.notes(), shown) if more else self.notes()
+        return (*self.notes(), *self._failures.others(self.plan.facts.name))
 
     # ---- the loop
 
@@ -257,7 +240,7 @@ class Manager:
         self._scribe.flush()
 
     def _finish(self, end: eng.End) -> None:
-        self.summary = Summary(end.status, end.reason, self._all_notes(), self._raised)
+        self.summary = Summary(end.status, end.reason, self._all_notes(), self._callbacks.raised)
         self._pulse.stop()
         self._lease.release(end.status, end.reason)
 
@@ -465,18 +448,11 @@ class Manager:
         refusal = self._refusals.pop(command.number, None)
         outcome = self._results.pop(command.number, None)
         if command.state is RunState.FAIL:
-            self._note_failure(command.number, (outcome.error if outcome else None) or str(refusal or command.reason))
+            self._failures.note(command.number, (outcome.error if outcome else None) or str(refusal or command.reason))
         if refusal is not None:
             self._scribe.mark(self._ledger.refuse(command.number, refusal))
             return
         self._scribe.mark(self._ledger.finish(command, outcome))
-
-    def _note_failure(self, number: int, cause: str) -> None:
-        """Keep a line of each of the first failures of this run, whatever caused it."""
-        self._failed += 1
-        if self._failed <= SHOWN_FAILURES:
-            line = " ".join(cause.split()) or "for no reason that it told"
-            self._failures.append(f"trial {number} failed: {line}"[:300])
 
     # ---- after the commit
 
@@ -504,15 +480,8 @@ class Manager:
                 self._feed(message)
 
     def _call_back(self, number: int) -> None:
-        for done in self.plan.done:
-            try:
-                calling(self._here, done, number)
-            except Exception as exc:  # noqa: BLE001 - a person's function; the study ends, nothing is lost
-                exc.add_note("raised by a callback; its trial is kept, and the study can be resumed")
-                self._raised = self._raised or (exc if self.sequential else _portable(exc))
-                name = getattr(done, "__name__", type(done).__name__)
-                why = f"the callback {name} raised {type(exc).__name__}: {exc}"
-                self._step(eng.StopAsked(why, 10.0, "failed"))
+        for why in self._callbacks.call(number):
+            self._step(eng.StopAsked(why, 10.0, "failed"))
 
     def _give_up(self, failure: BaseException) -> None:
         """Stop at once: what was not committed did not happen."""

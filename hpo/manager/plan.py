@@ -49,4 +49,4 @@ class Summary:
     status: str
     reason: str
     notes: tuple[str, ...] = ()
-    error: Exception | None = None
+    error: BaseException | None = None

@@ -13,7 +13,7 @@ import pytest
 import trackers
 from hpo.cli import main
 from hpo.cli.app import hpo as program
-from hpo.manager.manager import SHOWN_FAILURES
+from hpo.manager.failures import SHOWN
 from hpo.ranking import Ranking
 from hpo.reports import facts
 from hpo.trial import Assignment
@@ -113,8 +113,8 @@ def test_a_flood_of_failures_keeps_a_few_lines(tmp_path: Path) -> None:
         assert b.finish() == "complete"
         assert b.manager.summary is not None
         told = [note for note in b.manager.summary.notes if "failed" in note]
-        assert len(told) == SHOWN_FAILURES + 1
-        assert told[-1].startswith(f"... and {39 - SHOWN_FAILURES} trials more failed")
+        assert len(told) == SHOWN + 1
+        assert told[-1].startswith(f"... and {39 - SHOWN} trials more failed")
 
 
 def test_an_exhausted_space_is_not_answered_with_more_trials(call: Call) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from hpo.execution.messages import Message
+from hpo.execution.portable import portable
 from hpo.progress import Progress
 
 
@@ -56,7 +56,7 @@ class ManagerHost:
         try:
             outcome: Any = self._manager.run()
         except BaseException as exc:  # noqa: BLE001 - the driver raises it
-            outcome = _portable(exc)
+            outcome = portable(exc)
         loop.call_soon_threadsafe(self._result.set_result, outcome)
         if last is not None:
             import ray
@@ -98,12 +98,3 @@ class ManagerHost:
 def _answer(future: asyncio.Future[Any], answer: Any) -> None:
     if not future.done():
         future.set_result(answer)
-
-
-def _portable(exc: BaseException) -> BaseException:
-    """Return *exc*, or where it does not pickle what it says."""
-    try:
-        pickle.loads(pickle.dumps(exc))
-    except Exception:  # noqa: BLE001 - whatever a person's exception does when it is copied
-        return RuntimeError(f"{type(exc).__name__}: {exc}")
-    return exc
