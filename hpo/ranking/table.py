@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hpo.ranking import wording
 from trackers.states import RunState
+from trackers.wording import cells
 
 if TYPE_CHECKING:
     from hpo.ranking.leaderboard import Ranking, Standing
@@ -88,7 +89,7 @@ def text(ranking: Ranking, limit: int | None, width: int) -> str:
     shown = ranking[:limit]
     digits = digits_of(shown, len(ranking.metric_names))
     body = [heads, *(cells(standing, len(ranking.metric_names), digits) for standing in shown)]
-    widths = [max(wording.cells(line[column]) for line in body) for column in range(len(heads))]
+    widths = [max(cells(line[column]) for line in body) for column in range(len(heads))]
     kept = _kept(heads, widths, width)
     lines = [wording.short(headline(ranking), width)]
     for line in body if shown else []:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trackers.states import RunState
+from trackers.wording import cells
 
 NONE = "–"
 
@@ -82,13 +82,6 @@ def params(values: Mapping[str, Any]) -> str:
 def plain(text: str) -> str:
     """Replace what would break a line or steer a terminal by a visible dot."""
     return "".join(c if c.isprintable() else "·" for c in text)
-
-
-def cells(text: str) -> int:
-    """Return how many columns of a terminal *text* takes: East Asian characters take two, combining marks none."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 def padded(text: str, length: int, *, right: bool = False) -> str:

@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 import textwrap
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
@@ -17,7 +16,7 @@ from typing import Any
 import click
 
 from trackers.values import Run
-from trackers.wording import counted
+from trackers.wording import cells, counted
 
 NONE = "-"
 _GAP = "  "
@@ -131,7 +130,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """
     numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(heads))]
     lines = [[plain(head) for head in heads], *([show(value) for value in row] for row in rows)]
-    wide = [max(_cells(line[i]) for line in lines) for i in range(len(heads))]
+    wide = [max(cells(line[i]) for line in lines) for i in range(len(heads))]
     if sys.stdout.isatty():
         whole = [numeric[i] or any(isinstance(row[i], datetime) for row in rows) for i in range(len(heads))]
         wide = _fitted(wide, whole, shutil.get_terminal_size((80, 24)).columns)
@@ -164,23 +163,16 @@ def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool | Enum))
 
 
-def _cells(text: str) -> int:
-    """Return how many columns *text* takes: East Asian characters take two, combining marks none."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
-
-
 def _cut(text: str, length: int) -> str:
-    if _cells(text) <= length:
+    if cells(text) <= length:
         return text
-    while text and _cells(text) >= length:
+    while text and cells(text) >= length:
         text = text[:-1]
     return text.rstrip() + "…"
 
 
 def _padded(text: str, length: int, right: bool) -> str:
-    space = " " * (length - _cells(text))
+    space = " " * (length - cells(text))
     return space + text if right else text + space
 
 
