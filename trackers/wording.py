@@ -10,7 +10,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
-def cells(text: str) -> int:
+def text_width(text: str) -> int:
     """Return how many columns of a terminal *text* takes: East Asian characters take two, combining marks none."""
     if text.isascii():
         return len(text)

@@ -14,7 +14,7 @@ import click
 
 from hpo.ranking import wording
 from trackers.cli.text import json_text
-from trackers.wording import cells
+from trackers.wording import text_width
 
 UNBOUNDED = 10_000
 """Columns of a line that goes into a file or a pipe, where nothing is cut."""
@@ -33,7 +33,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequenc
     On a terminal the widest of the others are cut until a line fits; in a file or a pipe nothing is.
     """
     clean = [[wording.plain(cell) for cell in line] for line in [heads, *rows]]
-    wide = _fitted([max(cells(line[i]) for line in clean) for i in range(len(heads))], heads, right)
+    wide = _fitted([max(text_width(line[i]) for line in clean) for i in range(len(heads))], heads, right)
     lines = []
     for line in clean:
         cells = [
@@ -61,7 +61,7 @@ def _fitted(wide: list[int], heads: Sequence[str], right: Sequence[str]) -> list
 def fields(pairs: Sequence[tuple[str, str]]) -> str:
     """Return ``name  value`` lines, the values aligned; empty values are left out. Long ones go on in the next line."""
     shown = [(name, value) for name, value in pairs if value]
-    wide = min(max((cells(name) for name, _ in shown), default=0), max(NARROWEST, width() // 2))
+    wide = min(max((text_width(name) for name, _ in shown), default=0), max(NARROWEST, width() // 2))
     lines = []
     for name, value in shown:
         for i, part in enumerate(wording.wrapped(value, max(NARROWEST, width() - wide - 2))):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hpo.ranking import wording
 from trackers.states import RunState
-from trackers.wording import cells
+from trackers.wording import text_width
 
 if TYPE_CHECKING:
     from hpo.ranking.leaderboard import Ranking, Standing
@@ -89,7 +89,7 @@ def text(ranking: Ranking, limit: int | None, width: int) -> str:
     shown = ranking[:limit]
     digits = digits_of(shown, len(ranking.metric_names))
     body = [heads, *(cells(standing, len(ranking.metric_names), digits) for standing in shown)]
-    widths = [max(cells(line[column]) for line in body) for column in range(len(heads))]
+    widths = [max(text_width(line[column]) for line in body) for column in range(len(heads))]
     kept = _kept(heads, widths, width)
     lines = [wording.short(headline(ranking), width)]
     for line in body if shown else []:

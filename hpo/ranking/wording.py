@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trackers.states import RunState
-from trackers.wording import cells
+from trackers.wording import text_width
 
 NONE = "–"
 
@@ -86,17 +86,17 @@ def plain(text: str) -> str:
 
 def padded(text: str, length: int, *, right: bool = False) -> str:
     """Fill *text* with spaces to *length* columns, those in front of it where it stands flush *right*."""
-    space = " " * (length - cells(text))
+    space = " " * (length - text_width(text))
     return space + text if right else text + space
 
 
 def short(text: str, length: int) -> str:
     """Cut *text* to *length* columns, the last of them an ellipsis where something was cut."""
     clean = plain(text)
-    if cells(clean) <= length:
+    if text_width(clean) <= length:
         return clean
     kept = clean[: max(1, length - 1)]
-    while len(kept) > 1 and cells(kept) >= length:
+    while len(kept) > 1 and text_width(kept) >= length:
         kept = kept[:-1]
     return kept.rstrip() + "…"
 
@@ -106,14 +106,14 @@ def wrapped(text: str, length: int) -> list[str]:
     lines, line = [], ""
     for word in plain(text).split(" "):
         longer = f"{line} {word}" if line else word
-        if cells(longer) <= length:
+        if text_width(longer) <= length:
             line = longer
             continue
         if line:
             lines.append(line)
-        while cells(word) > length:
+        while text_width(word) > length:
             head = word[:length]
-            while cells(head) > length:
+            while text_width(head) > length:
                 head = head[:-1]
             lines.append(head)
             word = word[len(head) :]

@@ -16,6 +16,7 @@ import trackers
 from hpo.ranking import wording
 from tests.processes import Beside
 from tests.unit.filled_store import fill
+from trackers.wording import text_width
 
 WIDE = "größe 参数 with a name that goes on and on"
 
@@ -56,7 +57,7 @@ def on_a_terminal(folder: Path, *args: str, columns: int = 80) -> list[str]:
 )
 def test_no_line_is_wider_than_the_terminal(folder: Path, call: str) -> None:
     lines = on_a_terminal(folder, *call.split())
-    assert max(wording.cells(line) for line in lines if not line.startswith(("More follow", "No room"))) <= 80, lines
+    assert max(text_width(line) for line in lines if not line.startswith(("More follow", "No room"))) <= 80, lines
 
 
 def test_search_names_every_run_in_full_and_counts_the_columns_that_have_no_room(folder: Path) -> None:
@@ -80,8 +81,8 @@ def test_rank_gives_up_cost_and_time_before_the_params(folder: Path) -> None:
 
 
 def test_wide_characters_count_twice() -> None:
-    assert wording.cells("参数") == 4
-    assert wording.cells("e\u0301") == 1
+    assert text_width("参数") == 4
+    assert text_width("e\u0301") == 1
     assert wording.short("参数参数", 5) == "参数…"
     assert wording.padded("色", 4) == "色  "
     assert wording.wrapped("a bb 参数参数 c", 5) == ["a bb", "参数", "参数", "c"]

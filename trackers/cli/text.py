@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from trackers.values import Run
-from trackers.wording import cells, counted
+from trackers.wording import counted, text_width
 
 NONE = "-"
 _GAP = "  "
@@ -130,7 +130,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """
     numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(heads))]
     lines = [[plain(head) for head in heads], *([show(value) for value in row] for row in rows)]
-    wide = [max(cells(line[i]) for line in lines) for i in range(len(heads))]
+    wide = [max(text_width(line[i]) for line in lines) for i in range(len(heads))]
     if sys.stdout.isatty():
         whole = [numeric[i] or any(isinstance(row[i], datetime) for row in rows) for i in range(len(heads))]
         wide = _fitted(wide, whole, shutil.get_terminal_size((80, 24)).columns)
@@ -164,15 +164,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _cut(text: str, length: int) -> str:
-    if cells(text) <= length:
+    if text_width(text) <= length:
         return text
-    while text and cells(text) >= length:
+    while text and text_width(text) >= length:
         text = text[:-1]
     return text.rstrip() + "…"
 
 
 def _padded(text: str, length: int, right: bool) -> str:
-    space = " " * (length - cells(text))
+    space = " " * (length - text_width(text))
     return space + text if right else text + space
 
 
