@@ -6,11 +6,13 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from hpo.execution.port import Gone, Post
 from hpo.execution.ray.death import Traces, why
 from hpo.execution.ray.session import Need
+from hpo.execution.ray.wire import Door
 from hpo.execution.ray.worker import RayWorker
 from hpo.execution.worker import Job
 
@@ -28,6 +30,7 @@ class RayExecutor:
     def __init__(self, manager: Any, load: Callable[[], Job], workers: int, slots: int, need: Need) -> None:
         self._manager, self._load, self._workers, self._slots = manager, load, workers, slots
         self._need, self._epoch = need, 0
+        self._door: Door | None = None
         self._lock = threading.Lock()
         self._ready: deque[Any] = deque()
         self._alive: dict[str, tuple[Any, Any]] = {}
@@ -45,6 +48,7 @@ class RayExecutor:
         """Start the first processes, which import what they need while the manager does the same."""
         import ray
 
+        self._door = _door()
         self._load_ref = ray.put(self._load)
         self._at_once = starting_at_once()
         self._ready.extend(self._start() for _ in range(min(self._workers, self._at_once)))
@@ -55,8 +59,10 @@ class RayExecutor:
         return self
 
     def begin(self, post: Post, gone: Gone) -> None:
-        """Bring up the workers; they reach the manager through its actor, so *post* is not needed."""
+        """Bring up the workers; their messages go to *post*, or through the manager's actor."""
         self._gone = gone
+        if self._door is not None:
+            self._door.open(post)
         self._fill()
         self._watcher.start()
 
@@ -84,7 +90,8 @@ class RayExecutor:
 
         options = self._need.options(self._slots) | {"max_restarts": 0, "max_task_retries": 0}
         worker: Any = ray.remote(RayWorker)
-        actor = worker.options(**options).remote(self._manager, self._slots)
+        address = None if self._door is None else self._door.address
+        actor = worker.options(**options).remote(self._manager, self._slots, address)
         actor.load.remote(self._load_ref)
         return actor
 
@@ -156,8 +163,24 @@ class RayExecutor:
             self._ready.clear()
             self._alive.clear()
         self._woken.set()
+        if self._door is not None:
+            self._door.close()
         for actor in actors:
             ray.kill(actor, no_restart=True)
+
+
+def _door() -> Door | None:
+    """Listen where the nodes of the cluster know this one; None where that cannot be: calls go through Ray then.
+
+    They do where Ray is told to encrypt what it sends, too.
+    """
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return None
+    util: Any = import_module("ray.util")
+    try:
+        return Door(util.get_node_ip_address())
+    except OSError:
+        return None
 
 
 def starting_at_once() -> int:

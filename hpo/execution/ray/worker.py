@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hpo.execution.capture import capturing
-from hpo.execution.messages import ManagerGone, Message
+from hpo.execution.messages import Link, ManagerGone, Message
 from hpo.execution.ray.death import Traces
+from hpo.execution.ray.wire import Address, WireLink
 from hpo.execution.worker import Job, join, work
 
 PATIENCE = 60.0
@@ -36,7 +37,16 @@ class RayLink:
                     return ray.get(reference, timeout=PATIENCE)
                 except ray.exceptions.GetTimeoutError:
                     # A worker may wait long for its next trial, so silence alone tells nothing: ask for a sign.
-                    ray.get(self._manager.alive.remote(), timeout=PATIENCE)
+                    self.lives()
+        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError, ray.exceptions.RayTaskError) as exc:
+            raise ManagerGone(str(exc)) from exc
+
+    def lives(self) -> None:
+        """Wait for a sign of the manager; ManagerGone where none comes."""
+        import ray
+
+        try:
+            ray.get(self._manager.alive.remote(), timeout=PATIENCE)
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError, ray.exceptions.RayTaskError) as exc:
             raise ManagerGone(str(exc)) from exc
 
@@ -44,8 +54,10 @@ class RayLink:
 class RayWorker:
     """One process with *slots* slots: it loads the objective, and then runs under the name it is given."""
 
-    def __init__(self, manager: Any, slots: int) -> None:
-        self._link, self._slots = RayLink(manager), slots
+    def __init__(self, manager: Any, slots: int, address: Address | None = None) -> None:
+        calls = RayLink(manager)
+        self._link: Link = calls if address is None else WireLink(address, calls, calls.lives)
+        self._slots = slots
         self._job: Job | None = None
         self._unloadable = ""
         signal.signal(signal.SIGTERM, _terminated)
