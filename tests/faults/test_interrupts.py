@@ -123,7 +123,10 @@ def test_a_second_ctrl_c_ends_a_deaf_trial_in_this_process(folder: Path) -> None
 def test_a_terminal_that_is_closed_interrupts_gently(folder: Path, workers: str) -> None:
     args = ("run", "study.py:sweep", "--workers", workers, "--trials", "500")
     screen, terminal = pty.openpty()
-    take = f"import fcntl, os, termios; [os.dup2({terminal}, n) for n in range(3)]; fcntl.ioctl(0, termios.TIOCSCTTY)"
+    take = (
+        "import fcntl, os, signal, termios; signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # this may run under nohup
+        f"[os.dup2({terminal}, n) for n in range(3)]; fcntl.ioctl(0, termios.TIOCSCTTY)"
+    )
     with (
         trackers.connect(f"sqlite:///{folder}/hpo.db") as store,
         running(folder, *args, before=take, pass_fds=[terminal]) as process,
