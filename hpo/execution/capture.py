@@ -43,7 +43,10 @@ class ProcessFiles:
     @property
     def written(self) -> int:
         """Return how many bytes were written since."""
-        return sum(max(0, os.fstat(descriptor).st_size - begun) for descriptor, begun in self._begun.items())
+        try:
+            return sum(max(0, os.fstat(descriptor).st_size - begun) for descriptor, begun in self._begun.items())
+        except OSError:
+            return 0  # the objective closed one of them
 
     def text(self, kept: int) -> str:
         """Return the last *kept* bytes of each as text, without the marks that Ray makes in them."""
