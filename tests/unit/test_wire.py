@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from hpo.execution.messages import ManagerGone, StopStudy
-from hpo.execution.port import Reply
+from hpo.execution.messages import ManagerGone, Reply, StopStudy
 from hpo.execution.ray import wire
 from hpo.execution.ray.wire import Door, WireLink
 
@@ -110,6 +109,25 @@ def test_where_nobody_listens_messages_go_through_ray() -> None:
     gone.close()
     worker = link(gone)
     assert [worker.send(StopStudy(name))[0] for name in "ab"] == ["through Ray"] * 2
+
+
+def test_a_manager_that_does_not_greet_is_called_through_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "GREET_SECONDS", 0.05)
+    silent = Door("127.0.0.1")  # it was never opened
+    assert link(silent).send(StopStudy("w")) == ("through Ray", StopStudy("w"))
+    silent.close()
+
+
+def test_a_manager_that_may_start_no_thread_sends_its_callers_through_ray(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = link(door)
+    assert known.send(StopStudy("w")) == StopStudy("w")
+    with monkeypatch.context() as limited:
+        limited.setattr(Door, "_serve", property(lambda self: (_ for _ in ()).throw(RuntimeError("can't start"))))
+        assert link(door).send(StopStudy("w")) == ("through Ray", StopStudy("w"))
+    assert link(door).send(StopStudy("w")) == StopStudy("w")
+    assert known.send(StopStudy("w")) == StopStudy("w")
 
 
 def test_a_manager_that_ends_is_gone_for_who_waits_and_who_comes(door: Door, manager: Answering) -> None:

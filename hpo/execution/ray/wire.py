@@ -25,8 +25,11 @@ import cloudpickle
 from hpo.execution.messages import Link, ManagerGone, Message
 from hpo.execution.port import Post
 
-CONNECT_SECONDS = 3.0
-"""How long a worker tries to connect before its messages go through Ray."""
+CONNECT_SECONDS, GREET_SECONDS = 3.0, 30.0
+"""How long a worker tries to connect, and waits to be greeted, before its messages go through Ray."""
+
+BREATH = 0.2
+"""Seconds between two tries to let somebody in where the process may open no more files."""
 
 PATIENCE = 60.0
 """Seconds without an answer after which a worker asks, through Ray, whether the manager lives."""
@@ -52,7 +55,7 @@ class Door:
         self._post: Post | None = None
         self._lock = threading.Lock()
         self._callers: set[socket.socket] = set()
-        self._closed = False
+        self._closed = threading.Event()
 
     def open(self, post: Post) -> None:
         """Let workers in; their messages go to *post*."""
@@ -60,18 +63,23 @@ class Door:
         threading.Thread(target=self._accept, name="hpo-door", daemon=True).start()
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed.is_set():
             try:
                 caller, _ = self._socket.accept()
             except OSError:
-                return  # closed
-            _without_delay(caller)
-            with self._lock:
-                if self._closed:
-                    caller.close()
-                    return
-                self._callers.add(caller)
-            threading.Thread(target=self._serve, args=(caller,), name="hpo-caller", daemon=True).start()
+                self._closed.wait(BREATH)
+                continue
+            try:
+                _without_delay(caller)
+                with self._lock:
+                    self._callers.add(caller)
+                threading.Thread(target=self._serve, args=(caller,), name="hpo-caller", daemon=True).start()
+            except (OSError, RuntimeError):  # it has left again, or there may be no more threads
+                self._leave(caller)
+        with self._lock:
+            callers = list(self._callers)
+        for caller in callers:
+            _shut(caller)  # one that came while it was being closed
 
     def _serve(self, caller: socket.socket) -> None:
         assert self._post is not None
@@ -88,14 +96,17 @@ class Door:
             pass  # the worker is gone, which Ray tells; or a stranger knocked
         finally:
             connection.close()
-            with self._lock:
-                self._callers.discard(caller)
-            caller.close()
+            self._leave(caller)
+
+    def _leave(self, caller: socket.socket) -> None:
+        with self._lock:
+            self._callers.discard(caller)
+        caller.close()
 
     def close(self) -> None:
         """Let nobody in any more, and end the connections: their workers have nothing left to do."""
+        self._closed.set()
         with self._lock:
-            self._closed = True
             callers = list(self._callers)
         for one in (self._socket, *callers):
             _shut(one)  # wakes the thread that reads it, which closes it
@@ -142,6 +153,8 @@ def _call(address: Address) -> Connection:
     _without_delay(caller)
     connection = Connection(caller.detach())
     try:
+        if not connection.poll(GREET_SECONDS):
+            raise TimeoutError("nobody greets")
         answer_challenge(connection, address.key)
         deliver_challenge(connection, address.key)
     except BaseException:
