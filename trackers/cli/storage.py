@@ -37,6 +37,6 @@ view_option = click.option(
 
 def open_store(url: str | None) -> Store:
     """Open the store at *url* for reading; it must be there. Raises NotFoundError, which says what to do."""
-    from trackers.store import connect
+    from trackers import connect
 
     return connect(url or DEFAULT, create=False)
