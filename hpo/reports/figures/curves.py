@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,8 +14,7 @@ from numpy.typing import NDArray
 
 from hpo.ranking import wording
 from hpo.reports import style
-from hpo.reports.figures.results import beyond
-from hpo.reports.scale import even, limits
+from hpo.reports.scale import Limits, even, limits
 from hpo.reports.view import StudyView
 from trackers.states import RunState
 from trackers.values import Trial
@@ -41,8 +41,7 @@ def draw(view: StudyView) -> Figure:
     axes = figure.subplots()
     style.label(axes, _name(view), "step")
     style.whole_axis(axes, "x")
-    values = [value for trial in reporting for value in trial.intermediate_values.values() if math.isfinite(value)]
-    frame = limits(values, view.row.directions[0], slack=3.0)
+    frame = _frame(finished, others, view.row.directions[0])
     if frame.log:
         style.log_axis(axes, "y", frame.low, frame.high)
     _lines(axes, pruned, style.FAINT, 0.5, 0.7, "pruned")
@@ -60,8 +59,27 @@ def draw(view: StudyView) -> Figure:
     gaps = (
         f"{holes:,} reported NaN or infinite {'value is' if holes == 1 else 'values are'} not drawn." if holes else ""
     )
-    style.note(figure, " ".join(filter(None, [remark if left_out else "", gaps, beyond(0)])))
+    low, high = frame.low, frame.high
+    hidden = sum(not any(low <= value <= high for _, value in _points(trial)) for trial in (*shown[0], *shown[1]))
+    lost = f"{wording.count(hidden, 'worse curve')} beyond the axis." if hidden else ""
+    style.note(figure, " ".join(filter(None, [remark if left_out else "", gaps, lost])))
     return figure
+
+
+def _frame(finished: Sequence[Trial], others: Sequence[Trial], direction: str) -> Limits:
+    """Return limits for what tells: the way of the best, where the others came to, of those that did not end the better half.
+
+    A trial that began badly, or never got anywhere, would press all that matters into the upper edge.
+    """
+    ends = sorted((float(_points(trial)[-1][1]) for trial in others), reverse=direction == "maximize")
+    way = [float(value) for _, value in _points(finished[0])] if finished else []
+    last = [float(_points(trial)[-1][1]) for trial in finished]
+    frame = limits(way + last + ends[: (len(ends) + 1) // 2], direction)
+    if frame.log or not way:
+        return frame
+    low, high = min(frame.low, *way), max(frame.high, *way)
+    near = high - low <= 2.0 * (frame.high - frame.low)
+    return replace(frame, low=low, high=high) if near else frame
 
 
 def _name(view: StudyView) -> str:
