@@ -124,7 +124,7 @@ def show_comparison(found: Comparison, changed: bool, as_json: bool) -> None:
 
 def _row(line: Line) -> list[Any]:
     cells = [line.champion, line.challenger]
-    if line.section == "data":
+    if line.section == "data" or (line.section, line.name) == ("code", "digest"):
         cells = [value[:12] if isinstance(value, str) else value for value in cells]
     gain = line.difference
     last = "same" if line.same else (f"{gain:+.6g}" if gain is not None else "differs")

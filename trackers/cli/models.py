@@ -96,7 +96,7 @@ def _version_row(version: ModelVersion) -> list[Any]:
     shown = [f"{key}={_figure(value)}" for key, value in list(version.metrics.items())[:_SHOWN_METRICS]]
     aliases, metrics = ", ".join(version.aliases), ", ".join(shown)
     run = version.lineage.get("run")
-    made_by, source = version.created_by, version.source or (f"run {run[:8]}" if isinstance(run, str) else "")
+    made_by, source = version.created_by, version.source or (f"run {run[:12]}" if isinstance(run, str) else "")
     return [version.version, aliases or None, version.created_at, made_by, source or None, metrics or None]
 
 
