@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -140,6 +142,29 @@ def test_a_manager_that_ends_is_gone_for_who_waits_and_who_comes(door: Door, man
     assert isinstance(came[0], ManagerGone)
     with pytest.raises(ManagerGone):
         worker.send(StopStudy("w"))
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, ZeroDivisionError])
+def test_an_alarm_of_the_objective_is_its_own_and_the_next_message_gets_its_own_answer(
+    door: Door, manager: Answering, kind: type[Exception]
+) -> None:
+    def ring(number: int, frame: Any) -> None:
+        raise kind("too slow")
+
+    def set_off() -> None:
+        assert manager.came.wait(30)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    worker = link(door)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        threading.Thread(target=set_off).start()
+        with pytest.raises(kind, match="too slow"):
+            worker.send(StopStudy("wait"))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    manager.release()
+    assert [worker.send(StopStudy(name)) for name in "ab"] == [StopStudy("a"), StopStudy("b")]
 
 
 def test_silence_alone_ends_nothing_and_a_manager_without_a_sign_is_gone(

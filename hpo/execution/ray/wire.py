@@ -15,7 +15,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import Any
@@ -43,7 +43,7 @@ class Address:
 
     host: str
     port: int
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 class Door:
@@ -134,8 +134,13 @@ class WireLink:
             while not connection.poll(PATIENCE):
                 self._lives()  # a worker may wait long for its next trial, so silence alone tells nothing
             return cloudpickle.loads(connection.recv_bytes())
-        except _BROKEN as exc:
-            raise ManagerGone(f"the connection to the manager ended: {exc}") from exc
+        except BaseException as exc:
+            # Whatever interrupted it, an objective's own alarm too: the answer would be taken for that of the next one.
+            self._own.connection = None
+            connection.close()
+            if isinstance(exc, _BROKEN) and not _is_an_alarm(exc):
+                raise ManagerGone(f"the connection to the manager ended: {exc}") from exc
+            raise
 
     def _connection(self) -> Connection | None:
         known: Connection | None = getattr(self._own, "connection", None)
@@ -145,6 +150,11 @@ class WireLink:
             except _BROKEN:
                 self._reachable = False
         return known
+
+
+def _is_an_alarm(exc: BaseException) -> bool:
+    """Tell whether somebody's signal handler raised it: the system's own has a number."""
+    return isinstance(exc, TimeoutError) and exc.errno is None
 
 
 def _call(address: Address) -> Connection:
