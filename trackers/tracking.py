@@ -14,24 +14,23 @@ from typing import TYPE_CHECKING, Any
 from trackers.active import ActiveRun, active_run
 from trackers.artifacts.names import check_name
 from trackers.clock import now_us
-from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, SchemaError, StoreError
+from trackers.errors import InvalidValueError, NotFoundError, SchemaError, StoreError
 from trackers.journal import Entry
+from trackers.launching import Launching
 from trackers.lifecycle import Lifecycle
 from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.query import parse, parse_order
 from trackers.recorder import clean_params, clean_tags, context_label
-from trackers.sql import datasets, experiments, history, launches, lifecycle, metrics, runs, search
+from trackers.sql import datasets, experiments, history, lifecycle, metrics, runs, search
 from trackers.sql.columns import check_param
 from trackers.sql.ids import new_uid
 from trackers.sql.run_pages import read_runs
 from trackers.table import Table, join_tables, table_place, unpack_table
 from trackers.values import (
     ArtifactRow,
-    CodeVersion,
     DataSet,
     Experiment,
-    Launch,
     MetricPoint,
     MetricSummary,
     ParamValue,
@@ -42,8 +41,6 @@ from trackers.values import (
 )
 
 if TYPE_CHECKING:
-    from trackers.artifacts import ArtifactStore
-    from trackers.capture import Capture
     from trackers.page import RunPage
     from trackers.sql.commit import Commit
     from trackers.sql.engine import Database
@@ -53,27 +50,16 @@ RunRef = Run | Trial | ActiveRun | int | str
 """A run, or what names one: its id, its 32 hex digits, or ``STUDY/17``."""
 
 
-class Tracking(Lifecycle):
+class Tracking(Lifecycle, Launching):
     """Experiments and runs of a store. Thread-safe; reading sees everything that this store was given to log."""
 
     database: Database
     writer: Writer
 
     def __init__(self) -> None:
+        super().__init__()
         self._log_lock = threading.Lock()
         self._latest: Commit | None = None
-        self._launched: tuple[Capture, int] | None = None
-        self._packed_launch: tuple[Capture, dict[str, Any]] | None = None
-        self._launch_waits = False
-
-    @property
-    @abstractmethod
-    def artifacts(self) -> ArtifactStore:
-        """The files of this store."""
-
-    @abstractmethod
-    def own_files(self) -> tuple[Path, ...]:
-        """Return the files and folders of this store, which are nobody's code."""
 
     @abstractmethod
     def allocate_ids(self, n: int) -> range:
@@ -252,119 +238,6 @@ class Tracking(Lifecycle):
         self._settle()
         with self.database.reading() as connection:
             return search.search_runs(connection, wanted, limit, page_token)
-
-    # --- code and environment ----------------------------------------------------------------------------------
-
-    def launch(self, run: RunRef | int) -> Launch | None:
-        """Return which code a run ran last, in which environment and by which call; None where it is not known."""
-        run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            return launches.read_launch(connection, launches.last_launch(connection, run_id))
-
-    def get_launch(self, launch_id: int | None) -> Launch | None:
-        """Return what ``keep_launch`` kept under this id, as an attempt names it; None where there is none."""
-        with self.database.reading() as connection:
-            return launches.read_launch(connection, launch_id)
-
-    def keep_launch(self, captured: Capture) -> int:
-        """Keep how a process was launched, once for all that are alike, and return its id.
-
-        Files that cannot be stored are left away, and the record says so.
-        """
-        return self.writer.call(partial(launches.keep, new=self._packed(captured)))
-
-    def read_bundle(self, code: CodeVersion) -> bytes | None:
-        """Return the file with the changes and the new files of a code version; None where it has none.
-
-        Raises ArtifactError where it is gone, and DigestError where it is damaged.
-        """
-        return None if code.bundle is None else self.artifacts.read(code.bundle)
-
-    def code_diff(self, code: CodeVersion) -> str:
-        """Return what was changed since the commit, as text; raises ArtifactError where its file is gone."""
-        from trackers.capture.state import DIFF, read_bundle
-
-        old = code.content.get("diff")
-        if isinstance(old, str):  # kept by a release that kept it in the record
-            return old
-        data = self.read_bundle(code)
-        return "" if data is None else read_bundle(data).get(DIFF, b"").decode("utf-8", "replace")
-
-    def _packed(self, captured: Capture) -> launches.NewLaunch:
-        from trackers.capture.process import content_digest
-
-        record, bundle, size = captured.record, None, 0
-        try:
-            data = captured.code.bundle()
-            if data is not None:
-                bundle, size = self.artifacts.put_bytes(data)
-        except ArtifactError as exc:
-            record["notes"] = [*record.get("notes", ()), f"the changes and new files could not be stored: {exc}"]
-        environment = dict(captured.environment)
-        environment_digest = content_digest(environment)
-        call = [captured.code.branch, captured.entry_point, list(captured.arguments)]
-        return launches.NewLaunch(
-            digest=content_digest([captured.digest, environment_digest, *call]),
-            code_digest=captured.digest,
-            version=captured.version,
-            content=record,
-            bundle=bundle,
-            size=size,
-            environment_digest=environment_digest,
-            environment=environment,
-            branch=captured.code.branch,
-            entry_point=captured.entry_point,
-            arguments=captured.arguments,
-        )
-
-    def own_launch(self) -> int | None:
-        """Return the id of how this process was launched; None where that cannot be told. Kept once a process."""
-        if self.writer.spilling:
-            return None  # it would wait for the database that is away
-        from trackers.capture import launch
-
-        try:
-            captured = launch(self.own_files())
-            known = self._launched
-            if known is None or known[0] is not captured:
-                self._launched = known = (captured, self.keep_launch(captured))
-            self._launch_waits = False
-            return known[1]
-        except StoreError:
-            self._launch_waits = True  # the database went away: the run's own entry takes it along
-            return None
-        except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
-            return None
-
-    def follow_launch(self, run_id: int | None, attempt: int) -> None:
-        """Note what an attempt ran in the end, where this process ran more than was known when it began."""
-        known = self._launched
-        if run_id is None or known is None or self.writer.spilling:
-            return
-        from trackers.capture import has_grown
-
-        if has_grown(known[0]) and (launch := self.own_launch()) not in (None, known[1]):
-            follow = partial(launches.follow_launch, run_id=run_id, attempt=attempt, launch=launch)
-            self.writer.defer(follow, lazy=True)
-
-    def waiting_launch(self) -> dict[str, Any] | None:
-        """Return how this process was launched, as fields of a ``NewLaunch``, to be kept with a run that waits.
-
-        None where ``own_launch`` keeps it, since the database is there, or where it cannot be told. Its file lies where
-        this store keeps files now: offline that is the journal.
-        """
-        if not self.writer.spilling and not self._launch_waits:
-            return None
-        from trackers.capture import launch
-
-        try:
-            captured = launch(self.own_files())
-            known = self._packed_launch
-            if known is None or known[0] is not captured:
-                self._packed_launch = known = (captured, asdict(self._packed(captured)))
-            return known[1]
-        except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
-            return None
 
     # --- data --------------------------------------------------------------------------------------------------
 
