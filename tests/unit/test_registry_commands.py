@@ -193,6 +193,9 @@ def test_versions_and_models_are_taken_out_of_the_registry(call: Any) -> None:
     assert "delete version 3" in history
     assert "bad data" in history
     call("remove-alias", "fraud", "production")
+    for typed in ("fraud/", "fraud@", "fraud/x", "fraud/1/", ""):
+        assert call("unregister", typed)[0] == 2, "what is typed by half takes nothing away"
+    assert len(json.loads(call("models", "fraud", "--json")[1])["versions"]) == 2
     assert json.loads(call("unregister", "fraud", "--json")[1])["details"]["versions"] == [1, 2]
     assert call("models")[1].startswith("No model is registered yet")
     assert "delete the model" in call("history", "fraud")[1]

@@ -6,6 +6,7 @@ import click
 
 from trackers.cli.completing import complete_model, complete_reference
 from trackers.cli.storage import open_store, reading_options
+from trackers.cli.target import read_target
 from trackers.wording import counted
 
 
@@ -74,13 +75,14 @@ def unregister(target: str, reason: str, storage: str | None, as_json: bool) -> 
     from trackers.cli import text
     from trackers.cli.models import facts
 
+    where = read_target(target)
+    name, version = where["name"], where.get("version", where.get("alias"))
     with open_store(storage) as store:
-        name, _, number = target.removeprefix("models:/").partition("/")
-        if number or "@" in name:
-            version = store.registry.find(target)
-            move = store.registry.delete_version(version.name, version.version, reason=reason)
-        else:
+        if version is None:
             move = store.registry.delete(name, reason=reason)
+        else:
+            number = store.registry.version(name, version).version
+            move = store.registry.delete_version(name, number, reason=reason)
     if as_json:
         text.print_json(facts(move))
     elif move.old_version is not None:
