@@ -94,8 +94,7 @@ class Output(Protocol):
     """What a trial printed and logged so far: its tail, and how much it was in all."""
 
     @property
-    def written(self) -> int:
-        """How much it was."""
+    def written(self) -> int: ...
 
     def text(self) -> str:
         """Return the tail."""

@@ -86,13 +86,12 @@ class _Imports:
 
     def grew(self, known: CodeState) -> bool:
         """Tell whether a module below the script's folder was imported that *known*, outside a repository, lacks."""
-        from trackers.capture.source import imported, main_file
+        from trackers.capture.source import imported, main_file, top_of
 
         if known.commit is not None or len(sys.modules) == self._modules:
             return False
         self._modules = len(sys.modules)
-        place = main_file() or Path.cwd()
-        top = (place if place.is_dir() else place.parent).resolve()
+        top = top_of(main_file() or Path.cwd())
         new = {path.relative_to(top).as_posix() for path in imported(top)} - {*known.files, *known.left_out}
         self.looked += bool(new)
         return bool(new)

@@ -20,12 +20,17 @@ MAX_CELLS_BYTES = 1 << 20
 
 def read_source(place: Path, seconds: float, beside: Collection[Path] = ()) -> CodeState:
     """Return *place*, where it is a file, and the source of every module that was imported from its folder."""
-    top = (place if place.is_dir() else place.parent).resolve()
+    top = top_of(place)
     names = {path.relative_to(top).as_posix() for path in imported(top)}
     if place.is_file():
         names.add(place.resolve().relative_to(top).as_posix())
     files, left_out = read_files(top, sorted(names), time.monotonic() + seconds, beside)
     return CodeState(files=files, left_out=left_out)
+
+
+def top_of(place: Path) -> Path:
+    """Return the folder whose modules are the code of *place*, a file or a folder."""
+    return (place if place.is_dir() else place.parent).resolve()
 
 
 def imported(top: Path) -> set[Path]:

@@ -25,6 +25,8 @@ from trackers.values import ParamValue, RunError
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _BEGINNING = re.compile("[0-9a-f]{8,31}")
+_LISTED = re.compile("[0-9a-f]{8,32}")
+"""A run behind the name of its experiment: whole, or its beginning."""
 _CHUNK = 500
 _RAW = type_coerce(t.params.c.text, Text)
 """Text as it is stored: ``join_param`` turns it back."""
@@ -154,7 +156,7 @@ def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch:
         raise StateError(f"run {run_id} has ended ({RunState(row.state).name}): start a new one, with it as the parent")
     connection.execute(update(t.runs).where(r.id == run_id, r.started_at.is_(None)).values(started_at=now))
     going = select(a.pid, a.started_at).where(a.run_id == run_id, a.ended_at.is_(None), a.host == host, a.pid != pid)
-    for other, started in connection.execute(going):
+    for other, started in connection.execute(going.where(a.started_at.is_not(None))):
         if lived_at(other, started / 1e6):
             raise StateError(
                 f"run {run_id} is not over: process {other} on {host} still logs to it; end that one first"
@@ -271,7 +273,7 @@ def _begun(connection: Connection, beginning: str, experiment: str | None = None
 
 def _find_trial(connection: Connection, ref: str) -> int | None:
     study, slash, number = ref.rpartition("/")
-    if slash and not number.isdigit() and re.fullmatch("[0-9a-f]{8,32}", number.lower()):
+    if slash and not number.isdigit() and _LISTED.fullmatch(number.lower()):
         return _begun(connection, number.lower(), experiment=study)
     if not slash or not (number.isascii() and number.isdigit() and len(number) < 19):
         raise NotFoundError(
