@@ -16,6 +16,9 @@ from trackers.active import active_run
 PATIENCE = 15.0
 """Seconds that workers have to come before it is said what they wait for: many start slowly on a busy machine."""
 
+HOPELESS = 120.0
+"""Seconds after which it is said even where there was room at first, and its workers have not come."""
+
 WITHIN_TRIAL = 5.0
 """The same inside a trial, which holds what its own sweep waits for."""
 
@@ -45,7 +48,7 @@ class Crowd:
             self._complete_at = now
         patience = WITHIN_TRIAL if self._within_trial else PATIENCE
         waited = now - self._complete_at
-        long = waited > patience and (progress.workers >= self._fit or waited > 8 * PATIENCE)
+        long = waited > patience and (progress.workers >= self._fit or waited > HOPELESS)
         if not self._note and long and now - self._looked_at > 1.0:
             self._looked_at = now
             self._look(progress.workers)
