@@ -80,7 +80,7 @@ def test_nothing_is_written_to_what_was_deleted(store: Store) -> None:
 
 
 def test_a_trial_is_archived_and_never_deleted_alone(store: Store) -> None:
-    study = hpo.create_study(study_name="s", storage=store.url, sampler="random", pruner="none")
+    study = hpo.create_study(study_name="s", storage=store, sampler="random", pruner="none")
     study.optimize(lambda trial: 1.0, n_trials=3)
     with pytest.raises(StateError, match="is a trial: archive it, or delete its study"):
         store.delete_run("s/1")

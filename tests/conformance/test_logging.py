@@ -37,7 +37,7 @@ def logged(request: pytest.FixtureRequest, store: Store) -> Logged:
         return store.get_run(run)
 
     def on_a_trial(work: Callable[[Any], object]) -> Run:
-        study = hpo.create_study(study_name="s", storage=store.url, sampler="random", pruner="none")
+        study = hpo.create_study(study_name="s", storage=store, sampler="random", pruner="none")
 
         def objective(trial: Any) -> float:
             work(trial)
