@@ -156,8 +156,8 @@ class Registry:
 
         *model* is what ``log_model`` returned, or names it: ``runs:/UID/model``, ``STUDY/17``, a run's uid. *metrics* are
         the last values of its run's by default. *lineage* says where it comes from (JSON); the digest of the model's
-        manifest is added to it. The same model again returns the version that it is, as it is: what else was given is
-        not written. Raises ModelError when the model's files are not kept any more.
+        manifest is added to it. The same model again returns the version that it is: a description and tags that were
+        given are written to it, the rest stays. Raises ModelError when the model's files are not kept any more.
         """
         name = clean_model_name(name)
         if not isinstance(model, LoggedModel):
@@ -168,8 +168,14 @@ class Registry:
         about = clean_text(description, "description"), clean_text(source, "source")
         new = rows.NewVersion(model.uid, *about, figures, origin, cleaned)
         actor = _actor(reason)
-        number = self._writer.call(lambda connection: rows.register(connection, name, new, actor))
-        return self.version(name, number)
+
+        def write(connection: Connection) -> int:
+            number, is_new = rows.register(connection, name, new, actor)
+            if not is_new:
+                registry_notes.add(connection, Target(name, number), new.description, new.tags, actor)
+            return number
+
+        return self.version(name, self._writer.call(write))
 
     def delete_version(self, name: str, version: int, *, reason: str = "") -> RegistryMove:
         """Take a version out of the registry and return the line of history, which keeps what it was.

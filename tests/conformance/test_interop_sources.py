@@ -15,6 +15,7 @@ from tests.extras import needs
 from trackers.errors import InvalidValueError, NotFoundError, StoreError
 from trackers.interop.mlflow import export_mlflow, import_mlflow
 from trackers.interop.optuna.importing import import_optuna
+from trackers.interop.source import knock
 from trackers.store import Store
 
 pytestmark = needs("mlflow", reason="pip install 'hpo[mlflow]'")
@@ -61,11 +62,34 @@ def test_a_file_that_is_not_there_is_not_made(store: Store, tmp_path: Path) -> N
     assert not (tmp_path / "nowhere.db").exists()
 
 
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_proxy")
 def test_a_server_that_does_not_answer_is_told_at_once(store: Store) -> None:
     begun = time.monotonic()
     with pytest.raises(StoreError, match=r"nothing answers at http://127\.0\.0\.1:1"):
         import_mlflow(store, "http://127.0.0.1:1")
     assert time.monotonic() - begun < 60.0
+
+
+def test_a_port_that_is_none_is_named(store: Store) -> None:
+    with pytest.raises(InvalidValueError, match=r"http://127\.0\.0\.1:x is no URL of a server"):
+        import_mlflow(store, "http://127.0.0.1:x")
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_a_server_behind_a_proxy_is_asked_through_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://127.0.0.1:1"
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:2")
+    monkeypatch.setenv("no_proxy", "localhost")
+    knock(url, url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(StoreError, match="nothing answers"):
+        knock(url, url)
 
 
 def test_a_file_of_optuna_is_one_source_however_it_is_written(

@@ -196,6 +196,28 @@ def test_an_alias_that_was_moved_here_stays(source: tuple[str, dict[str, str]], 
     assert store.registry.get("fraud").aliases["champion"] == 1
 
 
+def test_what_was_taken_out_of_the_registry_here_stays_out(source: tuple[str, dict[str, str]], store: Store) -> None:
+    uri, _ = source
+    import_mlflow(store, uri)
+    store.registry.delete_version("fraud", 4, reason="a typing error")
+    store.registry.unset_alias("fraud", "old")
+    store.registry.delete_version("fraud", 1)
+    again = import_mlflow(store, uri)
+    assert again.problems == []
+    assert [note.split(" by ")[0] for note in again.notes if "version" in note and "out here" in note] == [
+        "version 1 of fraud was taken out here",
+        "version 4 of fraud was taken out here",
+    ]
+    assert [version.version for version in store.registry.versions("fraud")] == [3]
+    assert store.registry.get("fraud").aliases == {"champion": 3}
+    store.registry.unset_alias("fraud", "champion")
+    store.registry.delete("fraud")
+    again = import_mlflow(store, uri)
+    assert again.problems == []
+    assert any("the registered model fraud was taken out here" in note for note in again.notes)
+    assert store.registry.list() == []
+
+
 def test_the_way_back_gives_the_same_mlflow(
     source: tuple[str, dict[str, str]], store: Store, empty: bytes, tmp_path: Path
 ) -> None:

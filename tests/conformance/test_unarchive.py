@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -236,6 +237,31 @@ def test_an_archive_that_cannot_be_read_back_changes_nothing(sqlite_url: str, tm
         source.gc(grace=timedelta(0))
         assert source.import_archive(folder).equal
         assert source.get_study("s").directions == ("maximize",)
+
+
+@pytest.mark.parametrize("table", ["artifacts", "model_files", "experiments"])
+def test_an_archive_with_names_that_no_store_gives_is_refused(sqlite_url: str, tmp_path: Path, table: str) -> None:
+    from pyarrow import parquet
+    from sklearn.linear_model import LinearRegression
+
+    folder, target = tmp_path / "archive", trackers.connect(tmp_path / "new.db")
+    with trackers.connect(sqlite_url) as source, target:
+        fill(source, tmp_path)
+        with source.start_run("odd") as run:
+            run.log_model(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]))
+        source.archive("odd", folder)
+        path = folder / "rows" / f"{table}.parquet"
+        held = parquet.read_table(path)
+        assert held.num_rows
+        at = held.schema.get_field_index("name")
+        hostile = held.set_column(at, held.schema.field("name"), [["../../outside"] * held.num_rows])
+        parquet.write_table(hostile, path)
+        about = json.loads((folder / "archive.json").read_text())
+        about["tables"][f"rows/{table}.parquet"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        (folder / "archive.json").write_text(json.dumps(about))
+        with pytest.raises(InvalidValueError, match=r"was not written by a store: .*outside"):
+            target.import_archive(folder)
+        assert list(target.search_runs(view="all")) == []
 
 
 def test_an_import_that_was_broken_off_is_finished_by_the_next(

@@ -412,8 +412,17 @@ def test_the_model_of_a_run_is_registered_from_the_terminal(call: Any, store: St
     code, out, _ = call("register", f"runs:/{run.uid}/other", "fraud", "--tag", "team=risk", "--reason", "new")
     assert (code, out.splitlines()[0]) == (0, "It is fraud version 4.")
     assert store.registry.version("fraud", 4).tags == {"team": "risk"}
-    code, out, _ = call("register", f"runs:/{run.uid}/other", "fraud", "--description", "again")
-    assert out == "It is fraud version 4 already: nothing was changed (what was given besides was not written).\n"
+    code, out, _ = call("register", f"runs:/{run.uid}/other", "fraud")
+    assert out == "It is fraud version 4 already: nothing was changed.\n"
+    before = len(store.registry.history("fraud"))
+    code, out, _ = call(
+        *("register", f"runs:/{run.uid}/other", "fraud", "--description", "again"),
+        *("--tag", "team=risk", "--tag", "seen=yes"),
+    )
+    assert out == "It is fraud version 4 already; written to it: description and tags.\n"
+    version = store.registry.version("fraud", 4)
+    assert (version.description, version.tags) == ("again", {"team": "risk", "seen": "yes"})
+    assert [line.action for line in store.registry.history("fraud")[before:]] == ["describe", "tag"]
     code, _, err = call("register", run.uid, "fraud")
     assert code == 2
     assert "has no model" in err

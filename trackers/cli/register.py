@@ -33,7 +33,7 @@ def register(
     """Make a logged model the next version of NAME, which is made where it is new.
 
     RUN is the 32 hex digits of a run, or STUDY/17; runs:/RUN/MODEL where it was logged under another name than model. The
-    same model again is the version that it is.
+    same model again is the version that it is, with the description and tags that are given now.
     """
     from trackers.cli import text
     from trackers.cli.models import facts
@@ -51,8 +51,8 @@ def register(
         return
     called = text.plain(f"{version.name} version {version.version}")
     if version.version <= before:
-        given = " (what was given besides was not written)" if description or reason or pairs else ""
-        click.echo(f"It is {called} already: nothing was changed{given}.")
+        written = " and ".join(what for what, given in (("description", description), ("tags", pairs)) if given)
+        click.echo(f"It is {called} already{f'; written to it: {written}.' if written else ': nothing was changed.'}")
     else:
         click.echo(f"It is {called}.")
         click.echo(text.plain(f"Promote it:  trackers promote {version.name} {version.version} --to production"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from sqlalchemy import NullPool, create_engine, inspect
 from sqlalchemy.engine import make_url
@@ -76,11 +77,19 @@ def tables_at(url: str, shown: str) -> set[str] | None:
 
 
 def knock(url: str, shown: str) -> None:
-    """Find out quickly whether a server answers at an ``http`` URL: others try for minutes, without a word."""
+    """Find out quickly whether a server answers at an ``http`` URL: others try for minutes, without a word.
+
+    Raises InvalidValueError for a port that is none. Behind a proxy nobody knocks: it is the proxy that would answer.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as exc:
+        raise InvalidValueError(f"{shown} is no URL of a server: {exc}") from exc
+    if parts.scheme in getproxies() and not proxy_bypass(parts.hostname):
+        return
     try:
         socket.create_connection((parts.hostname, port), timeout=KNOCK_SECONDS).close()
     except OSError as exc:

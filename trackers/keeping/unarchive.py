@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
+from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import (
     AlreadyExistsError,
@@ -38,6 +39,7 @@ from trackers.keeping.archive import FORMAT, NAME, ROWS, load_arrow
 from trackers.keeping.backup import file_of
 from trackers.sql import archived
 from trackers.sql.archived import Row
+from trackers.sql.experiments import check_experiment
 from trackers.sql.ids import take_block
 from trackers.sql.intake import every_point
 from trackers.sql.schema import HEAD, REVISIONS
@@ -80,6 +82,7 @@ def import_archive(store: Store, source: str | os.PathLike[str]) -> Imported:
     _, parquet = load_arrow()
     with _alone(folder):
         _verify(folder, manifest)
+        _check_names(folder, parquet)
         return _Import(store, folder, manifest, parquet).run()
 
 
@@ -135,6 +138,19 @@ def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise DigestError(f"The archive in {folder} lacks {name}: use another copy of it.") from exc
         if digest != manifest["tables"][name]["sha256"]:
             raise DigestError(f"{folder / name} is damaged: use another copy of the archive.")
+
+
+def _check_names(folder: Path, parquet: Any) -> None:
+    """Refuse names that a store never gives: its digests are in the archive, so whoever made that could write any."""
+    for table, check in (("experiments", check_experiment), ("artifacts", check_name), ("model_files", check_name)):
+        names = parquet.read_table(folder / ROWS / f"{table}.parquet", columns=["name"]).column("name").unique()
+        for name in names.to_pylist():
+            if name == "" and table == "experiments":
+                continue  # Optuna lets a study have it
+            try:
+                check(name)
+            except InvalidValueError as exc:
+                raise InvalidValueError(f"the archive in {folder} was not written by a store: {exc}") from exc
 
 
 @contextmanager

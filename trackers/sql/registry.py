@@ -48,10 +48,10 @@ def create_model(connection: Connection, name: str, description: str, actor: Act
         raise AlreadyExistsError(f"There is a registered model named {name!r} already: register versions of it.")
 
 
-def register(connection: Connection, name: str, new: NewVersion, actor: Actor) -> int:
-    """Write a version of *name*, which is made when it is new; return its number.
+def register(connection: Connection, name: str, new: NewVersion, actor: Actor) -> tuple[int, bool]:
+    """Write a version of *name*, which is made when it is new; return its number, and that it was written.
 
-    The same model again returns the version that it is already. Raises ModelError for a model without files.
+    The same model again is the version that it is already. Raises ModelError for a model without files.
     """
     insert_model(connection, name, "", actor)
     model_id = hold_model(connection, name)
@@ -59,12 +59,12 @@ def register(connection: Connection, name: str, new: NewVersion, actor: Actor) -
     same = select(versions.c.version).where(versions.c.model_id == model_id, versions.c.model_uid == new.model_uid)
     known: int | None = connection.execute(same).scalar()
     if known is not None:
-        return known
+        return known, False
     number = _highest(connection, model_id, name) + 1
     metrics = add_version(connection, model_id, number, new, actor.time, actor.user)
     details = {"model": new.model_uid, "manifest": new.lineage.get("manifest"), "metrics": metrics}
     write_line(connection, actor, name, "register", new_version=number, details=details)
-    return number
+    return number, True
 
 
 def _highest(connection: Connection, model_id: int, name: str) -> int:

@@ -64,6 +64,21 @@ def set_tag(connection: Connection, target: Target, key: str, value: str | None,
     _write(connection, actor, target, "tag", {"key": key, "value": value})
 
 
+def add(connection: Connection, target: Target, description: str, tags: Mapping[str, str], actor: Actor) -> None:
+    """Write of a description and tags what *target* has not: an empty description is none."""
+    table, tag_table, where = target.rows(target.hold(connection))
+    if (
+        description
+        and description != connection.execute(select(table.c.description).where(*_match(table, where))).scalar()
+    ):
+        describe(connection, target, description, actor)
+    query = select(tag_table.c.name, tag_table.c.value).where(*_match(tag_table, where))
+    there = {row.name: row.value for row in connection.execute(query)}
+    for key, value in tags.items():
+        if there.get(key) != value:
+            set_tag(connection, target, key, value, actor)
+
+
 def approve(connection: Connection, target: Target, actor: Actor, *, withdraw: bool = False) -> bool:
     """Write (or take back) the actor's word for a version, with the reason as its comment; tell whether that is new.
 

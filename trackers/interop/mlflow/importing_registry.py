@@ -15,7 +15,7 @@ from trackers.interop.mlflow.files import Taker
 from trackers.interop.mlflow.importing_models import COPY, SOURCE, keep, own_run
 from trackers.interop.outcome import CountedModel, Imported
 from trackers.names import clean_name
-from trackers.values import LoggedModel
+from trackers.values import LoggedModel, RegistryMove
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -77,10 +77,21 @@ class _Model:
         if self._name != self._model.name:
             tags[MODEL_NAME] = self._model.name
             self._outcome.note(f"the registered model {self._model.name[:80]!r} is called {self._name!r} here")
+        gone = self._gone()
         try:
             self._registry.get(self._name)
         except NotFoundError:
+            if (move := gone.get(None)) is not None:
+                self._outcome.note(
+                    f"the registered model {self._name} was taken out here by {move.actor}: it stays out"
+                )
+                return
             self._registry.create(self._name, self._model.description or "")
+        for number in sorted(int(version.version) for version in versions if int(version.version) in gone):
+            self._outcome.note(
+                f"version {number} of {self._name} was taken out here by {gone[number].actor}: it stays out"
+            )
+        versions = [version for version in versions if int(version.version) not in gone]
         for version in versions:
             try:
                 self._version(version)
@@ -94,6 +105,14 @@ class _Model:
             if int(version.version) not in there:
                 self._problem(f"version {version.version} of {self._model.name!r} is not here")
         self._outcome.models.append(self._counted)
+
+    def _gone(self) -> dict[int | None, RegistryMove]:
+        """Return who took versions (None: the whole model) out of the registry here, by number."""
+        try:
+            lines = self._registry.history(self._name)
+        except NotFoundError:
+            return {}
+        return {line.old_version: line for line in lines if line.action == "delete"}
 
     def _problem(self, text: str) -> None:
         if text not in self._outcome.problems:
