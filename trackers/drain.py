@@ -177,7 +177,8 @@ def _copy(source: ArtifactStore, target: ArtifactStore, digest: str, by: Path) -
 def _digests(entry: Entry) -> list[str]:
     """Return the digests of the files that an entry names."""
     captured = entry.content.get("captured") if entry.kind == "start" else None
-    found: list[str] = [captured["bundle"]] if captured and captured["bundle"] else []
+    held = (captured.get("bundle"), captured.get("commits")) if captured else ()
+    found: list[str] = [digest for digest in held if digest]
     for change in entry.content if entry.kind == "log" else ():
         if isinstance(change, c.ArtifactsLogged | c.ModelLogged):
             found += [digest for digest, _ in change.files.values()]

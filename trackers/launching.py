@@ -68,6 +68,13 @@ class Launching(ABC):
         """
         return None if code.bundle is None else self.artifacts.read(code.bundle)
 
+    def read_commits(self, code: CodeVersion) -> bytes | None:
+        """Return git's bundle of the commits that no remote had when the code ran; None where none was kept.
+
+        Raises ArtifactError where it is gone, and DigestError where it is damaged.
+        """
+        return None if code.commits is None else self.artifacts.read(code.commits)
+
     def code_diff(self, code: CodeVersion) -> str:
         """Return what was changed since the commit, as text; raises ArtifactError where its file is gone."""
         from trackers.capture.state import DIFF, read_bundle
@@ -82,10 +89,14 @@ class Launching(ABC):
         from trackers.capture.process import content_digest
 
         record, bundle, size = captured.record, None, 0
+        commits, commits_size = None, 0
+        unpushed = captured.code.commits
         try:
             data = captured.code.bundle()
             if data is not None:
                 bundle, size = self.artifacts.put_bytes(data)
+            if unpushed is not None and unpushed.bundle:
+                commits, commits_size = self.artifacts.put_bytes(unpushed.bundle)
         except ArtifactError as exc:
             record["notes"] = [*record.get("notes", ()), f"the changes and new files could not be stored: {exc}"]
         environment = dict(captured.environment)
@@ -103,6 +114,8 @@ class Launching(ABC):
             branch=captured.code.branch,
             entry_point=captured.entry_point,
             arguments=captured.arguments,
+            commits=commits,
+            commits_size=commits_size,
         )
 
     def own_launch(self) -> int | None:

@@ -387,7 +387,8 @@ class CodeVersion:
 
     *version* is short and for people; *dirty* None where it is not known. *content* is all that is known: author,
     remote, the changes and files with their digests, what was left out and why. *bundle* is the digest of the file
-    in the artifact store that holds the bytes, None where the commit says it all.
+    in the artifact store that holds the bytes, None where the commit says it all; *commits* that of the file with the
+    commits that no remote had.
     """
 
     digest: str
@@ -396,6 +397,7 @@ class CodeVersion:
     dirty: bool | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
     bundle: str | None = None
+    commits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trackers.artifacts.names import check_name
-from trackers.capture import patch
+from trackers.capture import commits, patch
 from trackers.capture.git import Git, GitError
 from trackers.capture.state import CELLS, DIFF, FILES, read_bundle
 from trackers.errors import AlreadyExistsError, ArtifactError, DigestError, InvalidValueError, NotFoundError
@@ -36,9 +36,16 @@ class Restored:
     missing: tuple[str, ...]
 
 
-def restore(record: Mapping[str, Any], bundle: bytes | None, to: Path, repo: Path) -> Restored:
+def restore(
+    record: Mapping[str, Any],
+    bundle: bytes | None,
+    to: Path,
+    repo: Path,
+    unpushed: Callable[[], bytes | None] = lambda: None,
+) -> Restored:
     """Restore the code of *record* into the new folder *to*; *repo* lies in the repository that has its commit.
 
+    Where it does not have that, *unpushed* returns git's bundle of the commits that no remote had, if there is one.
     Raises AlreadyExistsError where *to* is in use, NotFoundError where the repository or the commit is not there,
     InvalidValueError for what is refused, and DigestError where what was restored is not what was recorded.
     """
@@ -49,7 +56,7 @@ def restore(record: Mapping[str, Any], bundle: bytes | None, to: Path, repo: Pat
     diff, files = _checked(record, parts)
     sections = _sections(diff)
     commit = record.get("commit")
-    git = _repository(record, str(commit), repo) if commit else None
+    git = _repository(record, str(commit), repo, unpushed) if commit else None
     try:
         if git is not None:
             _make_worktree(git, str(commit), to)
@@ -136,7 +143,7 @@ def _sections(diff: bytes) -> list[patch.Section]:
     return sections
 
 
-def _repository(record: Mapping[str, Any], commit: str, repo: Path) -> Git:
+def _repository(record: Mapping[str, Any], commit: str, repo: Path, unpushed: Callable[[], bytes | None]) -> Git:
     if len(commit) not in (40, 64) or not all(char in "0123456789abcdef" for char in commit):
         raise InvalidValueError(f"the recorded commit {commit[:80]!r} is none")
     git = Git(repo, _SECONDS)
@@ -147,13 +154,26 @@ def _repository(record: Mapping[str, Any], commit: str, repo: Path) -> Git:
         raise NotFoundError(
             f"there is no git repository at {repo} to restore commit {commit[:12]} from: go there, or name it with --repo{where}"
         ) from exc
+    if _has(git, commit):
+        return git
+    facts = record.get("commits")
+    if isinstance(facts, Mapping) and facts.get("digest") and (data := unpushed()) is not None:
+        commits.fetch(git, data, facts, commit)
+        if not _has(git, commit):
+            raise DigestError(f"the stored commits do not hold commit {commit[:12]}: nothing was restored")
+        return git
+    told = f" ({said})" if (said := commits.told(record)) else ""
+    raise NotFoundError(
+        f"the repository at {repo} does not have commit {commit[:12]}{told}: fetch it, or name another with --repo{where}"
+    )
+
+
+def _has(git: Git, commit: str) -> bool:
     try:
         git("cat-file", "-e", commit + "^{commit}")
-    except GitError as exc:
-        raise NotFoundError(
-            f"the repository at {repo} does not have commit {commit[:12]}: fetch it, or name another with --repo{where}"
-        ) from exc
-    return git
+    except GitError:
+        return False
+    return True
 
 
 def _make_worktree(git: Git, commit: str, to: Path) -> None:

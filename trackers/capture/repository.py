@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trackers.artifacts.names import check_name
 from trackers.capture import patch
+from trackers.capture.commits import read_commits
 from trackers.capture.git import Git, GitError
 from trackers.capture.secret import clean_url, is_secret_name, looks_secret
 from trackers.capture.state import CodeState, SourceFile
@@ -63,6 +64,7 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
         hidden=hidden,
         left_out={**left_out, **more},
         submodules=submodules,
+        commits=read_commits(git),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trackers.capture.commits import Commits
 from trackers.errors import InvalidValueError
 
 MAX_BUNDLE_BYTES = 64 << 20
@@ -37,7 +38,8 @@ class CodeState:
     *commit* and what follows are those of the git repository around it, None outside one; *diff* is what was changed
     since, binary files included. *files* are the untracked ones, or outside a repository the source files that were
     imported; *cells* what a notebook had executed. *hidden* maps files in whose changes a secret was hidden to whether
-    all can be restored none the less; *left_out* says why a file is missing. *submodules* map paths to commits.
+    all can be restored none the less; *left_out* says why a file is missing. *submodules* map paths to commits. *commits*
+    are those that no remote has.
     """
 
     commit: str | None = None
@@ -52,6 +54,7 @@ class CodeState:
     hidden: Mapping[str, bool] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     submodules: Mapping[str, str] = field(default_factory=dict)
+    commits: Commits | None = None
     notes: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
@@ -72,6 +75,7 @@ class CodeState:
             "left_out": listed,
             "left_out_count": len(self.left_out),
             "submodules": dict(self.submodules),
+            **({"commits": _commits(self.commits)} if self.commits is not None else {}),
             "notes": list(self.notes),
         }
 
@@ -91,6 +95,10 @@ class CodeState:
         return sink.getvalue()
 
 
+def _commits(commits: Commits) -> dict[str, Any]:
+    return {"count": commits.count, **({"why": commits.why} if commits.why else _facts(commits.bundle))}
+
+
 def _facts(data: bytes) -> dict[str, Any]:
     return {"digest": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
@@ -98,8 +106,8 @@ def _facts(data: bytes) -> dict[str, Any]:
 def state_digest(record: Mapping[str, Any]) -> str:
     """Return the identity of a state (sha-256, hex): equal digests mean that the same code ran.
 
-    It covers the commit, the changes, the files, the cells and the objective, not who committed where, nor what was
-    left out.
+    It covers the commit, the changes, the files, the cells and the objective, not who committed where, what was
+    pushed, nor what was left out.
     """
     kept = {name: record.get(name) for name in ("commit", "diff", "files", "cells", "submodules", "objective")}
     objective = kept["objective"]

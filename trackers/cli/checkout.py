@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -29,7 +30,8 @@ def checkout(run: str, to: Path | None, repo: Path, storage: str | None, as_json
     """Restore the code of RUN (32 hex digits, an id, or STUDY/NUMBER) into a new folder.
 
     The commit, what was changed since, and files that were new; outside a repository the source that was imported.
-    What is restored is checked against what was recorded. Nothing that exists is written over.
+    Commits that no remote had were kept with the run, and are fetched from there where the repository lacks them. What is
+    restored is checked against what was recorded. Nothing that exists is written over.
     """
     from trackers.capture.checkout import restore
     from trackers.cli import text
@@ -40,7 +42,8 @@ def checkout(run: str, to: Path | None, repo: Path, storage: str | None, as_json
         if launch is None or launch.code is None:
             raise NotFoundError(f"the code of {found.path} was not recorded: there is nothing to restore")
         bundle = store.read_bundle(launch.code)
-        done = restore(launch.code.content, bundle, to or Path(default_folder(found.path)), repo)
+        target, read_commits = to or Path(default_folder(found.path)), partial(store.read_commits, launch.code)
+        done = restore(launch.code.content, bundle, target, repo, read_commits)
     if as_json:
         text.print_json(
             {

@@ -43,7 +43,13 @@ def launch_facts(launch: Launch | None, inputs: Sequence[RunInput] = ()) -> dict
     return {
         "code": None
         if code is None
-        else {"version": code.version, "digest": code.digest, "bundle": code.bundle, **code.content},
+        else {
+            "version": code.version,
+            "digest": code.digest,
+            "bundle": code.bundle,
+            "bundled_commits": code.commits,
+            **code.content,
+        },
         "branch": None if launch is None else launch.branch,
         "entry_point": None if launch is None else launch.entry_point,
         "arguments": [] if launch is None else list(launch.arguments),
@@ -56,6 +62,8 @@ def launch_facts(launch: Launch | None, inputs: Sequence[RunInput] = ()) -> dict
 
 
 def _code_lines(code: CodeVersion, branch: str | None) -> list[tuple[str, str]]:
+    from trackers.capture.commits import told
+
     content = code.content
     if code.commit is None:
         kept = len(content.get("files") or {})
@@ -65,6 +73,7 @@ def _code_lines(code: CodeVersion, branch: str | None) -> list[tuple[str, str]]:
     by = str(content.get("author") or "").partition(" <")[0]
     where = ", ".join(part for part in (branch or "detached", tree, f"by {by}" if by else "") if part)
     lines = [("code", f"{code.version} ({where})"), ("remote", str(content.get("remote") or ""))]
+    lines.append(("unpushed", told(content)))
     lines.append(("new files", _listed(list(content.get("files") or {}))))
     return [*((name, text) for name, text in lines if text), *_notes(content)]
 

@@ -248,10 +248,9 @@ class _Import:
         """Write the experiment or study where it is new, and what its runs share; return its id, and whether it was."""
         archived.keep_blobs(connection, self._files, now_us())
         versions = self._table("code_versions").rows()
-        bundles = [{**row, "bundle": self._file(row["bundle"])} for row in versions]
-        lost = sum(
-            old["bundle"] is not None and new["bundle"] is None for old, new in zip(versions, bundles, strict=True)
-        )
+        files = ("bundle", "commits")
+        bundles = [{**row, **{name: self._file(row[name]) for name in files}} for row in versions]
+        lost = sum(any(old[name] != new[name] for name in files) for old, new in zip(versions, bundles, strict=True))
         if lost:
             said = f"the sources and changes of {counted(lost, 'version')} of the code are in neither archive nor store"
             (self._outcome.problem if self._manifest.get("files") else self._outcome.note)(said)

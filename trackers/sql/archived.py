@@ -176,6 +176,7 @@ def _belongs(name: str, experiment_id: int) -> ColumnElement[bool]:
         table.c.digest.in_(select(t.checkpoints.c.digest).where(t.checkpoints.c.run_id.in_(runs))),
         table.c.digest.in_(select(t.model_files.c.digest).where(t.model_files.c.model_uid.in_(models))),
         table.c.digest.in_(select(t.code_versions.c.bundle).where(t.code_versions.c.id.in_(codes))),
+        table.c.digest.in_(select(t.code_versions.c.commits).where(t.code_versions.c.id.in_(codes))),
     )
 
 

@@ -17,7 +17,10 @@ from trackers.values import CodeVersion, Launch
 
 @dataclass(frozen=True, slots=True)
 class NewLaunch:
-    """What is to be kept: digests say what is there already. *bundle* and *size* name a file in the artifact store."""
+    """What is to be kept: digests say what is there already.
+
+    *bundle* and *size*, *commits* and *commits_size* name files in the artifact store.
+    """
 
     digest: str
     code_digest: str
@@ -30,6 +33,8 @@ class NewLaunch:
     branch: str | None
     entry_point: str
     arguments: tuple[str, ...]
+    commits: str | None = None
+    commits_size: int = 0
 
 
 def keep(connection: Connection, new: NewLaunch) -> int:
@@ -38,8 +43,9 @@ def keep(connection: Connection, new: NewLaunch) -> int:
     if found is not None:
         return found
     now = now_us()
-    if new.bundle is not None:
-        insert_unless_there(connection, t.blobs, {"digest": new.bundle, "size": new.size, "created_at": now})
+    for digest, size in ((new.bundle, new.size), (new.commits, new.commits_size)):
+        if digest is not None:
+            insert_unless_there(connection, t.blobs, {"digest": digest, "size": size, "created_at": now})
     code_id = _keep(
         connection,
         t.code_versions,
@@ -50,6 +56,7 @@ def keep(connection: Connection, new: NewLaunch) -> int:
             "dirty": new.content.get("dirty"),
             "content": dict(new.content),
             "bundle": new.bundle,
+            "commits": new.commits,
             "created_at": now,
         },
     )
@@ -109,7 +116,7 @@ def read_launch(connection: Connection, launch_id: int | None) -> Launch | None:
     row = connection.execute(query).first()
     if row is None:
         return None
-    columns = (c.digest, c.version, c.commit, c.dirty, c.content, c.bundle)
+    columns = (c.digest, c.version, c.commit, c.dirty, c.content, c.bundle, c.commits)
     code = connection.execute(select(*columns).where(c.id == row.code_id)).first()
     version = None if code is None else CodeVersion(*code)
     return Launch(launch_id, version, row.environment, row.branch, row.entry_point, tuple(row.arguments))

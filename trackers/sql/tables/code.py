@@ -25,11 +25,14 @@ code_versions = table(
     Column("dirty", Boolean),
     Column("content", Json, nullable=False),
     ref("bundle", "blobs.digest", null=True, cascade=False),
+    ref("commits", "blobs.digest", null=True, cascade=False),
     Column("created_at", Time, nullable=False),
     Index(None, "commit"),
     Index(None, "bundle"),
+    Index(None, "commits"),
 )
-"""Distinct states of code: *content* is what is known of it, *bundle* the file with its changes and new files."""
+"""Distinct states of code: *content* is what is known of it, *bundle* the file with its changes and new files,
+*commits* that with the commits that no remote had."""
 
 environments = table(
     "environments",

@@ -137,13 +137,16 @@ def _launches() -> None:
         Column("dirty", Boolean),
         Column("content", Text, nullable=False),
         Column("bundle", _name(64)),
+        Column("commits", _name(64)),
         Column("created_at", BigInteger, nullable=False),
         PrimaryKeyConstraint("id", name="pk_trackers_code_versions"),
         UniqueConstraint("digest", name="uq_trackers_code_versions_digest"),
         ForeignKeyConstraint(["bundle"], ["trackers_blobs.digest"], name="fk_trackers_code_versions_bundle"),
+        ForeignKeyConstraint(["commits"], ["trackers_blobs.digest"], name="fk_trackers_code_versions_commits"),
     )
     op.create_index("ix_trackers_code_versions_commit", "trackers_code_versions", ["commit"])
     op.create_index("ix_trackers_code_versions_bundle", "trackers_code_versions", ["bundle"])
+    op.create_index("ix_trackers_code_versions_commits", "trackers_code_versions", ["commits"])
     op.create_table(
         "trackers_environments",
         Column("id", _id(), nullable=False, autoincrement=False),
