@@ -80,6 +80,19 @@ def test_a_repository_that_was_never_pushed_is_restored_into_an_empty_one(tmp_pa
     assert (tmp_path / "again" / "b.py").read_text() == "b\n"
 
 
+def test_the_first_commit_is_looked_through_whatever_the_settings(tmp_path: Path) -> None:
+    mine = make_repository(tmp_path / "repo")
+    (mine / ".gitattributes").write_text("*.py -diff\n")
+    git(mine, "add", ".gitattributes")
+    (mine / "study.py").write_text('password = "Zk3yK3yk3y9f8e7d6c5b4a"\n')
+    git(mine, "commit", "-q", "-a", "--amend", "-m", "all of it")
+    git(mine, "config", "log.showRoot", "false")
+    state = capture.code_state(mine)
+    assert state.commits is not None
+    assert (state.commits.count, state.commits.bundle) == (1, b"")
+    assert "looks like a secret" in state.commits.why
+
+
 def test_the_same_commits_are_the_same_file(tmp_path: Path) -> None:
     mine = make_repository(tmp_path / "repo")
     first = capture.code_state(mine).commits

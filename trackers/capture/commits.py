@@ -48,12 +48,13 @@ def read_commits(git: Git) -> Commits | None:
 
 def _refused(git: Git) -> str:
     """Say why the content of the commits is not kept."""
-    names = git("log", "-m", "--no-show-signature", "--name-only", "--no-renames", "-z", "--format=", *_UNPUSHED)
+    log = ("-c", "log.showRoot=true", "log", "-m", "--no-show-signature")
+    names = git(*log, "--name-only", "--no-renames", "-z", "--format=", *_UNPUSHED)
     secret = next((name for name in names.decode("utf-8", "replace").split("\0") if is_secret_name(name.strip())), None)
     if secret is not None:
         return f"the name of {secret.strip()!r} in them says that it holds secrets"
-    plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-show-signature", "--format=%B")
-    text = git("log", "-m", "-p", *plain, *_UNPUSHED, limit=MAX_BYTES)
+    plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--text", "--format=%B")
+    text = git(*log, "-p", *plain, *_UNPUSHED, limit=MAX_BYTES)
     if len(text) == MAX_BYTES:
         return _large()
     added = b"\n".join(line for line in text.split(b"\n") if not line.startswith((b"index ", b"-")))
