@@ -20,6 +20,8 @@ def refit(study: Study, train: Callable[..., Any], *, trial: int | None, args: M
 
     What *train* returns, where it is a number, is logged as the metric ``refit``; the model it logs is the run's.
     """
+    if not callable(train):
+        raise UserError(f"refit takes a function that trains a model with a trial's params, not {type(train).__name__}")
     chosen = _chosen(study, trial)
     row = study.row
     store = study.store

@@ -317,7 +317,9 @@ class Settings:
         words: dict[str, str] = {}
         for word, value in mapping.items():
             if word not in _BY_WORD:
-                raise SettingsError(f"There is no setting {word}{where}{suggestion(word, _BY_WORD) or '.'}")
+                raise SettingsError(
+                    f"There is no setting {word}{where}{suggestion(word, _BY_WORD) or '; hpo run --help names them.'}"
+                )
             setting = _BY_WORD[word]
             if value is None:
                 continue

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
-from collections.abc import Iterable
 from typing import Any
 
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean X?"`` for the known word nearest to *word*, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+from trackers.wording import suggestion as suggestion
 
 
 def shown(value: Any) -> str:

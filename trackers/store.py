@@ -43,8 +43,8 @@ LEASE_SECONDS = 10.0
 
 def connect(
     url: str | os.PathLike[str] | Store,
-    *,
     artifacts: str | None = None,
+    *,
     create: bool = True,
     strict: bool = False,
     offline: bool | None = None,

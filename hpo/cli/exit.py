@@ -61,7 +61,7 @@ def verdict(exc: Exception) -> tuple[int, str]:
     from trackers.errors import DigestError, FencedError, PolicyError, TrackersError
 
     if isinstance(exc, click.ClickException):
-        from hpo.cli.usage import sentence
+        from trackers.cli.calls import sentence
 
         return WRONG, sentence(exc)
     if isinstance(exc, NodeGoneError | FencedError | DigestError | PolicyError):

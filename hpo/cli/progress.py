@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from hpo.ranking import wording
 from trackers.cli.exit import reader_left
@@ -126,10 +127,21 @@ class LiveView(_Noting):
 
     def __enter__(self) -> LiveView:
         self._live.start()
+        self._breakpointhook, sys.breakpointhook = sys.breakpointhook, self._debug
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        sys.breakpointhook = self._breakpointhook
         self._live.stop()
+
+    def _debug(self, *args: Any, **kwargs: Any) -> Any:
+        """Leave the terminal to the debugger of a trial that runs here: the bar would write over what is typed."""
+        self._live.stop()
+        if os.environ.get("PYTHONBREAKPOINT"):
+            return self._breakpointhook(*args, **kwargs)
+        import pdb
+
+        return pdb.Pdb().set_trace(sys._getframe(1))
 
     def update(self, progress: Progress) -> None:
         self._progress = progress

@@ -117,6 +117,7 @@ def resume(
 
 def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool, as_json: bool) -> int:
     from hpo.cli.progress import view
+    from hpo.errors import NodeGoneError
     from hpo.execution.termination import terminable
     from hpo.runner import run
     from trackers.errors import StoreError, StudyBusyError
@@ -132,7 +133,7 @@ def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool
         if told.study:
             _say_resume(told.study, settings)
         return INTERRUPTED
-    except StoreError:
+    except (StoreError, NodeGoneError):
         if told.study:
             _say_resume(told.study, settings)
         raise
@@ -245,11 +246,12 @@ def _say_next(result: RunResult, settings: Settings, ranking: Ranking) -> None:
     name, place = quoted(result.study.name), where(settings.storage)
     if result.status == "stopped":
         click.echo(f"Go on:     hpo resume {name}{place}")
+    counts = result.study.row.counts
+    if counts.get(RunState.FAIL):
+        click.echo(f"See why:   hpo show {name} --failed{place}")
+    elif counts and not ranking.ranked:
+        click.echo(f"See why:   hpo show {name}{place}")
     if not ranking.ranked:
-        counts = result.study.row.counts
-        if counts:
-            failed = " --failed" if counts.get(RunState.FAIL) else ""
-            click.echo(f"See why:   hpo show {name}{failed}{place}")
         return
     click.echo(f"Report:    hpo report {name}{place}")
     if any(trial.model for trial in ranking.ranked):

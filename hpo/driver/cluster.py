@@ -98,7 +98,7 @@ def _drive(order: Order, on_progress: OnProgress | None, *, own: bool) -> RunSum
             return _drive_once(order if restart == 0 else replace(order, timeout=left), on_progress, own=own)
         except NodeGoneError as exc:  # where would another manager run?
             raise NodeGoneError(
-                f"Ray on this machine died: nothing that was shown as done is lost, and `hpo resume {_name(order)}` goes on"
+                "Ray on this machine died: nothing that was shown as done is lost; resume the study, and it goes on"
             ) from exc
         except NoRoomError:
             raise
@@ -106,11 +106,6 @@ def _drive(order: Order, on_progress: OnProgress | None, *, own: bool) -> RunSum
             if restart == RESTARTS:
                 raise
     raise AssertionError("unreachable")
-
-
-def _name(order: Order) -> str:
-    with trackers.connect(order.storage) as store:
-        return store.get_study(order.study_id).name
 
 
 def _drive_once(order: Order, on_progress: OnProgress | None, *, own: bool) -> RunSummary:

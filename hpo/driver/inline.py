@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
+from hpo.driver.attendant import Attendant, Turns
 from hpo.driver.interruption import interruptions
 from hpo.driver.making import make_manager
 from hpo.driver.order import OnProgress, Order, RunSummary, summarize
@@ -18,19 +19,6 @@ from hpo.manager import Manager
 
 if TYPE_CHECKING:
     from hpo.execution.messages import Message
-
-
-class Turns:
-    """Tells whether the manager has its turn, half of which must not be cut off; a context manager around each."""
-
-    def __init__(self) -> None:
-        self.now = False
-
-    def __enter__(self) -> None:
-        self.now = True
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.now = False
 
 
 class InlineLink:
@@ -54,7 +42,7 @@ class InlineLink:
             while not box:
                 self._manager.turn(0.1)
                 if self._name in self._executor.ended:
-                    raise WorkerEnded
+                    raise WorkerEnded(self._alarm)
         if running:
             self._alarm.resume()
         return box[0]
@@ -70,18 +58,19 @@ def run_inline(order: Order, on_progress: OnProgress | None = None) -> RunSummar
     """Run the study in this thread."""
     executor = InlineExecutor()
     manager = make_manager(order, lambda epoch: executor)
+    alarm, turns = Alarm(), Turns()
     if on_progress is not None:
-        manager.watch(lambda: on_progress(manager.progress()))
-    alarm = Alarm(order.trial_timeout, order.report_timeout)
+        watch = on_progress
+        manager.watch(lambda: watch(manager.progress()) if turns.now else None)  # in the caller's thread only
     interrupted = False
     try:
         manager.begin()
         job = order.load()
         job = replace(job, objective=alarm.over(job.objective))
-        turns = Turns()
         stop = partial(manager.stop, "interrupted")
         with interruptions(stop, inside=lambda: turns.now) as interruption, capturing(show=True):
-            _work(job, manager, executor, alarm, turns)
+            with Attendant(manager, executor, alarm, turns) as attendant:
+                _work(job, manager, executor, alarm, turns, attendant)
             with turns:
                 while not manager.over:
                     manager.turn(0.1)
@@ -92,13 +81,17 @@ def run_inline(order: Order, on_progress: OnProgress | None = None) -> RunSummar
     return summarize(manager.summary, interrupted)
 
 
-def _work(job: Job, manager: Manager, executor: InlineExecutor, alarm: Alarm, turns: Turns) -> None:
+def _work(
+    job: Job, manager: Manager, executor: InlineExecutor, alarm: Alarm, turns: Turns, attendant: Attendant
+) -> None:
     """Work as one worker after another: the next one takes over where the manager ended one with its trial."""
     for name in chain(["inline"], (f"inline-{i}" for i in count(2))):
-        link = InlineLink(name, manager, executor, alarm, turns)
+        link, attendant.worker = InlineLink(name, manager, executor, alarm, turns), name
         try:
             work(name, job, link, join(name, link, 1))
-        except WorkerEnded:
+        except WorkerEnded as exc:
+            if exc.by is not alarm:
+                raise  # a study around this one ended the trial that this one runs in
             link.end()
         except KeyboardInterrupt:
             manager.gone(name, "interrupted")

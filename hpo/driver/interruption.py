@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -25,24 +24,20 @@ class Interruption:
 def interruptions(stop: Callable[[float], None], *, inside: Callable[[], bool] | None = None) -> Iterator[Interruption]:
     """Turn Ctrl-C, SIGTERM and SIGHUP into *stop*: the first gently, the second at once. The third always raises.
 
-    *inside*, where trials run in this thread, tells whether the service has its turn: else the second (or 10 s after
-    the first) raises KeyboardInterrupt in the objective. Elsewhere than in the main thread signals do not arrive, and
+    *inside*, where trials run in this thread, tells whether the service has its turn: else the second raises
+    KeyboardInterrupt in the objective. Elsewhere than in the main thread signals do not arrive, and
     nothing is changed.
     """
     state = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield state
         return
-    late = threading.Timer(GRACE, lambda: os.kill(os.getpid(), signal.SIGINT))
-    late.daemon = True
 
     def handle(number: int, frame: Any) -> None:
         came(number)
         state.count += 1
         if state.count == 1:
             stop(GRACE)
-            if inside is not None:
-                late.start()
             return
         stop(0.0)
         if state.count > 2 or (inside is not None and not inside()):
@@ -52,6 +47,5 @@ def interruptions(stop: Callable[[float], None], *, inside: Callable[[], bool] |
     try:
         yield state
     finally:
-        late.cancel()
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -1,77 +1,100 @@
-"""Ends a hung trial that runs in this process: a timer's signal raises inside the objective."""
+"""Ends a trial that runs in the caller's own thread: a signal raises inside the objective."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
-
-MARGIN = 0.02
-"""Seconds by which the alarm is late: whoever counts the trial's time must find that it is over."""
 
 AGAIN = 1.0
 """Seconds after which an objective that caught the exception gets it again."""
+
+_SIGNAL = getattr(signal, "SIGURG", None)
+"""Systems ignore it and hardly anybody uses it: an objective's own timers and alarms are left alone."""
 
 
 class WorkerEnded(BaseException):
     """The inline worker was ended: raised inside the objective, where a process of its own would be killed.
 
-    Not an ``Exception``, so that an objective's ``except Exception`` does not swallow it.
+    Not an ``Exception``, so that an objective's ``except Exception`` does not swallow it. *by*: the alarm that rang, for
+    a study that runs inside a trial of another.
     """
+
+    def __init__(self, by: object = None) -> None:
+        super().__init__()
+        self.by = by
 
 
 class Alarm:
-    """A timer over the objective: at most *trial* seconds in all and *report* seconds between two reports (None: any).
+    """Knows how long an objective has been silent, and raises WorkerEnded in it when another thread rings.
 
-    It works in the main thread, where there are timers (not on Windows); elsewhere it does nothing, and a trial is ended
-    at its next report. Code that does not come back to Python is ended when it does.
+    It rings in the main thread, where there are signals (not on Windows); elsewhere a trial is ended at its next report.
+    Code that does not come back to Python is ended when it does.
     """
 
-    def __init__(self, trial: float | None, report: float | None) -> None:
-        self._trial, self._report = trial, report
-        self._until: float | None = None
-        self._on = False
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
         main = threading.current_thread() is threading.main_thread()
-        self._works = (trial, report) != (None, None) and main and hasattr(signal, "setitimer")
+        self._works = main and _SIGNAL is not None and hasattr(signal, "pthread_kill")
+        self._since: float | None = None
+        self._wanted = False
+        self._rung = 0.0
 
     def over(self, objective: Callable[..., Any]) -> Callable[..., Any]:
-        """Return *objective* under this timer."""
-        if not self._works:
-            return objective
+        """Return *objective* under this alarm."""
 
-        def timed(trial: Any, **args: Any) -> Any:
-            before = signal.signal(signal.SIGALRM, self._ring)
-            left, _ = signal.getitimer(signal.ITIMER_REAL)
-            begun = time.monotonic()
-            self._until = None if self._trial is None else begun + self._trial
-            try:
+        def watched(trial: Any, **args: Any) -> Any:
+            self._wanted = False
+            with self._listening():
                 self.resume()
-                return objective(trial, **args)
-            finally:
-                self.pause()
-                signal.signal(signal.SIGALRM, before)
-                if left:  # somebody else's timer goes on as if nothing had been
-                    signal.setitimer(signal.ITIMER_REAL, max(0.001, left - (time.monotonic() - begun)))
+                try:
+                    return objective(trial, **args)
+                finally:
+                    self.pause()
 
-        return timed
+        return watched
 
     def pause(self) -> bool:
-        """Hold it while the service has its turn; return whether it was running."""
-        was, self._on = self._on, False
-        if was:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        """Hold it while the service has its turn; return whether the objective was running."""
+        was, self._since = self._since is not None, None
         return was
 
     def resume(self) -> None:
-        """Let it run on, after a report or at the beginning."""
-        limits = [] if self._report is None else [self._report]
-        if self._until is not None:
-            limits.append(max(0.0, self._until - time.monotonic()))
-        self._on = True
-        signal.setitimer(signal.ITIMER_REAL, min(limits) + MARGIN, AGAIN)
+        """Let the objective run on, after a report or at the beginning."""
+        self._since = time.monotonic()
 
-    def _ring(self, number: int, frame: Any) -> None:
-        if self._on:
-            raise WorkerEnded
+    @property
+    def silent(self) -> float:
+        """Return for how many seconds the objective has been running without a word; 0.0 where it does not run."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def ring(self) -> None:
+        """Raise WorkerEnded inside the objective, again a second later if it is still running; from another thread."""
+        now = time.monotonic()
+        if self._works and (not self._wanted or now - self._rung > AGAIN):
+            self._wanted, self._rung = True, now
+            signal.pthread_kill(self._thread, _SIGNAL)  # type: ignore[arg-type]  # it works where there is one
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        if not self._works:
+            yield
+            return
+        assert _SIGNAL is not None
+
+        def heard(number: int, frame: FrameType | None) -> None:
+            if self._wanted and self._since is not None:
+                raise WorkerEnded(self)
+            if callable(before):  # the alarm of a trial around this study
+                before(number, frame)
+
+        before = signal.signal(_SIGNAL, heard)
+        try:
+            yield
+        finally:
+            signal.signal(_SIGNAL, before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hpo.wording import quoted
 from trackers.wording import counted
 
 SHOWN = 5
@@ -23,7 +22,7 @@ class Failures:
             line = " ".join(cause.split()) or "for no reason that it told"
             self.lines.append(f"trial {number} failed: {line}"[:300])
 
-    def others(self, study: str) -> tuple[str, ...]:
+    def others(self) -> tuple[str, ...]:
         """Return a line about those that have none; empty where there are none."""
         more = self._count - len(self.lines)
-        return (f"... and {counted(more, 'trial')} more failed: hpo show {quoted(study)} --failed",) if more else ()
+        return (f"... and {counted(more, 'trial')} more failed",) if more else ()

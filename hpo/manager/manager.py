@@ -174,7 +174,7 @@ class Manager:
         return tuple(n for n in (self.sampler.note, self.pruner.note, *self._failures.lines) if n)
 
     def _all_notes(self) -> tuple[str, ...]:
-        return (*self.notes(), *self._failures.others(self.plan.facts.name))
+        return (*self.notes(), *self._failures.others())
 
     # ---- the loop
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hpo.ranking.leaderboard import Ranking, Standing
 
 GAP = "  "
-LEFT = {"state", "model", "params"}
+LEFT = {"state", "model", "code", "params"}
 NEVER_LOGGED = "none was logged"
 ROOM = 30
 """Characters that the params should have before other columns do."""
@@ -53,8 +53,8 @@ def results(standing: Standing, objectives: int, digits: Sequence[int] | None = 
     return [wording.NONE] * objectives
 
 
-def cells(standing: Standing, objectives: int, digits: Sequence[int] | None = None) -> list[str]:
-    """Return what a table shows of one trial, column by column."""
+def cells(standing: Standing, objectives: int, digits: Sequence[int] | None = None, *, code: bool = False) -> list[str]:
+    """Return what a table shows of one trial, column by column; *code*: which version of it ran, too."""
     trial = standing.trial
     return [
         wording.NONE if standing.rank is None else str(standing.rank),
@@ -65,6 +65,7 @@ def cells(standing: Standing, objectives: int, digits: Sequence[int] | None = No
         wording.NONE if standing.cost is None else wording.number(standing.cost, 4),
         trial.state.name + (f" ({standing.note})" if standing.note in ("infeasible", "NaN") else ""),
         _model(standing),
+        *([standing.code or wording.NONE] if code else []),
         wording.params(trial.params),
     ]
 
@@ -77,18 +78,25 @@ def _model(standing: Standing) -> str:
     return f"no: {wording.short(told, 28)}" if told and standing.rank is not None else "no"
 
 
-def columns(ranking: Ranking) -> list[str]:
+def columns(ranking: Ranking, *, code: bool = False) -> list[str]:
     """Return the heads of the columns of ``cells``."""
     names = [wording.short(name, 16) for name in ranking.metric_names]
-    return ["rank", "trial", *names, "steps", "time", "core-s", "state", "model", "params"]
+    heads = ["rank", "trial", *names, "steps", "time", "core-s", "state", "model"]
+    return [*heads, *(["code"] if code else []), "params"]
+
+
+def _codes_differ(shown: Iterable[Standing]) -> bool:
+    """Tell whether the trials ran several versions of the code: one that all ran is told by `hpo show`."""
+    return len({standing.code for standing in shown}) > 1
 
 
 def text(ranking: Ranking, limit: int | None, width: int) -> str:
     """Return the first *limit* trials as plain text, lines cut at *width* characters."""
-    heads = columns(ranking)
     shown = ranking[:limit]
+    code = _codes_differ(shown)
+    heads = columns(ranking, code=code)
     digits = digits_of(shown, len(ranking.metric_names))
-    body = [heads, *(cells(standing, len(ranking.metric_names), digits) for standing in shown)]
+    body = [heads, *(cells(standing, len(ranking.metric_names), digits, code=code) for standing in shown)]
     widths = [max(text_width(line[column]) for line in body) for column in range(len(heads))]
     kept = _kept(heads, widths, width)
     lines = [wording.short(headline(ranking), width)]
@@ -113,15 +121,16 @@ def _kept(heads: list[str], widths: list[int], width: int) -> list[int]:
 def html(ranking: Ranking, limit: int | None) -> str:
     """Return the first *limit* trials as an HTML table with nothing but inline styles."""
     style = "padding:2px 10px;text-align:{};white-space:nowrap"
-    heads = columns(ranking)
-    aligned = [style.format("left" if head in LEFT else "right") for head in heads]
     shown = ranking[:limit]
+    code = _codes_differ(shown)
+    heads = columns(ranking, code=code)
+    aligned = [style.format("left" if head in LEFT else "right") for head in heads]
     lines = [
         "<tr>" + "".join(f'<th style="{s}">{escape(h)}</th>' for h, s in zip(heads, aligned, strict=True)) + "</tr>"
     ]
     digits = digits_of(shown, len(ranking.metric_names))
     for standing in shown:
-        line = cells(standing, len(ranking.metric_names), digits)
+        line = cells(standing, len(ranking.metric_names), digits, code=code)
         lines.append(
             "<tr>" + "".join(f'<td style="{s}">{_cell(c)}</td>' for c, s in zip(line, aligned, strict=True)) + "</tr>"
         )

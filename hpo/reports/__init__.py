@@ -44,6 +44,9 @@ def write(view: StudyView, path: str | os.PathLike[str] = "report.html") -> Path
     try:
         draft.write_text(render(view), encoding="utf-8")
         draft.replace(target)
+    except OSError as exc:
+        exc.filename, exc.filename2 = str(target), None  # nobody knows the draft
+        raise
     finally:
         draft.unlink(missing_ok=True)
     return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -68,8 +69,8 @@ class Param(ABC):
         return True
 
     @staticmethod
-    def from_distribution(spec: Mapping[str, Any], when: When | None = None) -> Param:
-        """Return the param that Optuna's JSON form describes."""
+    def from_distribution(spec: Any, when: When | None = None) -> Param:
+        """Return the param that one of Optuna's distributions, or its JSON form, describes."""
         return from_distribution(spec, when)
 
     def _identity(self) -> Hashable:
@@ -353,11 +354,15 @@ class Categorical(Param):
             return None
 
 
-def from_distribution(spec: Mapping[str, Any], when: When | None = None) -> Param:
-    """Return the param that Optuna's JSON form *spec* describes, with the condition *when*.
+def from_distribution(spec: Any, when: When | None = None) -> Param:
+    """Return the param that *spec*, one of Optuna's distributions or its JSON form, describes, with the condition *when*.
 
-    Raises: SpaceError for a form that is not one of Optuna's three.
+    Raises: SpaceError for what is not one of Optuna's three.
     """
+    if is_distribution(spec):
+        import json
+
+        spec = json.loads(sys.modules["optuna.distributions"].distribution_to_json(spec))
     try:
         name, attributes = spec["name"], dict(spec["attributes"])
         if name == "FloatDistribution":
@@ -373,6 +378,12 @@ def from_distribution(spec: Mapping[str, Any], when: When | None = None) -> Para
     raise SpaceError(
         f"{name!r} is not a distribution: use FloatDistribution, IntDistribution or CategoricalDistribution"
     )
+
+
+def is_distribution(value: Any) -> bool:
+    """Tell whether *value* is one of Optuna's distributions; Optuna is loaded where somebody has one."""
+    found = sys.modules.get("optuna.distributions")
+    return found is not None and isinstance(value, found.BaseDistribution)
 
 
 def _highest(attributes: Mapping[str, Any], step: float | None) -> Any:

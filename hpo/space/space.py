@@ -9,7 +9,7 @@ from hpo.errors import SpaceError
 from hpo.space import condition as conditions
 from hpo.space.count import count_points
 from hpo.space.name import check_name, did_you_mean
-from hpo.space.param import Float, Param, from_distribution
+from hpo.space.param import Float, Param, from_distribution, is_distribution
 
 LARGEST_FINITE = 10**6
 """A space with more points counts as infinite."""
@@ -228,6 +228,8 @@ def _has(params: Mapping[str, Param]) -> str:
 def _param(name: str, value: Any) -> Param:
     if isinstance(value, Param):
         return value
+    if is_distribution(value):
+        return from_distribution(value)
     hint = "use Categorical([...])" if isinstance(value, list | tuple | set) else "use Float, Int or Categorical"
     if isinstance(value, type) and issubclass(value, Param):
         hint = f"call it, as in {value.__name__}(...)"

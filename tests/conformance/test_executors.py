@@ -320,6 +320,19 @@ def test_a_timeout_puts_running_trials_back(study: Study, workers: int) -> None:
     assert all(a.outcome == "released" and not a.counts for t in study.trials for a in t.attempts)
 
 
+def test_a_timeout_ends_a_trial_that_says_nothing(study: Study, workers: int) -> None:
+    def silent(trial: Any) -> float:
+        while True:
+            time.sleep(60.0)  # the work
+
+    begun = time.monotonic()
+    summary = study.optimize(silent, n_trials=3, workers=workers, timeout=1.0)
+    assert time.monotonic() - begun < 45.0
+    assert (summary.status, "timeout" in summary.reason) == ("stopped", True)
+    assert {t.state for t in study.trials} <= {RunState.WAITING}  # on a busy machine it may not have begun
+    assert all(a.outcome == "released" and not a.counts for t in study.trials for a in t.attempts)
+
+
 @HERE
 def test_an_enqueued_trial_runs_first_with_its_params(study: Study, workers: int) -> None:
     assert study.enqueue_trial({"x": 0.25}) == 0

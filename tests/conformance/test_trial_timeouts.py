@@ -125,3 +125,34 @@ def test_beside_the_main_thread_a_trial_is_ended_at_its_next_report(study: Study
     thread.join(30)
     assert not thread.is_alive()
     check(study, 0, 2, "it ran longer than trial_timeout=0.4 s")
+
+
+def test_a_study_around_another_ends_its_own_trial(study: Study, tmp_path: Path) -> None:
+    def inner(trial: Any) -> float:
+        signal.pause()
+        return 0.0
+
+    def outer(trial: Any) -> float:
+        if trial.number == 0:
+            nested = hpo.create_study(storage=f"sqlite:///{tmp_path}/inner.db", sampler="random", pruner="none")
+            with nested.store:
+                nested.optimize(inner, n_trials=1)
+        return 1.0
+
+    study.optimize(outer, n_trials=2, trial_timeout=0.5)
+    check(study, 0, 2, "it ran longer than trial_timeout=0.5 s")
+
+
+def test_an_alarm_of_the_objectives_own_is_left_alone(study: Study) -> None:
+    def objective(trial: Any) -> float:
+        rung = threading.Event()
+        before = signal.signal(signal.SIGALRM, lambda number, frame: rung.set())
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            signal.pause()
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        return float(rung.is_set())
+
+    study.optimize(objective, n_trials=2, trial_timeout=60.0)
+    assert [trial.values for trial in study.trials] == [(1.0,), (1.0,)]

@@ -105,13 +105,19 @@ def test_learning_curves_call_a_failed_trial_failed_and_say_what_cannot_be_drawn
             raise ValueError("no data")
         return float(trial.number)
 
+    def blind(trial: Any) -> float:
+        trial.report(float("nan"), 0)
+        return 0.0
+
     made = new_study(tmp_path, direction="maximize")
     made.optimize(odd, 3)
+    made.optimize(blind, 2)
     figure = made.plot_intermediate_values()
     figure.savefig(tmp_path / "curves.png")
     assert "failed or not finished" in words(figure)
     assert "pruned" not in words(figure)
     assert "3 reported NaN or infinite values are not drawn" in words(figure)
+    assert "2 trials reported NaN or infinity alone" in words(figure)
 
     (tmp_path / "blank").mkdir()
     blank = new_study(tmp_path / "blank")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import pdb
+import sys
 from dataclasses import replace
 
 import pytest
@@ -97,6 +99,22 @@ def test_the_live_view_prints_each_note_once_and_leaves_the_last_state() -> None
     text = stream.getvalue()
     assert text.count("TPE: the space has categorical params") == 1
     assert "63/60" in text.split("23/60")[-1] or "63/60" in text
+
+
+def test_a_debugger_gets_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(pdb.Pdb, "set_trace", lambda self, frame: asked.append(frame.f_code.co_name))
+    monkeypatch.delenv("PYTHONBREAKPOINT", raising=False)
+    before = sys.breakpointhook
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    with views.LiveView(console) as view:
+        assert view._live.is_started
+        breakpoint()
+        assert not view._live.is_started
+        monkeypatch.setenv("PYTHONBREAKPOINT", "0")
+        breakpoint()
+    assert asked == ["test_a_debugger_gets_the_terminal"]
+    assert sys.breakpointhook is before
 
 
 def test_values_that_are_not_known_yet_are_left_out() -> None:

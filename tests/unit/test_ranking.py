@@ -158,6 +158,19 @@ def test_the_table_shows_a_pruned_value_in_parentheses_and_says_what_it_left_out
     assert all(len(line) <= 60 for line in ranking.to_text(width=60).splitlines()[1:])
 
 
+def test_versions_of_the_code_are_a_column_where_they_differ():
+    def ran(number: int, code: str) -> Trial:
+        return done(number, float(number), attempts=(Attempt(0, code=code),))
+
+    one = Ranking(study("maximize"), [ran(0, "fa04cfb0"), ran(1, "fa04cfb0")])
+    two = Ranking(study("maximize"), [ran(0, "fa04cfb0"), ran(1, "75b77678")])
+    assert "fa04cfb0" not in one.to_text()
+    heads, *lines = two.to_text().splitlines()[1:]
+    assert "code" in heads.split()
+    assert ["75b77678" in lines[0], "fa04cfb0" in lines[1]] == [True, True]
+    assert "75b77678" in two._repr_html_()
+
+
 def test_a_notebook_shows_hostile_names_as_text():
     trial = Trial(0, COMPLETE, {"<script>alert(1)</script>": "<b>\x00\n"}, values=(0.5,))
     shown = Ranking(study("maximize"), [trial])._repr_html_()

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import hpo
 import trackers
 from hpo.cli import main
+from hpo.errors import UserError
 
 STUDY = """
 import hpo
@@ -67,6 +69,8 @@ def test_a_refitted_model_is_registered_with_the_lineage_of_its_trial(
         model = trackers.load_model("models:/toy@production", store=store)
         assert list(model.predict([[0.0], [3.0]])) == [0, 1]
 
+    with trackers.connect("sqlite:///hpo.db") as store, pytest.raises(UserError, match="not str"):
+        hpo.load_study(study_name="refitted", storage=store).refit("train")  # type: ignore[arg-type]
     assert main(["refit", "refitted", "refitted_study.py:train_nothing"]) == 0
     out = capfd.readouterr().out
     assert "It logged no model." in out

@@ -293,6 +293,17 @@ def test_stop_ends_a_run_from_another_process_and_resume_goes_on(hpo: Call, tmp_
     assert resumed[0] == 0, resumed
 
 
+def test_stop_ends_a_trial_that_says_nothing(hpo: Call, tmp_path: Path) -> None:
+    (tmp_path / "slow_study.py").write_text(SLOW.replace("0.02", "600"))
+    process = _started(tmp_path, "run", "slow_study.py")
+    _await("slow", lambda row: row.renewals > 1 and row.counts.get(RunState.RUNNING))
+    code, out, err = hpo("stop", "slow", "--grace", "0.5")
+    assert (code, "slow is stopped" in out) == (0, True), err
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert row_of("slow").counts == {RunState.WAITING: 1}
+
+
 def test_a_killed_run_is_seen_as_interrupted_and_goes_on_exactly(hpo: Call, tmp_path: Path) -> None:
     (tmp_path / "slow_study.py").write_text(SLOW.replace("0.02", "0.002"))
     process = _started(tmp_path, "run", "slow_study.py")

@@ -83,7 +83,7 @@ def test_a_wrong_variable_is_named_by_its_own_name() -> None:
 def test_an_unknown_setting_is_answered_with_the_nearest_name() -> None:
     with pytest.raises(SettingsError, match=r"There is no setting prunner; did you mean pruner\?"):
         Settings.of({"prunner": "asha"})
-    with pytest.raises(SettingsError, match=r"There is no setting xyzzy in hpo\.toml\."):
+    with pytest.raises(SettingsError, match=r"There is no setting xyzzy in hpo\.toml; hpo run --help names them"):
         Settings.of({"xyzzy": 1}, source="hpo.toml")
 
 

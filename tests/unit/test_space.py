@@ -250,3 +250,6 @@ def test_optunas_distributions_describe_the_same(param):
         == spec
     )
     assert from_distribution(spec) == param
+    theirs = optuna.distributions.json_to_distribution(json.dumps(spec))
+    assert from_distribution(theirs) == param
+    assert Space.of({"x": theirs})["x"] == param

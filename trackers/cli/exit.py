@@ -76,7 +76,9 @@ def _verdict(exc: Exception) -> tuple[int, str]:
     from trackers.errors import DigestError, PolicyError, TrackersError
 
     if isinstance(exc, click.ClickException):
-        return WRONG, " ".join(exc.format_message().split())
+        from trackers.cli.calls import sentence
+
+        return WRONG, sentence(exc)
     if isinstance(exc, TrackersError):
         return (FAILED if isinstance(exc, DigestError | PolicyError) else WRONG), str(exc)
     if isinstance(exc, OSError) and exc.filename is not None:

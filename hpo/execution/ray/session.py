@@ -139,7 +139,8 @@ def _connected(address: str | None, slots: int, need: Need, modules: Sequence[st
                     "RAY_TMPDIR to a shorter one (TMPDIR is taken otherwise)"
                 ) from exc
             where = "start Ray here" if address in (None, "local") else f"connect to Ray at {address}"
-            raise ClusterError(f"could not {where}: {exc}".split("\n", 1)[0]) from exc
+            said = f"could not {where}: {exc}".split("\n", 1)[0]
+            raise ClusterError(said if address in (None, "local") else f"{said.rstrip('.')}: {_START}") from exc
         yield
 
 

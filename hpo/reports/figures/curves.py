@@ -62,7 +62,9 @@ def draw(view: StudyView) -> Figure:
     low, high = frame.low, frame.high
     hidden = sum(not any(low <= value <= high for _, value in _points(trial)) for trial in (*shown[0], *shown[1]))
     lost = f"{wording.count(hidden, 'worse curve')} beyond the axis." if hidden else ""
-    style.note(figure, " ".join(filter(None, [remark if left_out else "", gaps, lost])))
+    mute = sum(bool(place.trial.intermediate_values) for place in view.ranking) - len(reporting)
+    unlike = f"{wording.count(mute, 'trial')} reported NaN or infinity alone." if mute else ""
+    style.note(figure, " ".join(filter(None, [remark if left_out else "", gaps, unlike, lost])))
     return figure
 
 

@@ -6,7 +6,7 @@ import re
 
 import click
 
-from hpo.wording import suggestion
+from trackers.wording import suggestion
 
 NUMBER = r"\d+(?:\.\d+)?"
 RANGE = re.compile(
