@@ -14,8 +14,14 @@
     ├── TrialPruned                        raised by an objective: stop this trial, it is hopeless
     └── TrialStopped(BaseException)        raised inside an objective by the service: the trial goes back to the queue
 
+    StudyInterrupted(KeyboardInterrupt)    Ctrl-C or SIGTERM has stopped a study: what finished is kept
+
 Errors of the store come through as they are (``trackers.errors``). The docstring is the message where none is given.
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 
 class HpoError(Exception):
@@ -66,6 +72,20 @@ class NoRoomError(ClusterError):
 
 class SpaceExhausted(HpoError, RuntimeError):
     """Every point of the search space was tried: there is nothing left to suggest."""
+
+
+class StudyInterrupted(KeyboardInterrupt):
+    """A study was stopped by Ctrl-C, SIGTERM or a closed terminal; *summary* (a RunSummary) says how it ended.
+
+    What finished is kept, and ``optimize`` goes on with the rest. No HpoError: what comes after the study in a script or
+    a notebook shall not run by mistake.
+    """
+
+    def __init__(self, study: str, summary: Any) -> None:
+        super().__init__(
+            f"study {study!r} was interrupted; everything that finished is kept: optimize it again to go on"
+        )
+        self.summary = summary
 
 
 class TrialPruned(HpoError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hpo.errors import ClusterError, ObjectiveError, UserError
+from hpo.errors import ClusterError, ObjectiveError, StudyInterrupted, UserError
 from hpo.objective_file import LoadedObjective, load_objective
 from hpo.settings import Settings
 from trackers.errors import AlreadyExistsError, NotFoundError
@@ -79,6 +79,8 @@ def run(
     study = _study(store, row, settings)
     try:
         summary = study.optimize(objective, on_progress=on_progress, detach=detach, **_plan(settings, row))
+    except StudyInterrupted as exc:
+        summary = exc.summary
     except (UserError, ClusterError):
         # It could not begin: a study without a trial, made a moment ago, would only stand in the way of the next call.
         if created and not any(study.row.counts.values()):

@@ -12,7 +12,7 @@ from hpo.direction import Direction
 from hpo.driver import OnProgress, Order, RunSummary
 from hpo.driver.takeover import clear
 from hpo.enqueue import adopt, enqueue, set_user_attrs
-from hpo.errors import UserError
+from hpo.errors import StudyInterrupted, UserError
 from hpo.figures import Figures
 from hpo.handles import AskedHandle, CallbackHandle
 from hpo.jobs import check_gpus, check_travels, code_of, job_of
@@ -230,7 +230,8 @@ class Study(Figures):
         nothing, since whatever an objective raises costs one trial; *gc_after_trial* collects garbage after each
         trial; *show_progress_bar* shows one on the terminal.
 
-        Raises: UserError, ClusterError, StudyBusyError, StoreError, and what a callback raises.
+        Raises: UserError, ClusterError, StudyBusyError, StoreError, what a callback raises, and StudyInterrupted (a
+        KeyboardInterrupt) after Ctrl-C or SIGTERM: all that finished is kept.
 
         Long, since it names each setting three times: what is given, what is checked, what is ordered.
         """
@@ -322,6 +323,8 @@ class Study(Figures):
             summary = run_on_ray(replace(order, need=need), read["args"] or {}, told)
         if summary.error is not None:
             raise summary.error
+        if summary.status == "interrupted":
+            raise StudyInterrupted(self.name, summary)
         return summary
 
     @staticmethod

@@ -14,6 +14,10 @@ GRACE = 10.0
 """Seconds that running trials have to reach their next report when a study is stopped."""
 
 
+_ours: set[Callable[..., Any]] = set()
+"""The handlers of studies that run in this process, one inside a trial of another."""
+
+
 class Interruption:
     """How often this process was asked to stop."""
 
@@ -43,9 +47,14 @@ def interruptions(stop: Callable[[float], None], *, inside: Callable[[], bool] |
         if state.count > 2 or (inside is not None and not inside()):
             raise KeyboardInterrupt
 
+    _ours.add(handle)
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, *ending())}
     try:
         yield state
     finally:
+        _ours.discard(handle)
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        around = before[signal.SIGINT]
+        if state.count and callable(around) and around in _ours:
+            around(signal.SIGINT, None)  # the study whose trial this one ran in

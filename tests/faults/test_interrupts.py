@@ -241,6 +241,48 @@ def test_a_sweep_whose_ray_dies_under_it_ends_with_a_sentence(folder: Path) -> N
     assert "hpo resume deaf" in output
 
 
+def test_what_comes_after_an_interrupted_study_does_not_run(tmp_path: Path) -> None:
+    study = hpo.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/hpo.db", space={"x": hpo.Float(0, 1)})
+
+    def objective(trial: Any) -> float:
+        if trial.number == 2:
+            signal.raise_signal(signal.SIGINT)
+        return float(trial.params["x"])
+
+    with study.store:
+        with pytest.raises(
+            KeyboardInterrupt, match="study 's' was interrupted; everything that finished is kept"
+        ) as told:
+            study.optimize(objective, n_trials=6)
+        assert told.value.summary.status == "interrupted"  # type: ignore[attr-defined]
+        assert [trial.state for trial in study.trials] == [RunState.COMPLETE] * 3
+        study.optimize(lambda trial: 1.0)
+        assert len(study.trials) == 6
+
+
+def test_an_interrupted_study_inside_a_trial_stops_the_study_around_it(tmp_path: Path) -> None:
+    def study(name: str) -> hpo.Study:
+        return hpo.create_study(
+            study_name=name, storage=f"sqlite:///{tmp_path}/{name}.db", space={"x": hpo.Float(0, 1)}
+        )
+
+    def inner(trial: Any) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    def outer(trial: Any) -> float:
+        nested = study(f"inner{trial.number}")
+        with nested.store:
+            nested.optimize(inner, n_trials=2)
+        return 1.0
+
+    whole = study("outer")
+    with whole.store:
+        with pytest.raises(KeyboardInterrupt):
+            whole.optimize(outer, n_trials=3)
+        assert [trial.state for trial in whole.trials] == [RunState.WAITING]
+
+
 def test_an_interrupted_study_is_brought_to_the_end_that_it_was_given(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/hpo.db"
     study = hpo.create_study(study_name="s", storage=url, space={"x": hpo.Float(0, 1)})
