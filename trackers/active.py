@@ -76,6 +76,10 @@ class ActiveRun(Recorder):
         """The run's id, None while it has none: it was started while the store was away."""
         return self._run_id if self._run_id >= 0 else None
 
+    def is_of(self, store: object) -> bool:
+        """Tell whether *store* is the one that the run is written to."""
+        return self._store is store
+
     def start_run(self, experiment: str | None = None, **details: Any) -> ActiveRun:
         """Start a run that belongs to this one, in the same store; *details* are those of ``Store.start_run``."""
         return self._store.start_run(experiment, parent=self, **details)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
-from trackers.errors import ArtifactError, InvalidValueError, StoreBusyError, StoreError
+from trackers.errors import ArtifactError, DigestError, InvalidValueError, NotFoundError, StoreBusyError, StoreError
 from trackers.journal import Entry, Journal, Line, journal_folder, list_journals, other_journals, owner_of
 from trackers.sql.address import read_address
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Work
+from trackers.sql.ids import new_uid
 from trackers.sql.journals import read_position
 from trackers.sql.spill import BATCH
 from trackers.store import Store, connect
@@ -22,13 +24,16 @@ from trackers.store import Store, connect
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
 
+AGAIN = "again"
+"""The file of a journal that says which of its entries the store refused: they are tried again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Synced:
     """What became of one journal.
 
     *written* entries came into the store now, *known* ones were there already, *refused* are sentences about those that
-    the store does not take; *damaged* lines could not be read: the journal is kept as ``NAME.damaged`` then. *busy* says
+    the store does not take, which are tried again by the next call; *damaged* lines could not be read: the journal is kept as ``NAME.damaged`` then. *busy* says
     why nothing was done. The journal is gone unless something was refused, damaged or busy.
     """
 
@@ -68,7 +73,9 @@ def sync(
     if not found and not (beside and list_journals(folder.parent)):
         return []
     with ExitStack() as stack:
-        target = url if isinstance(url, Store) else stack.enter_context(connect(url, strict=True, offline=False))
+        # A store of its own in any case: one with a journal would number these entries as its own.
+        place = url.url if isinstance(url, Store) else url
+        target = stack.enter_context(connect(place, strict=True, offline=False))
         if beside:  # the same server may have been written otherwise: another host name, a port, a user
             found += other_journals(folder, target.identity.uid)
         return [_sync_one(one, target, alone=len(found) == 1) for one in found]
@@ -112,6 +119,27 @@ def _check_store(journal: Journal, store: Store) -> None:
         (journal.folder / "store").write_text(store.identity.uid + "\n")
 
 
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Entries that the store refused, by their numbers, and the name under which it knows how far they are this time."""
+
+    uid: str = field(default_factory=new_uid)
+    seqs: frozenset[int] = frozenset()
+
+    @classmethod
+    def read(cls, journal: Path) -> _Again:
+        try:
+            held = json.loads((journal / AGAIN).read_text(encoding="ascii"))
+            return cls(str(held["uid"]), frozenset(map(int, held["entries"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls()
+
+    def write(self, journal: Path) -> None:
+        draft = journal / f"{AGAIN}.new"
+        draft.write_text(json.dumps({"uid": self.uid, "entries": sorted(self.seqs)}), encoding="ascii")
+        draft.replace(journal / AGAIN)
+
+
 class _Drain:
     """One journal on its way into one store."""
 
@@ -119,40 +147,86 @@ class _Drain:
         self._journal, self._store = journal, store
         self._written = self._known = self._files = 0
         self._refused: list[str] = []
+        self._again = _Again.read(journal.folder)
+        """What an earlier call could not write: the run may have been restored since."""
+
+        self._next, self._left = new_uid(), set[int]()
+        self._there: set[str] = set()
+        """Files that the store has."""
 
     def run(self) -> Synced:
         """Write batch after batch, each with its position in its own transaction."""
-        uid, place = self._journal.uid, self._journal.start
+        uid, place, last = self._journal.uid, self._journal.start, 0
         with self._store.database.reading() as connection:
-            done = read_position(connection, uid)
+            done, redone = read_position(connection, uid), read_position(connection, self._again.uid)
+        self._left = {seq for seq in self._again.seqs if seq > redone}
         while lines := list(self._journal.read(place, BATCH)):
             place = lines[-1].end
-            fresh = [line for line in lines if line.seq > done]
-            self._known += len(lines) - len(fresh)
-            self._write(fresh)
+            rising: list[Line] = []
+            for line in lines:
+                if line.seq > last:  # else it is a copy of an earlier one
+                    rising.append(line)
+                    last = line.seq
+            fresh = [line for line in rising if line.seq > done]
+            again = [line for line in rising if redone < line.seq <= done and line.seq in self._again.seqs]
+            self._known += len(lines) - len(fresh) - len(again)
+            self._write(again, self._again.uid)
+            self._write(fresh, uid)
         return self._end()
 
-    def _write(self, lines: Sequence[Line]) -> None:
-        if (self._journal.folder / "files").is_dir():
-            self._bring_files(line.entry for line in lines)
-        works = [Work(Commit(), entry=line.entry, journal=self._journal.uid, seq=line.seq) for line in lines]
+    def _write(self, lines: Sequence[Line], uid: str) -> None:
+        lines = [line for line in lines if self._has_files(line)]
+        works = [Work(Commit(), entry=line.entry, journal=uid, seq=line.seq) for line in lines]
         self._store.writer.write(works)
-        for line, work in zip(lines, works, strict=True):
-            try:
-                work.commit.wait()
-                self._written += 1
-            except StoreError:
-                raise  # the database is away: the rest waits, and what is written is known
-            except Exception as exc:  # noqa: BLE001 - whatever the store has against it is said, and the rest goes on
-                self._refused.append(f"run {line.entry.run}: {exc}")
+        try:
+            for line, work in zip(lines, works, strict=True):
+                try:
+                    work.commit.wait()
+                    self._written += 1
+                    self._left.discard(line.seq)
+                except StoreError:
+                    raise  # the database is away: the rest waits, and what is written is known
+                except Exception as exc:  # noqa: BLE001 - whatever the store has against it is said, and the rest goes on
+                    self._refused.append(f"run {line.entry.run}: {exc}")
+                    self._left.add(line.seq)
+        finally:
+            if self._left or self._again.seqs:
+                _Again(self._next, frozenset(self._left)).write(self._journal.folder)
 
-    def _bring_files(self, entries: Iterable[Entry]) -> None:
-        """Store the files that these entries name: they come before what refers to them."""
+    def _has_files(self, line: Line) -> bool:
+        """Store the files that an entry names, which come before what refers to them; refuse it where one is lost.
+
+        A run begins without the files of its code, rather than not at all.
+        """
+        for digest in _digests(line.entry):
+            if digest in self._there:
+                continue
+            try:
+                self._bring_file(digest)
+            except DigestError as exc:
+                why = str(exc)
+            except NotFoundError:
+                why = f"its file {digest[:12]}... is neither in {self._journal.folder}/files nor in the store"
+            else:
+                self._there.add(digest)
+                continue
+            if line.entry.kind == "start":
+                _forget_code(line.entry, why)
+                continue
+            self._refused.append(f"run {line.entry.run}: {why}")
+            self._left.add(line.seq)
+            return False
+        return True
+
+    def _bring_file(self, digest: str) -> None:
+        """Store a file; raises NotFoundError where it is nowhere, DigestError where it is damaged."""
         source, target = self._journal.files, self._store.artifacts
-        for digest in dict.fromkeys(digest for entry in entries for digest in _digests(entry)):
-            if source.exists(digest) and not target.exists(digest):
-                _copy(source, target, digest, self._journal.folder / "copy")
-                self._files += 1
+        if target.exists(digest):
+            return
+        if not (self._journal.folder / "files").is_dir() or not source.exists(digest):
+            raise NotFoundError(digest)
+        _copy(source, target, digest, self._journal.folder / "copy")
+        self._files += 1
 
     def _end(self) -> Synced:
         journal, refused = self._journal, tuple(self._refused)
@@ -172,6 +246,14 @@ def _copy(source: ArtifactStore, target: ArtifactStore, digest: str, by: Path) -
         by.unlink(missing_ok=True)
     if stored != digest:
         raise ArtifactError(f"the file {digest[:12]}... changed on its way into the store: try again")
+
+
+def _forget_code(entry: Entry, why: str) -> None:
+    """Take the files of the code out of the start of a run, and say so in its record."""
+    captured = entry.content["captured"]
+    content = dict(captured["content"])
+    content["notes"] = [*content.get("notes", ()), f"the changes and new files were lost with the journal: {why}"]
+    captured |= {"content": content, "bundle": None, "commits": None}
 
 
 def _digests(entry: Entry) -> list[str]:

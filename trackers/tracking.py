@@ -26,6 +26,7 @@ from trackers.sql import datasets, experiments, history, lifecycle, metrics, run
 from trackers.sql.columns import check_param
 from trackers.sql.ids import new_uid
 from trackers.sql.run_pages import read_runs
+from trackers.sql.schema import Identity
 from trackers.table import Table, join_tables, table_place, unpack_table
 from trackers.values import (
     ArtifactRow,
@@ -55,6 +56,7 @@ class Tracking(Lifecycle, Launching):
 
     database: Database
     writer: Writer
+    identity: Identity
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +121,7 @@ class Tracking(Lifecycle, Launching):
         """
         if parent is None and nested:
             active = active_run()
-            parent = active if active is None or isinstance(active, ActiveRun | Run) else active.run_id
+            parent = active if active is None or isinstance(active, ActiveRun | Run) else self._trial_id(active)
         parent_id, parent_uid = self._parent(parent)
         start = runs.Start(
             run_id=-1,
@@ -153,13 +155,21 @@ class Tracking(Lifecycle, Launching):
         """Return the id of a parent, or its uid where it has no id yet or none can be looked up."""
         if ref is None:
             return None, None
-        if isinstance(ref, ActiveRun):
+        if isinstance(ref, ActiveRun) and ref.is_of(self):
             return ref.known_id, ref.uid if ref.known_id is None else None
         if not self.writer.spilling or not isinstance(ref, str):
             return self._run_id(ref), None
         if len(ref) != 32:
             raise InvalidValueError(f"while the store is away a parent is named by its 32 hex digits, not {ref[:80]!r}")
         return None, ref.lower()
+
+    def _trial_id(self, trial: Any) -> int:
+        """Return the id of the trial that runs here; raises NotFoundError where its study is in another store."""
+        if self.identity.uid and trial.facts.store_uid not in ("", self.identity.uid):
+            raise NotFoundError(
+                "the trial that runs here is in another store: name a parent= of this one, or leave nested=True out"
+            )
+        return int(trial.run_id)
 
     def _insert(self, start: runs.Start) -> tuple[runs.Start, Commit]:
         """Queue a new run; while the database is away its journal takes it, and it has no id yet (-1)."""
@@ -378,11 +388,11 @@ class Tracking(Lifecycle, Launching):
 
     def _run_id(self, ref: RunRef) -> int:
         self._settle()
-        if isinstance(ref, ActiveRun) and ref.known_id is None:
+        if isinstance(ref, ActiveRun):
+            if ref.known_id is not None and ref.is_of(self):
+                return ref.known_id
             ref = ref.uid
-        if isinstance(ref, Run | ActiveRun):
-            return ref.id
-        if isinstance(ref, Trial):
-            return ref.run_id
+        if isinstance(ref, Run | Trial):
+            ref = ref.uid or (ref.id if isinstance(ref, Run) else ref.run_id)  # another store has the id, too
         with self.database.reading() as connection:
             return runs.find_run(connection, ref)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hpo
 import trackers
 from tests.processes import start
 from trackers.errors import (
@@ -463,3 +464,32 @@ def test_the_default_store_is_that_of_the_environment(store: Store, monkeypatch:
     with default_store() as default, trackers.start_run("here") as run:
         assert default.safe_url == store.safe_url
     assert store.get_run(run.uid).experiment == "here"
+
+
+def test_a_run_of_another_store_is_none_of_this_one(store: Store, tmp_path: Path) -> None:
+    with trackers.connect(tmp_path / "other.db") as other, other.start_run("A", name="mine") as theirs:
+        ours = store.start_run("B", name="ours")
+        row = other.get_run(theirs)
+        for foreign in (theirs, row):
+            for call in (store.get_run, store.metrics, store.delete_run, store.resume_run):
+                with pytest.raises(NotFoundError, match=theirs.uid):
+                    call(foreign)
+            with pytest.raises(NotFoundError, match=theirs.uid):
+                store.start_run("B", parent=foreign)
+        with pytest.raises(NotFoundError, match=theirs.uid):
+            store.start_run("B", nested=True)
+        ours.end()
+        with trackers.connect(store.url) as again:
+            assert again.get_run(ours).name == "ours", "another connection to the same store"
+
+
+def test_a_run_inside_a_trial_of_another_store_is_not_nested_in_it(store: Store, tmp_path: Path) -> None:
+    def objective(trial: Any) -> float:
+        with pytest.raises(NotFoundError, match="is in another store"):
+            store.start_run("B", nested=True)
+        return 1.0
+
+    with trackers.connect(tmp_path / "other.db") as other:
+        study = hpo.create_study(study_name="s", storage=other, sampler="random", pruner="none")
+        study.optimize(objective, n_trials=1)
+        assert study.trials[0].error is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -554,6 +555,99 @@ def test_what_the_store_refuses_is_told_and_the_rest_is_written(sqlite_url: str)
     assert (found.journal / "refused").exists()
     with trackers.connect(sqlite_url) as store:
         assert [run.name for run in store.search_runs()] == ["good"]
+
+
+def test_what_was_refused_is_written_once_the_store_takes_it(sqlite_url: str) -> None:
+    with trackers.connect(sqlite_url) as store, store.start_run("e") as gone, store.start_run("e") as parent:
+        pass
+    with trackers.connect(sqlite_url, offline=True) as away:
+        for name, whose in (("one", gone), ("two", parent)):
+            with away.start_run("e", name=name, parent=whose.uid) as run:
+                for step in range(3):
+                    run.log_metric("m", float(step), step)
+        with away.start_run("e", name="good"):
+            pass
+    with trackers.connect(sqlite_url) as store:
+        store.delete_run(gone)
+        store.delete_run(parent)
+        (first,) = trackers.sync(store=store)
+        assert (len(first.refused) > 0, first.journal.exists()) == (True, True)
+        (again,) = trackers.sync(store=store)
+        assert (again.written, again.refused) == (0, first.refused), "nothing has changed"
+        store.restore_run(gone)
+        (half,) = trackers.sync(store=store)
+        assert half.written > 0
+        assert 0 < len(half.refused) < len(first.refused)
+        store.restore_run(parent)
+        (last,) = trackers.sync(store=store)
+        assert (last.refused, last.journal.exists()) == ((), False)
+        runs = {run.name: run for run in store.search_runs() if run.name}
+        assert sorted(runs) == ["good", "one", "two"]
+        for name in ("one", "two"):
+            assert steps_of(store, runs[name].uid, "m") == [0, 1, 2]
+
+
+def offline_run(url: str) -> tuple[str, Path]:
+    """Log a run with three points and two files offline; return its uid and its journal."""
+    with trackers.connect(url, offline=True) as away, away.start_run("e") as run:
+        for step in range(3):
+            run.log_metric("m", float(step), step)
+        run.log_text("one", "one.txt")
+        run.log_text("two", "two.txt")
+    (journal,) = journals(url)
+    return run.uid, journal
+
+
+def test_a_copied_line_or_journal_writes_nothing_twice(sqlite_url: str, tmp_path: Path) -> None:
+    uid, journal = offline_run(sqlite_url)
+    head, *lines = (journal / "records").read_text().splitlines(keepends=True)
+    (journal / "records").write_text("".join([head, *(line for line in lines for _ in range(2))]))
+    shutil.copytree(journal, tmp_path / "copy" / journal.name)
+    with trackers.connect(sqlite_url) as store:
+        trackers.sync(store=store)
+        (found,) = trackers.sync(tmp_path / "copy", store=store)
+        assert (found.written, found.refused) == (0, ())
+        assert steps_of(store, uid, "m") == [0, 1, 2]
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged", "pipe"])
+def test_an_entry_whose_file_is_lost_waits_and_holds_up_nothing_else(
+    sqlite_url: str, tmp_path: Path, harm: str
+) -> None:
+    uid, journal = offline_run(sqlite_url)
+    digest = hashlib.sha256(b"one").hexdigest()
+    (path,) = (journal / "files").rglob(digest)
+    path.rename(tmp_path / "kept")
+    if harm == "damaged":
+        path.write_bytes(b"eno")
+    elif harm == "pipe":
+        os.mkfifo(path)
+    with trackers.connect(sqlite_url) as store:
+        (found,) = trackers.sync(store=store)
+        assert len(found.refused) == 1
+        assert digest[:12] in found.refused[0]
+        assert [file.name for file in store.list_artifacts(uid)] == ["two.txt"]
+        assert steps_of(store, uid, "m") == [0, 1, 2]
+        assert store.fsck().findings == ()
+        path.unlink(missing_ok=True)
+        (tmp_path / "kept").rename(path)
+        (found,) = trackers.sync(store=store)
+        assert (found.refused, found.journal.exists()) == ((), False)
+        assert store.read_artifact(uid, "one.txt") == b"one"
+
+
+def test_a_run_begins_without_the_files_of_its_code(sqlite_url: str, repository: Path) -> None:
+    uid, journal = offline_run(sqlite_url)
+    shutil.rmtree(journal / "files")
+    with trackers.connect(sqlite_url) as store:
+        (found,) = trackers.sync(store=store)
+        assert len(found.refused) == 2, "its two texts"
+        launch = store.launch(uid)
+        assert launch is not None
+        assert launch.code is not None
+        assert (launch.code.bundle, launch.code.commits) == (None, None)
+        assert "were lost with the journal" in launch.code.content["notes"][-1]
+        assert store.fsck().findings == ()
 
 
 def test_an_offline_store_and_a_strict_one_are_two_things(sqlite_url: str) -> None:

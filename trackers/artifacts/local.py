@@ -9,8 +9,10 @@ ROOT/stores/                 one small file for each store that keeps its blobs 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -83,13 +85,24 @@ class LocalPlace:
         _sync_folder(path.parent)
 
     def open(self, digest: str) -> BinaryIO:
-        return self._path(digest).open("rb")
+        path = self._path(digest)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in a file's place would be waited for
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FileNotFoundError(errno.ENOENT, "no plain file", str(path))
+            return os.fdopen(descriptor, "rb")
+        except BaseException:
+            os.close(descriptor)
+            raise
 
     def exists(self, digest: str) -> bool:
         return self._path(digest).is_file()
 
     def size(self, digest: str) -> int:
-        return self._path(digest).stat().st_size
+        found = self._path(digest).stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise FileNotFoundError(errno.ENOENT, "no plain file", str(self._path(digest)))
+        return found.st_size
 
     def delete(self, digest: str, grace: float, unused_grace: float) -> bool:
         path, trash = self._path(digest), self._incoming / f"{digest}.{uuid.uuid4().hex}.deleted"
