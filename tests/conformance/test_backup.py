@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,7 +138,13 @@ def _lose_file(folder: Path) -> None:
     next(path for path in (folder / "files").rglob("*") if path.is_file()).unlink()
 
 
-@pytest.mark.parametrize("damage", [_cut_rows, _change_file, _lose_file])
+def _forget_table(folder: Path) -> None:
+    manifest = json.loads((folder / "backup.json").read_text())
+    manifest["tables"] = [table for table in manifest["tables"] if table["name"] != "trackers_params"]
+    (folder / "backup.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("damage", [_cut_rows, _change_file, _lose_file, _forget_table])
 def test_a_damaged_backup_is_refused(sqlite_url: str, tmp_path: Path, damage: Callable[[Path], None]) -> None:
     with trackers.connect(sqlite_url) as store:
         fill(store, tmp_path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("without_code")
 LINES = {
     "trial numbers": ("UPDATE trackers_runs SET number = 7 WHERE number = 1", False),
     "events": ("DELETE FROM trackers_events WHERE seq = 2", False),
+    "values": ("UPDATE trackers_params SET kind = 77", False),
     "attempts": ("UPDATE trackers_attempts SET ended_at = NULL, outcome = NULL", True),
     "ends": ("UPDATE trackers_runs SET ended_at = NULL WHERE number = 0", True),
     "states": ("UPDATE trackers_runs SET state = 9 WHERE number = 0", False),
@@ -235,6 +238,40 @@ def test_a_row_of_a_file_that_is_missing_is_written_again_when_the_file_is_there
     assert {one.check for one in filled.fsck().findings} == {"references"}
     filled.fsck(repair=True)
     assert filled.fsck().findings == ()
+
+
+ODD = {
+    "a time": ("UPDATE trackers_runs SET created_at = 9000000000000000000 WHERE number = 1", "which is no time"),
+    "a number": ("UPDATE trackers_params SET number = NULL, number_kind = 0 WHERE number IS NOT NULL", "without one"),
+    "an experiment": (
+        "UPDATE trackers_experiments SET name = '../x', live_name = '../x' WHERE kind <> 'study'",
+        "with a slash",
+    ),
+    "a file": ("UPDATE trackers_artifacts SET name = '../../etc/passwd'", "has the part '..'"),
+    "a study": ("DELETE FROM trackers_studies", "nothing of one is there"),
+    "a state": ("UPDATE trackers_runs SET state = 9 WHERE number = 1", "in state 9"),
+    "a manifest": ("UPDATE trackers_models SET manifest = '[]'", "cannot be looked at whole"),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_values_that_none_of_ours_wrote_are_named_and_end_nothing(filled: Store, what: str) -> None:
+    statement, said = ODD[what]
+    with by_hand(filled) as connection:
+        connection.execute(text(statement))
+    found = filled.fsck(quick=True, repair=True)
+    assert any(said in one.problem for one in found.findings), found
+    if what in ("a time", "a state"):
+        with pytest.raises(DamagedError, match="trackers fsck"):
+            filled.search_runs(view="all")
+
+
+def test_a_repair_leaves_the_files_of_a_registered_model(filled: Store) -> None:
+    with by_hand(filled) as connection:
+        connection.execute(text("DELETE FROM trackers_models"))
+    assert filled.fsck(repair=True).left
+    filled.gc(grace=timedelta(0), file_grace=timedelta(0))
+    assert filled.artifacts.exists(hashlib.sha256(b"weights").hexdigest())
 
 
 def test_progress_is_told_of_every_file(filled: Store) -> None:

@@ -337,3 +337,16 @@ def test_code_stays_as_long_as_a_run_that_ran_it_and_goes_with_the_last(
     sweep(store)
     assert digests(store) == set()
     assert [count(store, table) for table in (t.launches, t.code_versions, t.environments)] == [0, 0, 0]
+
+
+def test_a_dry_run_foresees_what_goes_with_the_runs(store: Store) -> None:
+    log_run(store, "kept", shared=b"both have it", own=b"mine")
+    for name in ("first", "second"):
+        log_run(store, name, shared=b"both have it", mine=name.encode() * 100, theirs=b"of both that go")
+        delete_experiment(store, name)
+    waits = store.gc(dry_run=True)
+    assert (waits.files, waits.waiting) == (0, 3)
+    told = store.gc(dry_run=True, file_grace=NOW)
+    done = store.gc(file_grace=NOW)
+    assert (told.files, told.bytes) == (done.files, done.bytes) == (3, waits.waiting_bytes)
+    assert (told.waiting, done.waiting) == (0, 0)

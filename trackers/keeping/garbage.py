@@ -82,6 +82,8 @@ def _look(
         total, total_bytes = garbage.unreachable(connection)
         files, size, first = garbage.ripe_now(connection, ripe_by)
     leftovers = (0, 0)
+    for one in doomed:  # what they alone refer to is found by the call that removes them
+        total, total_bytes = total + one.files, total_bytes + one.bytes
     if not shared:
         for _, extra in _orphans(store):
             total, total_bytes = total + 1, total_bytes + extra

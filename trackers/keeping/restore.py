@@ -66,6 +66,7 @@ def restore(
             f"the backup in {folder} was written by a newer release (schema {manifest['revision']}, this one knows "
             f"{HEAD}): install that release; nothing was changed"
         )
+    _check_tables(folder, manifest)
     _verify_rows(folder, manifest)
     there = _find_files(folder, manifest, partial)
     with open_rows(folder, manifest) as kept:
@@ -98,6 +99,17 @@ def _restore(
     finally:
         database.close()
     return Restored(database.address.safe, len(kept), rows, len(copied), sum(copied.values()), problems)
+
+
+def _check_tables(folder: Path, manifest: dict[str, Any]) -> None:
+    """Raise DigestError where a backup of today's schema does not name all of its tables: it was changed since."""
+    if manifest["revision"] != HEAD:
+        return
+    lacking = {table.name for table in dump.dumped_tables()} - {table["name"] for table in manifest["tables"]}
+    if lacking:
+        raise DigestError(
+            f"The backup in {folder} is damaged: it does not name {min(lacking)}; use another copy of it."
+        )
 
 
 def _verify_rows(folder: Path, manifest: dict[str, Any]) -> None:

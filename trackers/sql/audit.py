@@ -24,10 +24,11 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from trackers.errors import DamagedError
+from trackers.artifacts.names import check_name
+from trackers.errors import DamagedError, InvalidValueError
 from trackers.models.manifest import manifest_digest
 from trackers.sql import tables as t
-from trackers.sql.columns import JSON, Json
+from trackers.sql.columns import BOOL, FINITE, FLOAT, INT, JSON, NONE, STR, Json
 from trackers.sql.fold import summary, visible
 from trackers.sql.history import read_series
 from trackers.sql.objects import missing_objects
@@ -35,6 +36,9 @@ from trackers.states import RunState
 from trackers.wording import counted
 
 _FINISHED = tuple(int(state) for state in RunState if state.is_finished())
+_LATEST = 253_402_300_799_999_999
+"""The end of the year 9999, the last that a datetime knows, in microseconds."""
+
 _SHOWN = 20
 """So many flaws of one kind are named; the others are counted."""
 
@@ -53,8 +57,11 @@ def audit(connection: Connection) -> Iterator[Flaw]:
     for check in CHECKS:
         try:
             yield from check(connection)
-        except DamagedError:
-            yield Flaw(check.__name__.replace("_", " "), "it cannot be looked at whole: a value is no JSON (see there)")
+        except DamagedError as exc:
+            yield Flaw(check.__name__.replace("_", " "), f"it cannot be looked at whole: {exc}")
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as exc:
+            said = f"it cannot be looked at whole: a value is none of ours ({type(exc).__name__}: {exc})"
+            yield Flaw(check.__name__.replace("_", " "), said[:300])
 
 
 def database_file(connection: Connection) -> Iterator[Flaw]:
@@ -203,6 +210,34 @@ def _state(state: int) -> str:
         return RunState(state).name
     except ValueError:
         return f"state {state}"
+
+
+def values(connection: Connection) -> Iterator[Flaw]:
+    """Check kinds, times, uids and names that readers rely on."""
+    p, r, e, a = t.params.c, t.runs.c, t.experiments.c, t.artifacts.c
+    query = select(p.run_id, p.name, p.kind).where(p.kind.not_in((NONE, BOOL, INT, FLOAT, STR, JSON)))
+    for run_id, name, kind in connection.execute(query):
+        yield Flaw("values", f"the param {name!r} of run {run_id} is of kind {kind}, which is none")
+    lost = and_(p.kind.in_((BOOL, INT, FLOAT)), p.number.is_(None), p.number_kind == FINITE, p.text.is_(None))
+    for run_id, name in connection.execute(select(p.run_id, p.name).where(lost)):
+        yield Flaw("values", f"the param {name!r} of run {run_id} is a number without one")
+    for column in (r.created_at, r.started_at, r.ended_at, r.deleted_at, r.archived_at):
+        raw = type_coerce(column, Text)
+        for uid, time in connection.execute(select(r.uid, raw).where(or_(column < 0, column > _LATEST))):
+            yield Flaw("values", f"run {uid} was {column.name.removesuffix('_at')} at {time}, which is no time")
+    for run_id, uid in connection.execute(select(r.id, r.uid).where(func.length(r.uid) != 32)):
+        yield Flaw("values", f"the run {run_id} has the uid {uid!r}, which is none")
+    odd = or_(a.name.like("/%"), a.name.like("%..%"), a.name == "")
+    for run_id, name in connection.execute(select(a.run_id, a.name).where(odd)):
+        try:
+            check_name(name)
+        except InvalidValueError as exc:
+            yield Flaw("values", f"run {run_id}: {exc}")
+    for experiment_id, name in connection.execute(select(e.id, e.name).where(e.name.like("%/%"))):
+        yield Flaw("values", f"the experiment {experiment_id} is named {name!r}, with a slash")
+    studies = select(t.studies.c.id).where(t.studies.c.id == e.id)
+    for (name,) in connection.execute(select(e.name).where(e.kind == "study", not_(studies.exists()))):
+        yield Flaw("values", f"{name} is a study, and nothing of one is there")
 
 
 def states(connection: Connection) -> Iterator[Flaw]:
@@ -377,6 +412,7 @@ CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     references,
     names,
     counters,
+    values,
     states,
     trial_numbers,
     events,

@@ -34,7 +34,8 @@ def references() -> list[tuple[ColumnElement[Any], Select[Any]]]:
     found: list[tuple[ColumnElement[Any], Select[Any]]] = [
         (column, select(column)) for column in REFERRING if column.table is not model_files
     ]
-    alive = select(model_files.c.digest).join(models, models.c.uid == model_files.c.model_uid)
+    # Of a model whose row was lost the files stay, until fsck has taken theirs away: its version may be in production.
+    alive = select(model_files.c.digest).outerjoin(models, models.c.uid == model_files.c.model_uid)
     found.append((model_files.c.digest, alive.where(or_(models.c.deleted_at.is_(None), is_needed()))))
     found.append((pins.c.target, select(pins.c.target).where(pins.c.kind == "file")))
     return found

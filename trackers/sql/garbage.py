@@ -75,7 +75,8 @@ def _is_expired(cutoff: int) -> ColumnElement[bool]:
     r = t.runs.c
     pinned = select(t.pins.c.target).where(t.pins.c.kind == "run", t.pins.c.target == r.uid)
     with_it = r.experiment_id.in_(_gone_experiments(cutoff))
-    return and_(or_(r.deleted_at <= cutoff, with_it), not_(pinned.exists()))
+    by_itself = and_(r.deleted_at.is_not(None), r.deleted_at <= cutoff)  # never NULL: "not expired" is asked, too
+    return and_(or_(by_itself, with_it), not_(pinned.exists()))
 
 
 def _has_needed_model() -> ColumnElement[bool]:

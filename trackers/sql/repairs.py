@@ -58,8 +58,15 @@ def _reference(connection: Connection, where: Mapping[str, Any], size_of: Callab
         return "what it names is forgotten; the rest of how it was launched stays"
     if table in (t.runs, t.models, t.model_versions, t.studies):
         return ""  # what a person made is not removed for what it lacks
+    if table is t.model_files and _is_registered(connection, where["key"]["model_uid"]):
+        return ""  # its files would go with these rows, and somebody relies on them
     connection.execute(delete(table).where(mine))
     return "removed, since it belongs to nothing"
+
+
+def _is_registered(connection: Connection, model_uid: str) -> bool:
+    query = select(t.model_versions.c.version).where(t.model_versions.c.model_uid == model_uid)
+    return connection.execute(query).first() is not None
 
 
 def _object(connection: Connection, where: Mapping[str, Any], size_of: Callable[[str], int | None]) -> str:

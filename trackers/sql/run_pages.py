@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Select, Text, any_, bindparam, func, select
 from sqlalchemy import type_coerce as as_type
 
+from trackers.errors import DamagedError
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number, join_param
 from trackers.states import RunState
@@ -104,7 +105,14 @@ def _run(
     values: tuple[float, ...] | None,
     error: str | None,
 ) -> Run:
-    created_at = to_datetime(row.created_at)
+    try:
+        state = RunState(row.state)
+        created_at, started_at = to_datetime(row.created_at), to_datetime(row.started_at)
+        ended_at, deleted_at = to_datetime(row.ended_at), to_datetime(row.deleted_at)
+    except (ValueError, TypeError, OverflowError) as exc:
+        raise DamagedError(
+            f"run {row.uid} has a value that none of ours wrote ({exc}): `trackers fsck` names it; restore a backup"
+        ) from exc
     assert created_at is not None  # the column is never NULL
     return Run(
         id=row.id,
@@ -113,10 +121,10 @@ def _run(
         experiment=row.experiment,
         number=row.number,
         name=row.name,
-        state=RunState(row.state),
+        state=state,
         created_at=created_at,
-        started_at=to_datetime(row.started_at),
-        ended_at=to_datetime(row.ended_at),
+        started_at=started_at,
+        ended_at=ended_at,
         parent_id=row.parent_id,
         user=row.user,
         host=row.host,
@@ -126,6 +134,6 @@ def _run(
         values=values,
         error=error,
         archived=row.archived_at is not None,
-        deleted_at=to_datetime(row.deleted_at),
+        deleted_at=deleted_at,
         experiment_deleted_at=to_datetime(row.with_experiment),
     )
