@@ -350,3 +350,18 @@ def test_a_dry_run_foresees_what_goes_with_the_runs(store: Store) -> None:
     done = store.gc(file_grace=NOW)
     assert (told.files, told.bytes) == (done.files, done.bytes) == (3, waits.waiting_bytes)
     assert (told.waiting, done.waiting) == (0, 0)
+
+
+def test_a_run_that_has_not_ended_is_not_taken_from_under_its_process(store: Store) -> None:
+    with store.start_run("live") as run:
+        run.log_metrics({"loss": 0.5}, step=0)
+        store.flush()
+        delete_run(store, run.id, ago=0)
+        delete_experiment(store, "live", ago=0)
+        for _ in range(2):
+            store.gc(grace=NOW, file_grace=NOW)
+        assert store.get_run(run.uid).uid == run.uid
+        store.restore_experiment("live")
+        store.restore_run(run)
+        run.log_metrics({"loss": 0.25}, step=1)
+    assert [point.value for point in store.metric_history(run.uid, "loss")] == [0.5, 0.25]

@@ -183,7 +183,7 @@ def test_all_of_it_from_the_terminal(store: Store, family: dict[str, Any], capsy
     assert (code, "must be confirmed: give --yes" in said) == (2, True)
     assert call("delete", uid, "--yes") == (
         0,
-        f"Deleted {uid}; `trackers restore {uid}` brings it back, for 30 days.\n",
+        f"Deleted {uid} with 2 runs inside it; `trackers restore {uid}` brings it back, for 30 days.\n",
     )
     assert "top" not in call("runs")[1]
     assert "top" in call("runs", "--view", "deleted")[1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackers.cli.storage import open_store, reading_options
+from trackers.states import RunState
 from trackers.wording import counted
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def delete(what: str, yes: bool, storage: str | None, as_json: bool) -> None:
     It is hidden at once, refuses what is logged to it, and can be restored for 30 days; then it may be removed. A
     trial is archived instead.
     """
+    more = ""
     with open_store(storage) as store:
         runs = _count(store, what)
         if not yes:
@@ -116,11 +118,19 @@ def delete(what: str, yes: bool, storage: str | None, as_json: bool) -> None:
             its = f" with its {counted(runs, 'run')}" if runs else ""
             click.confirm(f"Delete {what}{its}?", abort=True)
         if _is_run(what):
-            runs = store.delete_run(_run_ref(what))
+            found = store.get_run(_run_ref(what))
+            runs = store.delete_run(found)
+            if runs > 1:
+                more = f" with {counted(runs - 1, 'run')} inside it"
+            if found.state is RunState.RUNNING:
+                more += " (it has not ended: what its process logs from now on is refused)"
         else:
             store.delete_experiment(what)
+    if not runs and _is_run(what):
+        _say(as_json, f"{what} was deleted before.", deleted=what, runs=0)
+        return
     what_for = f"`trackers restore {what}` brings it back"
-    _say(as_json, f"Deleted {what}; {what_for}, for 30 days.", deleted=what, runs=runs)
+    _say(as_json, f"Deleted {what}{more}; {what_for}, for 30 days.", deleted=what, runs=runs)
 
 
 def _count(store: Store, what: str) -> int:

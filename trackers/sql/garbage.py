@@ -26,14 +26,18 @@ from sqlalchemy import (
     update,
 )
 
+from trackers.clock import now_us
 from trackers.errors import ArtifactError
 from trackers.names import LONGEST
 from trackers.sql import tables as t
 from trackers.sql.blobs import REFERRING, is_needed, is_reachable, unreferenced
 from trackers.sql.registry import source_by_uid
+from trackers.states import RunState
 
 _BATCH = 500
 _REMOVED = " (removed)"
+RUNNING_GRACE = 30 * 86_400 * 1_000_000
+"""Microseconds for which a deleted run that is not known to have ended stays, whatever grace is asked for."""
 
 
 @dataclass(slots=True)
@@ -71,12 +75,20 @@ def _gone_experiments(cutoff: int) -> Select[int]:
 
 
 def _is_expired(cutoff: int) -> ColumnElement[bool]:
-    """Return the condition that a run was deleted by *cutoff*, by itself or with its experiment, and is not pinned."""
+    """Return the condition that a run was deleted by *cutoff*, by itself or with its experiment, and is not pinned.
+
+    One that never ended may still be logged to, and has the usual grace in any case.
+    """
     r = t.runs.c
     pinned = select(t.pins.c.target).where(t.pins.c.kind == "run", t.pins.c.target == r.uid)
-    with_it = r.experiment_id.in_(_gone_experiments(cutoff))
-    by_itself = and_(r.deleted_at.is_not(None), r.deleted_at <= cutoff)  # never NULL: "not expired" is asked, too
-    return and_(or_(by_itself, with_it), not_(pinned.exists()))
+    ended = and_(r.state != int(RunState.RUNNING), _was_deleted(cutoff))
+    return and_(or_(ended, _was_deleted(min(cutoff, now_us() - RUNNING_GRACE))), not_(pinned.exists()))
+
+
+def _was_deleted(cutoff: int) -> ColumnElement[bool]:
+    r = t.runs.c
+    by_itself = and_(r.deleted_at.is_not(None), r.deleted_at <= cutoff)  # never NULL: "not deleted" is asked, too
+    return or_(by_itself, r.experiment_id.in_(_gone_experiments(cutoff)))
 
 
 def _has_needed_model() -> ColumnElement[bool]:
