@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ResultError, UserError
 from trackers.changes import AttrsSet, Change, CheckpointSaved, ModelLogged, clean_name
-from trackers.errors import ArtifactError
-from trackers.recorder import Recorder
+from trackers.errors import ArtifactError, InvalidValueError
+from trackers.recorder import Recorder, clean_params
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -42,6 +42,7 @@ class Logbook(Recorder):
         self._open = open_artifacts
         self._store: ArtifactStore | None = None
         self._constraints: dict[str, float] = {}
+        self._written: dict[str, Any] = {}
 
     @staticmethod
     def now() -> int:
@@ -61,8 +62,29 @@ class Logbook(Recorder):
         """Allow everything: a trial that has ended is out of its objective's hands."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log params that were not searched over; they are kept as tags named ``param.KEY``."""
-        self.set_tags({f"param.{k}": v for k, v in params.items()})
+        """Log params that were not searched over; they are kept as tags named ``param.KEY``.
+
+        A param is written once: InvalidValueError, which names both values, where it has another one, or was suggested
+        with another one. One that was suggested with this value is not kept twice.
+        """
+        new: dict[str, Any] = {}
+        for name, value in clean_params(params).items():
+            known = self.searched if name in self.searched else self._written
+            if name not in known:
+                new[name] = value
+            elif known[name] != value and not (known[name] != known[name] and value != value):
+                raise InvalidValueError(
+                    f"param {name!r} is {known[name]!r:.80} and cannot become {value!r:.80}: a param is written once; "
+                    "log what changes as a metric or a tag"
+                )
+        self._written |= new
+        if new:
+            self.set_tags({f"param.{name}": value for name, value in new.items()})
+
+    @property
+    def searched(self) -> Mapping[str, Any]:
+        """The params that were suggested."""
+        return {}
 
     def set_attr(self, scope: str, key: str, value: Any) -> None:
         """Set an attribute; *value* must be JSON."""

@@ -252,6 +252,11 @@ class Trial(Logbook):
     def __repr__(self) -> str:
         return f"Trial(number={self.number}, params={dict(self.params)})"
 
+    @property
+    def searched(self) -> Mapping[str, Any]:
+        """The params that were suggested: its own."""
+        return self.params
+
     # ---- params
 
     def suggest_float(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
 from trackers.clock import now_us
-from trackers.errors import StateError
+from trackers.errors import InvalidValueError, StateError
 from trackers.names import clean_name
 from trackers.recorder import Recorder, clean_params
 from trackers.states import RunState
@@ -179,12 +179,18 @@ class ActiveRun(Recorder):
         if failure is not None:
             raise failure
 
-    def end(self, state: RunState = RunState.COMPLETE, reason: BaseException | None = None) -> None:
+    @property
+    def ended(self) -> bool:
+        """Whether ``end`` was called, or the ``with`` block left."""
+        return self._ended
+
+    def end(self, state: RunState | str = RunState.COMPLETE, reason: BaseException | None = None) -> None:
         """End the run in its final state and wait for the commit; *reason* is kept with its traceback.
 
-        Raises StateError when it has ended already, and the first failure of what was logged.
+        *state* may be named, ``"FAIL"``, also in MLflow's words, ``"FINISHED"``. Raises InvalidValueError for another
+        word, StateError when it has ended already, and the first failure of what was logged.
         """
-        state = RunState(state)
+        state = _final(state)
         if not state.is_finished():
             raise StateError(f"a run ends as COMPLETE, PRUNED or FAIL, not as {state.name}")
         with self._lock:
@@ -287,6 +293,20 @@ class Logging:
 
     def end(self, state: RunState = RunState.COMPLETE, reason: BaseException | None = None) -> None:
         """Do nothing: a trial ends with its objective."""
+
+
+_WORDS = {"FINISHED": RunState.COMPLETE, "FAILED": RunState.FAIL, "KILLED": RunState.FAIL}
+
+
+def _final(state: RunState | str | int) -> RunState:
+    """Return the state that is meant; raises InvalidValueError, which names those in which a run ends."""
+    try:
+        if isinstance(state, str):
+            word = state.strip().upper()
+            return _WORDS[word] if word in _WORDS else RunState[word]
+        return RunState(state)
+    except (KeyError, ValueError):
+        raise InvalidValueError(f"a run ends as COMPLETE, PRUNED or FAIL, not as {state!r:.60}") from None
 
 
 def _explain(exc: BaseException | None) -> tuple[str | None, str | None, str | None]:

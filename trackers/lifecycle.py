@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackers.errors import InvalidValueError
 from trackers.names import clean_name
+from trackers.recorder import check_mapping
 from trackers.sql import experiments, lifecycle, notes
 from trackers.sql.lifecycle import GRACE_DAYS, Expired
 
@@ -115,4 +116,5 @@ class Lifecycle(ABC):
 
 
 def _clean(tags: Mapping[str, object]) -> dict[str, str | None]:
-    return {clean_name(key, "tag"): None if value is None else str(value) for key, value in tags.items()}
+    pairs = check_mapping(tags, "tags").items()
+    return {clean_name(key, "tag"): None if value is None else str(value) for key, value in pairs}

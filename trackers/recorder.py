@@ -89,7 +89,8 @@ class Recorder(ABC):
         """
         label = context_label(context)
         given = None if step is None else check_step(step)
-        values = {clean_name(key, "metric"): check_number(key, value) for key, value in metrics.items()}
+        pairs = check_mapping(metrics, "metrics").items()
+        values = {clean_name(key, "metric"): check_number(key, value) for key, value in pairs}
         reported = [values.pop(key) for key in list(values) if not label and self._is_reported(key)]
         now = now_us()
         with self._lock:
@@ -168,6 +169,8 @@ class Recorder(ABC):
 
     def log_text(self, text: str, name: str) -> None:
         """Store *text* as the file *name* (UTF-8)."""
+        if not isinstance(text, str):
+            raise InvalidValueError(f"log_text takes text, not {type(text).__name__}: log_artifact takes a file")
         self._put_bytes(name, text.encode("utf-8", "backslashreplace"))
 
     def log_dict(self, content: Mapping[str, Any] | list[Any], name: str) -> None:
@@ -175,7 +178,7 @@ class Recorder(ABC):
 
         Raises InvalidValueError for what the format cannot hold.
         """
-        yaml = name.lower().endswith((".yaml", ".yml"))
+        yaml = check_file_name(name).lower().endswith((".yaml", ".yml"))
         self.log_text(_as_yaml(content, name) if yaml else _as_json(content, name), name)
 
     def log_table(self, data: Any, name: str) -> None:
@@ -186,7 +189,7 @@ class Recorder(ABC):
         """
         from trackers.table import as_table, pack_table, table_place
 
-        folder, form = table_place(name)
+        folder, form = table_place(check_file_name(name))
         content = pack_table(as_table(data), form)
         with self._lock:
             index = self._parts[folder] = self._parts.get(folder, -1) + 1
@@ -254,7 +257,7 @@ class Recorder(ABC):
 
 def clean_params(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
     """Return params with clean names; raises InvalidValueError, which names the one that cannot be kept."""
-    clean = {clean_name(key, "param"): value for key, value in params.items()}
+    clean = {clean_name(key, "param"): value for key, value in check_mapping(params, "params").items()}
     for name, value in clean.items():
         if isinstance(value, str | int | float | None) or getattr(value, "ndim", None) == 0:
             continue
@@ -270,7 +273,14 @@ def clean_params(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
 
 def clean_tags(tags: Mapping[str, object]) -> dict[str, str]:
     """Return tags with clean names and text as values; raises InvalidValueError."""
-    return {clean_name(key, "tag"): str(value) for key, value in tags.items()}
+    return {clean_name(key, "tag"): str(value) for key, value in check_mapping(tags, "tags").items()}
+
+
+def check_mapping(given: Any, what: str) -> Mapping[Any, Any]:
+    """Return *given* where it maps names to values; raises InvalidValueError."""
+    if not isinstance(given, Mapping):
+        raise InvalidValueError(f"{what} are given as a mapping, {{name: value}}, not as {type(given).__name__}")
+    return given
 
 
 def context_label(context: Mapping[str, object] | str | None) -> str:
@@ -279,6 +289,8 @@ def context_label(context: Mapping[str, object] | str | None) -> str:
         return ""
     if isinstance(context, Mapping):
         context = ",".join(f"{key}={value}" for key, value in sorted(context.items(), key=lambda item: str(item[0])))
+    if not isinstance(context, str):
+        raise InvalidValueError(f"a metric's context is a mapping or text, not {type(context).__name__}")
     if "{" in context or "}" in context:
         raise InvalidValueError(f"a metric's context may not hold braces: {context!r}")
     return clean_name(context, "context")
@@ -289,7 +301,9 @@ def check_number(key: str, value: object) -> float:
     if not isinstance(value, str | bytes):
         try:
             return float(value)  # type: ignore[arg-type]  # whatever has a __float__: NumPy's and PyTorch's scalars
-        except (TypeError, ValueError, OverflowError):
+        except OverflowError:
+            raise InvalidValueError(f"the metric {key!r} is too large for a float: {repr(value)[:40]}...") from None
+        except (TypeError, ValueError):
             pass
     raise InvalidValueError(f"the metric {key!r} must be a number, not {type(value).__name__} {repr(value)[:60]}")
 
@@ -297,6 +311,8 @@ def check_number(key: str, value: object) -> float:
 def check_step(step: object) -> int:
     """Return a step as a whole number of 64 bits; raises InvalidValueError."""
     try:
+        if isinstance(step, bool):
+            raise TypeError
         number = operator.index(step)  # type: ignore[arg-type]  # anything else is refused below
     except TypeError:
         raise InvalidValueError(f"a step is a whole number, not {step!r:.60}") from None
@@ -309,6 +325,8 @@ def check_path(path: object) -> Path:
     """Return a path; raises InvalidValueError for what is none."""
     if not isinstance(path, str | os.PathLike):
         raise InvalidValueError(f"a file is named by its path, not given as {type(path).__name__}")
+    if not os.fspath(path):
+        raise InvalidValueError("a file is named by its path, and this one is empty: '.' is the current folder")
     return Path(path)
 
 

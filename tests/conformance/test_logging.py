@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import re
+import subprocess
 import sys
 import threading
 import time
@@ -21,6 +24,7 @@ from PIL import Image
 import hpo
 import trackers
 from trackers.errors import InvalidValueError, NotFoundError, StateError
+from trackers.states import RunState
 from trackers.store import Store
 from trackers.values import Run
 
@@ -340,3 +344,92 @@ def test_trials_log_what_the_machine_does_where_it_is_asked_for(tmp_path: Path) 
     without, with_them = (study.store.get_run(f"s/{number}").metrics for number in (0, 1))
     assert not without
     assert "system/system_memory_usage_percentage" in with_them
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (lambda run: run.log_params(None), "params are given as a mapping, {name: value}, not as NoneType"),
+        (lambda run: run.log_params([1]), "params are given as a mapping"),
+        (lambda run: run.log_metrics([1]), "metrics are given as a mapping"),
+        (lambda run: run.set_tags(["a"]), "tags are given as a mapping"),
+        (lambda run: run.log_metric("m", 1.0, context=3), "a metric's context is a mapping or text, not int"),
+        (lambda run: run.log_metric("m", 10**400), "the metric 'm' is too large for a float"),
+        (lambda run: run.log_metric("m", 1.0, step=True), "a step is a whole number, not True"),
+        (lambda run: run.log_text(b"x", "b.txt"), "log_text takes text, not bytes"),
+        (lambda run: run.log_text(None, "b.txt"), "log_text takes text, not NoneType"),
+        (lambda run: run.log_dict({}, {"a": 1}), "name must be text, not dict"),
+        (lambda run: run.log_table("t", {"a": [1]}), "name must be text, not dict"),
+        (lambda run: run.log_artifact(""), "this one is empty"),
+        (lambda run: run.log_artifacts(""), "this one is empty"),
+    ],
+)
+def test_what_is_given_wrong_is_named_and_nothing_is_logged(
+    store: Store, logged: Logged, work: Callable[[Any], object], said: str
+) -> None:
+    def wrong(run: Any) -> None:
+        with pytest.raises(InvalidValueError, match=re.escape(said)):
+            work(run)
+
+    run = logged(wrong)
+    assert files(store, run) == {}
+    assert run.params == {}
+
+
+def test_a_param_that_was_suggested_is_not_written_over(store: Store) -> None:
+    def objective(trial: Any) -> float:
+        chosen = trial.suggest_float("C", 0.0, 1.0)
+        trial.log_params({"C": chosen, "depth": 3})
+        trial.log_param("depth", 3)
+        for name, value in (("C", 5), ("depth", 4)):
+            with pytest.raises(InvalidValueError, match=f"param '{name}' is .* and cannot become {value}"):
+                trial.log_param(name, value)
+        with pytest.raises(InvalidValueError, match="must be a number, text"):
+            trial.log_param("q", object())
+        return 1.0
+
+    study = hpo.create_study(study_name="s", storage=store, sampler="random", pruner="none")
+    study.optimize(objective, n_trials=1)
+    assert study.trials[0].error is None
+    assert store.get_run("s/0").tags == {"param.depth": "3"}
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [("FAIL", RunState.FAIL), ("finished", RunState.COMPLETE), ("KILLED", RunState.FAIL), (2, RunState.PRUNED)],
+)
+def test_a_run_ends_in_a_state_that_is_named(store: Store, word: Any, state: RunState) -> None:
+    run = store.start_run("e")
+    with pytest.raises(InvalidValueError, match="a run ends as COMPLETE, PRUNED or FAIL, not as 'DONE'"):
+        run.end("DONE")
+    run.end(word)
+    assert store.get_run(run).state is state
+
+
+@pytest.mark.parametrize(
+    ("last", "state", "error"),
+    [("", "COMPLETE", None), ("raise ValueError('no data')", "FAIL", "no data"), ("sys.exit(3)", "COMPLETE", None)],
+)
+def test_a_run_that_a_script_began_ends_with_it(tmp_path: Path, last: str, state: str, error: str | None) -> None:
+    script = f"""
+import sys, trackers
+outer = trackers.start_run("e", name="outer")
+inner = trackers.start_run(nested=True, name="inner")
+trackers.log_metric("m", 1.0)
+trackers.start_run("e", name="ended").end()
+{last}
+"""
+    url = f"sqlite:///{tmp_path}/hpo.db"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "HPO_STORAGE": url}, capture_output=True, text=True
+    )
+    with trackers.connect(url) as store:
+        runs = {run.name: run for run in store.search_runs()}
+        assert {name: run.state.name for name, run in runs.items()} == {
+            "outer": state,
+            "inner": state,
+            "ended": "COMPLETE",
+        }, done.stderr
+        assert runs["inner"].metrics == {"m": 1.0}
+        told = store.error(runs["outer"])
+        assert (told.message if told else None) == error
