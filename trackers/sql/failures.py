@@ -155,8 +155,9 @@ def _state(cause: BaseException) -> str | None:
 
 def translate(exc: BaseException, address: Address) -> TrackersError:
     """Return *exc* as an error of ours: one sentence, no SQL, no password."""
-    if isinstance(exc, TrackersError):
-        return exc
+    for own in (exc, getattr(exc, "orig", None)):  # a value that no column of ours takes: raised while it was bound
+        if isinstance(own, TrackersError):
+            return own
     if is_value_error(exc):
         return InvalidValueError(f"a value does not fit in the store: {_first_line(cause_of(exc), address)}")
     cause = cause_of(exc)

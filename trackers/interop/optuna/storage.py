@@ -8,6 +8,7 @@ writes it. Contract: ``optuna.storages.BaseStorage``.
 from __future__ import annotations
 
 import copy
+import json
 import os
 import threading
 import uuid
@@ -31,7 +32,9 @@ from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, NotFoundError, StateError, StoreError, StudyBusyError
 from trackers.interop.optuna.mirror import Mirror
 from trackers.interop.optuna.values import from_distribution, to_direction, to_distribution
+from trackers.names import clean_name
 from trackers.processes import host_name
+from trackers.recorder import check_step
 from trackers.states import RunState
 
 if TYPE_CHECKING:
@@ -87,19 +90,31 @@ class OptunaStorage(BaseStorage):
             raise DuplicatedStudyError(str(exc)) from exc
 
     def delete_study(self, study_id: int) -> None:
-        """Delete a study: it can be restored for a while, as any study of the store."""
+        """Delete a shared study: it can be restored for a while, as any study of the store.
+
+        Raises StudyBusyError for a managed one: its models and its place in the registry go with it, and Optuna's tools
+        delete what they have copied, to rename it.
+        """
         with _keyed():
+            row = self.store.get_study(study_id)
+            if row.mode == "managed":
+                raise StudyBusyError(
+                    f"study {row.name!r} is managed by hpo: rename it with `hpo rename {row.name} NAME`, delete it with "
+                    f"`hpo delete {row.name}`"
+                )
             self.store.delete_study(study_id)
         with self._lock:
             self._mirrors.pop(study_id, None)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Write an attribute of a study, also of a managed one."""
+        """Write an attribute of a study, also of a managed one. Raises TypeError for what is no JSON."""
+        _check_json(key, value)
         with _keyed():
             self.store.share_study(study_id).set_attrs("user", {key: value})
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Write an attribute of a study, also of a managed one."""
+        """Write an attribute of a study, also of a managed one. Raises TypeError for what is no JSON."""
+        _check_json(key, value)
         with _keyed():
             self.store.share_study(study_id).set_attrs("system", {key: value})
             if key == _METRIC_NAMES:
@@ -227,7 +242,11 @@ class OptunaStorage(BaseStorage):
         params = template.system_attrs.get("fixed_params", template.params)
         args = {"params": dict(params), "user_attrs": dict(template.user_attrs)}
         command = self.store.await_command(self.store.send_command(study_id, "enqueue", args), PATIENCE)
-        answer = command.answer or {"done": False, "reason": "nobody runs the study now: the next `hpo run` takes it"}
+        answer = command.answer
+        if answer is None:
+            raise StudyBusyError(
+                "nobody runs the study now: the trial waits for the next `hpo run`, which takes it; do not enqueue it again"
+            )
         if answer.get("done") is not True:
             raise StudyBusyError(f"the trial was not enqueued: {answer.get('reason')}")
         return self.get_trial_id_from_study_id_trial_number(study_id, int(answer["number"]))
@@ -243,6 +262,7 @@ class OptunaStorage(BaseStorage):
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         """Write a param of a trial. Raises ValueError for a distribution that the study's does not go with."""
+        clean_name(param_name, "param")
         mirror, frozen = self._writable(trial_id)
         own = self._agree(mirror, param_name, distribution)
         value = distribution.to_external_repr(param_value_internal)
@@ -304,6 +324,7 @@ class OptunaStorage(BaseStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Write what a trial reports; a step that was reported before is replaced."""
+        check_step(int(step))
         mirror, frozen = self._writable(trial_id)
         now = now_us()
         attempt = max(0, mirror.attempts.get(trial_id, 1) - 1)
@@ -314,13 +335,15 @@ class OptunaStorage(BaseStorage):
         self._replace(mirror, frozen, intermediate_values=line)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Write an attribute of a trial."""
+        """Write an attribute of a trial. Raises TypeError for what is no JSON."""
+        _check_json(key, value)
         mirror, frozen = self._writable(trial_id)
         self._write(mirror, frozen, [c.AttrsSet(trial_id, "user", {key: value})])
         self._replace(mirror, frozen, user_attrs={**frozen.user_attrs, key: value})
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Write one of Optuna's own attributes of a trial."""
+        """Write one of Optuna's own attributes of a trial. Raises TypeError for what is no JSON."""
+        _check_json(key, value)
         mirror, frozen = self._writable(trial_id)
         self._write(mirror, frozen, [c.AttrsSet(trial_id, "system", {key: value})])
         self._replace(mirror, frozen, system_attrs={**frozen.system_attrs, key: value})
@@ -454,6 +477,15 @@ class OptunaStorage(BaseStorage):
             with _keyed():
                 found = self._homes[trial_id] = self.store.find_trial(trial_id)
         return found
+
+
+def _check_json(key: str, value: Any) -> None:
+    """Refuse a value at the call that gives it, as Optuna's own storages do: what is written later fails later."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise TypeError(f"the attribute {key!r} is no JSON ({exc}): use numbers, text, lists and mappings") from exc
+    clean_name(key, "attribute")
 
 
 @contextmanager
