@@ -57,7 +57,7 @@ class RunPage(Sequence[Run]):
         """Return the same rows as a DataFrame (needs pandas)."""
         import pandas
 
-        rows = self.to_rows()
+        rows = [{name: whole(value) for name, value in row.items()} for row in self.to_rows()]
         return pandas.DataFrame(rows) if rows else pandas.DataFrame(columns=list(_ATTRIBUTES))
 
     def to_arrow(self) -> pyarrow.Table:
@@ -69,8 +69,18 @@ class RunPage(Sequence[Run]):
         return pyarrow.table({name: _column(values) for name, values in columns.items()})
 
 
+def whole(value: Any) -> Any:
+    """Return *value*; half a character in a text, which UTF-8 does not have, as an escape."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
 def _column(values: list[Any]) -> list[Any]:
+    values = [whole(value) for value in values]
     kinds = {type(value) for value in values if value is not None}
+    if int in kinds and any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
+        return [None if value is None else str(value) for value in values]  # larger than Arrow's integers
     if kinds <= {int, float}:
         return [None if value is None else float(value) for value in values] if len(kinds) > 1 else values
     if len(kinds) > 1 or kinds & {list, dict, tuple}:

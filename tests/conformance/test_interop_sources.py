@@ -76,6 +76,12 @@ def test_a_server_that_does_not_answer_is_told_at_once(store: Store) -> None:
     assert time.monotonic() - begun < 60.0
 
 
+def test_the_folder_of_files_beside_a_database_is_no_source(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "mlruns" / "1" / "abc" / "artifacts").mkdir(parents=True)
+    with pytest.raises(InvalidValueError, match="holds no experiment of MLflow"):
+        import_mlflow(store, str(tmp_path / "mlruns"))
+
+
 def test_a_port_that_is_none_is_named(store: Store) -> None:
     with pytest.raises(InvalidValueError, match=r"http://127\.0\.0\.1:x is no URL of a server"):
         import_mlflow(store, "http://127.0.0.1:x")

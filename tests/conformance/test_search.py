@@ -9,6 +9,7 @@ import pytest
 
 from tests.conformance.reference_search import Known, in_order, matches, random_filter, random_order
 from trackers.changes import ParamsSet, PointsLogged, TagsSet, TrialCreated, TrialFinished
+from trackers.cli.exit import run_command
 from trackers.clock import now_us
 from trackers.errors import FilterError, InvalidValueError, NotFoundError
 from trackers.page import RunPage
@@ -361,3 +362,18 @@ def test_a_page_is_read_by_a_number_of_statements_that_does_not_grow(filled: Sto
 
 def test_an_order_key_said_twice_counts_once() -> None:
     assert parse_order("metrics.a, metrics.a desc") == (OrderKey(parse_order("metrics.a")[0].field),)
+
+
+def test_odd_values_stand_in_every_form_of_a_page(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    with store.start_run("odd", params={"half": "a\ud800b", "huge": 10**30, "plain": 1}) as run:
+        run.log_metric("loss", 0.5, context="split=train")
+    page = store.search_runs()
+    assert page.to_arrow().column("params.huge").to_pylist() == [str(10**30)]
+    assert page.to_arrow().column("params.half").to_pylist() == ["a\\ud800b"]
+    assert page.to_pandas()["params.half"].tolist() == ["a\\ud800b"]
+    assert run_command(["search", "--csv", "--storage", store.url]) == 0
+    assert "a\\ud800b" in capsys.readouterr().out
+    assert run_command(["show", run.uid, "--history", "loss{split=train}", "--storage", store.url]) == 0
+    assert "0.5" in capsys.readouterr().out
+    assert run_command(["show", run.uid, "--context", "split=train", "--storage", store.url]) == 2
+    assert "--context goes with --history" in capsys.readouterr().err

@@ -162,7 +162,9 @@ def _print_csv(page: RunPage) -> None:
 
 def _cell(value: Any) -> Any:
     """Return a value as CSV holds it: times as ISO 8601 in UTC, as in JSON."""
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+    from trackers.page import whole
+
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else whole(value)
 
 
 def _print_page(page: RunPage, fields: Sequence[Field]) -> None:

@@ -40,6 +40,8 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
     Its params, tags, code and data, its parent and children, metrics, files and models, and the registered versions
     that came from it. With --json its parent and children go by their uids.
     """
+    if context and key is None:
+        raise click.UsageError("--context goes with --history METRIC.")
     with open_store(storage) as store:
         found = store.get_run(run_ref(run))
         if key is not None:
@@ -69,6 +71,8 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
 def _print_history(store: Store, run: Run, key: str, context: str, as_json: bool) -> None:
     from trackers.cli import text
 
+    if not context and key.endswith("}"):  # as listings write it: loss{split=train}
+        key, _, context = key[:-1].partition("{")
     points = store.metric_history(run, key, context)
     if as_json:
         rows = [{"step": p.step, "value": p.value, "time": p.time, "attempt": p.attempt} for p in points]

@@ -93,6 +93,11 @@ def _check_there(uri: str) -> None:
             raise NotFoundError(
                 f"there is no folder {path}: give a tracking URI of MLflow, such as sqlite:///mlflow.db"
             )
+        if not any(os.path.isfile(os.path.join(one.path, "meta.yaml")) for one in os.scandir(path)):
+            raise InvalidValueError(
+                f"{path} holds no experiment of MLflow: where it has the files of a database of MLflow, give the URL of "
+                "that, such as sqlite:///mlflow.db"
+            )
 
 
 @contextmanager
