@@ -204,7 +204,7 @@ class ActiveRun(Recorder):
             now = now_us()
             outcome = {RunState.COMPLETE: "complete", RunState.PRUNED: "pruned", RunState.FAIL: "fail"}[state]
             error = _explain(reason)
-            self._record(
+            self._submit(
                 [
                     c.AttemptEnded(self._run_id, self._attempt, now, outcome, reason=error[1] or ""),
                     c.TrialFinished(self._run_id, now, state, None, *error),
@@ -259,6 +259,12 @@ class ActiveRun(Recorder):
             self._record(list(records))
 
     def _record(self, records: list[c.Change]) -> None:
+        self._submit(records)
+        if self._store.strict and self._failure is not None:  # nothing else keeps it: the next call that logs says so
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _submit(self, records: list[c.Change]) -> None:
         self._sent(self._store.submit(self, "log", records))
 
     def _sent(self, commit: Commit) -> None:

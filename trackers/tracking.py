@@ -57,6 +57,8 @@ class Tracking(Lifecycle, Launching):
     database: Database
     writer: Writer
     identity: Identity
+    strict: bool
+    """Whether what the database does not take is raised, where a journal would take it."""
 
     def __init__(self) -> None:
         super().__init__()
