@@ -157,10 +157,14 @@ def test_a_strict_store_raises_instead(outage: Outage) -> None:
     run.log_metric("loss", 1.0)
     with pytest.raises(StoreError):
         run.flush()
-    with pytest.raises(StoreError):
+
+    def train() -> None:
         for step in range(1000):
             run.log_metric("loss", 1.0, step)
             time.sleep(0.01)  # the work
+
+    with pytest.raises(StoreError):
+        train()
     with pytest.raises(StoreError):
         store.start_run("e")
     assert journals(outage.url) == []
