@@ -20,7 +20,7 @@ from trackers.launching import Launching
 from trackers.lifecycle import Lifecycle
 from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
-from trackers.query import parse, parse_order
+from trackers.query import parse_flat, parse_order
 from trackers.recorder import clean_params, clean_tags, context_label
 from trackers.sql import datasets, experiments, history, lifecycle, metrics, runs, search
 from trackers.sql.columns import check_param
@@ -245,7 +245,7 @@ class Tracking(Lifecycle, Launching):
         does not serve.
         """
         names = (experiments,) if isinstance(experiments, str) else experiments
-        wanted = search.Search(parse(filter), None if names is None else tuple(names), parse_order(order_by))
+        wanted = search.Search(parse_flat(filter), None if names is None else tuple(names), parse_order(order_by))
         wanted = replace(wanted, view=lifecycle.check_view(view))
         self._settle()
         with self.database.reading() as connection:

@@ -377,3 +377,22 @@ def test_odd_values_stand_in_every_form_of_a_page(store: Store, capsys: pytest.C
     assert "0.5" in capsys.readouterr().out
     assert run_command(["show", run.uid, "--context", "split=train", "--storage", store.url]) == 2
     assert "--context goes with --history" in capsys.readouterr().err
+
+
+def test_a_filter_is_nested_as_deep_as_is_said_on_every_database(store: Store) -> None:
+    with store.start_run("e", params={"a": 1}) as run:
+        pass
+
+    def nested(depth: int, word: str) -> str:
+        text = "params.a = 1"
+        for level in range(depth):
+            text = f"{word} ({text} {('or', 'and')[level % 2]} params.a = {level % 2})"
+        return text
+
+    assert [one.uid for one in store.search_runs("not " * 98 + "params.a = 1")] == [run.uid]
+    assert [one.uid for one in store.search_runs("(" * 98 + "params.a = 1" + ")" * 98)] == [run.uid]
+    for depth, word in ((40, ""), (20, "not")):
+        assert len(store.search_runs(nested(depth, word))) <= 1
+    for depth, word in ((60, ""), (30, "not")):
+        with pytest.raises(InvalidValueError, match="40 is the most: write it flatter"):
+            store.search_runs(nested(depth, word))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from trackers.errors import InvalidValueError
-from trackers.query import Field, Node, fields_of, parse
+from trackers.query import Field, Node, fields_of, parse_flat
 from trackers.query.parser import Parser
 
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?", re.ASCII)
@@ -28,7 +28,7 @@ class Require:
     kind: ClassVar[str] = "require"
 
     def __post_init__(self) -> None:
-        if (node := parse(self.filter)) is None:
+        if (node := parse_flat(self.filter)) is None:
             raise InvalidValueError("A filter is expected, as in metrics.auc >= 0.9.")
         if any(field.kind == "dataset" for field in fields_of(node)):
             raise InvalidValueError(
@@ -38,7 +38,7 @@ class Require:
     @property
     def node(self) -> Node:
         """The filter's tree."""
-        node = parse(self.filter)
+        node = parse_flat(self.filter)
         assert node is not None  # __post_init__ refuses an empty filter
         return node
 

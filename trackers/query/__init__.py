@@ -13,7 +13,7 @@ from __future__ import annotations
 from trackers.query.fields import ATTRIBUTES, Field
 from trackers.query.nodes import And, Between, Comparison, In, IsNull, Like, Literal, Node, Not, Or, OrderKey, fields_of
 from trackers.query.order import parse_order
-from trackers.query.parser import parse
+from trackers.query.parser import parse, parse_flat
 
 __all__ = [
     "ATTRIBUTES",
@@ -31,5 +31,6 @@ __all__ = [
     "OrderKey",
     "fields_of",
     "parse",
+    "parse_flat",
     "parse_order",
 ]

@@ -123,6 +123,28 @@ class Or:
 Node = Comparison | Between | In | Like | IsNull | Not | And | Or
 
 
+def flattened(node: Node) -> Node:
+    """Return an equal tree in which no ``not`` stands in a ``not``, no ``and`` in an ``and``, no ``or`` in an ``or``.
+
+    Databases end at some tens of nested conditions; parentheses that say nothing shall not count.
+    """
+    if isinstance(node, Not):
+        inner = flattened(node.node)
+        return inner.node if isinstance(inner, Not) else Not(inner)
+    if isinstance(node, And | Or):
+        kind = type(node)
+        parts = [flattened(part) for part in node.nodes]
+        return kind(tuple(leaf for part in parts for leaf in (part.nodes if isinstance(part, kind) else (part,))))
+    return node
+
+
+def depth_of(node: Node) -> int:
+    """Return how many conditions are nested in each other."""
+    if isinstance(node, Not):
+        return 1 + depth_of(node.node)
+    return 1 + max(map(depth_of, node.nodes)) if isinstance(node, And | Or) else 0
+
+
 def fields_of(node: Node | None) -> list[Field]:
     """Return the fields that a filter asks about, in its order."""
     if node is None:

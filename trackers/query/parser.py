@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NoReturn
 
-from trackers.errors import FilterError
+from trackers.errors import FilterError, InvalidValueError
 from trackers.query.fields import (
     AGGREGATES,
     ATTRIBUTE_ALIASES,
@@ -18,11 +18,26 @@ from trackers.query.fields import (
     suggest,
 )
 from trackers.query.literals import LONGEST_PATTERN, check_literal, read_literal
-from trackers.query.nodes import And, Between, Comparison, In, IsNull, Like, Literal, Node, Not, Or
+from trackers.query.nodes import (
+    And,
+    Between,
+    Comparison,
+    In,
+    IsNull,
+    Like,
+    Literal,
+    Node,
+    Not,
+    Or,
+    depth_of,
+    flattened,
+)
 from trackers.query.tokens import Token, tokenize
 
 DEEPEST = 100
 """How deep parentheses and ``not`` may be nested."""
+DEEPEST_TREE = 40
+"""How deep what they say may be nested, once parentheses and doubled nots that say nothing are away."""
 MOST_CONDITIONS = 200
 """How many conditions one filter may have: a database's own limit on the depth of an expression lies above it."""
 MOST_VALUES = 5000
@@ -30,6 +45,22 @@ MOST_VALUES = 5000
 
 _OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _OPERATOR_WORDS = ("in", "not in", "between", "like", "ilike", "is null", "is not null")
+
+
+def parse_flat(text: str) -> Node | None:
+    """Read the filter *text* as a tree that a database can take: see ``flattened``.
+
+    Raises FilterError, and InvalidValueError where and, or and not are nested deeper than SQLite can follow.
+    """
+    node = parse(text)
+    if node is None:
+        return None
+    flat = flattened(node)
+    if (depth := depth_of(flat)) > DEEPEST_TREE:
+        raise InvalidValueError(
+            f"the filter nests and, or and not {depth} deep, and {DEEPEST_TREE} is the most: write it flatter"
+        )
+    return flat
 
 
 def parse(text: str) -> Node | None:
