@@ -34,7 +34,6 @@ from trackers.interop.optuna.mirror import Mirror
 from trackers.interop.optuna.values import from_distribution, to_direction, to_distribution
 from trackers.names import clean_name
 from trackers.processes import host_name
-from trackers.recorder import check_step
 from trackers.states import RunState
 
 if TYPE_CHECKING:
@@ -324,7 +323,8 @@ class OptunaStorage(BaseStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Write what a trial reports; a step that was reported before is replaced."""
-        check_step(int(step))
+        if not -(2**63) <= int(step) < 2**63:
+            raise ValueError(f"a step has 64 bits: {step} is out of range")
         mirror, frozen = self._writable(trial_id)
         now = now_us()
         attempt = max(0, mirror.attempts.get(trial_id, 1) - 1)
