@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -365,3 +366,18 @@ def test_a_run_that_has_not_ended_is_not_taken_from_under_its_process(store: Sto
         store.restore_run(run)
         run.log_metrics({"loss": 0.25}, step=1)
     assert [point.value for point in store.metric_history(run.uid, "loss")] == [0.5, 0.25]
+
+
+def test_many_gc_at_once_do_not_stand_in_each_others_way(store: Store) -> None:
+    for index in range(6):
+        delete_run(store, log_run(store, "gone", one=bytes([index]) * 50, two=bytes([index]) * 60))
+
+    def collect() -> None:
+        with trackers.connect(store.url) as mine:
+            for _ in range(3):
+                mine.gc(grace=NOW, file_grace=NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(collect) for _ in range(4)]:
+            done.result()
+    assert digests(store) == set()

@@ -100,3 +100,18 @@ def test_the_terminal_says_what_was_added(source: tuple[str, optuna.Study], tmp_
     assert isinstance(said.exception, NotFoundError)
     with trackers.connect(url) as store:
         assert len(store.search_runs("attributes.state = 'COMPLETE'", experiments="old")) == 3
+
+
+def test_a_study_whose_name_is_refused_here_gets_one_like_it(store: Store, tmp_path: Path) -> None:
+    source = f"sqlite:///{tmp_path}/theirs.db"
+    for name in ("multi/obj ", "plain", "multi/obj"):
+        made = optuna.create_study(study_name=name, storage=source)
+        made.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    first = import_optuna(store, source)
+    names = {one.theirs: one.name for one in first}
+    assert names["plain"] == "plain"
+    assert len(set(names.values())) == 3
+    assert all("/" not in name for name in names.values())
+    assert [one.there for one in first] == [2, 2, 2]
+    again = import_optuna(store, source)
+    assert [(one.name, one.added) for one in again] == [(one.name, 0) for one in first]

@@ -44,6 +44,7 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
             [
                 {
                     "study": one.name,
+                    "source_name": one.theirs,
                     "trials": one.there,
                     "added": one.added,
                     "finished": one.finished,
@@ -57,6 +58,9 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
     else:
         rows = [[one.name, one.there, one.added, one.finished, differing(len(one.differing))] for one in found]
         text.print_table(["study", "trials", "added", "caught up", "read back"], rows)
+        for one in found:
+            if one.theirs != one.name:
+                click.echo(text.plain(f"note: the study {one.theirs!r:.80} is called {one.name!r} here"))
     if any(one.differing for one in found):
         raise SystemExit(1)
 

@@ -288,7 +288,8 @@ def mark(connection: Connection, orphans: Iterable[tuple[str, int]], now: int) -
     connection.execute(delete(t.garbage).where(is_reachable(g.digest)))
     noted = select(g.digest).where(g.digest == b.digest).exists()
     new = select(b.digest, b.size, literal(now)).where(not_(noted), not_(is_reachable(b.digest)))
-    connection.execute(insert(t.garbage).from_select(["digest", "size", "marked_at"], new))
+    note = insert(t.garbage).prefix_with("IGNORE", dialect="mysql")  # another gc notes the same at once
+    connection.execute(note.from_select(["digest", "size", "marked_at"], new))
     sizes = dict(orphans)
     digests = sorted(sizes)
     for start in range(0, len(digests), _BATCH):
@@ -297,7 +298,7 @@ def mark(connection: Connection, orphans: Iterable[tuple[str, int]], now: int) -
         free.difference_update(connection.execute(select(g.digest).where(g.digest.in_(batch))).scalars())
         if free:
             rows = [{"digest": digest, "size": sizes[digest], "marked_at": now} for digest in sorted(free)]
-            connection.execute(insert(t.garbage), rows)
+            connection.execute(note, rows)
 
 
 def find_orphans(connection: Connection, digests: Sequence[str]) -> list[str]:

@@ -153,10 +153,12 @@ def _end_sharing(connection: Connection, study_id: int) -> None:
     mode = connection.execute(select(s.mode).where(s.id == study_id).with_for_update()).scalar()
     if mode != "shared":
         return
-    running = select(func.count()).where(r.experiment_id == study_id, r.state == int(RunState.RUNNING))
-    if count := connection.execute(running).scalar_one():
-        run, them, their = ("runs", "it", "its") if count == 1 else ("run", "them", "their")
+    running = select(r.number).where(r.experiment_id == study_id, r.state == int(RunState.RUNNING)).order_by(r.number)
+    if numbers := list(connection.execute(running).scalars()):
+        run, them, their = ("runs", "it", "its") if len(numbers) == 1 else ("run", "them", "their")
+        listed = ", ".join(map(str, numbers[:5])) + (" ..." if len(numbers) > 5 else "")
         raise StudyBusyError(
-            f"the study is shared by Optuna's processes, and {counted(count, 'trial')} of it {run}: wait for {them}, or "
-            f"tell {them} FAIL where {their} process is gone"
+            f"the study is shared by Optuna's processes, and {counted(len(numbers), 'trial')} of it {run} ({listed}): wait "
+            f"for {them}, or where {their} process is gone tell {them} so, with Optuna: "
+            f"study.tell({numbers[0]}, state=optuna.trial.TrialState.FAIL)"
         )

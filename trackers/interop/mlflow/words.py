@@ -10,12 +10,11 @@ import json
 import math
 import posixpath
 import re
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from trackers.errors import InvalidValueError
-from trackers.names import LONGEST, clean_name
+from trackers.interop.names import fit as fit
+from trackers.names import LONGEST
 from trackers.states import RunState
 
 ORIGIN = "imported:from"
@@ -89,27 +88,6 @@ def to_uid(mlflow_id: str) -> str:
 def derived_uid(*parts: object) -> str:
     """Return 32 hex digits that are always the same for these *parts*."""
     return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()[:32]
-
-
-def fit(name: str, what: str, check: Callable[[str], str] | None = None) -> str:
-    """Return a name that we take for MLflow's *name*: the same, or one with what is refused taken out.
-
-    A name that had to change ends with a digest of the first one, so that no two become one. *check* raises
-    InvalidValueError for a name that does not serve.
-    """
-    taken = check or (lambda text: clean_name(text, what))
-    try:
-        if taken(name) == name:
-            return name
-    except InvalidValueError:
-        pass
-    mark = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    plain = "".join(char if _is_plain(char) else "_" for char in unicodedata.normalize("NFC", name[:LONGEST]))
-    return taken(f"{plain.strip(' ._')[: LONGEST - 10].strip()}~{mark}".lstrip())
-
-
-def _is_plain(char: str) -> bool:
-    return char == " " or (char not in '/\\:#%@{}"' and unicodedata.category(char)[0] not in ("C", "Z"))
 
 
 def to_key(name: str) -> str:

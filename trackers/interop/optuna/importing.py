@@ -14,8 +14,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StoreError
+from trackers.interop.names import fit
 from trackers.interop.optuna.storage import OptunaStorage
 from trackers.interop.source import check_source
+from trackers.names import clean_name
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -32,6 +34,7 @@ ORIGIN = "imported:from"
 class ImportedStudy:
     """What came of one study: trials there, *added* now, *finished* now (they were open at the last import).
 
+    *name* is that of the study here, *theirs* its name in the source, of which it differs where that is refused here.
     *differing* has the numbers of trials that are not the same on both sides afterwards.
     """
 
@@ -40,6 +43,7 @@ class ImportedStudy:
     added: int
     finished: int
     differing: tuple[int, ...] = field(default=())
+    theirs: str = ""
 
 
 def import_optuna(
@@ -51,7 +55,7 @@ def import_optuna(
 ) -> list[ImportedStudy]:
     """Copy the studies of *source* (a URL or path for Optuna, or a storage) into *store*; all, or those named.
 
-    They become shared studies of the same names. Again, it adds what is new since: trials that came later, and the
+    They become shared studies of the same names (or, where one is refused here, of one like it). Again, it adds what is new since: trials that came later, and the
     end of those that were open. Every trial is read back and compared.
 
     Raises NotFoundError for a study that is not there, AlreadyExistsError where the store has another study of that
@@ -75,10 +79,17 @@ def import_optuna(
         return results
 
 
+def _check_name(name: str) -> str:
+    if "/" in name:
+        raise InvalidValueError("the name of a study may not hold a slash")
+    return clean_name(name, "study")
+
+
 class _Import:
     def __init__(self, ours: OptunaStorage, theirs: BaseStorage, place: str, study: Any) -> None:
         self._ours, self._theirs, self._study = ours, theirs, study
         self._origin = {"place": place, "study": study.study_name, "id": study._study_id}
+        self._name = study.study_name and fit(study.study_name, "study", _check_name)
 
     def run(self) -> ImportedStudy:
         study_id = self._meet()
@@ -95,11 +106,11 @@ class _Import:
         now = self._ours.get_all_trials(study_id, deepcopy=False)
         differing = tuple(a.number for a, b in zip(trials, now, strict=False) if _content(a) != _content(b))
         self._attributes(study_id)
-        return ImportedStudy(self._study.study_name, len(now), len(new), finished, differing)
+        return ImportedStudy(self._name, len(now), len(new), finished, differing, self._study.study_name)
 
     def _meet(self) -> int:
         """Return our study, made where it is new."""
-        name = self._study.study_name
+        name = self._name
         try:
             study_id = self._ours.get_study_id_from_name(name)
         except KeyError:
