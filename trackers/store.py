@@ -51,7 +51,7 @@ def connect(
 ) -> Store:
     """Connect to a store and return it.
 
-    *url* is ``sqlite:///FILE``, the path of a SQLite file, ``postgresql+psycopg://USER@HOST/DATABASE``,
+    *url* is ``sqlite:///FILE``, a ``Path`` of a SQLite file, ``postgresql+psycopg://USER@HOST/DATABASE``,
     ``mariadb+pymysql://USER@HOST/DATABASE`` (or ``mysql+pymysql://``), or a store
     (returned as it is). *artifacts* says, for a store that does not exist yet, where its files go: a folder or a
     URL such as ``s3://BUCKET/FOLDER``; the default lies beside a SQLite file. With *create* an empty database gets

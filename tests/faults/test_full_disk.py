@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sqlite3
 import subprocess
@@ -116,6 +117,7 @@ def test_a_read_only_store_is_told_in_one_sentence(folder: Path, what: str) -> N
 
 
 MODELS = """
+import contextlib
 import os
 from pathlib import Path
 import hpo
@@ -254,3 +256,17 @@ def test_a_backup_or_archive_on_a_full_disk_names_the_folder_and_leaves_nothing_
             store.gc(grace=timedelta(0), file_grace=timedelta(0))
     restored = trackers.restore(place / "backup", tmp_path / "new.db")
     assert (restored.files, restored.problems) == (1, ())
+
+
+def test_a_store_on_a_full_disk_that_nobody_has_open_says_that_it_is_full(disk: Place) -> None:
+    place = disk("size=4m")
+    url = f"sqlite:///{place}/hpo.db"
+    with trackers.connect(url) as store, store.start_run("e"):
+        pass
+    with (place / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    with pytest.raises(StoreError, match="is full: free some space"):
+        trackers.connect(url)
+    (place / "ballast").unlink()
+    trackers.connect(url).close()

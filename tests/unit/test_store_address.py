@@ -218,3 +218,13 @@ def test_a_new_store_on_another_host_needs_a_place_that_all_see() -> None:
         first_root(read_address("postgresql://db.example.org/hpo"), None)
     assert first_root(read_address("postgresql://localhost/hpo"), None) == os.path.abspath("hpo-artifacts")
     assert first_root(read_address("postgresql://db.example.org/hpo"), "s3://b/f") == "s3://b/f"
+
+
+def test_a_short_file_of_something_else_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("x")
+    with pytest.raises(StoreError, match="is not a database: name another file"):
+        trackers.connect(path)
+    assert path.read_text() == "x"
+    (tmp_path / "empty.db").touch()
+    trackers.connect(tmp_path / "empty.db").close()

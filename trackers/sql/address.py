@@ -159,11 +159,26 @@ def check_file(path: Path, create: bool) -> None:
         )
     if lies_read_only(path):
         _check_still(path)
+    _check_head(path)
     if create and not path.exists():
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as exc:
             raise StoreError(f"the store {path} cannot be created: {exc.strerror}") from exc
+
+
+def _check_head(path: Path) -> None:
+    """Raise StoreError for a file of something else: SQLite takes one that is shorter than its own head for an empty one."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_HEAD))
+    except OSError:
+        return  # it is not there, or cannot be read: who opens it says so
+    if head and head != _HEAD:
+        raise StoreError(f"the file {path} is not a database: name another file")
+
+
+_HEAD = b"SQLite format 3\0"
 
 
 def is_network(kind: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -169,6 +171,8 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
                 f"the store {address.path} lies on a read-only file system: it can be read, and to write copy it to a "
                 "folder that can be written"
             )
+        if "disk i/o error" in text and address.path is not None and _is_full(address.path.parent):
+            text = "disk is full"
         for word, sentence in _LITE:
             if word in text:
                 return StoreError(sentence.format(store=address.path))
@@ -189,6 +193,18 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
             f" ({_first_line(cause, address)})"
         )
     return StoreError(f"the store {address.safe} refused: {_first_line(cause, address)}")
+
+
+def _is_full(folder: Path) -> bool:
+    """Tell whether next to nothing is free where a file lies: SQLite calls that an I/O error where it maps memory."""
+    try:
+        return shutil.disk_usage(folder).free < _NOTHING
+    except OSError:
+        return False
+
+
+_NOTHING = 64 * 1024
+"""Bytes free with which SQLite can do nothing: a file of shared memory has 32 KiB."""
 
 
 def _first_line(cause: BaseException, address: Address) -> str:
