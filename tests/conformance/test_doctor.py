@@ -146,6 +146,21 @@ def test_the_schema_is_compared_with_the_expected_one(store: Store, capsys: pyte
             connection.execute(text("ALTER TABLE trackers_pins DROP COLUMN colour"))
 
 
+def test_a_role_that_may_only_read_is_a_problem(postgresql_store_url: str) -> None:
+    trackers.connect(postgresql_store_url).close()
+    url = f"{postgresql_store_url}%20-cdefault_transaction_read_only%3Don"
+    found = next(one for one in examine(url) if one.topic == "rights")
+    assert (found.level, "not written" in found.told) == (PROBLEM, True)
+
+
+def test_a_store_that_lost_its_revision_is_not_called_none(store: Store) -> None:
+    with store.database.writing() as connection:
+        connection.execute(text("DELETE FROM trackers_alembic_version"))
+    (found,) = (one for one in examine(store.url) if one.topic == "schema")
+    assert found.level == PROBLEM
+    assert "tables of a store are here" in found.told
+
+
 def test_an_older_store_says_which_upgrade_is_pending(sqlite_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with trackers.connect(sqlite_url) as store, store.database.writing() as connection:
         connection.execute(text("UPDATE trackers_alembic_version SET version_num = '0001'"))

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sqlalchemy import inspect, update
+
 from trackers.artifacts import ArtifactStore
 from trackers.errors import ArtifactError, TrackersError
 from trackers.journal import journal_folder, list_journals, other_journals
 from trackers.processes import host_name, is_alive, start_time
 from trackers.sql import settings
+from trackers.sql import tables as t
 from trackers.sql.address import Address, file_system, is_network, read_address
 from trackers.sql.dump import reachable_files
 from trackers.sql.engine import Database
-from trackers.sql.schema import HEAD, REVISIONS, open_database, read_revision
+from trackers.sql.schema import HEAD, REVISIONS, VERSION_TABLE, open_database, read_revision
 from trackers.wording import counted
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -65,10 +68,12 @@ def _examine(address: Address) -> Iterator[Diagnosis]:
         return
     try:
         revision = read_revision(database) if address.path is None or address.path.exists() else None
-        yield _schema(revision)
         if revision is None:
+            yield _no_revision(database, address)
             return
+        yield _schema(revision)
         yield from _OF_DATABASE[address.dialect](database)
+        yield from _rights(database)
         if revision == HEAD:
             yield from _rows(database)
             yield from _artifacts(address)
@@ -89,9 +94,30 @@ def _packages() -> Diagnosis:
     return Diagnosis(OK, "packages", ", ".join(found))
 
 
-def _schema(revision: str | None) -> Diagnosis:
-    if revision is None:
-        return Diagnosis(PROBLEM, "schema", "there is no store here", "name another, or let the first run make it")
+def _no_revision(database: Database, address: Address) -> Diagnosis:
+    if address.path is None or address.path.exists():
+        with database.reading() as connection:
+            if inspect(connection).has_table(t.runs.name):
+                told = f"the tables of a store are here, and {VERSION_TABLE} does not say of which revision"
+                advice = f"restore a backup; or, if it was the newest, INSERT INTO {VERSION_TABLE} VALUES ('{HEAD}')"
+                return Diagnosis(PROBLEM, "schema", told, advice)
+    return Diagnosis(PROBLEM, "schema", "there is no store here", "name another, or let the first run make it")
+
+
+def _rights(database: Database) -> Iterator[Diagnosis]:
+    """Try to write a row as it is, and take that back: a server's role may only read."""
+    if database.address.path is not None:
+        return  # see _file
+    try:
+        with database.writing() as connection:
+            connection.execute(update(t.store).values(artifact_root=t.store.c.artifact_root))
+            connection.rollback()
+    except TrackersError as exc:
+        told = f"it can be read here, and not written: {exc}"
+        yield Diagnosis(PROBLEM, "rights", told, "give the role INSERT, UPDATE and DELETE, or connect as another")
+
+
+def _schema(revision: str) -> Diagnosis:
     if revision == HEAD:
         return Diagnosis(OK, "schema", f"revision {revision}, the newest that this release knows")
     if revision in REVISIONS:
