@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -239,11 +240,22 @@ def test_an_archive_that_cannot_be_read_back_changes_nothing(sqlite_url: str, tm
         assert source.get_study("s").directions == ("maximize",)
 
 
-@pytest.mark.parametrize("table", ["artifacts", "model_files", "experiments"])
-def test_an_archive_with_names_that_no_store_gives_is_refused(sqlite_url: str, tmp_path: Path, table: str) -> None:
+FORGED = {
+    "artifacts": ("name", "../../outside"),
+    "model_files": ("name", "../../outside"),
+    "experiments": ("name", "../../outside"),
+    "runs": ("state", 99),
+    "params": ("kind", 77),
+    "runs ": ("created_at", 2**62),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_an_archive_with_what_no_store_writes_is_refused(sqlite_url: str, tmp_path: Path, what: str) -> None:
     from pyarrow import parquet
     from sklearn.linear_model import LinearRegression
 
+    table, (column, value) = what.strip(), FORGED[what]
     folder, target = tmp_path / "archive", trackers.connect(tmp_path / "new.db")
     with trackers.connect(sqlite_url) as source, target:
         fill(source, tmp_path)
@@ -253,13 +265,12 @@ def test_an_archive_with_names_that_no_store_gives_is_refused(sqlite_url: str, t
         path = folder / "rows" / f"{table}.parquet"
         held = parquet.read_table(path)
         assert held.num_rows
-        at = held.schema.get_field_index("name")
-        hostile = held.set_column(at, held.schema.field("name"), [["../../outside"] * held.num_rows])
-        parquet.write_table(hostile, path)
+        at = held.schema.get_field_index(column)
+        parquet.write_table(held.set_column(at, held.schema.field(column), [[value] * held.num_rows]), path)
         about = json.loads((folder / "archive.json").read_text())
         about["tables"][f"rows/{table}.parquet"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         (folder / "archive.json").write_text(json.dumps(about))
-        with pytest.raises(InvalidValueError, match=r"was not written by a store: .*outside"):
+        with pytest.raises(InvalidValueError, match=rf"was not written by a store: .*{re.escape(str(value))}"):
             target.import_archive(folder)
         assert list(target.search_runs(view="all")) == []
 

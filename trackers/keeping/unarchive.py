@@ -7,14 +7,10 @@ kill what is missing.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
 import os
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -22,27 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
-from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import (
     AlreadyExistsError,
     ArtifactError,
     ConflictError,
-    DigestError,
-    InvalidValueError,
-    NotFoundError,
-    SchemaError,
-    StoreBusyError,
 )
 from trackers.interop.outcome import Counted, Imported
-from trackers.keeping.archive import FORMAT, NAME, ROWS, load_arrow
+from trackers.keeping.archive import ROWS, load_arrow
+from trackers.keeping.archive_source import alone, check_values, read_archive, verify
 from trackers.keeping.backup import file_of
 from trackers.sql import archived
 from trackers.sql.archived import Row
-from trackers.sql.experiments import check_experiment
 from trackers.sql.ids import take_block
 from trackers.sql.intake import every_point
-from trackers.sql.schema import HEAD, REVISIONS
 from trackers.wording import counted
 
 if TYPE_CHECKING:
@@ -78,93 +67,12 @@ def import_archive(store: Store, source: str | os.PathLike[str]) -> Imported:
     for an experiment that is deleted here, StoreError without pyarrow, StoreBusyError while another process imports it.
     """
     folder = Path(source)
-    manifest = _read_manifest(folder)
+    manifest = read_archive(folder)
     _, parquet = load_arrow()
-    with _alone(folder):
-        _verify(folder, manifest)
-        _check_names(folder, parquet)
+    with alone(folder):
+        verify(folder, manifest)
+        check_values(folder, parquet)
         return _Import(store, folder, manifest, parquet).run()
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / NAME
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        form = int(manifest.get("format", 1))
-        if form == FORMAT:
-            _check_form(manifest)
-    except FileNotFoundError:
-        raise NotFoundError(
-            f"there is no archive in {folder}: it has no {NAME}, or was not written to its end"
-        ) from None
-    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as exc:
-        raise InvalidValueError(f"{path} is damaged: use another copy of the archive") from exc
-    if form > FORMAT:
-        raise InvalidValueError(f"the archive in {folder} was written by a newer release (format {form}): install that")
-    if form < FORMAT:
-        raise InvalidValueError(
-            f"the archive in {folder} is of a format that cannot be read back ({form}): its Parquet files are read by "
-            "pandas and other tools"
-        )
-    if manifest["revision"] != HEAD:
-        newer = manifest["revision"] not in REVISIONS
-        what = "install a release that knows it" if newer else "import it with the release that wrote it, then upgrade"
-        raise SchemaError(f"the archive in {folder} has schema {manifest['revision']}, this release {HEAD}: {what}")
-    return dict(manifest)
-
-
-def _check_form(manifest: Mapping[str, Any]) -> None:
-    """Raise TypeError or KeyError for a manifest that is none: somebody may have written it by hand."""
-    kinds = {"revision": str, "experiment": str, "tables": dict, "missing": list}
-    for key, kind in kinds.items():
-        if not isinstance(manifest[key], kind):
-            raise TypeError(key)
-    for table in manifest["tables"].values():
-        if not isinstance(table["sha256"], str):
-            raise TypeError("sha256")
-
-
-def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
-    wanted = {*(f"{ROWS}/{name}.parquet" for name in archived.TABLES), "metrics.parquet"}
-    if lacking := wanted - manifest["tables"].keys():
-        raise DigestError(
-            f"{folder / NAME} is damaged: it does not name {min(lacking)}; use another copy of the archive."
-        )
-    for name in sorted(wanted):
-        try:
-            with (folder / name).open("rb") as source:
-                digest = hashlib.file_digest(source, "sha256").hexdigest()
-        except OSError as exc:
-            raise DigestError(f"The archive in {folder} lacks {name}: use another copy of it.") from exc
-        if digest != manifest["tables"][name]["sha256"]:
-            raise DigestError(f"{folder / name} is damaged: use another copy of the archive.")
-
-
-def _check_names(folder: Path, parquet: Any) -> None:
-    """Refuse names that a store never gives: its digests are in the archive, so whoever made that could write any."""
-    for table, check in (("experiments", check_experiment), ("artifacts", check_name), ("model_files", check_name)):
-        names = parquet.read_table(folder / ROWS / f"{table}.parquet", columns=["name"]).column("name").unique()
-        for name in names.to_pylist():
-            if name == "" and table == "experiments":
-                continue  # Optuna lets a study have it
-            try:
-                check(name)
-            except InvalidValueError as exc:
-                raise InvalidValueError(f"the archive in {folder} was not written by a store: {exc}") from exc
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the archive, so that two imports do not write the same points at once."""
-    descriptor = os.open(folder / NAME, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreBusyError(f"another process imports the archive in {folder}: wait until it is done") from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class _Table:

@@ -36,7 +36,7 @@ from trackers.states import RunState
 from trackers.wording import counted
 
 _FINISHED = tuple(int(state) for state in RunState if state.is_finished())
-_LATEST = 253_402_300_799_999_999
+LATEST = 253_402_300_799_999_999
 """The end of the year 9999, the last that a datetime knows, in microseconds."""
 
 _SHOWN = 20
@@ -223,7 +223,7 @@ def values(connection: Connection) -> Iterator[Flaw]:
         yield Flaw("values", f"the param {name!r} of run {run_id} is a number without one")
     for column in (r.created_at, r.started_at, r.ended_at, r.deleted_at, r.archived_at):
         raw = type_coerce(column, Text)
-        for uid, time in connection.execute(select(r.uid, raw).where(or_(column < 0, column > _LATEST))):
+        for uid, time in connection.execute(select(r.uid, raw).where(or_(column < 0, column > LATEST))):
             yield Flaw("values", f"run {uid} was {column.name.removesuffix('_at')} at {time}, which is no time")
     for run_id, uid in connection.execute(select(r.id, r.uid).where(func.length(r.uid) != 32)):
         yield Flaw("values", f"the run {run_id} has the uid {uid!r}, which is none")
