@@ -148,7 +148,9 @@ def fill(store: Store, count: int, *, seed: int = 0) -> None:
 def _launches(store: Store, count: int) -> Launches:
     """Write some hundred states of code and a few environments, which launches are made of."""
     codes, environments, *rest = (store.allocate_ids(number) for number in (400, 8, count))
-    code_rows = [(key, _digest(key), "", f"{at:040x}", at % 5 == 0, "{}", None, 0) for at, key in enumerate(codes)]
+    code_rows = [
+        (key, _digest(key), "", f"{at:040x}", at % 5 == 0, "{}", None, None, 0) for at, key in enumerate(codes)
+    ]
     pythons = [(key, _digest(key), f"3.{11 + at % 3}.{at}", "{}", 0) for at, key in enumerate(environments)]
 
     def write(connection: Connection) -> None:

@@ -146,7 +146,7 @@ def test_what_a_user_stored_does_not_steer_the_terminal(call: Any) -> None:
         ),
         (["search", "--order", "metrics.auc downwards"], "a field is followed by asc, desc or a comma"),
         (["search", "-e", "frud"], "there is no experiment 'frud' in this store: did you mean 'fraud'?"),
-        (["search", "--limit", "0"], "0 is not in the range"),
+        (["search", "--limit", "0"], "--limit must be from 1 to 100000, not 0"),
         (["search", "--page-token", "x"], "the page token cannot be read"),
         (["search", "a", "b"], "unexpected extra argument"),
         (["show", "f" * 32], "there is no run"),

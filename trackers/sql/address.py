@@ -159,7 +159,7 @@ def check_file(path: Path, create: bool) -> None:
         )
     if lies_read_only(path):
         _check_still(path)
-    _check_head(path)
+    _check_size(path)
     if create and not path.exists():
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -167,18 +167,20 @@ def check_file(path: Path, create: bool) -> None:
             raise StoreError(f"the store {path} cannot be created: {exc.strerror}") from exc
 
 
-def _check_head(path: Path) -> None:
-    """Raise StoreError for a file of something else: SQLite takes one that is shorter than its own head for an empty one."""
+def _check_size(path: Path) -> None:
+    """Raise StoreError for a file that is shorter than a page: SQLite takes what is shorter than its head for empty.
+
+    It is not opened to look: to close it again would take away the locks that another connection of ours has on it.
+    """
     try:
-        with path.open("rb") as file:
-            head = file.read(len(_HEAD))
+        size = path.stat().st_size
     except OSError:
-        return  # it is not there, or cannot be read: who opens it says so
-    if head and head != _HEAD:
+        return  # it is not there: who opens it says so
+    if 0 < size < _SMALLEST_PAGE:
         raise StoreError(f"the file {path} is not a database: name another file")
 
 
-_HEAD = b"SQLite format 3\0"
+_SMALLEST_PAGE = 512
 
 
 def is_network(kind: str) -> bool:
