@@ -43,6 +43,8 @@ class Logbook(Recorder):
         self._store: ArtifactStore | None = None
         self._constraints: dict[str, float] = {}
         self._written: dict[str, Any] = {}
+        self.searched: Mapping[str, Any] = {}
+        """The params that were suggested."""
 
     @staticmethod
     def now() -> int:
@@ -80,11 +82,6 @@ class Logbook(Recorder):
         self._written |= new
         if new:
             self.set_tags({f"param.{name}": value for name, value in new.items()})
-
-    @property
-    def searched(self) -> Mapping[str, Any]:
-        """The params that were suggested."""
-        return {}
 
     def set_attr(self, scope: str, key: str, value: Any) -> None:
         """Set an attribute; *value* must be JSON."""

@@ -234,6 +234,7 @@ class Trial(Logbook):
         self.params: Params = Params({n: v for n, v in assignment.params.items() if n in facts.distributions})
         for name in self.params:
             self.params[name] = _as_declared(self.params[name], facts.distributions[name])
+        self.searched = self.params
         self.specs: dict[str, Spec] = {n: facts.distributions[n] for n in self.params}
         self.new_params: dict[str, Any] = {}
         self.output: Output | None = None
@@ -251,11 +252,6 @@ class Trial(Logbook):
 
     def __repr__(self) -> str:
         return f"Trial(number={self.number}, params={dict(self.params)})"
-
-    @property
-    def searched(self) -> Mapping[str, Any]:
-        """The params that were suggested: its own."""
-        return self.params
 
     # ---- params
 

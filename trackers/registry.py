@@ -167,14 +167,7 @@ class Registry:
         figures = None if metrics is None else {clean_name(k, "metric"): clean_number(k, v) for k, v in metrics.items()}
         about = clean_text(description, "description"), clean_text(source, "source")
         new = rows.NewVersion(model.uid, *about, figures, origin, cleaned)
-        actor = _actor(reason)
-
-        def write(connection: Connection) -> int:
-            number, is_new = rows.register(connection, name, new, actor)
-            if not is_new:
-                registry_notes.add(connection, Target(name, number), new.description, new.tags, actor)
-            return number
-
+        write = partial(registry_notes.register, name=name, new=new, actor=_actor(reason))
         return self.version(name, self._writer.call(write))
 
     def delete_version(self, name: str, version: int, *, reason: str = "") -> RegistryMove:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Table, insert, select, update
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.aliases import check_alias
-from trackers.sql.registry import check_version, hold_model
+from trackers.sql.registry import NewVersion, check_version, hold_model
+from trackers.sql.registry import register as write_version
 from trackers.sql.registry_history import Actor, write_line
 
 
@@ -62,6 +63,14 @@ def set_tag(connection: Connection, target: Target, key: str, value: str | None,
     if value is not None:
         connection.execute(insert(tags).values(**row, value=value))
     _write(connection, actor, target, "tag", {"key": key, "value": value})
+
+
+def register(connection: Connection, name: str, new: NewVersion, actor: Actor) -> int:
+    """Write a version of *name* and return its number; one that is there already gets the description and tags."""
+    number, is_new = write_version(connection, name, new, actor)
+    if not is_new:
+        add(connection, Target(name, number), new.description, new.tags, actor)
+    return number
 
 
 def add(connection: Connection, target: Target, description: str, tags: Mapping[str, str], actor: Actor) -> None:

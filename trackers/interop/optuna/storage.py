@@ -8,7 +8,6 @@ writes it. Contract: ``optuna.storages.BaseStorage``.
 from __future__ import annotations
 
 import copy
-import json
 import os
 import threading
 import uuid
@@ -31,7 +30,7 @@ from trackers import changes as c
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, NotFoundError, StateError, StoreError, StudyBusyError
 from trackers.interop.optuna.mirror import Mirror
-from trackers.interop.optuna.values import from_distribution, to_direction, to_distribution
+from trackers.interop.optuna.values import check_json, from_distribution, to_direction, to_distribution
 from trackers.names import clean_name
 from trackers.processes import host_name
 from trackers.states import RunState
@@ -107,13 +106,13 @@ class OptunaStorage(BaseStorage):
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Write an attribute of a study, also of a managed one. Raises TypeError for what is no JSON."""
-        _check_json(key, value)
+        check_json(key, value)
         with _keyed():
             self.store.share_study(study_id).set_attrs("user", {key: value})
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         """Write an attribute of a study, also of a managed one. Raises TypeError for what is no JSON."""
-        _check_json(key, value)
+        check_json(key, value)
         with _keyed():
             self.store.share_study(study_id).set_attrs("system", {key: value})
             if key == _METRIC_NAMES:
@@ -336,14 +335,14 @@ class OptunaStorage(BaseStorage):
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Write an attribute of a trial. Raises TypeError for what is no JSON."""
-        _check_json(key, value)
+        check_json(key, value)
         mirror, frozen = self._writable(trial_id)
         self._write(mirror, frozen, [c.AttrsSet(trial_id, "user", {key: value})])
         self._replace(mirror, frozen, user_attrs={**frozen.user_attrs, key: value})
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Write one of Optuna's own attributes of a trial. Raises TypeError for what is no JSON."""
-        _check_json(key, value)
+        check_json(key, value)
         mirror, frozen = self._writable(trial_id)
         self._write(mirror, frozen, [c.AttrsSet(trial_id, "system", {key: value})])
         self._replace(mirror, frozen, system_attrs={**frozen.system_attrs, key: value})
@@ -477,15 +476,6 @@ class OptunaStorage(BaseStorage):
             with _keyed():
                 found = self._homes[trial_id] = self.store.find_trial(trial_id)
         return found
-
-
-def _check_json(key: str, value: Any) -> None:
-    """Refuse a value at the call that gives it, as Optuna's own storages do: what is written later fails later."""
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise TypeError(f"the attribute {key!r} is no JSON ({exc}): use numbers, text, lists and mappings") from exc
-    clean_name(key, "attribute")
 
 
 @contextmanager

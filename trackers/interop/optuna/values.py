@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from trackers.errors import InvalidValueError
+from trackers.names import clean_name
 from trackers.values import Trial
 
 CONSTRAINT_PREFIX = "constraints:"
@@ -88,3 +89,12 @@ def _local(time: datetime | None) -> datetime | None:
 def to_direction(direction: str) -> optuna.study.StudyDirection:
     """Return Optuna's enumeration of ``"minimize"`` or ``"maximize"``."""
     return optuna.study.StudyDirection[direction.upper()]
+
+
+def check_json(key: str, value: Any) -> None:
+    """Refuse a value at the call that gives it, as Optuna's own storages do: what is written later fails later."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise TypeError(f"the attribute {key!r} is no JSON ({exc}): use numbers, text, lists and mappings") from exc
+    clean_name(key, "attribute")
