@@ -93,7 +93,8 @@ def test_what_is_no_storage_is_named(store: Store, tmp_path: Path) -> None:
 def test_the_terminal_says_what_was_added(source: tuple[str, optuna.Study], tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'hpo.db'}"
     said = CliRunner().invoke(command, ["import", "optuna", source[0], "--storage", url, "--json"])
-    assert json.loads(said.output) == [{"study": "old", "trials": 6, "added": 6, "finished": 0, "differing": []}]
+    expected = {"study": "old", "source_name": "old", "trials": 6, "added": 6, "finished": 0, "differing": []}
+    assert json.loads(said.output) == [expected]
     said = CliRunner().invoke(command, ["import", "optuna", source[0], "--storage", url])
     assert said.output.split()[-5:] == ["old", "6", "0", "0", "equal"]
     said = CliRunner().invoke(command, ["import", "optuna", source[0], "--storage", url, "--study", "nope"])

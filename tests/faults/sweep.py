@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import hpo
+from hpo.errors import StudyInterrupted
 
 
 def main() -> int:
@@ -23,9 +24,13 @@ def main() -> int:
             trial.report(float(step), step=step)
         return float(trial.params["x"])
 
-    summary = study.optimize(timed, total_trials=total, workers=workers, lease_seconds=lease)
+    try:
+        summary = study.optimize(timed, total_trials=total, workers=workers, lease_seconds=lease)
+    except StudyInterrupted as exc:
+        print(exc.summary.status, exc.summary.reason, flush=True)
+        return 130
     print(summary.status, summary.reason, flush=True)
-    return 130 if summary.status == "interrupted" else 0
+    return 0
 
 
 if __name__ == "__main__":

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sqlalchemy import inspect, update
-
 from trackers.artifacts import ArtifactStore
 from trackers.errors import ArtifactError, TrackersError
 from trackers.journal import journal_folder, list_journals, other_journals
 from trackers.processes import host_name, is_alive, start_time
 from trackers.sql import settings
-from trackers.sql import tables as t
 from trackers.sql.address import Address, file_system, is_network, read_address
 from trackers.sql.dump import reachable_files
 from trackers.sql.engine import Database
@@ -97,7 +94,7 @@ def _packages() -> Diagnosis:
 def _no_revision(database: Database, address: Address) -> Diagnosis:
     if address.path is None or address.path.exists():
         with database.reading() as connection:
-            if inspect(connection).has_table(t.runs.name):
+            if settings.has_tables(connection):
                 told = f"the tables of a store are here, and {VERSION_TABLE} does not say of which revision"
                 advice = f"restore a backup; or, if it was the newest, INSERT INTO {VERSION_TABLE} VALUES ('{HEAD}')"
                 return Diagnosis(PROBLEM, "schema", told, advice)
@@ -110,8 +107,7 @@ def _rights(database: Database) -> Iterator[Diagnosis]:
         return  # see _file
     try:
         with database.writing() as connection:
-            connection.execute(update(t.store).values(artifact_root=t.store.c.artifact_root))
-            connection.rollback()
+            settings.try_to_write(connection)
     except TrackersError as exc:
         told = f"it can be read here, and not written: {exc}"
         yield Diagnosis(PROBLEM, "rights", told, "give the role INSERT, UPDATE and DELETE, or connect as another")

@@ -5,13 +5,24 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, inspect, select, text, update
 
 from trackers.sql import schema
 from trackers.sql import tables as t
 from trackers.sql.address import Address
 from trackers.sql.objects import missing_objects
 from trackers.states import RunState
+
+
+def has_tables(connection: Connection) -> bool:
+    """Tell whether the tables of a store are here, whatever says of which revision they are."""
+    return inspect(connection).has_table(t.runs.name)
+
+
+def try_to_write(connection: Connection) -> None:
+    """Write a row as it is, and take that back; raises what the database says where it does not let us."""
+    connection.execute(update(t.store).values(artifact_root=t.store.c.artifact_root))
+    connection.rollback()
 
 
 def sqlite_facts(connection: Connection) -> dict[str, Any]:
