@@ -78,7 +78,9 @@ def _activated(run: ActiveRun) -> ActiveRun:
     """Make *run* the active one, and have it ended with the process where nobody does it before."""
     run.activate()
     if not _begun:
+        atexit.unregister(_end_all)
         atexit.register(_end_all)
+    _begun[:] = [(pid, held) for pid, held in _begun if (one := held()) is not None and not one.ended]
     _begun.append((os.getpid(), ref(run)))
     return run
 

@@ -33,8 +33,9 @@ class Synced:
     """What became of one journal.
 
     *written* entries came into the store now, *known* ones were there already, *refused* are sentences about those that
-    the store does not take, which are tried again by the next call; *damaged* lines could not be read: the journal is kept as ``NAME.damaged`` then. *busy* says
-    why nothing was done. The journal is gone unless something was refused, damaged or busy.
+    the store does not take, which are tried again by the next call; *damaged* lines could not be read: the journal is
+    kept as ``NAME.damaged`` then. *busy* says why nothing was done. The journal is gone unless something was refused,
+    damaged or busy.
     """
 
     journal: Path
@@ -150,7 +151,7 @@ class _Drain:
         self._again = _Again.read(journal.folder)
         """What an earlier call could not write: the run may have been restored since."""
 
-        self._next, self._left = new_uid(), set[int]()
+        self._left: set[int] = set()
         self._there: set[str] = set()
         """Files that the store has."""
 
@@ -191,7 +192,9 @@ class _Drain:
                     self._left.add(line.seq)
         finally:
             if self._left or self._again.seqs:
-                _Again(self._next, frozenset(self._left)).write(self._journal.folder)
+                # Under another name each time: how far the last one came says nothing of what is left now.
+                self._again = _Again(seqs=frozenset(self._left))
+                self._again.write(self._journal.folder)
 
     def _has_files(self, line: Line) -> bool:
         """Store the files that an entry names, which come before what refers to them; refuse it where one is lost.

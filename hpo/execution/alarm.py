@@ -97,4 +97,4 @@ class Alarm:
         try:
             yield
         finally:
-            signal.signal(_SIGNAL, before)
+            signal.signal(_SIGNAL, signal.SIG_DFL if before is None else before)  # None: set by native code
