@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trackers.errors import InvalidValueError
+
 if TYPE_CHECKING:
     from trackers.recorder import Recorder
 
@@ -18,6 +20,15 @@ _SECTOR = 512
 _log = logging.getLogger("trackers")
 
 Readings = dict[str, float]
+
+
+def check_seconds(seconds: bool | float) -> float:
+    """Return how many seconds are between two looks (True: 10, at least 0.1); raises InvalidValueError for what is no time."""
+    if isinstance(seconds, bool):
+        return DEFAULT_SECONDS
+    if not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        raise InvalidValueError(f"system_metrics is True, or every how many seconds, not {seconds!r:.40}")
+    return max(0.1, float(seconds))
 
 
 class SystemMetrics:
@@ -34,8 +45,8 @@ class SystemMetrics:
 
     @classmethod
     def begin(cls, run: Recorder, seconds: bool | float = True) -> SystemMetrics:
-        """Start logging to *run* every *seconds* (True: 10)."""
-        found = cls(run, DEFAULT_SECONDS if seconds is True else max(0.1, float(seconds)))
+        """Start logging to *run* every *seconds*; see ``check_seconds``."""
+        found = cls(run, check_seconds(seconds))
         found._thread.start()
         return found
 

@@ -121,6 +121,10 @@ class Tracking(Lifecycle, Launching):
         until the run ends, every 10 seconds or as many as are given. It does not wait for the commit: what goes wrong
         there is raised by ``flush`` or ``end``. Raises NotFoundError for an unknown parent.
         """
+        if system_metrics:
+            from trackers.system import SystemMetrics, check_seconds
+
+            check_seconds(system_metrics)
         if parent is None and nested:
             active = active_run()
             parent = active if active is None or isinstance(active, ActiveRun | Run) else self._trial_id(active)
@@ -148,8 +152,6 @@ class Tracking(Lifecycle, Launching):
         run.known(start.params)
         run.begun(begun)
         if system_metrics:
-            from trackers.system import SystemMetrics
-
             run.system_metrics = SystemMetrics.begin(run, system_metrics)
         return run
 

@@ -78,9 +78,11 @@ def verdict(exc: Exception) -> tuple[int, str]:
 
 
 def _say(sentence: str) -> None:
+    from trackers.cli.exit import say_error
+
     if not sentence.endswith((".", "?", "!", ")", "^")):
         sentence += "."
     try:
-        click.echo(click.style("Error: ", fg="red") + sentence if sentence != "Interrupted." else sentence, err=True)
+        click.echo(sentence, err=True) if sentence == "Interrupted." else say_error(sentence)
     except BrokenPipeError:
         pass  # nobody listens on stderr either

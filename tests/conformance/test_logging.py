@@ -433,3 +433,11 @@ trackers.start_run("e", name="ended").end()
         assert runs["inner"].metrics == {"m": 1.0}
         told = store.error(runs["outer"])
         assert (told.message if told else None) == error
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "5"])
+def test_a_time_that_is_none_starts_no_run(store: Store, seconds: Any) -> None:
+    with pytest.raises(InvalidValueError, match="system_metrics is True, or every how many seconds"):
+        store.start_run("e", system_metrics=seconds)
+    store.flush()
+    assert store.list_experiments() == []

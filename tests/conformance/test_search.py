@@ -379,6 +379,12 @@ def test_odd_values_stand_in_every_form_of_a_page(store: Store, capsys: pytest.C
     assert "--context goes with --history" in capsys.readouterr().err
 
 
+def test_an_order_is_text(store: Store) -> None:
+    for order in (5, [5], {"a": 1}.values()):
+        with pytest.raises(FilterError, match="an order is text"):
+            store.search_runs(order_by=order)  # type: ignore[arg-type]
+
+
 def test_a_filter_is_nested_as_deep_as_is_said_on_every_database(store: Store) -> None:
     with store.start_run("e", params={"a": 1}) as run:
         pass

@@ -154,6 +154,9 @@ def test_xgboost_round_by_round(watched: Store) -> None:
     (run, _) = watched.search_runs()
     assert len(watched.metric_history(run, "logloss", {"data": "validation_0"})) == 3
     assert run.params["n_estimators"] == 3
+    xgboost.XGBClassifier(n_estimators=2).fit([[0.0], [1.0], [2.0], [0.0], [1.0], [2.0]], [0, 1, 2, 0, 1, 2])
+    (run, *_) = watched.search_runs()
+    assert run.params["objective"] == "multi:softprob", "what fit made of it"
     found = xgboost.cv({"objective": "binary:logistic"}, data, num_boost_round=4, nfold=2)
     (run, *_) = watched.search_runs()
     assert run.params["num_boost_round"] == 4

@@ -293,3 +293,13 @@ def test_runs_and_experiments_are_tagged_from_the_terminal(tmp_path: Path, call:
     assert (found["tags"], found["description"]) == ({"owner": "ann"}, "who steals")
     code, _, err = call("tag", "--run", run.uid, "--remove", "none", *place)
     assert (code, "has no tag 'none': it has looked" in err) == (2, True)
+
+
+def test_what_others_wrote_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path}/hpo.db"
+    with trackers.connect(url) as store:
+        store.create_experiment("abc\u202etxt")
+    assert run_command(["runs", "nosuch", "--storage", url]) == 2
+    said = capsys.readouterr().err
+    assert "\u202e" not in said
+    assert "\\u202e" in said

@@ -70,9 +70,11 @@ def estimators(module: Any, library: str) -> list[Patch]:
                 if not first:
                     return before(self, *args, **kwargs)
                 with Training(library, type(self).__name__) as training:
-                    with safely(library):
-                        training.log_params({k: v for k, v in self.get_params(deep=False).items() if v is not None})
-                    return before(self, *args, **kwargs)
+                    try:
+                        return before(self, *args, **kwargs)
+                    finally:  # fit itself sets some: the objective, by the number of classes
+                        with safely(library):
+                            training.log_params({k: v for k, v in self.get_params(deep=False).items() if v is not None})
 
         return fit
 

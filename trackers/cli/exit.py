@@ -47,8 +47,16 @@ def run_command(args: list[str] | None = None) -> int:
 
             traceback.print_exception(exc)
         code, sentence = _verdict(exc)
-        click.echo(click.style("Error: ", fg="red") + sentence, err=True)
+        say_error(sentence)
     return code if isinstance(code, int) else DONE
+
+
+def say_error(sentence: str) -> None:
+    """Print *sentence*, which may quote what somebody else wrote, without the characters that steer a terminal."""
+    from trackers.cli.text import plain
+
+    shown = "\n".join(plain(line) for line in sentence.split("\n"))
+    click.echo(click.style("Error: ", fg="red") + shown, err=True)
 
 
 def reader_left() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from trackers.cli.completing import complete_experiment
@@ -40,5 +42,10 @@ def to_mlflow(target: str, names: tuple[str, ...], artifacts: str | None, storag
     from trackers.store import connect
 
     with connect(storage or DEFAULT, create=False) as store:
+        if "://" not in target and not os.path.exists(target) and target in {one.name for one in store.list_experiments()}:
+            raise click.UsageError(
+                f"{target} is an experiment of this store: name MLflow first, as in trackers export mlflow "
+                f"sqlite:///mlflow.db {target}"
+            )
         outcome = export_mlflow(store, target, experiments=names, artifacts=artifacts)
     print_outcome(outcome, as_json)

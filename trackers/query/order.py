@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from trackers.errors import FilterError
 from trackers.query.nodes import OrderKey
@@ -16,7 +16,10 @@ def parse_order(order_by: str | Sequence[str] | None) -> tuple[OrderKey, ...]:
 
     A key that comes a second time is dropped. Raises FilterError.
     """
-    texts = [order_by] if isinstance(order_by, str) else list(order_by or ())
+    given = [order_by] if isinstance(order_by, str) else order_by or ()
+    if not isinstance(given, Iterable) or not all(isinstance(text, str) for text in given):
+        raise FilterError(f"an order is text, as in 'metrics.auc desc', or a list of such texts, not {order_by!r:.60}")
+    texts = list(given)
     keys: dict[object, OrderKey] = {}
     for text in texts:
         parser = Parser(text, "order")

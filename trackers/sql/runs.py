@@ -16,7 +16,7 @@ from trackers.sql import launches, statements
 from trackers.sql import tables as t
 from trackers.sql.batch import Batch
 from trackers.sql.columns import check_param, join_param, param_columns
-from trackers.sql.experiments import make_experiment
+from trackers.sql.experiments import check_experiment, make_experiment
 from trackers.sql.fold import next_positions
 from trackers.sql.ids import take_block
 from trackers.sql.studies import find_study
@@ -68,6 +68,8 @@ def start_later(connection: Connection, start: Start) -> int:
     found = connection.execute(select(t.runs.c.id).where(t.runs.c.uid == start.uid)).scalar()
     if found is not None:
         return int(found)
+    if start.experiment is not None:
+        check_experiment(start.experiment)  # a journal is a file: anybody may have written it
     run_id = start.run_id if start.run_id >= 0 else take_block(connection, "ids", 1)[0]
     parent_id = start.parent_id if start.parent is None else find_run(connection, start.parent)
     launch = start.launch
