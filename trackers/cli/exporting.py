@@ -42,7 +42,11 @@ def to_mlflow(target: str, names: tuple[str, ...], artifacts: str | None, storag
     from trackers.store import connect
 
     with connect(storage or DEFAULT, create=False) as store:
-        if "://" not in target and not os.path.exists(target) and target in {one.name for one in store.list_experiments()}:
+        if (
+            "://" not in target
+            and not os.path.exists(target)
+            and target in {one.name for one in store.list_experiments()}
+        ):
             raise click.UsageError(
                 f"{target} is an experiment of this store: name MLflow first, as in trackers export mlflow "
                 f"sqlite:///mlflow.db {target}"
