@@ -17,7 +17,6 @@ from sqlalchemy import (
     and_,
     delete,
     func,
-    insert,
     literal,
     not_,
     or_,
@@ -32,6 +31,7 @@ from trackers.names import LONGEST
 from trackers.sql import tables as t
 from trackers.sql.blobs import REFERRING, is_needed, is_reachable, unreferenced
 from trackers.sql.registry import source_by_uid
+from trackers.sql.upsert import insert_new
 from trackers.states import RunState
 
 _BATCH = 500
@@ -288,8 +288,7 @@ def mark(connection: Connection, orphans: Iterable[tuple[str, int]], now: int) -
     connection.execute(delete(t.garbage).where(is_reachable(g.digest)))
     noted = select(g.digest).where(g.digest == b.digest).exists()
     new = select(b.digest, b.size, literal(now)).where(not_(noted), not_(is_reachable(b.digest)))
-    note = insert(t.garbage).prefix_with("IGNORE", dialect="mysql")  # another gc notes the same at once
-    connection.execute(note.from_select(["digest", "size", "marked_at"], new))
+    insert_new(connection, t.garbage, new)  # another gc may note the same at once
     sizes = dict(orphans)
     digests = sorted(sizes)
     for start in range(0, len(digests), _BATCH):
@@ -298,7 +297,7 @@ def mark(connection: Connection, orphans: Iterable[tuple[str, int]], now: int) -
         free.difference_update(connection.execute(select(g.digest).where(g.digest.in_(batch))).scalars())
         if free:
             rows = [{"digest": digest, "size": sizes[digest], "marked_at": now} for digest in sorted(free)]
-            connection.execute(note, rows)
+            insert_new(connection, t.garbage, rows)
 
 
 def find_orphans(connection: Connection, digests: Sequence[str]) -> list[str]:
