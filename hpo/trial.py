@@ -227,8 +227,7 @@ class Trial(Logbook):
 
     def __init__(self, assignment: Assignment, facts: StudyFacts, channel: Channel | None) -> None:
         super().__init__(assignment.run_id, assignment.attempt, _opener(facts, channel))
-        self.number = assignment.number
-        self.attempt = assignment.attempt
+        self.number, self.attempt = assignment.number, assignment.attempt
         self.facts = facts
         # What is not declared becomes a param when this attempt asks for it, whatever an earlier one did.
         self.params: Params = Params({n: v for n, v in assignment.params.items() if n in facts.distributions})

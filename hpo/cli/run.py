@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo.cli.command import Command
-from hpo.cli.exit import DONE, FAILED, INTERRUPTED
+from hpo.cli.exit import DONE, FAILED, INTERRUPTED, WRONG
 from hpo.cli.options import (
     connect,
     given_options,
@@ -226,7 +226,11 @@ def _exit_code(result: RunResult) -> int:
 
     ranking = Ranking(result.study.row, result.study.store.outline_trials(result.study.row.id))
     fruitless = result.status == "complete" and len(ranking) and not ranking.ranked
-    return FAILED if result.status == "failed" or fruitless else DONE
+    if result.status != "failed" and not fruitless:
+        return DONE
+    # What an objective returns is a matter of how it is written, and so is a study all of whose trials fail by that.
+    kinds = {trial.error_type for trial in result.study.trials if trial.state is RunState.FAIL}
+    return WRONG if kinds == {"ResultError"} else FAILED
 
 
 def _ended(status: str, reason: str) -> str:

@@ -112,7 +112,8 @@ def check_result(result: Any, metric_names: tuple[str, ...]) -> dict[str, Any]:
             return _wrong(f"the objective returned a number for {name!r} that is too large for a float")
     nan = [n for n, v in zip(metric_names, values, strict=True) if v != v]
     if nan:
-        return _wrong(f"the objective returned NaN for {', '.join(map(repr, nan))}: the trial has no result")
+        sentence = f"the objective returned NaN for {', '.join(map(repr, nan))}: the trial has no result"
+        return _wrong(sentence, "FloatingPointError")  # it came of the numbers, not of how the objective is written
     return {"state": RunState.COMPLETE, "values": tuple(values)}
 
 
@@ -120,5 +121,5 @@ def _each(wanted: int) -> str:
     return f" for each of the {wanted} objectives" if wanted > 1 else ""
 
 
-def _wrong(sentence: str) -> dict[str, Any]:
-    return {"state": RunState.FAIL, "error_type": "ResultError", "error": sentence}
+def _wrong(sentence: str, kind: str = "ResultError") -> dict[str, Any]:
+    return {"state": RunState.FAIL, "error_type": kind, "error": sentence}

@@ -220,3 +220,18 @@ def test_a_ranking_says_shortly_why_there_is_no_model() -> None:
 
 def test_dir_of_trackers_has_what_is_public() -> None:
     assert dir(trackers) == sorted(trackers.__all__)
+
+
+@pytest.mark.parametrize(
+    ("returned", "code"), [("None", 2), ("'high'", 2), ("(1.0, 2.0)", 2), ("1.0 / 0.0", 1), ("float('nan')", 1)]
+)
+def test_a_study_that_fails_by_what_its_objective_returns_was_called_wrong(
+    call: Call, returned: str, code: int
+) -> None:
+    Path("wrong_study.py").write_text(
+        "import hpo\n\n@hpo.objective(space={'x': hpo.Float(0, 1)}, total_trials=20, workers=0)\n"
+        f"def wrong(trial):\n    return {returned}\n"
+    )
+    found, _, err = call("run", "wrong_study.py")
+    assert found == code
+    assert "the first 10 trials all failed" in err or "trial 0 failed" in err

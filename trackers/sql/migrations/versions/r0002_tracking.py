@@ -128,6 +128,7 @@ def _of_version(table: str) -> ForeignKeyConstraint:
 
 
 def _launches() -> None:
+    """Make the tables of code, environments and launches: one statement a table, which is all that makes it long."""
     op.create_table(
         "trackers_code_versions",
         Column("id", _id(), nullable=False, autoincrement=False),
