@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
 from trackers.errors import ArtifactError, DigestError, InvalidValueError, NotFoundError, StoreBusyError, StoreError
-from trackers.journal import Entry, Journal, Line, journal_folder, list_journals, other_journals, owner_of
+from trackers.journal import (
+    Again,
+    Entry,
+    Journal,
+    Line,
+    journal_folder,
+    list_journals,
+    other_journals,
+    owner_of,
+    write_refused,
+)
 from trackers.sql.address import read_address
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Work
-from trackers.sql.ids import new_uid
 from trackers.sql.journals import read_position
 from trackers.sql.spill import BATCH
 from trackers.store import Store, connect
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
-
-AGAIN = "again"
-"""The file of a journal that says which of its entries the store refused: they are tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,27 +125,6 @@ def _check_store(journal: Journal, store: Store) -> None:
         (journal.folder / "store").write_text(store.identity.uid + "\n")
 
 
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """Entries that the store refused, by their numbers, and the name under which it knows how far they are this time."""
-
-    uid: str = field(default_factory=new_uid)
-    seqs: frozenset[int] = frozenset()
-
-    @classmethod
-    def read(cls, journal: Path) -> _Again:
-        try:
-            held = json.loads((journal / AGAIN).read_text(encoding="ascii"))
-            return cls(str(held["uid"]), frozenset(map(int, held["entries"])))
-        except (OSError, ValueError, KeyError, TypeError):
-            return cls()
-
-    def write(self, journal: Path) -> None:
-        draft = journal / f"{AGAIN}.new"
-        draft.write_text(json.dumps({"uid": self.uid, "entries": sorted(self.seqs)}), encoding="ascii")
-        draft.replace(journal / AGAIN)
-
-
 class _Drain:
     """One journal on its way into one store."""
 
@@ -148,7 +132,7 @@ class _Drain:
         self._journal, self._store = journal, store
         self._written = self._known = self._files = 0
         self._refused: list[str] = []
-        self._again = _Again.read(journal.folder)
+        self._again = Again.read(journal.folder)
         """What an earlier call could not write: the run may have been restored since."""
 
         self._left: set[int] = set()
@@ -192,8 +176,7 @@ class _Drain:
                     self._left.add(line.seq)
         finally:
             if self._left or self._again.seqs:
-                # Under another name each time: how far the last one came says nothing of what is left now.
-                self._again = _Again(seqs=frozenset(self._left))
+                self._again = Again.of(self._left)
                 self._again.write(self._journal.folder)
 
     def _has_files(self, line: Line) -> bool:
@@ -234,7 +217,7 @@ class _Drain:
     def _end(self) -> Synced:
         journal, refused = self._journal, tuple(self._refused)
         if refused:
-            (journal.folder / "refused").write_text("\n".join(refused) + "\n", encoding="utf-8")
+            write_refused(journal.folder, refused)
         if journal.damaged:
             journal.put_aside()  # for a person to look at; it does not wait any more
         elif not refused:

@@ -15,8 +15,12 @@ from trackers.values import CodeVersion, Launch
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
     from trackers.capture import Capture
+    from trackers.sql.commit import Commit
     from trackers.sql.engine import Database
     from trackers.sql.writer import Writer
+
+PATIENCE = 2.0
+"""Seconds that the start of a run waits for a database that is slow to answer, where a journal can stand in for it."""
 
 
 class Launching(ABC):
@@ -59,7 +63,10 @@ class Launching(ABC):
 
         Files that cannot be stored are left away, and the record says so.
         """
-        return self.writer.call(partial(launches.keep, new=self._packed(captured)))
+        return int(self._ask_to_keep(captured).result())
+
+    def _ask_to_keep(self, captured: Capture) -> Commit:
+        return self.writer.defer(partial(launches.keep, new=self._packed(captured)), urgent=True)
 
     def read_bundle(self, code: CodeVersion) -> bytes | None:
         """Return the file with the changes and the new files of a code version; None where it has none.
@@ -128,11 +135,12 @@ class Launching(ABC):
             captured = launch(self.own_files())
             known = self._launched
             if known is None or known[0] is not captured:
-                self._launched = known = (captured, self.keep_launch(captured))
+                kept = self._ask_to_keep(captured).result(PATIENCE if self.writer.may_spill else None)
+                self._launched = known = (captured, kept)
             self._launch_waits = False
             return known[1]
-        except StoreError:
-            self._launch_waits = True  # the database went away: the run's own entry takes it along
+        except (StoreError, TimeoutError):
+            self._launch_waits = True  # the database went away, or is slow: the run's own entry takes it along
             return None
         except Exception:  # noqa: BLE001 - a run is worth more than what is known of its code
             return None

@@ -19,6 +19,7 @@ from trackers.keeping.door import Keeping
 from trackers.processes import host_name, user_name
 from trackers.sql import blobs, commands, events, holding, leases, lifecycle, logged_models, studies, trials
 from trackers.sql.address import Address, read_address
+from trackers.sql.commit import Commit
 from trackers.sql.engine import Away, Database
 from trackers.sql.guard import Guard
 from trackers.sql.ids import Ids, new_uid, take_block
@@ -119,7 +120,7 @@ class Store(Tracking, Keeping):
         if offline and spill is not None:
             spill.prepare()
         self.writer = Writer(self.database, partial(_make_applier, self.database.dialect), spill)
-        self.ids = Ids(partial(_take_ids, self.writer))
+        self.ids = Ids(partial(_ask_for_ids, self.writer))
         self._artifacts: ArtifactStore | None = None
         self._claims = create
         self._lock = threading.Lock()
@@ -493,5 +494,5 @@ def _make_applier(dialect: str) -> SqlApplier:
     return SqlApplier(dialect)
 
 
-def _take_ids(writer: Writer, n: int) -> range:
-    return writer.call(partial(take_block, name="ids", size=n))
+def _ask_for_ids(writer: Writer, n: int) -> Commit:
+    return writer.defer(partial(take_block, name="ids", size=n), urgent=True)

@@ -6,6 +6,7 @@ import os
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, SchemaError, StoreError
 from trackers.journal import Entry
-from trackers.launching import Launching
+from trackers.launching import PATIENCE, Launching
 from trackers.lifecycle import Lifecycle
 from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
@@ -24,7 +25,7 @@ from trackers.query import parse_flat, parse_order
 from trackers.recorder import clean_params, clean_tags, context_label
 from trackers.sql import datasets, experiments, history, lifecycle, metrics, runs, search
 from trackers.sql.columns import check_param
-from trackers.sql.ids import new_uid
+from trackers.sql.ids import Ids, new_uid
 from trackers.sql.run_pages import read_runs
 from trackers.sql.schema import Identity
 from trackers.table import Table, join_tables, table_place, unpack_table
@@ -57,6 +58,7 @@ class Tracking(Lifecycle, Launching):
     database: Database
     writer: Writer
     identity: Identity
+    ids: Ids
     strict: bool
     """Whether what the database does not take is raised, where a journal would take it."""
 
@@ -147,7 +149,9 @@ class Tracking(Lifecycle, Launching):
         start, begun = self._insert(start)
         if parent is not None or not self.writer.may_spill:
             self.writer.hurry()
-            begun.wait()  # the parent may be gone, or the database be away where no journal stands in for it
+            # The parent may be gone, or the database be away where no journal stands in for it.
+            with suppress(TimeoutError):
+                begun.wait(PATIENCE if self.writer.may_spill else None)
         run = ActiveRun(self, start.run_id, start.uid)
         run.known(start.params)
         run.begun(begun)
@@ -179,7 +183,7 @@ class Tracking(Lifecycle, Launching):
         """Queue a new run; while the database is away its journal takes it, and it has no id yet (-1)."""
         if not self.writer.spilling:
             try:
-                start = replace(start, run_id=self.allocate_ids(1)[0])
+                start = replace(start, run_id=self._next_id())
             except SchemaError:
                 raise
             except StoreError as exc:
@@ -189,6 +193,15 @@ class Tracking(Lifecycle, Launching):
         if start.launch is None:
             start = replace(start, captured=self.waiting_launch())
         return start, self._submit(Entry("start", start.uid, asdict(start), start.run_id))
+
+    def _next_id(self) -> int:
+        """Return an id; -1 where the database is slow to give one and need not be waited for: another process has it."""
+        if not self.writer.may_spill:
+            return self.allocate_ids(1)[0]
+        if self._launch_waits:
+            return -1  # what was asked just before took too long already
+        found = self.ids.allocate_soon(PATIENCE)
+        return -1 if found is None else found
 
     def resume_run(self, ref: RunRef) -> ActiveRun:
         """Go on with a run that never ended, after a crash: what is logged now belongs to its next attempt.

@@ -595,6 +595,35 @@ def test_what_was_refused_is_written_once_the_store_takes_it(sqlite_url: str) ->
             assert steps_of(store, runs[name].uid, "m") == [0, 1, 2]
 
 
+def test_what_is_refused_while_its_process_lives_is_not_lost(outage: Outage, caplog: pytest.LogCaptureFixture) -> None:
+    with trackers.connect(outage.url) as store, trackers.connect(outage.direct) as other:
+        run, kept = store.start_run("e", name="gone"), store.start_run("e", name="kept")
+        store.flush()
+        outage.away()
+        for one in (run, kept):
+            one.log_metric("loss", 1.0)
+            one.flush()
+        outage.back()
+        other.delete_run(run.uid)
+        kept.log_metric("loss", 2.0)
+        assert steps_of(store, kept.uid) == [0, 1]
+        assert [record for record in caplog.records if "the store refused what run" in record.getMessage()]
+        outage.away()  # once more: what comes later goes through the same journal
+        kept.log_metric("loss", 3.0)
+        kept.flush()
+        outage.back()
+        kept.end()
+        assert steps_of(store, kept.uid) == [0, 1, 2]
+        other.restore_run(run.uid)
+    (journal,) = journals(outage.url)
+    assert f"run {run.uid}: " in (journal / "refused").read_text()
+    with trackers.connect(outage.direct) as store:
+        trackers.sync(store=outage.url)
+        assert steps_of(store, run.uid) == [0]
+        assert steps_of(store, kept.uid) == [0, 1, 2], "what was taken is not written again"
+    assert journals(outage.url) == []
+
+
 def offline_run(url: str) -> tuple[str, Path]:
     """Log a run with three points and two files offline; return its uid and its journal."""
     with trackers.connect(url, offline=True) as away, away.start_run("e") as run:

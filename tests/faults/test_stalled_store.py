@@ -19,6 +19,7 @@ from tests.faults.test_writer_kill import HOLD, finish
 from tests.processes import start
 from trackers.errors import StudyBusyError
 from trackers.processes import is_stopped
+from trackers.sql.engine import BUSY_SECONDS
 from trackers.store import Store
 from trackers.values import Owner
 
@@ -170,3 +171,24 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.01)
+
+
+def test_a_run_begins_though_somebody_holds_the_store(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("tracking", "launching"):
+        monkeypatch.setattr(f"trackers.{module}.PATIENCE", 0.3)
+    with trackers.connect(sqlite_url) as store:
+        holder = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        with store.start_run("e", params={"a": 1}) as run:
+            run.log_metric("m", 1.0)
+            child = run.start_run(name="child")
+            assert run.known_id is None
+            assert time.monotonic() - begun < BUSY_SECONDS / 2, "it waited until the store had given up"
+            holder.close()
+            child.end()
+        found, below = store.get_run(run.uid), store.get_run(child.uid)
+        assert (found.params, below.parent_id) == ({"a": 1}, found.id)
+        assert store.launch(run) is not None
+        with store.start_run("e") as later:
+            assert later.known_id is not None

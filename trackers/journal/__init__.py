@@ -1,5 +1,7 @@
 """The journal: where what was logged waits while the database is away, or from the start when offline."""
 
+from trackers.journal.again import Again as Again
+from trackers.journal.again import write_refused as write_refused
 from trackers.journal.entry import Entry as Entry
 from trackers.journal.file import Journal as Journal
 from trackers.journal.file import Line as Line
@@ -8,4 +10,14 @@ from trackers.journal.place import list_journals as list_journals
 from trackers.journal.place import other_journals as other_journals
 from trackers.journal.place import owner_of as owner_of
 
-__all__ = ["Entry", "Journal", "Line", "journal_folder", "list_journals", "other_journals", "owner_of"]
+__all__ = [
+    "Again",
+    "Entry",
+    "Journal",
+    "Line",
+    "journal_folder",
+    "list_journals",
+    "other_journals",
+    "owner_of",
+    "write_refused",
+]

@@ -6,10 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select, update
 
 from trackers.sql.tables import counters
+
+if TYPE_CHECKING:
+    from trackers.sql.commit import Commit
 
 BLOCK = 1000
 
@@ -38,17 +42,49 @@ def take_block(connection: Connection, name: str, size: int) -> range:
 
 
 class Ids:
-    """Hands out ids from blocks of its own. Thread-safe."""
+    """Hands out ids from blocks of its own. Thread-safe.
 
-    def __init__(self, take: Callable[[int], range]) -> None:
-        self._take = take
+    *ask* queues the taking of a block of this size and returns its commit.
+    """
+
+    def __init__(self, ask: Callable[[int], Commit]) -> None:
+        self._ask = ask
         self._lock = threading.Lock()
         self._block = range(0)
+        self._coming: Commit | None = None
 
     def allocate(self, n: int) -> range:
         """Return *n* ids that nobody else gets, rising and without a gap."""
         with self._lock:
+            self._receive()
             if n > len(self._block):
-                self._block = self._take(max(n, BLOCK))
+                self._block = self._ask(max(n, BLOCK)).result()
             taken, self._block = self._block[:n], self._block[n:]
             return taken
+
+    def allocate_soon(self, seconds: float) -> int | None:
+        """Return one id; None where no block of them came within *seconds*: what was asked for serves later calls."""
+        with self._lock:
+            self._receive()
+            if not self._block and self._coming is None:
+                self._coming = self._ask(BLOCK)
+            coming = self._coming
+        if coming is not None:
+            try:
+                coming.wait(seconds)
+            except TimeoutError:
+                return None
+        with self._lock:
+            self._receive()
+            if not self._block:
+                return None  # others took all of it
+            taken, self._block = self._block[0], self._block[1:]
+            return taken
+
+    def _receive(self) -> None:
+        """Take over the block that was asked for, where it has come; the lock is held."""
+        coming = self._coming
+        if coming is not None and coming.done():
+            self._coming = None
+            if coming.exception() is None and not self._block:
+                self._block = coming.result()

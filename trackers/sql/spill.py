@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from trackers.errors import StoreError
-from trackers.journal import Journal, Line
+from trackers.journal import Again, Journal, Line, write_refused
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds between two tries to reach a database that is away."""
@@ -34,6 +34,7 @@ class Spill:
         """Whether entries went to the database itself: then there is a note of how far."""
         self.attempts = 0
         self.failure: BaseException | None = None
+        self._refused: dict[int, str] = {}
         self._make = make
         self._journal: Journal | None = None
         self._place = 0
@@ -108,6 +109,22 @@ class Spill:
         self._place, self._drained = line.end, line.seq
         self._wait, self._due = FIRST_WAIT, 0.0
 
+    def refuse(self, line: Line, failure: BaseException) -> None:
+        """Keep what the store does not take for ``trackers sync``, which tries it again: nobody waits for it any more."""
+        self._refused[line.seq] = f"run {line.entry.run}: {failure}"
+        Again.of(self._refused).write(self.journal.folder)
+        write_refused(self.journal.folder, self._refused.values())
+        _log.error(
+            "the store refused what run %s logged: %s; it stays in %s for `trackers sync`",
+            *(line.entry.run, failure, self.folder),
+        )
+        self.passed(line)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the journal holds what the store did not take."""
+        return bool(self._refused)
+
     def tried(self, failure: BaseException | None) -> None:
         """Note how an attempt to drain ended."""
         self.attempts += 1
@@ -126,8 +143,9 @@ class Spill:
             if journal.damaged:
                 _log.error("%d lines of the journal %s were damaged and are lost", journal.damaged, journal.folder)
                 journal.damaged = 0
-            journal.clear()
-            self._place = journal.start
+            if not self._refused:
+                journal.clear()
+            self._place = journal.size
         self.active = False
         return True
 
@@ -141,4 +159,8 @@ class Spill:
         self._journal.sync()
         self._journal.close()
         say = _log.info if self.offline else _log.warning
-        say("what was logged waits in %s: `trackers sync` writes it to the store", self._journal.folder)
+        say(
+            "what %s waits in %s: `trackers sync` writes it to the store",
+            "the store refused" if self._refused and not self.active else "was logged",
+            self._journal.folder,
+        )

@@ -13,7 +13,6 @@ which is therefore in the journal too, is not written again.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -45,8 +44,6 @@ LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
 SPILL_AT = 10_000
 """In changes; of SPILL_AT the journal takes what runs log."""
-
-_log = logging.getLogger("trackers")
 
 T = TypeVar("T")
 
@@ -96,17 +93,18 @@ class Writer:
 
         *task* may run again, in a new transaction, when another submission of its group fails.
         """
-        if threading.current_thread() is self._thread:
-            raise StoreError("a callback of a commit may submit, but not wait for the writer it runs on")
-        commit = Commit()
-        self._put(Work(commit, task=task), urgent=True)
-        result: T = commit.result()
+        result: T = self.defer(task, urgent=True).result()
         return result
 
-    def defer(self, task: Callable[[Connection], Any], *, lazy: bool = False) -> Commit:
-        """Queue *task* to be run likewise and return at once; ``result()`` of the commit is what it returns."""
+    def defer(self, task: Callable[[Connection], Any], *, lazy: bool = False, urgent: bool = False) -> Commit:
+        """Queue *task* to be run likewise and return at once; ``result()`` of the commit is what it returns.
+
+        *urgent*: somebody waits for it.
+        """
+        if urgent and threading.current_thread() is self._thread:
+            raise StoreError("a callback of a commit may submit, but not wait for the writer it runs on")
         commit = Commit()
-        self._put(Work(commit, task=task, lazy=lazy), urgent=False)
+        self._put(Work(commit, task=task, lazy=lazy), urgent=urgent)
         return commit
 
     def log(self, entry: Entry) -> Commit:
@@ -323,8 +321,9 @@ class Writer:
         except Exception as exc:
             if is_everyones(exc) or isinstance(exc, ConflictError):
                 raise
-            _log.error("the store refused what run %s logged: %s", line.entry.run, self._said(exc))
-        spill.passed(line)
+            spill.refuse(line, self._said(exc))
+        else:
+            spill.passed(line)
 
     def _read_position(self) -> int:
         assert self._spill is not None  # the caller looked
@@ -414,9 +413,9 @@ class Writer:
         self._committer.close()
 
     def _forget(self) -> None:
-        """Delete the note about the journal where everything is in the database: nobody will ask for it."""
+        """Delete the note about the journal where all of it is in the database: nobody will ask for it."""
         spill = self._spill
-        if spill is not None and spill.direct and not spill.active:
+        if spill is not None and spill.direct and not spill.active and not spill.refused:
             try:
                 self._commit([Work(Commit(), task=partial(forget, uid=spill.uid))])
             except Exception:  # noqa: BLE001 - a row too many harms nobody
