@@ -23,7 +23,7 @@ from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.query import parse_flat, parse_order
 from trackers.recorder import clean_params, clean_tags, context_label
-from trackers.sql import datasets, experiments, history, lifecycle, metrics, runs, search
+from trackers.sql import attempts, datasets, experiments, history, lifecycle, metrics, runs, search
 from trackers.sql.columns import check_param
 from trackers.sql.ids import Ids, new_uid
 from trackers.sql.run_pages import read_runs
@@ -31,6 +31,7 @@ from trackers.sql.schema import Identity
 from trackers.table import Table, join_tables, table_place, unpack_table
 from trackers.values import (
     ArtifactRow,
+    Attempt,
     DataSet,
     Experiment,
     MetricPoint,
@@ -232,6 +233,12 @@ class Tracking(Lifecycle, Launching):
         with self.database.reading() as connection:
             count, found = runs.find_children(connection, run_id, limit)
             return count, read_runs(connection, found)
+
+    def attempts(self, run: RunRef) -> list[Attempt]:
+        """Return every start of a run, the first one first: where, when, and how it ended. Raises NotFoundError."""
+        run_id = self._run_id(run)
+        with self.database.reading() as connection:
+            return attempts.read_attempts(connection, run_id)
 
     def error(self, run: RunRef) -> RunError | None:
         """Return why a run failed, with the traceback; None where it did not. Raises NotFoundError."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from hpo.cli.life import standing
 from hpo.ranking import Standing, wording
+from trackers.cli.text import attempt_facts
 from trackers.states import RunState
 from trackers.values import StudyRow, Trial
 
@@ -51,19 +52,7 @@ def trial_facts(trial: Trial, metrics: tuple[str, ...]) -> dict[str, Any]:
         "ended_at": trial.ended_at,
         "seconds": trial.duration.total_seconds() if trial.duration else None,
         "cost": trial.cost,
-        "attempts": [
-            {
-                "number": attempt.number,
-                "worker": attempt.worker,
-                "host": attempt.host,
-                "pid": attempt.pid,
-                "started_at": attempt.started_at,
-                "seconds": attempt.seconds,
-                "outcome": attempt.outcome,
-                "reason": attempt.reason,
-            }
-            for attempt in trial.attempts
-        ],
+        "attempts": [attempt_facts(attempt) for attempt in trial.attempts],
         "model": trial.model,
         "model_error": trial.model_error,
         "error": trial.error,

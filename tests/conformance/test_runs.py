@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import threading
 from pathlib import Path
@@ -242,6 +243,12 @@ def test_a_run_of_a_killed_process_is_there_and_can_be_resumed(store: Store) -> 
     assert (found.state, found.params, found.metrics) == (RunState.RUNNING, {"a": 1}, {"m": 0.5})
     with store.resume_run(uid) as run:
         run.log_metric("m", 0.75)
+    first, second = store.attempts(uid)
+    assert (first.number, first.pid, first.outcome, first.reason) == (0, process.pid, "lost", "the run was resumed")
+    assert (second.number, second.pid, second.outcome, second.reason) == (1, os.getpid(), "complete", "")
+    assert first.started_at is not None
+    assert second.started_at is not None
+    assert first.started_at <= second.started_at
     assert [point.value for point in store.metric_history(uid, "m")] == [0.5, 0.75]
 
 

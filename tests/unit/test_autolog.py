@@ -67,17 +67,39 @@ def test_it_is_undone(watched: Store) -> None:
     assert len(watched.search_runs()) == 0
 
 
-def test_it_logs_to_the_active_run_and_keeps_the_first_params(watched: Store) -> None:
-    from sklearn.linear_model import Ridge
+def test_it_logs_to_the_active_run_and_tells_its_trainings_apart(watched: Store) -> None:
+    from sklearn.linear_model import Lasso, Ridge
+    from sklearn.preprocessing import StandardScaler
 
-    trackers.autolog("sklearn")
+    trackers.autolog("sklearn", models=True)
     with trackers.start_run("mine", params={"alpha": 7.0}) as run:
-        Ridge(alpha=2.0).fit(X, y=Y)
-        Ridge(alpha=3.0).fit(X, Y)
+        scaled = StandardScaler().fit_transform(X)  # prepares data: no training
+        first = Ridge(alpha=2.0)
+        first.fit(scaled, y=Y)
+        second = Lasso(alpha=0.001).fit(scaled, Y)
+        first.fit(scaled, Y)  # once more: it goes on
     found = watched.get_run(run.uid)
     assert (found.params["alpha"], found.params["estimator"]) == (7.0, "Ridge")
+    assert (found.params["fit2.alpha"], found.params["fit2.estimator"]) == (0.001, "Lasso")
+    assert "fit2.fit_intercept" not in found.params, "it is the same"
     assert len(watched.metric_history(found, "training_score")) == 2
+    (point,) = watched.metric_history(found, "training_score", {"fit": 2})
+    assert point.value == second.score(scaled, Y)
+    assert sorted(model.name for model in watched.list_logged_models([found.id])) == ["model", "model-2"]
     assert len(watched.search_runs()) == 1
+
+
+def test_the_training_inside_an_estimator_is_its_own(watched: Store) -> None:
+    xgboost = pytest.importorskip("xgboost")
+
+    trackers.autolog("xgboost")
+    with trackers.start_run("mine") as run:
+        for depth in (1, 2):
+            xgboost.XGBClassifier(n_estimators=2, max_depth=depth).fit(X, Y, eval_set=[(X, Y)], verbose=False)
+    found = watched.get_run(run.uid)
+    assert (found.params["max_depth"], found.params["fit2.max_depth"]) == (1, 2)
+    contexts = [(one.key, one.context, one.count) for one in watched.metrics(found)]
+    assert contexts == [("logloss", "data=validation_0", 2), ("logloss", "data=validation_0,fit=2", 2)]
 
 
 def test_a_training_that_fails_fails_as_ever_and_so_does_its_run(watched: Store) -> None:

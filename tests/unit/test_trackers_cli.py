@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import math
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +119,23 @@ def test_show_tells_everything_about_a_run(call: Any) -> None:
     points = json.loads(call("show", str(facts["id"]), "--history", "auc", "--json")[1])["points"]
     assert [(point["step"], point["value"]) for point in points] == [(1, 0.6)]
     assert "0.6" in call("show", uid, "--history", "auc")[1]
+
+
+def test_show_names_the_attempts_of_a_resumed_run(call: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/own.db"
+    with trackers.connect(url) as store:
+        uid = store.start_run("e").uid
+        with store.start_run("e") as once:
+            pass
+        store.flush()
+        store.resume_run(uid).end("FAIL", ValueError("no luck"))
+    out = call("show", uid, "--storage", url)[1]
+    assert re.search(r"attempt +started +took +outcome +process +why", out)
+    assert re.search(rf"0 .* lost +{os.getpid()} on .* the run was resumed", out)
+    assert re.search(rf"1 .* fail +{os.getpid()} on .* no luck", out)
+    facts = json.loads(call("show", uid, "--storage", url, "--json")[1])
+    assert [one["outcome"] for one in facts["attempts"]] == ["lost", "fail"]
+    assert "outcome" not in call("show", once.uid, "--storage", url)[1], "there is nothing to say"
 
 
 def test_experiments_are_listed_with_their_number_of_runs(call: Any) -> None:

@@ -1,7 +1,8 @@
 """Logging without a line of code: ``trackers.autolog()`` watches the libraries that train.
 
 Where no run is active, each outermost ``fit`` or ``train`` gets a run of its own; inside a run or an objective it
-lands there. A failure of the watching never breaks the training: it is warned about once.
+lands there; of several models that are trained in one run the second has its metrics in the context ``fit=2``, and so on.
+A failure of the watching never breaks the training: it is warned about once.
 """
 
 from __future__ import annotations

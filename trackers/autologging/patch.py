@@ -7,9 +7,10 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from trackers.active import ActiveRun, active_run, reset_active, set_active
 from trackers.names import LONGEST
@@ -17,6 +18,8 @@ from trackers.names import LONGEST
 _LONGEST_VALUE = 500
 _calls = threading.local()
 _warned: set[str] = set()
+_trained: WeakKeyDictionary[Any, _Trained] = WeakKeyDictionary()
+_trained_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def estimators(module: Any, library: str) -> list[Patch]:
             with outermost(f"{library} estimator") as first:
                 if not first:
                     return before(self, *args, **kwargs)
-                with Training(library, type(self).__name__) as training:
+                with Training(library, type(self).__name__, self) as training:
                     try:
                         return before(self, *args, **kwargs)
                     finally:  # fit itself sets some: the objective, by the number of classes
@@ -134,15 +137,24 @@ def safely(library: str) -> Iterator[None]:
 class Training:
     """The run that one training logs to: the active one, else one of its own, which ends with it.
 
-    Everything it does is safe; where not even a run can be started, nothing is logged.
+    A second model that is trained in the same run is told apart from the first, see ``Later``; *model* is the one, where
+    there is one before it is trained: trained again it goes on. Everything it does is safe; where not even a run can be
+    started, nothing is logged.
     """
 
-    def __init__(self, library: str, name: str) -> None:
+    def __init__(self, library: str, name: str, model: Any = None) -> None:
         self.library = library
         self.run: Any = active_run()
         self._own: ActiveRun | None = None
         self._token: Any = None
-        if self.run is None:
+        self._around: Training | None = getattr(_calls, "training", None)
+        if self._around is not None:
+            self.run = self._around.run  # the training inside an estimator is its own
+        elif self.run is not None:
+            with safely(library):
+                number = _number_in(self.run, model)
+                self.run = self.run if number == 1 else Later(self.run, number)
+        else:
             with safely(library):
                 from trackers.default import default_store
 
@@ -150,9 +162,11 @@ class Training:
                 self._token = set_active(self._own)
 
     def __enter__(self) -> Training:
+        _calls.training = self
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: object) -> None:
+        _calls.training = self._around
         if self._own is None:
             return
         reset_active(self._token)
@@ -168,14 +182,15 @@ class Training:
                 what(self.run)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log params of a library, each once: a second training in the same run keeps those of the first."""
+        """Log params of a library, each once: what the run has already under the name stays."""
         for key, value in params.items():
             with safely(self.library):
                 if self.run is not None:
                     _log_param(self.run, str(key), plain(value))
 
 
-def _log_param(run: Any, key: str, value: Any) -> None:
+def _log_param(run: Any, key: str, value: Any) -> bool:
+    """Log a param unless the run has another value of it; tell whether it has not."""
     from trackers.errors import InvalidValueError
 
     try:
@@ -183,6 +198,56 @@ def _log_param(run: Any, key: str, value: Any) -> None:
     except InvalidValueError as exc:
         if "written once" not in str(exc):
             raise
+        return False
+    return True
+
+
+class Later:
+    """A run in which another model was trained before: the *number*-th, from 2 on.
+
+    Its metrics have the context ``fit=2``; of its params those with other values than the run's have the prefix
+    ``fit2.``, as its tags; its model is ``model-2``.
+    """
+
+    def __init__(self, run: Any, number: int) -> None:
+        self._run, self._number = run, number
+
+    def log_metric(self, key: str, value: float, step: int | None = None, context: Any = None) -> None:
+        """Log a point of a series of its own."""
+        self._run.log_metric(key, value, step, {**(context or {}), "fit": self._number})
+
+    def log_param(self, key: str, value: Any) -> None:
+        """Log a param where it differs from what the run has."""
+        if not _log_param(self._run, key, value):
+            self._run.log_param(f"fit{self._number}.{key}"[:LONGEST], value)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags of its own."""
+        self._run.set_tags({f"fit{self._number}.{key}"[:LONGEST]: value for key, value in tags.items()})
+
+    def log_model(self, model: Any) -> None:
+        """Log its model beside that of the first."""
+        self._run.log_model(model, f"model-{self._number}")
+
+
+@dataclass
+class _Trained:
+    """What was trained in a run: how many, and which number each model has that is still there."""
+
+    count: int = 0
+    numbers: WeakKeyDictionary[Any, int] = field(default_factory=WeakKeyDictionary)
+
+
+def _number_in(run: Any, model: Any) -> int:
+    """Return which model of the run this is, from 1 on."""
+    with _trained_lock:
+        trained = _trained.setdefault(run, _Trained())
+        if model is not None and model in trained.numbers:
+            return trained.numbers[model]
+        trained.count += 1
+        if model is not None:
+            trained.numbers[model] = trained.count
+        return trained.count
 
 
 def plain(value: Any) -> Any:

@@ -1,4 +1,7 @@
-"""scikit-learn: ``fit`` of every estimator, at the outermost call only (a grid search is one training)."""
+"""scikit-learn: ``fit`` of every estimator, at the outermost call only (a grid search is one training).
+
+What prepares data, such as a scaler, is no training; within a pipeline its params are among the pipeline's.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,12 @@ from typing import Any
 from trackers.autologging.patch import Patch, Settings, Training, outermost
 
 _METHODS = ("fit", "fit_transform", "fit_predict")
+
+_PREPARING = tuple(
+    f"sklearn.{name}."
+    for name in ("preprocessing", "impute", "feature_extraction", "feature_selection", "compose._column_transformer")
+)
+"""The modules of what prepares data for a training."""
 
 
 def patches(settings: Settings) -> list[Patch]:
@@ -26,9 +35,9 @@ def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[...
     def make(before: Callable[..., Any]) -> Callable[..., Any]:
         def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
             with outermost("sklearn") as first:
-                if not first:
+                if not first or f"{type(self).__module__}.".startswith(_PREPARING):
                     return before(self, *args, **kwargs)
-                with Training("sklearn", type(self).__name__) as training:
+                with Training("sklearn", type(self).__name__, self) as training:
                     training.log(lambda run: _begin(training, self))
                     found = before(self, *args, **kwargs)
                     training.log(lambda run: _end(run, self, args, kwargs, settings))

@@ -14,7 +14,7 @@ from trackers.cli.storage import open_store, reading_options
 
 if TYPE_CHECKING:
     from trackers.store import Store
-    from trackers.values import ArtifactRow, LoggedModel, MetricSummary, ModelVersion, Run, RunError
+    from trackers.values import ArtifactRow, Attempt, LoggedModel, MetricSummary, ModelVersion, Run, RunError
 
 _SHOWN = 200
 """So many params, tags, metrics and files are shown."""
@@ -49,7 +49,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
             return
         series, files = store.metrics(found), store.list_artifacts(found)
         launch, inputs = store.launch(found), store.inputs(found)
-        family, error = _read_family(store, found), store.error(found)
+        family, error, attempts = _read_family(store, found), store.error(found), store.attempts(found)
     if as_json:
         from trackers.cli import text
 
@@ -59,10 +59,13 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
             for one in series
         ]
         facts["artifacts"] = [{"name": file.name, "digest": file.digest, "size": file.size} for file in files]
+        facts["attempts"] = [text.attempt_facts(one) for one in attempts]
         facts |= {"error_type": error and error.type, "traceback": error and error.traceback}
         text.print_json({**facts, **family.facts(), **launch_facts(launch, inputs)})
         return
     _print_fields(found, error, [*family.lines(), *launch_lines(launch, inputs)])
+    if len(attempts) > 1 or (error is None and any(one.reason for one in attempts)):
+        _print_attempts(attempts)
     _print_tables(series, files, family.models)
     if error is not None and error.traceback:
         click.echo(f"\n{error.traceback.rstrip()}")
@@ -105,6 +108,18 @@ def _print_fields(run: Run, error: RunError | None, more: Sequence[tuple[str, An
             *_some("tags", run.tags),
         ]
     )
+
+
+def _print_attempts(attempts: Sequence[Attempt]) -> None:
+    from trackers.cli import text
+
+    click.echo()
+    heads = ["attempt", "started", "took", "outcome", "process", "why"]
+    rows = [
+        [a.number, a.started_at, f"{a.seconds:.1f} s", a.outcome or "running", f"{a.pid} on {a.host}", a.reason]
+        for a in attempts
+    ]
+    text.print_table(heads, rows)
 
 
 def _some(kind: str, found: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from trackers.values import Run
+from trackers.values import Attempt, Run
 from trackers.wording import counted, text_width
 
 NONE = "-"
@@ -72,6 +72,12 @@ def run_facts(run: Run) -> dict[str, Any]:
         "host": run.host,
         "error": run.error,
     }
+
+
+def attempt_facts(attempt: Attempt) -> dict[str, Any]:
+    """Return an attempt as JSON shows it."""
+    names = ("number", "worker", "host", "pid", "started_at", "seconds", "outcome", "reason")
+    return {name: getattr(attempt, name) for name in names}
 
 
 def show(value: Any) -> str:

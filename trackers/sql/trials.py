@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, Text, bindparam
 
 from trackers.collector import held_collector
 from trackers.errors import NotFoundError
+from trackers.sql import attempts
 from trackers.sql import tables as t
 from trackers.sql.columns import Content, Json, from_json, join_number, join_param
 from trackers.sql.fold import UNREPORTED
@@ -241,17 +242,8 @@ class _Reading:
 
     def _attempts(self) -> dict[int, tuple[Attempt, ...]]:
         found: dict[int, tuple[Attempt, ...]] = {}
-        names = ("number", "worker", "host", "pid", "started_at", "ended_at", "outcome", "reason", "counts")
-        for run_id, number, worker, host, pid, start, end, *rest, launch in self._of(
-            t.attempts, *names, "cpus", "gpus", "launch_id", order=("run_id", "number")
-        ):
-            outcome, reason, counts, cpus, gpus = rest
-            times = to_datetime(start), to_datetime(end)
-            code = "" if launch is None else self._code(launch)
-            attempt = Attempt(
-                number, worker, host, pid, *times, outcome, reason, counts, cpus, gpus, code=code, launch=launch
-            )
-            found[run_id] = (*found.get(run_id, ()), attempt)
+        for run_id, *row in self._of(t.attempts, *attempts.COLUMNS, order=("run_id", "number")):
+            found[run_id] = (*found.get(run_id, ()), attempts.as_attempt(row, self._code))
         return found
 
     def _code(self, launch: int) -> str:
