@@ -7,13 +7,16 @@ import unicodedata
 from trackers.errors import InvalidValueError
 
 LONGEST = 250
+BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that change the direction of writing: two names that look the same would differ by them."""
 
 
 def clean_name(name: object, what: str = "name") -> str:
     """Return *name* in its normal form (NFC).
 
     *what* says what is named ("study", "param", ...) in the message. Raises InvalidValueError when *name* is not
-    text, is empty, holds a control character, a lone surrogate or a space at an end, or is over 250 characters long.
+    text, is empty, holds a control or bidi character, a lone surrogate or a space at an end, or is over 250 characters
+    long.
     """
     if not isinstance(name, str):
         raise InvalidValueError(f"the name of {_article(what)} {what} must be text, not {type(name).__name__}")
@@ -22,7 +25,7 @@ def clean_name(name: object, what: str = "name") -> str:
     else:
         clean = unicodedata.normalize("NFC", name)
         for char in clean:
-            if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}:
+            if char in BIDI or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}:
                 raise InvalidValueError(
                     f"the name of {_article(what)} {what} may not hold the character {char!r}: {name!r}"
                 )
@@ -33,6 +36,33 @@ def clean_name(name: object, what: str = "name") -> str:
     if len(clean) > LONGEST:
         raise InvalidValueError(
             f"the name of {_article(what)} {what} may have {LONGEST} characters, not {len(clean)}: {clean[:40]}..."
+        )
+    return clean
+
+
+def clean_title(name: object, what: str) -> str:
+    """Return the name of what goes by it in paths and URLs, such as a study, likewise: no ``.`` or ``..``, no slash."""
+    clean = clean_name(name, what)
+    if "/" in clean:
+        raise InvalidValueError(
+            f"the name of {_article(what)} {what} may not hold a slash, since trials are written STUDY/17: {clean!r}"
+        )
+    if clean in {".", ".."}:
+        raise InvalidValueError(f"the name of {_article(what)} {what} may not be {clean!r}: paths and URLs use it")
+    return clean
+
+
+def clean_metric(name: object) -> str:
+    """Return the key of a metric in its normal form.
+
+    Raises InvalidValueError as ``clean_name`` does, and for one that ends as a context is written: ``loss{split=val}``.
+    """
+    clean = clean_name(name, "metric")
+    if clean[-1] == "}" and "{" in clean:
+        key, _, context = clean[:-1].partition("{")
+        raise InvalidValueError(
+            f"the name of a metric may not end in braces, which is how a context is written: {clean!r}; give "
+            f"context={context!r} with the metric {key!r}"
         )
     return clean
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from trackers import changes as c
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError
-from trackers.names import clean_name
+from trackers.names import clean_metric, clean_name
 from trackers.values import ParamValue
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Recorder(ABC):
         self._lock = threading.RLock()
         self._steps_of: dict[tuple[str, str], int] = {}
         self._parts: dict[str, int] = {}
+        self._file_names: set[str] = set()
+        self._folders: set[str] = set()
 
     @abstractmethod
     def _record(self, records: list[c.Change]) -> None:
@@ -90,7 +92,7 @@ class Recorder(ABC):
         label = context_label(context)
         given = None if step is None else check_step(step)
         pairs = check_mapping(metrics, "metrics").items()
-        values = {clean_name(key, "metric"): check_number(key, value) for key, value in pairs}
+        values = {clean_metric(key): check_number(key, value) for key, value in pairs}
         reported = [values.pop(key) for key in list(values) if not label and self._is_reported(key)]
         now = now_us()
         with self._lock:
@@ -118,7 +120,7 @@ class Recorder(ABC):
         *steps* has as many whole numbers; without it they count on from the largest step of the series. Raises
         InvalidValueError where the two are of different lengths.
         """
-        key, label = clean_name(key, "metric"), context_label(context)
+        key, label = clean_metric(key), context_label(context)
         numbers = [check_number(key, value) for value in _plain_items(values)]
         places = None if steps is None else [check_step(step) for step in _plain_items(steps)]
         if places is not None and len(places) != len(numbers):
@@ -224,7 +226,22 @@ class Recorder(ABC):
             self._check_open()
         files = self._files()
         if files is not None:
-            self._log(c.ArtifactsLogged(self._run_id, now_us(), put(files)))
+            stored = put(files)
+            with self._lock:
+                self._check_tree(stored)
+            self._log(c.ArtifactsLogged(self._run_id, now_us(), stored))
+
+    def _check_tree(self, names: Iterable[str]) -> None:
+        """Raise InvalidValueError where a file would be a folder too, which no disk can hold; the lock is held."""
+        for name in names:
+            folders = {name[:place] for place, char in enumerate(name) if char == "/"}
+            if name in self._folders or folders & self._file_names:
+                both = name if name in self._folders else min(folders & self._file_names)
+                raise InvalidValueError(
+                    f"{name!r} cannot be stored: {both!r} would be both a file and a folder of the run"
+                )
+            self._file_names.add(name)
+            self._folders |= folders
 
     # --- data --------------------------------------------------------------------------------------------------
 

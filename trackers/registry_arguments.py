@@ -17,6 +17,8 @@ def clean_model_name(name: str) -> str:
     name = clean_name(name, "registered model")
     if wrong := set("/@:") & set(name):
         raise InvalidValueError(f"The model name {name!r} may not contain {min(wrong)!r}: models:/NAME@ALIAS uses it.")
+    if name in {".", ".."}:
+        raise InvalidValueError(f"The model name {name!r} may not be one: paths and URLs use it.")
     return name
 
 

@@ -59,6 +59,32 @@ def files(store: Store, run: Run) -> dict[str, int]:
     return {file.name: file.size for file in store.list_artifacts(run)}
 
 
+def test_no_file_of_a_run_is_a_folder_too(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "loss.txt").write_text("x")
+    with store.start_run("e") as run:
+        run.log_text("1", "plots")
+        run.log_text("2", "plots")  # over the first
+        run.log_text("3", "out/a/b.txt")
+        for name in ("plots/loss.txt", "out/a", "out"):
+            with pytest.raises(InvalidValueError, match="would be both a file and a folder of the run"):
+                run.log_text("x", name)
+        with pytest.raises(InvalidValueError, match="'plots' would be both"):
+            run.log_artifacts(tmp_path / "tree", "plots")
+    assert sorted(file.name for file in store.list_artifacts(run)) == ["out/a/b.txt", "plots"]
+
+
+def test_a_metric_is_not_named_as_another_ones_context_is_written(store: Store) -> None:
+    with store.start_run("e") as run:
+        with pytest.raises(InvalidValueError, match=r"give context='split=val' with the metric 'loss'"):
+            run.log_metric("loss{split=val}", 1.0)
+        with pytest.raises(InvalidValueError, match="may not end in braces"):
+            run.log_points("loss{}", [1.0])
+        run.log_metrics({"{a}b": 1.0, "a}": 2.0})
+        run.log_metric("loss", 3.0, context={"split": "val"})
+    assert store.get_run(run).metrics == {"{a}b": 1.0, "a}": 2.0, "loss{split=val}": 3.0}
+
+
 def test_metrics_with_a_context_and_many_points_at_once(store: Store, logged: Logged) -> None:
     def work(run: Any) -> None:
         run.log_metric("loss", 1.0, context={"split": "train"})

@@ -385,6 +385,9 @@ def test_experiments_are_made_found_and_listed(store: Store) -> None:
         store.get_experiment("frauds")
     with pytest.raises(InvalidValueError, match="may not hold a slash"):
         store.start_run("a/b")
+    for name in ("..", ".", "fra\u202eud", "\u2066fraud"):
+        with pytest.raises(InvalidValueError, match="may not"):
+            store.create_experiment(name)
     assert store.count_runs() == {store.get_experiment("audio").id: 1}
 
 

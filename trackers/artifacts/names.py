@@ -9,11 +9,11 @@ from __future__ import annotations
 import unicodedata
 
 from trackers.errors import InvalidValueError
+from trackers.names import BIDI
 
 MAX_NAME_BYTES = 1000
 MAX_PART_BYTES = 255
 _FORBIDDEN = {"\\": "a backslash", ":": "a colon", "#": "a number sign", "%": "a percent sign"}
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -40,7 +40,7 @@ def _wrong_character(name: str) -> str:
     for char in name:
         if char in _FORBIDDEN:
             return f"contains {_FORBIDDEN[char]}"
-        if char in _BIDI or unicodedata.category(char) in _INVISIBLE:
+        if char in BIDI or unicodedata.category(char) in _INVISIBLE:
             return f"contains the character U+{ord(char):04X}"
     return ""
 

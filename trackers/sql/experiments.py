@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, insert, select
 
 from trackers.clock import now_us
-from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError
-from trackers.names import clean_name
+from trackers.errors import AlreadyExistsError, NotFoundError
+from trackers.names import clean_name, clean_title
 from trackers.sql import statements
 from trackers.sql import tables as t
 from trackers.sql.columns import escape
@@ -26,12 +26,7 @@ _INSERT = statements.insert(
 
 def check_experiment(name: str) -> str:
     """Return the clean name of an experiment; raises InvalidValueError."""
-    name = clean_name(name, "experiment")
-    if "/" in name:
-        raise InvalidValueError(
-            f"the name of an experiment may not hold a slash, since trials are written STUDY/17: {name!r}"
-        )
-    return name
+    return clean_title(name, "experiment")
 
 
 def make_experiment(connection: Connection, name: str, description: str = "") -> tuple[int, bool]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from trackers.errors import NotFoundError, StateError, StudyBusyError
-from trackers.names import clean_name
+from trackers.names import clean_metric
 from trackers.sql import tables as t
 from trackers.sql.batch import Batch
 from trackers.sql.columns import to_json
@@ -122,7 +122,7 @@ def _set_attrs(connection: Connection, study_id: int, scope: str, attrs: Mapping
 def _name_metrics(connection: Connection, study_id: int, names: Sequence[str]) -> None:
     if read_standing(connection, study_id).trials == 0:
         mine = update(t.studies).where(t.studies.c.id == study_id, t.studies.c.mode == "shared")
-        connection.execute(mine.values(metric_names=[clean_name(name, "metric") for name in names]))
+        connection.execute(mine.values(metric_names=[clean_metric(name) for name in names]))
 
 
 def managed(study_id: int) -> StudyBusyError:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, StudyBusyError
-from trackers.names import clean_name
+from trackers.names import clean_metric, clean_name, clean_title
 from trackers.sql import launches
 from trackers.sql import tables as t
 from trackers.sql.failures import is_integrity
@@ -33,11 +33,7 @@ def check_study(
     if mode not in {"managed", "shared"}:
         raise InvalidValueError(f"a study is 'managed' or 'shared', not {mode!r}")
     if name or mode == "managed":
-        name = clean_name(name, "study")  # Optuna's own storages take the empty name, so a shared study may have it
-    if "/" in name:
-        raise InvalidValueError(
-            f"the name of a study may not hold a slash, since trials are written STUDY/17: {name!r}"
-        )
+        name = clean_title(name, "study")  # Optuna's own storages take the empty name, so a shared study may have it
     if not directions or any(direction not in _DIRECTIONS for direction in directions):
         raise InvalidValueError(f"directions are 'minimize' or 'maximize', one per objective, not {list(directions)!r}")
     if len(metric_names) != len(directions) or len(set(metric_names)) != len(metric_names):
@@ -45,7 +41,7 @@ def check_study(
             f"{len(directions)} objectives need as many different metric names, not {list(metric_names)!r}"
         )
     for metric in metric_names:
-        clean_name(metric, "metric")
+        clean_metric(metric)
     if not -(2**63) <= seed < 2**63:
         raise InvalidValueError(f"a seed has 64 bits: {seed} is out of range")
     if total is not None and total < 1:

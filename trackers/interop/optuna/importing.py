@@ -17,7 +17,7 @@ from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError
 from trackers.interop.names import fit
 from trackers.interop.optuna.storage import OptunaStorage
 from trackers.interop.source import check_source
-from trackers.names import clean_name
+from trackers.names import clean_metric, clean_title
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -79,17 +79,11 @@ def import_optuna(
         return results
 
 
-def _check_name(name: str) -> str:
-    if "/" in name:
-        raise InvalidValueError("the name of a study may not hold a slash")
-    return clean_name(name, "study")
-
-
 class _Import:
     def __init__(self, ours: OptunaStorage, theirs: BaseStorage, place: str, study: Any) -> None:
         self._ours, self._theirs, self._study = ours, theirs, study
         self._origin = {"place": place, "study": study.study_name, "id": study._study_id}
-        self._name = study.study_name and fit(study.study_name, "study", _check_name)
+        self._name = study.study_name and fit(study.study_name, "study", lambda name: clean_title(name, "study"))
 
     def run(self) -> ImportedStudy:
         study_id = self._meet()
@@ -117,7 +111,8 @@ class _Import:
             study_id = self._ours.create_new_study(self._study.directions, name)
             names = self._study.system_attrs.get("study:metric_names")
             if names:
-                self._ours.set_study_system_attr(study_id, "study:metric_names", names)
+                taken = [fit(name, "metric", clean_metric) for name in names]
+                self._ours.set_study_system_attr(study_id, "study:metric_names", taken)
             self._ours.set_study_system_attr(study_id, ORIGIN, self._origin)
             return study_id
         if self._ours.get_study_system_attrs(study_id).get(ORIGIN) != self._origin:
