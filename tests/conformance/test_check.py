@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -172,6 +173,27 @@ def test_a_long_series_is_checked_with_its_sealed_points(filled: Store) -> None:
         connection.execute(text("DELETE FROM trackers_chunks WHERE ordinal = 0"))
     left = filled.fsck(repair=True).left
     assert ["missing" in one.problem for one in left] == [True]
+
+
+def test_what_is_kept_beside_sealed_points_is_checked_by_them(filled: Store) -> None:
+    odd = [math.nan, math.inf, -math.inf, 1e-300, 5.0]
+    with filled.start_run("long") as run:
+        run.log_points("x", [math.sin(step) for step in range(2500)])
+        run.log_points("nan", [math.nan] * 1000)
+        run.log_points("odd", odd * 300)
+    assert filled.fsck().findings == ()
+    seen = filled.metric_history(run, "x", max_points=40)
+    with by_hand(filled) as connection:
+        connection.execute(text("UPDATE trackers_chunks SET max = 7, max_step = 3, sketch = '[]' WHERE ordinal = 1000"))
+    found = filled.fsck(repair=True).findings
+    assert {(one.check, one.repaired) for one in found} == {("chunks", "it was made again from the points")}
+    assert filled.fsck().findings == ()
+    assert filled.metric_history(run, "x", max_points=40) == seen
+    with by_hand(filled) as connection:
+        connection.execute(text("UPDATE trackers_chunks SET points = '[[0,0' WHERE ordinal = 0 AND min IS NULL"))
+    left = filled.fsck(repair=True).left
+    assert "sealed points of nan of run" in left[0].problem
+    assert "cannot be read" in left[0].problem
 
 
 def test_an_alias_whose_version_is_gone_is_unset_with_a_line_of_history(filled: Store) -> None:

@@ -28,6 +28,7 @@ from trackers.artifacts.names import check_name
 from trackers.errors import DamagedError, InvalidValueError
 from trackers.models.manifest import manifest_digest
 from trackers.sql import tables as t
+from trackers.sql.chunks import COLUMNS, made_again
 from trackers.sql.columns import BOOL, FINITE, FLOAT, INT, JSON, NONE, STR, Json
 from trackers.sql.fold import summary, visible
 from trackers.sql.history import read_series
@@ -321,6 +322,22 @@ def sealed_series(connection: Connection) -> Iterator[Flaw]:
             )
 
 
+def chunks(connection: Connection) -> Iterator[Flaw]:
+    """Check that what is kept beside sealed points, which pictures are drawn from, is what the points say."""
+    c, s = t.chunks.c, t.series.c
+    query = select(*(c[name] for name in COLUMNS), s.run_id, s.key).join(t.series, s.id == c.series_id)
+    for *row, run_id, key in connection.execution_options(yield_per=100).execute(query):
+        whole = made_again(row)
+        where = {} if whole is None else {"series_id": row[0], "ordinal": row[1]}
+        if whole is None:
+            yield Flaw("chunks", f"sealed points of {key} of run {run_id} cannot be read, from the point {row[1]} on")
+        elif whole != tuple(row):
+            problem = (
+                f"what is kept of the sealed points of {key} of run {run_id} from {row[1]} on does not agree with them"
+            )
+            yield Flaw("chunks", problem, where)
+
+
 def models(connection: Connection) -> Iterator[Flaw]:
     """Check that models have the files of their manifests, and versions the manifests they were registered with."""
     m, f, v, n = t.models.c, t.model_files.c, t.model_versions.c, t.registered_models.c
@@ -419,6 +436,7 @@ CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     attempts,
     results,
     series,
+    chunks,
     sealed_series,
     models,
     launches,

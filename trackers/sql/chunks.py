@@ -61,6 +61,23 @@ def _row(series_id: int, ordinal: int, points: Sequence[Point]) -> tuple[Any, ..
     )
 
 
+COLUMNS = (
+    *("series_id", "ordinal", "count", "attempt", "step", "time", "first_step", "last_step"),
+    *("min", "min_step", "min_time", "max", "max_step", "max_time", "sketch", "points"),
+)
+"""Those of a row of ``chunks``, in the order of ``seal``."""
+
+
+def made_again(row: Sequence[Any]) -> tuple[Any, ...] | None:
+    """Return a row of ``chunks`` as it should be by its points; None where they cannot be read, or are not as many."""
+    series_id, ordinal, count, attempt, step, time, *_, text = row
+    try:
+        points = read(text, step, time, attempt)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return _row(series_id, ordinal, points) if points and len(points) == count else None
+
+
 def _summary(point: Point | None) -> tuple[Any, ...]:
     return (None, None, None) if point is None else (split_number(point[3])[0], point[0], point[2])
 

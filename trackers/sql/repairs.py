@@ -13,6 +13,7 @@ from trackers.sql import registry_notes
 from trackers.sql import tables as t
 from trackers.sql.aliases import Move, move_alias
 from trackers.sql.audit import Flaw
+from trackers.sql.chunks import COLUMNS, made_again
 from trackers.sql.columns import join_number
 from trackers.sql.fold import summary, visible
 from trackers.sql.history import read_series
@@ -139,6 +140,15 @@ def _sealed_series(connection: Connection, where: Mapping[str, Any], size_of: An
     return "the summary was made again from the points"
 
 
+def _chunk(connection: Connection, where: Mapping[str, Any], size_of: Any) -> str:
+    c = t.chunks.c
+    mine = and_(c.series_id == where["series_id"], c.ordinal == where["ordinal"])
+    whole = made_again(connection.execute(select(*(c[name] for name in COLUMNS)).where(mine)).one())
+    assert whole is not None  # the flaw says so
+    connection.execute(update(t.chunks).where(mine).values(dict(zip(COLUMNS, whole, strict=True))))
+    return "it was made again from the points"
+
+
 def _summed_up(points: Sequence[tuple[int, int, int, float]]) -> dict[str, Any]:
     columns = ("last", "last_kind", "last_step", "last_attempt", "last_time", "min", "max")
     shown = visible(points)
@@ -194,6 +204,7 @@ _REPAIRS: dict[str, Callable[[Connection, Mapping[str, Any], Callable[[str], int
     "ends": _end,
     "series": _series,
     "sealed series": _sealed_series,
+    "chunks": _chunk,
     "parents": _parent,
     "names": _name,
     "counters": _counter,
