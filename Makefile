@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Processes start by the hundred here: what they import is compiled once, whatever the machine is set to.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install install-bench demo test check format bench clean
+.PHONY: install install-bench install-extras demo test check format bench clean
 
 install: $(VENV)/.installed
 
@@ -15,6 +15,10 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# What is optional and large: PyTorch, Keras, polars. Their tests skip without.
+install-extras: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/extras.txt
 
 install-bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
