@@ -164,7 +164,6 @@ def _loaded_factory(folder: Path, factory: str, source: Any, trust: Trust) -> An
 def _load_program(folder: Path, form: str, trust: Trust) -> Any:
     import torch
 
-    export: Any = torch.export  # its functions have no types
     kind = {"script": _SCRIPT_KIND, "program": _PROGRAM_KIND}.get(form)
     if kind is None:
         raise ModelError(f"{form[:40]!r} is no form of a PyTorch model: the model is damaged.")
@@ -172,7 +171,7 @@ def _load_program(folder: Path, form: str, trust: Trust) -> Any:
         raise UntrustedError(f"The model is a {kind}, a program of its own: if you trust it, use trust=[{kind!r}].")
     if form == "script":
         return torch.jit.load(folder / SCRIPT, map_location="cpu").eval()
-    return export.load(folder / PROGRAM)
+    return torch.export.load(folder / PROGRAM)
 
 
 def _tensors(data: Any, parameter: Any) -> tuple[Any, ...]:
