@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,15 +50,15 @@ def spread_error(values: Sequence[float], folds: bool) -> float:
     return math.sqrt(variance * (1 / n + (1 / (n - 1) if folds else 0)))
 
 
-def estimate(subject: Subject, field: Field) -> Estimate | None:
-    """Return the value of a metric and its noise as the version or its run has them; None where there is none."""
+def estimate(subject: Subject, field: Field, data: Collection[str]) -> Estimate | None:
+    """Return the value of a metric on *data* and its noise, as the version or its run has them; None without one."""
     parts, folds = _repeats(subject, field)
-    value = look_up_metric(subject, field)
+    value = look_up_metric(subject, field, data)
     if value is None and parts:
         value = math.fsum(part for _, part in parts) / len(parts)
     if value is None:
         return None
-    stored = look_up_metric(subject, Field("metric", f"{field.key}_se", context=field.context))
+    stored = look_up_metric(subject, Field("metric", f"{field.key}_se", context=field.context), data)
     return Estimate(value, parts, stored, folds)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -97,12 +97,16 @@ def _look_up(subject: Subject, wanted: Field) -> Any:
     return _attribute(subject, wanted.key)
 
 
-def look_up_metric(subject: Subject, wanted: Field) -> float | None:
-    """Return a metric: as measured since, as it was registered, or (extremes, and else) as its run's series has it."""
+def look_up_metric(subject: Subject, wanted: Field, data: Collection[str] | None = None) -> float | None:
+    """Return a metric: as measured since, as it was registered, or (extremes, and else) as its run's series has it.
+
+    With *data*, what was measured on other data, or on data that nobody named, is passed over.
+    """
     if wanted.aggregate == "last":
         shown = f"{wanted.key}{{{wanted.context}}}" if wanted.context else wanted.key
-        if measured := subject.measured(shown):
-            return measured[0].value
+        for one in subject.measured(shown):
+            if data is None or one.data in data:
+                return one.value
         if (value := subject.version.metrics.get(shown)) is not None:
             return value
     if wanted.aggregate == "best":

@@ -14,6 +14,8 @@ from trackers.policy.rule import Approvals, Better, Committed, MaxSize, Only, Re
 from trackers.policy.subject import Subject
 
 _DIGEST = 12
+_ROUNDING = 1e-12
+"""How far a difference of two numbers may be off, as a part of the larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +117,22 @@ def _better(rule: Better, subject: Subject, champion: Subject | None) -> Verdict
     figures["data"], figures["champion_data"] = sorted(own.values()), sorted(other.values())
     if (why := _not_comparable(rule, subject, champion)) is not None:
         return Verdict(False, why, figures)
-    found = [(one, estimate(one, field)) for one in (subject, champion)]
+    found = [(one, estimate(one, field, list(own.values()))) for one in (subject, champion)]  # both have that data
     for one, value in found:
         if value is None:
-            names = ", ".join(one.metric_names()[:4])
-            return Verdict(
-                False, f"{one} has no metric {shown}: {f'it has {names}' if names else 'it has none'}", figures
-            )
+            return Verdict(False, _no_figure(one, shown), figures)
     (_, mine_or_none), (_, theirs_or_none) = found
     assert mine_or_none is not None  # returned above otherwise
     assert theirs_or_none is not None
     where = f"data {sorted(own.values())[0][:_DIGEST]}{' and others' if len(own) > 1 else ''}"
     return _compare(rule, subject, champion, mine_or_none, theirs_or_none, where, figures)
+
+
+def _no_figure(one: Subject, shown: str) -> str:
+    if one.measured(shown):
+        return f"not comparable: {shown} of {one} was measured on other data, measure both on the same (--data DIGEST)"
+    names = ", ".join(one.metric_names()[:4])
+    return f"{one} has no metric {shown}: {f'it has {names}' if names else 'it has none'}"
 
 
 def _not_comparable(rule: Better, subject: Subject, champion: Subject) -> str | None:
@@ -171,7 +177,8 @@ def _compare(
         return Verdict(False, f"{said}: infinity is no result to rely on", figures)
     if error is None and threshold == 0:
         return Verdict(False, f"{said}: {how}, and the policy names no margin to tell a gain from noise", figures)
-    holds = gain > 0 and gain >= threshold
+    rounding = _ROUNDING * max(abs(mine.value), abs(theirs.value))  # 0.29 - 0.28 is not quite 0.01
+    holds = gain > 0 and gain >= threshold - rounding
     asked = (
         f"{_shown(threshold)} is asked ({margin}; {how})" if threshold else f"any gain is enough ({how}, without noise)"
     )

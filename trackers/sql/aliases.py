@@ -120,6 +120,8 @@ def _replay(lines: Iterable[RegistryMove]) -> list[int | None]:
     for line in lines:
         if line.action == "rollback":
             stack = _undo(stack)
+            while stack and stack[-1] != line.new_version:  # it passed over versions that were gone
+                stack = stack[:-1]
         elif line.action in {"promote", "unset"} and (not stack or stack[-1] != line.new_version):
             stack.append(line.new_version)
     return stack

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from trackers.errors import NotFoundError
+from trackers.errors import AlreadyExistsError, NotFoundError
 from trackers.policy import Better, Only, Policy, Result, Rule, judge
 from trackers.policy.rule import rule_from_json, rule_to_json
 from trackers.sql import tables as t
@@ -30,7 +30,10 @@ class NewPolicy:
 
 
 def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
-    """Write a policy, as the next version of the one of its name and model; the same again changes nothing."""
+    """Write a policy, as the next version of the one of its name and model; the same again changes nothing.
+
+    Raises AlreadyExistsError for one of the name that is for another alias: that would be without it.
+    """
     model = new.model or EVERY_MODEL
     if new.model is not None:
         hold_model(connection, new.model)
@@ -41,6 +44,11 @@ def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
     row = {"alias": new.alias or "", "rule": rule_to_json(new.rule), "description": new.description}
     if old is not None and all(_plain(getattr(old, key)) == _plain(value) for key, value in row.items()):
         return _to_policy(old)
+    if old is not None and old.alias != row["alias"]:
+        raise AlreadyExistsError(
+            f"The policy {new.name!r} is for {_scope(old.alias)} and would be so no longer: give the one for "
+            f"{_scope(row['alias'])} another name, or remove the first."
+        )
     number = int(connection.execute(select(func.max(p.version)).where(mine)).scalar() or 0) + 1
     connection.execute(update(t.policies).where(mine, p.ended_at.is_(None)).values(ended_at=actor.time))
     key = {"id": row_id, "model": model, "name": new.name, "version": number}
@@ -48,6 +56,10 @@ def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
     details = {"policy": new.name, "version": number, "rule": row["rule"], "before": old.rule if old else None}
     write_line(connection, actor, model, "set policy", alias=new.alias, details=details)
     return _to_policy(connection.execute(select(t.policies).where(p.id == row_id)).one())
+
+
+def _scope(alias: str) -> str:
+    return f"the alias {alias}" if alias else "every alias"
 
 
 def remove_policy(connection: Connection, name: str, model: str | None, actor: Actor) -> None:
