@@ -18,10 +18,14 @@ from trackers import changes as c
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError
 from trackers.names import clean_metric, clean_name
+from trackers.plain import plain
 from trackers.values import ParamValue
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
+
+LARGEST_ARRAY = 1000
+"""So many numbers of an array are kept as a param."""
 
 Put = Callable[["ArtifactStore"], dict[str, tuple[str, int]]]
 
@@ -273,19 +277,31 @@ class Recorder(ABC):
 
 
 def clean_params(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
-    """Return params with clean names; raises InvalidValueError, which names the one that cannot be kept."""
-    clean = {clean_name(key, "param"): value for key, value in check_mapping(params, "params").items()}
-    for name, value in clean.items():
-        if isinstance(value, str | int | float | None) or getattr(value, "ndim", None) == 0:
-            continue
-        try:
-            json.dumps(value)
-        except (TypeError, ValueError, RecursionError) as exc:
-            raise InvalidValueError(
-                f"the param {name!r} must be a number, text, a boolean, None, or a list or mapping of them, "
-                f"not {type(value).__name__} ({exc})"
-            ) from exc
-    return clean
+    """Return params with clean names and values as they are kept; raises InvalidValueError, which names the one that cannot be.
+
+    See ``trackers.plain`` for what a path, a time or a set becomes.
+    """
+    pairs = check_mapping(params, "params").items()
+    return {name: _param(name, value) for name, value in ((clean_name(key, "param"), value) for key, value in pairs)}
+
+
+def _param(name: str, value: Any) -> ParamValue:
+    kept: ParamValue = value
+    if isinstance(value, str | int | float | None) or getattr(value, "ndim", None) == 0:
+        return kept
+    size = getattr(value, "size", 0) if hasattr(value, "ndim") else 0
+    if size > LARGEST_ARRAY:
+        raise InvalidValueError(
+            f"the param {name!r} is an array of {size} numbers: log it as a file, or its data with log_input"
+        )
+    try:
+        kept = json.loads(json.dumps(value, default=plain))
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InvalidValueError(
+            f"the param {name!r} must be a number, text, a boolean, None, or a list or mapping of them, "
+            f"not {type(value).__name__} ({exc})"
+        ) from exc
+    return kept
 
 
 def clean_tags(tags: Mapping[str, object]) -> dict[str, str]:
@@ -368,7 +384,7 @@ def _plain_items(items: Iterable[Any]) -> Iterable[Any]:
 
 def _as_json(content: Any, name: str) -> str:
     try:
-        return json.dumps(content, indent=2, ensure_ascii=False)
+        return json.dumps(content, indent=2, ensure_ascii=False, default=plain)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidValueError(f"the content of {name!r} cannot be written as JSON: {exc}") from exc
 

@@ -17,6 +17,7 @@ import trackers
 from tests.processes import start
 from trackers.capture import data_digest
 from trackers.errors import (
+    AlreadyExistsError,
     ConflictError,
     FilterError,
     InvalidValueError,
@@ -293,6 +294,48 @@ def test_what_was_measured_of_both_on_the_same_data_counts_before_all_else(store
         registry.record("m", 2, {"auc": 1.0}, data="abc")
     with pytest.raises(InvalidValueError, match="must be a number"):
         registry.record("m", 2, {"auc": "good"})  # type: ignore[dict-item]
+
+
+def test_what_was_measured_on_other_data_is_no_reason(store: Store, make: Make) -> None:
+    registry = store.registry
+    registry.set_policy("p", Better("auc", margin=0.01))
+    make({"auc": 0.90})
+    registry.promote("m", 1, to="production")
+    make({"auc": 0.85})
+    make({"loss": 0.1})
+    for data in (data_digest(JUNE).digest, ""):
+        registry.record("m", 2, {"auc": 0.99}, data=data)
+        registry.record("m", 3, {"auc": 0.99}, data=data)
+        result = only(registry.check("m", 2, to="production"))
+        assert not result.holds
+        assert "auc 0.85 against 0.9 of version 1" in result.says, "both runs' own"
+        assert "auc of version 3 was measured on other data" in only(registry.check("m", 3, to="production")).says
+    registry.record("m", 2, {"auc": 0.99}, data=data_digest(MAY).digest)
+    assert only(registry.check("m", 2, to="production")).holds, "it is the data of both runs"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "margin"), [(0.28, 0.29, 0.01), (0.90, 0.95, 0.05), (1e9 + 0.1, 1e9 + 0.2, 0.1)]
+)
+def test_a_margin_that_is_just_met_is_met(store: Store, make: Make, low: float, high: float, margin: float) -> None:
+    store.registry.set_policy("p", Better("auc", margin=margin))
+    make({"auc": low})
+    store.registry.promote("m", 1, to="production")
+    make({"auc": high})
+    make({"auc": low + 0.9 * margin})
+    assert only(store.registry.check("m", 2, to="production")).holds
+    assert not only(store.registry.check("m", 3, to="production")).holds
+
+
+def test_a_policy_does_not_leave_the_alias_that_it_guards(store: Store, make: Make) -> None:
+    registry = store.registry
+    make({"auc": 0.9})
+    registry.set_policy("p", Better("auc"), model="m", alias="production")
+    for other in ("staging", None):
+        with pytest.raises(AlreadyExistsError, match="'p' is for the alias production and would be so no longer"):
+            registry.set_policy("p", Better("auc"), model="m", alias=other)
+    registry.set_policy("p", Better("auc", margin=0.1), model="m", alias="production")
+    assert [(one.alias, one.version) for one in registry.policies("m")] == [("production", 2)]
 
 
 def test_better_than_an_alias_that_is_not_there_does_not_hold(store: Store, make: Make) -> None:

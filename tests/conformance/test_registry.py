@@ -261,6 +261,20 @@ def test_a_version_that_is_deleted_leaves_its_line_and_its_number(store: Store, 
     assert store.get_logged_model(models[2].run_id) is not None
 
 
+def test_every_rollback_goes_one_further_back_whatever_was_deleted(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    for _ in range(5):
+        registry.register("m", sweep.model())
+    for version in (1, 2, 3, 4):
+        registry.promote("m", version, to="production")
+    registry.delete_version("m", 3)
+    assert [registry.rollback("m").new_version for _ in range(2)] == [2, 1]
+    with pytest.raises(NotFoundError, match="there is no way back"):
+        registry.rollback("m")
+    registry.promote("m", 5, to="production")
+    assert registry.rollback("m").new_version == 1
+
+
 def test_a_registered_model_that_is_deleted_leaves_its_history(store: Store, sweep: Sweep) -> None:
     registry = store.registry
     for _ in range(2):

@@ -153,10 +153,18 @@ def test_what_came_from_no_index_is_known_by_where_it_came_from(
         folder.mkdir()
         (folder / "direct_url.json").write_text(json.dumps(origin))
         (folder / "METADATA").write_text("")
-    (tmp_path / "plain-4.0.dist-info").mkdir()
+    for stem in ("plain-4.0", "tensors-2.13.0+cpu"):
+        (tmp_path / f"{stem}.dist-info").mkdir()
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     packages, direct = machine._packages()
-    assert packages == {"broken": "3.0", "forked": "1.0", "mine": "0.1", "plain": "4.0", "wheeled": "2.0+cpu"}
+    assert packages == {
+        "broken": "3.0",
+        "forked": "1.0",
+        "mine": "0.1",
+        "plain": "4.0",
+        "tensors": "2.13.0+cpu",
+        "wheeled": "2.0+cpu",
+    }
     text = requirements({"python": "3.12.1", "platform": "Linux", "packages": packages, "direct": direct})
     assert text.splitlines() == [
         "# python 3.12.1 on Linux",
@@ -164,6 +172,7 @@ def test_what_came_from_no_index_is_known_by_where_it_came_from(
         "forked @ git+https://example.org/forked.git@" + "a" * 40,
         "# mine==0.1 came from an editable folder of that machine: file:///home/ann/mine",
         "plain==4.0",
+        "tensors==2.13.0  # it was 2.13.0+cpu",
         "wheeled @ https://example.org/w.whl#sha256=" + "b" * 64,
     ]
 

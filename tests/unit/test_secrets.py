@@ -158,7 +158,30 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
     assert clean_url("https://token@github.com/a/b?token=x#y") == "https://github.com/a/b"
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (["--dsn", "host=h password=hunter2 user=u"], ["--dsn", "host=h password=*** user=u"]),
+        (["--db=Server=h;Uid=u;Pwd=xyz;"], ["--db=Server=h;Uid=u;Pwd=***;"]),
+        (["--dbpass", "x", "--pw", "y", "--bearer", "z"], ["--dbpass", "***", "--pw", "***", "--bearer", "***"]),
+        (["-u", "me:pw", "--user", "me:pw"], ["-u", "***", "--user", "***"]),
+        (["/password:hunter2"], ["/password:***"]),
+        (["--lowpass", "3", "--bypass", "all"], ["--lowpass", "3", "--bypass", "all"]),
+        (["--user", "alice", "-u", "http://host"], ["--user", "alice", "-u", "http://host"]),
+    ],
+)
+def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
+    assert redact_arguments(given) == shown
+
+
+def test_a_password_may_hold_what_ends_it() -> None:
+    assert clean_url("https://user:p@ss@host/x.git") == "https://host/x.git"
+    assert redact("at https://user:p@ss@host/x") == "at https://***@host/x"
+
+
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("piece", ["a", "a://", "eyJaaaaaaaaaaaa", "token='", "-", "secret", "sk-", "@", "://a"])
+@pytest.mark.parametrize(
+    "piece", ["a", "a://", "eyJaaaaaaaaaaaa", "token='", "-", "secret", "sk-", "@", "://a", "password=", "a@"]
+)
 def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
     redact(piece * (300_000 // len(piece)))

@@ -46,6 +46,23 @@ def restore(state: CodeState, to: Path, repo: Path, bundle: bytes | None = None)
     return checkout.restore(state.record(), state.bundle(), to, repo, lambda: held)
 
 
+@pytest.mark.parametrize("script", ["sub/train.py", "sub"])
+def test_nothing_is_written_beside_a_script_in_a_folder_of_the_repository(
+    origin: Path, tmp_path: Path, script: str
+) -> None:
+    mine, theirs = clone(origin, "mine"), clone(origin, "theirs")
+    commit(mine, "sub/-", "precious\n")
+    commit(mine, "sub/train.py", "depth = 3\n")
+    state = capture.code_state(mine / script)
+    assert (mine / "sub" / "-").read_text() == "precious\n"
+    assert git(mine, "status", "--porcelain") == ""
+    assert state.commits is not None
+    assert (state.commits.count, state.commits.why) == (2, "")
+    done = restore(state, tmp_path / "again", theirs)
+    assert done.exact
+    assert (tmp_path / "again" / "sub" / "-").read_text() == "precious\n"
+
+
 def test_a_colleague_restores_commits_that_were_never_pushed(origin: Path, tmp_path: Path) -> None:
     mine, theirs = clone(origin, "mine"), clone(origin, "theirs")
     assert capture.code_state(mine).commits is None, "all of it is pushed"

@@ -40,10 +40,21 @@ def read_commits(git: Git) -> Commits | None:
             return Commits(count, why="the repository is a shallow clone")
         if why := _refused(git):
             return Commits(count, why=why)
-        bundle = git("-c", "pack.threads=1", "bundle", "create", "-", *_UNPUSHED, limit=MAX_BYTES)
-    except (GitError, ValueError) as exc:
+        bundle = _bundled(git)
+    except (GitError, ValueError, OSError) as exc:
         return Commits(count, why=str(exc))
-    return Commits(count, why=_large()) if len(bundle) == MAX_BYTES else Commits(count, bundle)
+    return Commits(count, bundle) if bundle else Commits(count, why=_large())
+
+
+def _bundled(git: Git) -> bytes:
+    """Return git's bundle of the commits, empty where it is too large.
+
+    It is made in a file: for git "-" is standard output only in the topmost folder of a repository.
+    """
+    with tempfile.TemporaryDirectory(prefix="trackers-commits-") as folder:
+        path = Path(folder, "commits.bundle")
+        git("-c", "pack.threads=1", "bundle", "create", "--quiet", str(path), *_UNPUSHED)
+        return path.read_bytes() if path.stat().st_size < MAX_BYTES else b""
 
 
 def _refused(git: Git) -> str:

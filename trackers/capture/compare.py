@@ -97,7 +97,7 @@ def compare(
     names = a.names | b.names
     if git is not None and a.commit and b.commit and a.commit != b.commit:
         names |= _between(git, a.commit, b.commit)
-    files: dict[str, tuple[str, ...]] = {}
+    files = _submodules(a.record, b.record)
     room = _MOST_LINES
     for name in sorted(names):
         if room <= 0 or (git is not None and time.monotonic() > git.deadline):
@@ -137,6 +137,16 @@ def _commits(git: Git | None, a: str | None, b: str | None) -> tuple[list[str], 
     except (GitError, ValueError):
         return [], 0
     return listed.splitlines(), back
+
+
+def _submodules(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return a line for each submodule whose commit is another."""
+    a, b = (one.get("submodules") or {} for one in (first, second))
+    return {
+        path: (f"(submodule, {str(a.get(path) or 'none')[:12]} -> {str(b.get(path) or 'none')[:12]})",)
+        for path in sorted({*a, *b})
+        if a.get(path) != b.get(path)
+    }
 
 
 def _between(git: Git, a: str, b: str) -> set[str]:

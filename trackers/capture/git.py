@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
@@ -29,8 +29,13 @@ class Git:
         self.folder = folder
         self.deadline = time.monotonic() + seconds
 
-    def __call__(self, *arguments: str, limit: int = 1 << 22, stdin: bytes | None = None) -> bytes:
-        """Return what git prints, at most *limit* bytes; raises GitError."""
+    def __call__(
+        self, *arguments: str, limit: int = 1 << 22, stdin: bytes | None = None, fine: Collection[int] = (0,)
+    ) -> bytes:
+        """Return what git prints, at most *limit* bytes; raises GitError.
+
+        With *stdin* all of it is returned, and *fine* are the codes with which git ends well.
+        """
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise GitError("git took too long")
@@ -49,7 +54,7 @@ class Git:
             raise GitError("git is not installed" if isinstance(exc, FileNotFoundError) else f"git: {exc}") from exc
         with process:
             if stdin is not None:
-                return _talk(process, stdin, left, arguments)
+                return _talk(process, stdin, left, arguments, fine)
             return _read(process, limit, left, arguments)
 
     def text(self, *arguments: str) -> str:
@@ -84,13 +89,15 @@ def _read(process: subprocess.Popen[bytes], limit: int, seconds: float, argument
     return data
 
 
-def _talk(process: subprocess.Popen[bytes], stdin: bytes, seconds: float, arguments: Sequence[str]) -> bytes:
+def _talk(
+    process: subprocess.Popen[bytes], stdin: bytes, seconds: float, arguments: Sequence[str], fine: Collection[int]
+) -> bytes:
     try:
         out, err = process.communicate(stdin, timeout=seconds)
     except subprocess.TimeoutExpired as exc:
         process.kill()
         process.communicate()
         raise GitError(f"git {arguments[0]} took too long") from exc
-    if process.returncode:
+    if process.returncode not in fine:
         raise GitError(err.decode("utf-8", "replace").strip()[:500] or f"git {arguments[0]} failed")
     return out

@@ -15,7 +15,7 @@ _NOT_A_REQUIREMENT = frozenset({"pip", "setuptools", "wheel"})
 def requirements(environment: Mapping[str, Any]) -> str:
     """Return the packages of *environment* with their versions, one a line, sorted: ``pip install -r`` takes it.
 
-    What came from a repository is named with its commit, what came from an archive with its digest. A package that
+    A build of a version (``2.13.0+cpu``) stands in a comment, since any build of the version serves. What came from a repository is named with its commit, what came from an archive with its digest. A package that
     came from a folder of that machine (an editable one, say) cannot be installed elsewhere: it stands in a comment.
     """
     packages = {str(name): str(version) for name, version in (environment.get("packages") or {}).items()}
@@ -30,7 +30,8 @@ def requirements(environment: Mapping[str, Any]) -> str:
         elif isinstance(origin, Mapping):
             lines.append(_direct(name, version, origin))
         else:
-            lines.append(f"{name}=={version}")
+            public, _, build = version.partition("+")  # builds of one's own are in no common index
+            lines.append(f"{name}=={public}" + (f"  # it was {version}" if build else ""))
     return "\n".join(lines) + "\n"
 
 

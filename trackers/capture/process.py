@@ -85,14 +85,15 @@ class _Imports:
         self.looked, self._modules = 0, 0
 
     def grew(self, known: CodeState) -> bool:
-        """Tell whether a module below the script's folder was imported that *known*, outside a repository, lacks."""
-        from trackers.capture.source import imported, main_file, top_of
+        """Tell whether a module was imported that *known*, outside a repository, lacks."""
+        from trackers.capture.imports import elsewhere, imported
+        from trackers.capture.source import main_file, top_of
 
         if known.commit is not None or len(sys.modules) == self._modules:
             return False
         self._modules = len(sys.modules)
         top = top_of(main_file() or Path.cwd())
-        new = {path.relative_to(top).as_posix() for path in imported(top)} - {*known.files, *known.left_out}
+        new = {*imported(top), *elsewhere(top)} - {*known.files, *known.left_out}
         self.looked += bool(new)
         return bool(new)
 

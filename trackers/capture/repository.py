@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trackers.artifacts.names import check_name
 from trackers.capture import patch
 from trackers.capture.commits import read_commits
+from trackers.capture.files import is_clean, read_files
 from trackers.capture.git import Git, GitError
-from trackers.capture.secret import clean_url, is_secret_name, looks_secret
-from trackers.capture.state import CodeState, SourceFile
-from trackers.errors import InvalidValueError
+from trackers.capture.imports import elsewhere, imported
+from trackers.capture.secret import clean_url, is_secret_name
+from trackers.capture.state import CodeState
 
 MAX_DIFF_BYTES = 4 << 20
-MAX_FILE_BYTES = 1 << 20
-MAX_FILES_BYTES = 8 << 20
-MAX_FILES = 500
-_MOST_NAMES = 100_000
-_DATABASE = b"SQLite format 3\0"
 
 
 @dataclass
@@ -43,29 +36,62 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
     if top is None:
         return None
     git = Git(folder, seconds)
-    head = git.text("log", "-1", "--no-show-signature", "--format=%H%x00%an <%ae>%x00%cI")
-    commit, author, committed = head.split("\0")
+    commit, author, committed = _head(git).split("\0")
     found = CodeState(commit=commit, author=author, committed=committed, remote=_remote(git))
     try:
         status = _status(git)
         diff, hidden, left_out = _diff(git, status) if status.changed else (b"", {}, {})
-        files, more = read_files(top, status.untracked, git.deadline, beside)
-        submodules = _submodules(git, top)
+        ran = _running(top, place)
+        ignored = _ignored(git, top, ran - set(status.untracked))
+        outside = elsewhere(top)
+        paths = {name: top / name for name in (*ran & set(status.untracked), *ignored, *status.untracked)} | outside
+        files, more = read_files(paths, git.deadline, beside, first={*ran, *outside})
+        submodules, changed = _submodules(git, top)
     except GitError as exc:
         return _with(found, notes=(f"{exc}: what was changed since the commit is not known",))
-    own = place.resolve() if place.is_file() else None
-    is_new = own is not None and own in {top / name for name in status.untracked}
+    own = _name_of(top, place)
     return _with(
         found,
         branch=status.branch,
-        dirty=bool(status.changed) or is_new,
+        dirty=bool(status.changed or changed or ran & set(status.untracked) or own in ignored),
         diff=diff,
         files=files,
         hidden=hidden,
         left_out={**left_out, **more},
         submodules=submodules,
         commits=read_commits(git),
+        notes=tuple(f"the submodule {path} has changes that are not kept" for path in changed),
     )
+
+
+def _head(git: Git) -> str:
+    try:
+        return git.text("log", "-1", "--no-show-signature", "--format=%H%x00%an <%ae>%x00%cI")
+    except GitError:
+        git.text("rev-parse", "--git-dir")  # raises what is wrong, where it is more than that
+        raise GitError("the repository has no commit yet") from None
+
+
+def _running(top: Path, place: Path) -> set[str]:
+    """Return the names of the files that run: the script and the modules that were imported from the repository."""
+    own = _name_of(top, place)
+    return {*imported(top), *([own] if own is not None else [])}
+
+
+def _name_of(top: Path, place: Path) -> str | None:
+    own = place.resolve()
+    return own.relative_to(top).as_posix() if place.is_file() and own.is_relative_to(top) else None
+
+
+def _ignored(git: Git, top: Path, names: Iterable[str]) -> list[str]:
+    """Return which of the files *names* git ignores: they are in no commit, and in no list of what is new."""
+    asked = [name for name in sorted(names) if "\0" not in name]
+    if not asked:
+        return []
+    given = "\0".join(str(top / name) for name in asked).encode("utf-8", "surrogateescape")
+    said = git("check-ignore", "-z", "--stdin", stdin=given, fine=(0, 1)).decode("utf-8", "surrogateescape")
+    found = set(said.split("\0"))
+    return [name for name in asked if str(top / name) in found]
 
 
 def _with(state: CodeState, **changes: object) -> CodeState:
@@ -126,7 +152,7 @@ def _diff(git: Git, status: _Status) -> tuple[bytes, dict[str, bool], dict[str, 
     for section in sorted(sections, key=lambda one: len(one.data)):
         if section.is_link:
             left_out[section.name] = "it is a link or a submodule"
-        elif len(section.data) > room or not _is_clean(section.name):
+        elif len(section.data) > room or not is_clean(section.name):
             left_out[section.name] = "its changes are too large" if len(section.data) > room else "its name is unusual"
         elif time.monotonic() > git.deadline:
             left_out[section.name] = "there was no time to look through it"
@@ -140,93 +166,23 @@ def _diff(git: Git, status: _Status) -> tuple[bytes, dict[str, bool], dict[str, 
     return b"".join(s.data for s in sorted(kept, key=lambda one: order[one.name])), hidden, left_out
 
 
-def _is_clean(name: str) -> bool:
-    try:
-        return check_name(name) == name
-    except InvalidValueError:
-        return False
-
-
-def _submodules(git: Git, top: Path) -> dict[str, str]:
+def _submodules(git: Git, top: Path) -> tuple[dict[str, str], list[str]]:
+    """Return the commits of the submodules by their paths, and those in which something was changed since."""
     if not (top / ".gitmodules").is_file():
-        return {}
+        return {}, []
     listed = git.text("config", "-f", str(top / ".gitmodules"), "--get-regexp", r"\.path$")
     paths = [line.split(" ", 1)[1] for line in listed.splitlines() if " " in line]
     found: dict[str, str] = {}
+    changed: list[str] = []
     for path in paths[:100]:
+        found[path] = ""  # not checked out
+        if not (top / path / ".git").exists():
+            continue  # without a .git of its own, git answers for the repository around it
+        inside = Git(top / path, max(0.0, git.deadline - time.monotonic()))
         try:
-            found[path] = Git(top / path, max(0.0, git.deadline - time.monotonic())).text("rev-parse", "HEAD")
+            found[path] = inside.text("rev-parse", "HEAD")
+            if inside("status", "--porcelain", "-z", "--untracked-files=no"):
+                changed.append(path)
         except GitError:
-            found[path] = ""  # not checked out
-        if (top / path).is_dir() and not (top / path / ".git").exists():
-            found[path] = ""  # without a .git of its own, git answers for the repository around it
-    return found
-
-
-def read_files(
-    top: Path, names: Iterable[str], deadline: float, beside: Collection[Path] = ()
-) -> tuple[dict[str, SourceFile], dict[str, str]]:
-    """Read files below *top*, the small ones first; return them, and why others are left out."""
-    apart = {path.resolve() for path in beside}
-    files: dict[str, SourceFile] = {}
-    left_out: dict[str, str] = {}
-    sizes: list[tuple[int, str]] = []
-    for name in list(names)[:_MOST_NAMES]:
-        path = top / name
-        if apart & {path, *path.parents}:
-            continue
-        size, why = _size(path, name)
-        if why:
-            left_out[name] = why
-        else:
-            sizes.append((size, name))
-    room = MAX_FILES_BYTES
-    for size, name in sorted(sizes):
-        if size > room or len(files) >= MAX_FILES:
-            left_out[name] = "there is no room for more new files"
-        elif time.monotonic() > deadline:
-            left_out[name] = "there was no time to read it"
-        else:
-            found = _read(top / name)
-            if isinstance(found, str):
-                left_out[name] = found
-            else:
-                files[name] = found
-                room -= size
-    return files, left_out
-
-
-def _size(path: Path, name: str) -> tuple[int, str]:
-    """Return the size of a file, and why it cannot be kept."""
-    if name.endswith("/"):
-        return 0, "it is a repository of its own"
-    if is_secret_name(name):
-        return 0, "its name says that it holds secrets"
-    if not _is_clean(name):
-        return 0, "its name is unusual"
-    try:
-        found = path.lstat()
-    except OSError as exc:
-        return 0, exc.strerror or "it cannot be read"
-    if not stat.S_ISREG(found.st_mode):
-        return 0, "it is no plain file"
-    if found.st_size > MAX_FILE_BYTES:
-        return 0, f"it is larger than {MAX_FILE_BYTES >> 20} MiB"
-    return found.st_size, ""
-
-
-def _read(path: Path) -> SourceFile | str:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as source:
-            mode = os.fstat(source.fileno()).st_mode
-            data = source.read(MAX_FILE_BYTES + 1)
-    except OSError as exc:
-        return exc.strerror or "it cannot be read"
-    if not stat.S_ISREG(mode) or len(data) > MAX_FILE_BYTES:
-        return "it changed while it was read"
-    if data.startswith(_DATABASE):
-        return "it is a database"
-    if looks_secret(data.decode("latin-1")):
-        return "there is something in it that looks like a secret"
-    return SourceFile(data, bool(mode & stat.S_IXUSR))
+            pass
+    return found, changed

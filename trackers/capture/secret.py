@@ -52,7 +52,7 @@ _UNQUOTED = re.compile(
     rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({_NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S{{0,500}})$"
 )
 _URL = re.compile(
-    r"://(?:(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']{0,200}:[^\s/@\"']{1,300}|(?=\D{0,40}\d)[^\s/@:\"']{8,300})@"
+    r"://(?:(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']{0,200}:[^\s/\"']{1,300}|(?=\D{0,40}\d)[^\s/@:\"']{8,300})@"
 )
 """A user with a password, or a user alone who looks like a token; ``USER:PASSWORD`` stands for them."""
 _QUERY = re.compile(
@@ -199,10 +199,10 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
 def _may_be_secret(option: str, value: str) -> bool:
     """Tell whether the value of an option of a doubtful name is a secret: a key that looks as one, a login."""
     word = re.split(r"[-_.]", option.lower())[-1]
-    if word == "pass":
+    if _PASS.fullmatch(word) or word in ("pw", "passw", "bearer", "cookie"):
         return True
-    if word in ("auth", "login", "userpass"):
-        return ":" in value and not value.startswith("http")
+    if word in ("auth", "login", "userpass", "user", "u"):
+        return ":" in value and "://" not in value
     return word == "key" and len(value) >= 16 and value.isascii() and any(c.isdigit() for c in value)
 
 
@@ -211,6 +211,12 @@ def _names_secret(name: str) -> bool:
     return re.fullmatch(rf"(?i){_NAME}", bare) is not None and _COUNTED.fullmatch(bare) is None
 
 
+_PASS = re.compile(r"(?!(?:\w*by|\w*com|low|high|band|over|under|sur|tres|multi|single|two|one|n)pass)\w*pass")
+"""Words such as ``dbpass``, but for those that name something else."""
+_PAIR = re.compile(
+    r"(?i)(?<!\w)(\w{0,20}(?:password|passwd|pwd)\s?[=:]\s?)('[^']{1,300}'|\"[^\"]{1,300}\"|[^\s;&'\"]{1,300})"
+)
+"""``password=...`` among others in one word, as databases are named: ``host=h password=p``, ``Server=h;Pwd=p``."""
 _CALLED = re.compile(r"[-+]*[\w.@/-]+")
 _URL_QUERY = re.compile(r"(?i)(?<=[?&])([\w.%-]*(?:token|signature|sig|credential|secret|passw|key)[\w.%-]*)=[^&#\s]*")
 
@@ -218,10 +224,11 @@ _URL_QUERY = re.compile(r"(?i)(?<=[?&])([\w.%-]*(?:token|signature|sig|credentia
 def _redact_word(word: str) -> str:
     if "://" in word:
         word = _URL_QUERY.sub(rf"\1={HIDDEN}", word)
+    word = _PAIR.sub(rf"\1{HIDDEN}", word)
     return HIDDEN if 20 <= len(word) <= 128 and word.isascii() and _is_random(word) else redact(word)
 
 
 def clean_url(url: str) -> str:
     """Return the URL of a remote without user, password and query."""
-    url = re.sub(r"(?<=://)[^/@]*@", "", url)
+    url = re.sub(r"(?<=://)[^/]*@", "", url)  # a password may hold an "@"
     return redact(url.partition("?")[0].partition("#")[0])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import site
 import sys
-import sysconfig
 import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from trackers.capture.repository import read_files
+from trackers.capture.files import read_files
+from trackers.capture.imports import elsewhere, imported, installed
 from trackers.capture.secret import redact
 from trackers.capture.state import CodeState
 
@@ -19,12 +17,13 @@ MAX_CELLS_BYTES = 1 << 20
 
 
 def read_source(place: Path, seconds: float, beside: Collection[Path] = ()) -> CodeState:
-    """Return *place*, where it is a file, and the source of every module that was imported from its folder."""
+    """Return *place*, where it is a file, and the source of every module that was imported."""
     top = top_of(place)
-    names = {path.relative_to(top).as_posix() for path in imported(top)}
+    paths = imported(top) | elsewhere(top)
     if place.is_file():
-        names.add(place.resolve().relative_to(top).as_posix())
-    files, left_out = read_files(top, sorted(names), time.monotonic() + seconds, beside)
+        own = place.resolve()
+        paths[own.relative_to(top).as_posix()] = own
+    files, left_out = read_files(dict(sorted(paths.items())), time.monotonic() + seconds, beside)
     return CodeState(files=files, left_out=left_out)
 
 
@@ -33,38 +32,14 @@ def top_of(place: Path) -> Path:
     return (place if place.is_dir() else place.parent).resolve()
 
 
-def imported(top: Path) -> set[Path]:
-    """Return the source files of imported modules below *top*; what is installed is none of the project's."""
-    installed = _installed()
-    prefixes = tuple(f"{path}{os.sep}" for path in installed)
-    found: set[Path] = set()
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith((".py", ".pyw")) or file.startswith(prefixes):
-            continue
-        try:
-            path = Path(file).resolve()
-        except (OSError, ValueError):
-            continue
-        if path.is_relative_to(top) and not any(path.is_relative_to(other) for other in installed) and path.is_file():
-            found.add(path)
-    return found
-
-
-def _installed() -> set[Path]:
-    paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")}
-    paths |= {*site.getsitepackages(), site.getusersitepackages()} if hasattr(site, "getsitepackages") else set()
-    return {Path(path).resolve() for path in paths if path}
-
-
 def main_file() -> Path | None:
     """Return the script that this process runs, None for an installed program, a notebook or a prompt."""
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     if not isinstance(file, str):
         return None
     path = Path(file).resolve()
-    installed = any(path.is_relative_to(other) for other in _installed())
-    return path if path.is_file() and not installed else None
+    is_installed = any(path.is_relative_to(other) for other in installed())
+    return path if path.is_file() and not is_installed else None
 
 
 def cells() -> str:

@@ -34,6 +34,7 @@ def checkout(run: str, to: Path | None, repo: Path, storage: str | None, as_json
     restored is checked against what was recorded. Nothing that exists is written over.
     """
     from trackers.capture.checkout import restore
+    from trackers.capture.imports import ELSEWHERE
     from trackers.cli import text
 
     with open_store(storage) as store:
@@ -63,11 +64,13 @@ def checkout(run: str, to: Path | None, repo: Path, storage: str | None, as_json
         _counted(len(done.files), "new file" if done.commit else "file"),
     ]
     what = ", ".join(part for part in parts if part) or "nothing"
-    click.echo(f"Restored {what} to {text.plain(str(done.folder))}; it is what was recorded.")
-    if done.missing:
-        click.echo("Not restored:")
-        for line in done.missing:
-            click.echo(f"  {text.plain(line)}")
+    but = ", except for:" if done.missing else "."
+    click.echo(f"Restored {what} to {text.plain(str(done.folder))}; it is what was recorded{but}")
+    for line in done.missing:
+        click.echo(f"  {text.plain(line)}")
+    if elsewhere := sorted({name.split("/")[1] for name in done.files if name.startswith(f"{ELSEWHERE}/")}):
+        folders = ":".join(f"{done.folder}/{ELSEWHERE}/{name}" for name in elsewhere)
+        click.echo(f"What was imported from other folders needs PYTHONPATH={text.plain(folders)}")
 
 
 def _counted(count: int, noun: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from trackers import changes as c
 from trackers.errors import InvalidValueError
+from trackers.plain import plain
 from trackers.states import RunState
 
 NOBODY = -1
@@ -54,7 +55,7 @@ def encode(seq: int, entry: Entry) -> bytes:
     if entry.kind == "log":
         content = [[type(x).__name__, {name: getattr(x, name) for name in _fields_of(x)}] for x in content]
     try:
-        text = json.dumps([seq, entry.kind, entry.run, content], separators=(",", ":"), default=_plain)
+        text = json.dumps([seq, entry.kind, entry.run, content], separators=(",", ":"), default=plain)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidValueError(f"what run {entry.run} logged cannot be kept as JSON: {exc}") from exc
     return text.encode("ascii")
@@ -73,14 +74,6 @@ def _fields_of(change: c.Change) -> tuple[str, ...]:
     if found is None:
         raise InvalidValueError(f"a {type(change).__name__} is not kept in a journal")
     return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        return value.item()
-    raise TypeError(f"a value of type {type(value).__name__}")
 
 
 def _pairs(files: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str, int]]:

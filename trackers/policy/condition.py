@@ -104,9 +104,9 @@ def look_up_metric(subject: Subject, wanted: Field, data: Collection[str] | None
     """
     if wanted.aggregate == "last":
         shown = f"{wanted.key}{{{wanted.context}}}" if wanted.context else wanted.key
-        for one in subject.measured(shown):
-            if data is None or one.data in data:
-                return one.value
+        for figure in subject.measured(shown):
+            if data is None or figure.data in data:
+                return figure.value
         if (value := subject.version.metrics.get(shown)) is not None:
             return value
     if wanted.aggregate == "best":

@@ -44,10 +44,11 @@ def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
     row = {"alias": new.alias or "", "rule": rule_to_json(new.rule), "description": new.description}
     if old is not None and all(_plain(getattr(old, key)) == _plain(value) for key, value in row.items()):
         return _to_policy(old)
-    if old is not None and old.alias != row["alias"]:
+    alias = new.alias or ""
+    if old is not None and old.alias != alias:
         raise AlreadyExistsError(
             f"The policy {new.name!r} is for {_scope(old.alias)} and would be so no longer: give the one for "
-            f"{_scope(row['alias'])} another name, or remove the first."
+            f"{_scope(alias)} another name, or remove the first."
         )
     number = int(connection.execute(select(func.max(p.version)).where(mine)).scalar() or 0) + 1
     connection.execute(update(t.policies).where(mine, p.ended_at.is_(None)).values(ended_at=actor.time))

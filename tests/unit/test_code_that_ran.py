@@ -1,0 +1,116 @@
+"""The code that ran is what is kept: also where git ignores it, does not track it, or where it lies elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.git import git, make_repository
+from trackers import capture
+from trackers.capture import checkout
+from trackers.capture.compare import compare
+
+LOOK = """
+import json, sys
+from pathlib import Path
+from trackers import capture
+print(json.dumps(capture.code_state(Path(sys.argv[0]).resolve()).record()))
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "repo")
+
+
+def run(script: Path, *folders: Path) -> dict[str, Any]:
+    """Run a script that looks at its own code, with *folders* on the path; return the record."""
+    path = os.pathsep.join(map(str, [*folders, Path(__file__).resolve().parents[2]]))
+    done = subprocess.run(
+        [sys.executable, str(script)], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_script_that_git_ignores_is_kept_and_is_no_clean_tree(repository: Path, tmp_path: Path) -> None:
+    (repository / ".gitignore").write_text("notes_*.py\n")
+    git(repository, "add", ".gitignore")
+    git(repository, "commit", "-q", "-m", "ignore notes")
+    (repository / "notes_exp.py").write_text("print(1)\n")
+    state = capture.code_state(repository / "notes_exp.py")
+    assert (state.dirty, list(state.files)) == (True, ["notes_exp.py"])
+    other = capture.code_state(repository / "study.py")
+    assert (other.dirty, list(other.files)) == (False, [])
+    done = checkout.restore(state.record(), state.bundle(), tmp_path / "again", repository)
+    assert done.exact
+    assert (tmp_path / "again" / "notes_exp.py").read_text() == "print(1)\n"
+
+
+def test_an_imported_module_that_git_does_not_know_is_no_clean_tree(repository: Path) -> None:
+    (repository / ".gitignore").write_text("_version.py\n")
+    (repository / "helper.py").write_text("depth = 3\n")
+    (repository / "_version.py").write_text("version = '1'\n")
+    (repository / "look.py").write_text("import helper, _version\n" + LOOK)
+    git(repository, "add", ".gitignore", "look.py")
+    git(repository, "commit", "-q", "-m", "look")
+    record = run(repository / "look.py")
+    assert (record["dirty"], sorted(record["files"])) == (True, ["_version.py", "helper.py"])
+    git(repository, "add", "helper.py")
+    git(repository, "commit", "-q", "-m", "help")
+    record = run(repository / "look.py")
+    assert record["dirty"] is False, "what a build writes, and git ignores, is no change"
+    assert sorted(record["files"]) == ["_version.py"]
+
+
+def test_a_submodule_that_was_changed_is_no_clean_tree(repository: Path, tmp_path: Path) -> None:
+    other = make_repository(tmp_path / "other")
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "add", str(other), "lib")
+    git(repository, "commit", "-q", "-m", "lib")
+    first = capture.code_state(repository)
+    assert (first.dirty, first.notes) == (False, ())
+    (repository / "lib" / "study.py").write_text("x = 7\n")
+    state = capture.code_state(repository)
+    assert state.dirty
+    assert state.notes == ("the submodule lib has changes that are not kept",)
+    git(repository / "lib", "commit", "-q", "-am", "seven")
+    git(repository, "commit", "-q", "-am", "lib is at seven")
+    second = capture.code_state(repository)
+    found = compare((first.record(), first.bundle()), (second.record(), second.bundle()), repository)
+    assert found.files["lib"] == (f"(submodule, {first.submodules['lib'][:12]} -> {second.submodules['lib'][:12]})",)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_modules_from_elsewhere_are_kept(tmp_path: Path, repository: Path, inside: bool) -> None:
+    script = repository / "app" / "look.py" if inside else tmp_path / "app" / "look.py"
+    script.parent.mkdir()
+    (tmp_path / "lib" / "mylib").mkdir(parents=True)
+    (tmp_path / "lib" / "mylib" / "__init__.py").write_text("from mylib import layers\n")
+    (tmp_path / "lib" / "mylib" / "layers.py").write_text("depth = 3\n")
+    script.write_text("import mylib\n" + LOOK)
+    if inside:
+        git(repository, "add", ".")
+        git(repository, "commit", "-q", "-m", "look")
+    record = run(script, tmp_path / "lib")
+    kept = sorted(record["files"])
+    below = [f"imported-from-elsewhere/lib/mylib/{name}.py" for name in ("__init__", "layers")]
+    assert kept == (below if inside else sorted([*below, "look.py"]))
+    assert record["notes"] == []
+    assert record["dirty"] is (False if inside else None)
+    (tmp_path / "lib" / "mylib" / "layers.py").write_text("depth = 4\n")
+    assert run(script, tmp_path / "lib")["files"] != record["files"], "it is another code"
+
+
+def test_a_module_that_is_imported_by_a_link_is_kept_by_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "app"
+    (folder / "package").mkdir(parents=True)
+    (folder / "package" / "model.py").write_text("depth = 3\n")
+    (folder / "link.py").symlink_to("package/model.py")
+    (folder / "look.py").write_text("import link\n" + LOOK)
+    assert sorted(run(folder / "look.py")["files"]) == ["link.py", "look.py"]

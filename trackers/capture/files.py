@@ -1,0 +1,96 @@
+"""Files of source, read: small ones, no secrets, no databases, within bounds."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from trackers.artifacts.names import check_name
+from trackers.capture.secret import is_secret_name, looks_secret
+from trackers.capture.state import SourceFile
+from trackers.errors import InvalidValueError
+
+MAX_FILE_BYTES = 1 << 20
+MAX_FILES_BYTES = 8 << 20
+MAX_FILES = 500
+_MOST_NAMES = 100_000
+_DATABASE = b"SQLite format 3\0"
+
+
+def is_clean(name: str) -> bool:
+    """Tell whether a name may be one of a kept file."""
+    try:
+        return check_name(name) == name
+    except InvalidValueError:
+        return False
+
+
+def read_files(
+    paths: Mapping[str, Path], deadline: float, beside: Collection[Path] = (), first: Collection[str] = ()
+) -> tuple[dict[str, SourceFile], dict[str, str]]:
+    """Read files by their names, those in *first* and the small ones before others; return them, and why some are left out."""
+    apart = {path.resolve() for path in beside}
+    files: dict[str, SourceFile] = {}
+    left_out: dict[str, str] = {}
+    sizes: list[tuple[bool, int, str]] = []
+    for name, path in list(paths.items())[:_MOST_NAMES]:
+        if apart & {path, *path.parents}:
+            continue
+        size, why = _size(path, name)
+        if why:
+            left_out[name] = why
+        else:
+            sizes.append((name not in first, size, name))
+    room = MAX_FILES_BYTES
+    for _, size, name in sorted(sizes):
+        if size > room or len(files) >= MAX_FILES:
+            left_out[name] = "there is no room for more new files"
+        elif time.monotonic() > deadline:
+            left_out[name] = "there was no time to read it"
+        else:
+            found = _read(paths[name])
+            if isinstance(found, str):
+                left_out[name] = found
+            else:
+                files[name] = found
+                room -= size
+    return files, left_out
+
+
+def _size(path: Path, name: str) -> tuple[int, str]:
+    """Return the size of a file, and why it cannot be kept."""
+    if name.endswith("/"):
+        return 0, "it is a repository of its own"
+    if is_secret_name(name):
+        return 0, "its name says that it holds secrets"
+    if not is_clean(name):
+        return 0, "its name is unusual"
+    try:
+        found = path.lstat()
+    except OSError as exc:
+        return 0, exc.strerror or "it cannot be read"
+    if not stat.S_ISREG(found.st_mode):
+        return 0, "it is no plain file"
+    if found.st_size > MAX_FILE_BYTES:
+        return 0, f"it is larger than {MAX_FILE_BYTES >> 20} MiB"
+    return found.st_size, ""
+
+
+def _read(path: Path) -> SourceFile | str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as source:
+            mode = os.fstat(source.fileno()).st_mode
+            data = source.read(MAX_FILE_BYTES + 1)
+    except OSError as exc:
+        return exc.strerror or "it cannot be read"
+    if not stat.S_ISREG(mode) or len(data) > MAX_FILE_BYTES:
+        return "it changed while it was read"
+    if data.startswith(_DATABASE):
+        return "it is a database"
+    if looks_secret(data.decode("latin-1")):
+        return "there is something in it that looks like a secret"
+    return SourceFile(data, bool(mode & stat.S_IXUSR))
