@@ -375,7 +375,7 @@ class Registry:
                 "or record a latency_ms of your own."
             )
         example = self._artifacts().read(model.files[EXAMPLE])
-        values = measure_latency(fetch(self._artifacts(), model, trust), example)
+        values = measure_latency(fetch(self._artifacts(), model, trust=trust), example)
         self.record(name, version, {"latency_ms": values}, data=model.files[EXAMPLE])
         return sum(values) / len(values)
 

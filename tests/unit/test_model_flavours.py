@@ -176,6 +176,14 @@ def test_a_type_that_is_not_known_is_refused_by_name_unless_the_caller_trusts_it
     assert load(tmp_path / "model", trust=True).unwrap().secret_.text == "hidden"
 
 
+def test_it_is_said_when_a_loader_has_to_trust(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save(LogisticRegression().fit(X, y), tmp_path / "plain")
+    assert caplog.messages == []
+    save(WithSecret().fit(X, y), tmp_path / "model")
+    names = [f"{__name__}.Secret", f"{__name__}.WithSecret"]
+    assert caplog.messages == [f"a loader of this model has to trust these types by name: trust={names}"]
+
+
 def edit_manifest(folder: Path, **changes: Any) -> None:
     """Change ``model.json`` and its digest, as somebody does who knows how it is made."""
     path = folder / "model.json"

@@ -166,6 +166,20 @@ def test_folders_that_mlflow_wrote_load_without_unpickling_where_their_format_al
     np.testing.assert_array_equal(load(tmp_path / "pickle", trust=True).predict(X), expected["pickle"])
 
 
+def test_an_estimator_of_lightgbm_that_mlflow_saved_loads_when_its_types_are_trusted(
+    mlflow: Any, tmp_path: Path
+) -> None:
+    import lightgbm
+    import mlflow.lightgbm
+
+    model = lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(X, TWO)
+    mlflow.lightgbm.save_model(model, str(tmp_path / "model"), pip_requirements=[])
+    with pytest.raises(UntrustedError, match=r"types that are not trusted: .*lightgbm.basic.Booster"):
+        load(tmp_path / "model")
+    for trust in (True, ["lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier"]):
+        np.testing.assert_array_equal(load(tmp_path / "model", trust=trust).predict(X), model.predict(X))
+
+
 def test_a_python_function_of_mlflow_loads_by_mlflow_when_it_is_trusted(mlflow: Any, tmp_path: Path) -> None:
     class Doubling(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:

@@ -125,6 +125,31 @@ def test_predict_reads_and_writes_every_format(logged: Store, tmp_path: Path) ->
     assert list(json.loads(table)[0]) == ["probability_no", "probability_yes"]
 
 
+def test_probabilities_of_several_outputs_stand_side_by_side(store: Store, tmp_path: Path) -> None:
+    from sklearn.multioutput import MultiOutputClassifier
+
+    targets = [["no", 0], ["yes", 1], ["yes", 0], ["no", 1]]
+    model = MultiOutputClassifier(LogisticRegression()).fit(FRAME, np.array(targets, dtype=object)[:, :1])
+    with store.start_run("e") as run:
+        run.log_model(model, input_example=FRAME)
+    (tmp_path / "in.csv").write_text(CSV)
+    table = json.loads(predict(store, run.uid, str(tmp_path / "in.csv"), "--proba", "--json"))
+    assert list(table[0]) == ["probability_0_no", "probability_0_yes"]
+    np.testing.assert_allclose([list(row.values()) for row in table], model.predict_proba(FRAME)[0])
+
+
+def test_a_loaded_model_says_which_one_it_is(logged: Store) -> None:
+    found = logged.load_model("models:/fraud@production")
+    (run,) = logged.search_runs()
+    model = logged.get_logged_model(run)
+    assert model is not None
+    assert (found.name, found.version, found.uid) == ("fraud", 1, model.uid)
+    assert "models:/fraud/1" in repr(found)
+    assert logged.load_model("models:/fraud/latest").version == logged.registry.get("fraud").latest
+    by_run = logged.load_model(run.uid)
+    assert (by_run.name, by_run.version, by_run.uid) == (None, None, found.uid)
+
+
 def test_predict_reads_and_writes_parquet(logged: Store, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'hpo[parquet]'")
     FRAME.to_parquet(tmp_path / "in.parquet")

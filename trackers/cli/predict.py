@@ -75,7 +75,7 @@ def predict(
     if not len(data):
         raise InvalidValueError(f"There is no row in {rows if source is not None else 'what came in'}.")
     found = _predicted(loaded, data, proba)
-    names = _class_names(loaded.unwrap(), found) if proba else None
+    found, names = _columns(loaded.unwrap(), found) if proba else (found, None)
     if output is None:
         write_rows(found, target, sys.stdout.buffer, names)
         return
@@ -118,8 +118,21 @@ def _odd_cell(data: Any) -> str:
     return ""
 
 
-def _class_names(model: Any, found: Any) -> list[str]:
+def _columns(model: Any, found: Any) -> tuple[Any, list[str]]:
+    """Return probabilities as one table with names of its columns; a model of several outputs gives a table each."""
     classes = getattr(model, "classes_", None)
+    if not isinstance(found, list):
+        return found, _class_names("probability", classes, found)
+    import numpy as np
+
+    each = classes if isinstance(classes, list) and len(classes) == len(found) else [None] * len(found)
+    names = [
+        _class_names(f"probability_{i}", one, table) for i, (one, table) in enumerate(zip(each, found, strict=True))
+    ]
+    return np.hstack(found), [name for part in names for name in part]
+
+
+def _class_names(prefix: str, classes: Any, found: Any) -> list[str]:
     if classes is None or len(classes) != found.shape[1]:
         classes = range(found.shape[1])
-    return [f"probability_{name}" for name in classes]
+    return [f"{prefix}_{name}" for name in classes]

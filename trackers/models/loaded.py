@@ -14,8 +14,13 @@ class LoadedModel:
     """A loaded model.
 
     *manifest* is its ``model.json``; *notes* are sentences about what differs from when it was saved, such as another
-    version of its library; *keep* is kept alive as long as the model is.
+    version of its library. *name* and *version* are those in the registry of a model that was asked for there, whatever
+    its alias points at since; *uid* is that of the logged model. All three are None for a folder.
     """
+
+    name: str | None = None
+    version: int | None = None
+    uid: str | None = None
 
     def __init__(
         self,
@@ -23,10 +28,10 @@ class LoadedModel:
         manifest: Mapping[str, Any],
         flavor: Flavor,
         notes: Sequence[str] = (),
-        keep: object = None,
     ) -> None:
         self.manifest, self.notes = manifest, tuple(notes)
-        self._model, self._flavor, self._keep = model, flavor, keep
+        self._model, self._flavor = model, flavor
+        self._keep: object = None
 
     @property
     def flavor(self) -> str:
@@ -55,9 +60,11 @@ class LoadedModel:
         """Return the model itself: the estimator, the booster, the module, or the instance of the user's class."""
         return self._model
 
-    def kept_by(self, keep: object) -> LoadedModel:
-        """Return this model with *keep* alive as long as it is."""
-        return LoadedModel(self._model, self.manifest, self._flavor, self.notes, keep)
+    def came_from(self, keep: object, uid: str, name: str | None, version: int | None) -> LoadedModel:
+        """Say which model it is, and keep *keep* alive as long as it is; return the same model (the loader's part)."""
+        self._keep, self.uid, self.name, self.version = keep, uid, name, version
+        return self
 
     def __repr__(self) -> str:
-        return f"LoadedModel({self.manifest['class']}, flavor={self.flavor!r})"
+        called = "" if self.name is None else f", models:/{self.name}/{self.version}"
+        return f"LoadedModel({self.manifest['class']}, flavor={self.flavor!r}{called})"

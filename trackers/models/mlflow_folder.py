@@ -75,6 +75,10 @@ def _part(folder: Path, stanza: Mapping[str, Any], key: str = "data") -> Path:
 
 def _lightgbm(folder: Path, stanza: Mapping[str, Any], trust: Trust) -> Any:
     path = _part(folder, stanza)
+    if path.suffix == ".skops":
+        from trackers.models.sklearn import read_skops
+
+        return read_skops(path, trust)
     if stanza.get("model_class", "lightgbm.basic.Booster") != "lightgbm.basic.Booster":
         return _unpickle(path, "lightgbm", trust)
     import lightgbm

@@ -17,7 +17,7 @@ from trackers.models.folder import load
 from trackers.models.loaded import LoadedModel
 from trackers.models.manifest import NAME as MANIFEST
 from trackers.models.manifest import manifest_digest
-from trackers.values import LoggedModel
+from trackers.values import LoggedModel, ModelVersion
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -81,6 +81,8 @@ class Reference:
         name, slash, version = rest.rpartition("/")
         if slash and name and version.isascii() and version.isdigit():
             return cls(name=name, version=int(version))
+        if slash and name and version == "latest":  # as MLflow writes it
+            return cls(name=name)
         if rest and not at and not rest.endswith("/"):
             return cls(name=rest)
         raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
@@ -107,19 +109,23 @@ def load_model(
     if reference.folder is not None:
         return load(reference.folder, trust=trust)
     if isinstance(store, Store):
-        return fetch(store.artifacts, find(store, reference), trust)
+        return fetch(store.artifacts, *find(store, reference), trust=trust)
     url = store if store is not None else os.environ.get("HPO_STORAGE") or DEFAULT_STORE
     with connect(url, create=False) as opened:
-        return fetch(opened.artifacts, find(opened, reference), trust)
+        return fetch(opened.artifacts, *find(opened, reference), trust=trust)
 
 
 def load_logged(store: Store, ref: str, trust: bool | str | Sequence[str] = False) -> LoadedModel:
     """Load a model of *store*; a folder, which is elsewhere, is refused. See ``load_model``."""
-    return fetch(store.artifacts, find_logged(store, ref), trust)
+    return fetch(store.artifacts, *_find_here(store, ref), trust=trust)
 
 
 def find_logged(store: Store, ref: str) -> LoggedModel:
     """Return the logged model of *store* that *ref* names; a folder, which is elsewhere, is refused."""
+    return _find_here(store, ref)[0]
+
+
+def _find_here(store: Store, ref: str) -> tuple[LoggedModel, ModelVersion | None]:
     reference = Reference.parse(ref)
     if reference.folder is not None:
         raise InvalidValueError(
@@ -128,32 +134,40 @@ def find_logged(store: Store, ref: str) -> LoggedModel:
     return find(store, reference)
 
 
-def find(store: Store, reference: Reference) -> LoggedModel:
-    """Return the logged model that *reference* names."""
+def find(store: Store, reference: Reference) -> tuple[LoggedModel, ModelVersion | None]:
+    """Return the logged model that *reference* names, and the registered version, where it names one."""
     if reference.name is not None:
         registry = store.registry
         wanted = reference.version if reference.version is not None else registry.get(reference.name).latest
         if wanted == 0 and reference.version is None:
             raise NotFoundError(f"The model {reference.name!r} has no version yet: register one.")
-        return registry.model_of(registry.version(reference.name, wanted))
+        version = registry.version(reference.name, wanted)
+        return registry.model_of(version), version
     assert reference.run is not None
     if _UID.fullmatch(reference.run) and (model := store.find_logged_model(reference.run)) is not None:
-        return model
+        return model, None
     try:
         run = store.get_run(reference.run)
     except NotFoundError:
         name, slash, number = reference.run.rpartition("/")
         if not slash or name not in {model.name for model in store.registry.list()}:
             raise
-        return store.registry.model_of(store.registry.version(name, number))  # no study, but a model has the name
+        version = store.registry.version(name, number)  # no study, but a model has the name
+        return store.registry.model_of(version), version
     found = store.get_logged_model(run, reference.model)
     if found is None:
         named = "" if reference.model == DEFAULT_MODEL else f" named {reference.model[:80]!r}"
         raise NotFoundError(f"{run.path} has no model{named}: it logged none, or it was dropped for a better one.")
-    return found
+    return found, None
 
 
-def fetch(artifacts: ArtifactStore, model: LoggedModel, trust: bool | str | Sequence[str] = False) -> LoadedModel:
+def fetch(
+    artifacts: ArtifactStore,
+    model: LoggedModel,
+    version: ModelVersion | None = None,
+    *,
+    trust: bool | str | Sequence[str] = False,
+) -> LoadedModel:
     """Copy the files of *model* into a folder that only this user can read, verify them, and load it.
 
     The folder lives as long as the loaded model, which may read from it later.
@@ -171,7 +185,8 @@ def fetch(artifacts: ArtifactStore, model: LoggedModel, trust: bool | str | Sequ
     except BaseException:
         temporary.remove()
         raise
-    return loaded.kept_by(temporary)
+    name, number = (None, None) if version is None else (version.name, version.version)
+    return loaded.came_from(temporary, model.uid, name, number)
 
 
 class _Folder:

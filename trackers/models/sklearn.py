@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from trackers.models.source import bring, run_source, source_of
 from trackers.models.trust import Trust
 
 FILE = "model.skops"
+
+_log = logging.getLogger("trackers")
 
 
 class SklearnFlavor(Flavor):
@@ -38,6 +41,8 @@ class SklearnFlavor(Flavor):
                 f"The model holds types that a loader will not trust: {', '.join(refused)}; "
                 f"if you do, add them: trusted={sorted({*trusted, *refused})}."
             )
+        if unknown and trusted is None:
+            _log.warning("a loader of this model has to trust these types by name: trust=%s", sorted(unknown))
         sources = {module: bring(file, folder) for module, file in _own_modules(unknown).items()}
         packages = sorted({name.partition(".")[0] for name in unknown} - {"__main__", "builtins", *sources})
         # For people to read; a loader never takes it for permission.
