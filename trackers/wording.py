@@ -1,4 +1,4 @@
-"""How counts are written in sentences, how wide a text is, and which word was meant."""
+"""How counts and uids are written, how wide a text is, and which word was meant."""
 
 from __future__ import annotations
 
@@ -23,3 +23,13 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean X?"`` for the known word nearest to *word*, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def short_uid(uid: str) -> str:
+    """Return the first 16 of the 32 hex digits of *uid*, which every command takes for it.
+
+    They hold the time of a UUIDv7 to the quarter of a microsecond. All 32 where they look like a number, which a
+    command would take for an id.
+    """
+    beginning = uid[:16]
+    return uid if beginning.isdigit() else beginning

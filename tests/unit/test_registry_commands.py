@@ -238,6 +238,27 @@ def test_lineage_is_shown_as_text_json_markup_and_a_picture(call: Any, store: St
     assert "version fraud/3" in "".join(root.itertext())
 
 
+def test_the_picture_keeps_versions_aliases_runs_and_roles_under_long_names(call: Any, store: Store) -> None:
+    name = "fraud-detection-in-north-western-europe"
+    with store.start_run(name) as run:
+        for role in ("train", "test"):
+            run.log_input(X, "may", role=role)
+        for number in range(12):
+            store.registry.register(name, run.log_model(MODEL, name=f"model-{number}"))
+    store.registry.promote(name, 12, to="production")
+    drawn = ElementTree.fromstring(call("lineage", f"{name}@production", "--format", "svg")[1])
+    shown = [text.text or "" for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    ends = {"version": "/12", "alias": "@production", "run": f" {run.uid[:16]}"}
+    for kind, end in ends.items():
+        (label,) = (one for one in shown if one.startswith(kind))
+        assert label.startswith(f"{kind} fraud") or kind == "run"
+        assert label.endswith(end), label
+        assert "…" in label
+        assert len(label) <= 34
+    assert "test, train" in shown, "both roles of the data"
+    assert "(test, train, " in call("lineage", f"{name}/12")[1]
+
+
 def test_what_a_user_stored_becomes_no_markup_and_no_escape_sequence(call: Any, store: Store) -> None:
     with store.start_run("exp", tags={"t": EVIL}) as run:
         run.log_input(X, 'a<b>&"`#')

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_AND = ", "
 KINDS = ("data", "code", "run", "version", "alias")
 
 
@@ -22,7 +23,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """*source* led to *target* (ids of nodes), as *note* says: the role of data."""
+    """*source* led to *target* (ids of nodes), as *note* says: the role of data, or its roles with commas."""
 
     source: str
     target: str
@@ -83,8 +84,11 @@ class GraphBuilder:
         return node_id in self._nodes
 
     def link(self, source: str, target: str, note: str = "") -> None:
-        """Say that *source* led to *target*."""
-        self._edges.setdefault((source, target), Edge(source, target, note))
+        """Say that *source* led to *target*; where that was said before, another *note* stands beside the first."""
+        before = self._edges.get((source, target))
+        notes = [] if before is None or not before.note else before.note.split(_AND)
+        joined = _AND.join(dict.fromkeys([*notes, *([note] if note else [])]))
+        self._edges[source, target] = Edge(source, target, joined)
 
     def build(self, focus: str, left_out: int = 0) -> Graph:
         """Return the graph, its nodes by kind and otherwise in the order in which they came."""

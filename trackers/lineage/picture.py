@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from itertools import pairwise
 
 from trackers.lineage.graph import Graph, Node
 
-_WIDTH, _HEIGHT = 210, 46
-_GAP_X, _GAP_Y = 70, 18
+_WIDTH, _HEIGHT = 250, 46
+_GAP_X, _GAP_Y = 90, 18
 _MARGIN = 20
-_LONGEST = 28
+_LONGEST = 34
+_LONGEST_NOTE = 14
+_TELLING = re.compile(r"[/@ ][^/@ ]+$")
+"""The end of a label that tells it from its like: a version's number, an alias, a trial's number, the digits of a run."""
+_SHORTEST_NAME = 5
 _FILLS = {"data": "#e8f1fb", "code": "#f1ecfa", "run": "#ffffff", "version": "#e9f6ec", "alias": "#fdf1dc"}
 _STYLE = (
     "text{font:13px sans-serif;fill:#1a1a1a}.note{font-size:11px;fill:#555}"
@@ -77,7 +82,7 @@ def _edge(start: tuple[int, int], end: tuple[int, int], note: str) -> str:
     middle = (x1 + x2) // 2
     line = f'<path class="edge" d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
     head = f'<path d="M{x2},{y2} l-7,-4 v8 z" fill="#8a8a8a"/>'
-    label = f'<text class="note" x="{x1 + 4}" y="{y1 - 5}">{_text(_cut(note, 10))}</text>' if note else ""
+    label = f'<text class="note" x="{x1 + 4}" y="{y1 - 5}">{_text(_cut(note, _LONGEST_NOTE))}</text>' if note else ""
     return line + head + label
 
 
@@ -93,8 +98,19 @@ def _box(node: Node, place: tuple[int, int], is_focus: bool) -> str:
     return (
         f'<g><title>{_text(whole)}</title><rect class="{"focus" if is_focus else "box"}" x="{x}" y="{y}" '
         f'width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="{_FILLS[node.kind]}"/>'
-        f'<text x="{x + 10}" y="{y + up}">{_text(_cut(f"{node.kind} {node.label}", _LONGEST))}</text>{note}</g>'
+        f'<text x="{x + 10}" y="{y + up}">{_text(_shortened(f"{node.kind} {node.label}"))}</text>{note}</g>'
     )
+
+
+def _shortened(label: str) -> str:
+    """Take as much from the middle of the name in *label* as there is no room for; what stands behind it stays."""
+    over = len(label) - _LONGEST
+    if over <= 0:
+        return label
+    telling = _TELLING.search(label)
+    end = len(label) if telling is None or telling.start() - over < 2 * _SHORTEST_NAME else telling.start()
+    first = (end - over) // 2
+    return f"{label[:first]}…{label[first + over + 1 :]}"
 
 
 def _cut(text: str, length: int) -> str:

@@ -17,6 +17,7 @@ from trackers.sql.registry import list_versions, read_run_code
 from trackers.sql.run_pages import read_runs
 from trackers.sql.runs import find_run
 from trackers.values import ModelVersion, Run, RunInput
+from trackers.wording import short_uid
 
 MOST_RUNS = 100
 """How many runs that read the same data are shown; those that led to a version come first."""
@@ -128,7 +129,7 @@ class _Lineage:
 
     def _add_run(self, run: Run) -> str:
         facts = {"uid": run.uid, "experiment": run.experiment, "state": run.state, "params": run.params}
-        label = run.path if run.number is not None else f"{run.experiment} {run.uid[:SHORT]}"
+        label = run.path if run.number is not None else f"{run.experiment} {short_uid(run.uid)}"
         if run.is_deleted:
             label = f"{run.uid} (deleted)"
         return self.graph.add(Node(f"run:{run.id}", "run", label, run.state.name, facts))
