@@ -14,7 +14,7 @@ from trackers.sql import statements
 from trackers.sql import tables as t
 from trackers.sql.columns import escape
 from trackers.sql.ids import new_uid, take_block
-from trackers.sql.studies import did_you_mean
+from trackers.sql.studies import did_you_mean, refuse_deleted
 from trackers.values import Experiment, to_datetime
 
 _INSERT = statements.insert(
@@ -74,6 +74,8 @@ def find_experiments(connection: Connection, refs: Sequence[str | int], *, delet
         column = e.id if isinstance(ref, int) else e.live_name
         known = connection.execute(select(e.id).where(column == ref, e.deleted_at.is_(None))).scalar()
         if known is None:
+            if isinstance(ref, str):
+                refuse_deleted(connection, "experiment", ref)
             names = connection.execute(select(e.name).where(e.deleted_at.is_(None))).scalars().all()
             raise NotFoundError(f"there is no experiment {ref!r} in this store{did_you_mean(str(ref), names)}")
         found.append(int(known))

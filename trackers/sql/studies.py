@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -138,8 +139,22 @@ def find_study(connection: Connection, ref: str | int) -> int:
         found = connection.execute(query.where(e.live_name == ref)).scalar()
     if found is not None:
         return int(found)
+    if isinstance(ref, str):
+        refuse_deleted(connection, "study", ref)
     names = connection.execute(select(e.name).join(t.studies).where(e.deleted_at.is_(None))).scalars().all()
     raise NotFoundError(f"there is no study {ref!r} in this store{did_you_mean(str(ref), names)}")
+
+
+def refuse_deleted(connection: Connection, kind: str, name: str) -> None:
+    """Raise NotFoundError where *name* is that of an experiment or study which was deleted and can be restored."""
+    e = t.experiments.c
+    query = select(e.id).where(e.name == name, e.deleted_at.is_not(None))
+    query = query.where(e.kind == "study") if kind == "study" else query
+    if connection.execute(query.limit(1)).scalar() is not None:
+        raise NotFoundError(
+            f"there is no {kind} {name!r} in this store: it was deleted, and `trackers restore {shlex.quote(name)}` "
+            "brings it back"
+        )
 
 
 def did_you_mean(word: str, names: Sequence[str]) -> str:
