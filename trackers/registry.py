@@ -419,7 +419,7 @@ class Registry:
     def lineage(self, ref: int | str) -> Graph:
         """Return what led to, and what came of, a version, a run or data.
 
-        *ref* is ``NAME@ALIAS``, ``NAME/3``, a run (32 hex digits, its id, ``STUDY/17``; after ``runs:/`` where a model
+        *ref* is ``NAME@ALIAS``, ``NAME/3``, a run (32 hex digits or 8 of their beginning, its id, ``STUDY/17``; after ``runs:/`` where a model
         has the name of a study), or the digest of data, or at least 8 digits of its beginning. Raises NotFoundError.
         """
         if isinstance(ref, str):
@@ -430,11 +430,8 @@ class Registry:
             found = self._read(lambda connection: lineage.of_data(connection, text)) if text == ref else None
             if found is not None:
                 return found
-            if "/" not in text and not re.fullmatch("[0-9a-f]{32}|[0-9]{1,18}", text):
-                raise NotFoundError(
-                    f"There is no version, run or data {ref[:100]!r} here: write NAME@ALIAS, NAME/3, STUDY/17, the 32 "
-                    "hex digits of a run, or at least 8 digits of the digest of data."
-                )
+            if "/" not in text and not re.fullmatch("[0-9a-f]{8,32}|[0-9]{1,18}", text):
+                raise self._read(partial(lineage.nothing_there, name=text))
             ref = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
         return self._read(lambda connection: lineage.of_run(connection, ref))
 

@@ -73,7 +73,7 @@ def add(
     with open_store(storage) as store:
         made = store.registry.set_policy(name, rule, model=model, alias=alias, description=description, reason=reason)
     if as_json:
-        text.print_json(_facts(made))
+        text.print_json(policy_facts(made))
     else:
         click.echo(text.plain(f"Policy {made.name} (version {made.version}), for {_scope(made)}: {made.rule}."))
 
@@ -93,7 +93,7 @@ def list_policies(model: str | None, alias: str | None, storage: str | None, as_
     with open_store(storage) as store:
         found = store.registry.policies(model, alias=alias)
     if as_json:
-        text.print_json([_facts(one) for one in found])
+        text.print_json([policy_facts(one) for one in found])
     elif not found:
         click.echo("No policy is in force.")
     else:
@@ -150,6 +150,7 @@ def _scope(made: Policy) -> str:
     return f"{made.model or 'all models'}, {f'alias {made.alias}' if made.alias else 'all aliases'}"
 
 
-def _facts(made: Policy) -> dict[str, Any]:
+def policy_facts(made: Policy) -> dict[str, Any]:
+    """Return everything about a policy, as JSON shows it."""
     facts = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
     return {**facts, "rule": {"kind": made.rule.kind, **dataclasses.asdict(made.rule)}, "says": str(made.rule)}

@@ -22,6 +22,8 @@ from trackers.wording import short_uid
 MOST_RUNS = 100
 """How many runs that read the same data are shown; those that led to a version come first."""
 SHORT = 12
+_SHOWN = 3
+_BEGINNING = re.compile(r"[0-9a-f]{8,31}")
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -39,7 +41,12 @@ def of_version(connection: Connection, name: str, ref: int | str) -> Graph:
 
 def of_run(connection: Connection, ref: int | str) -> Graph:
     """Return the lineage of a run: what it read and ran, and what came of it. Raises NotFoundError."""
-    run_id = find_run(connection, ref)
+    try:
+        run_id = find_run(connection, ref)
+    except NotFoundError:
+        if isinstance(ref, int) or not _BEGINNING.fullmatch(ref):
+            raise
+        raise nothing_there(connection, ref) from None
     lineage = _Lineage(connection)
     lineage.add_runs([run_id], versions=True)
     return lineage.graph.build(f"run:{run_id}")
@@ -66,6 +73,24 @@ def of_data(connection: Connection, digest: str) -> Graph | None:
     lineage = _Lineage(connection)
     lineage.add_runs(run_ids, versions=True, only_data=known[0])
     return lineage.graph.build(f"data:{known[0]}", left_out=total - len(run_ids))
+
+
+def nothing_there(connection: Connection, name: str) -> NotFoundError:
+    """Return the error for a *name* that is of no version, run or data; a bare model's lacks a version or an alias."""
+    a, m, v = t.aliases.c, t.registered_models.c, t.model_versions.c
+    model_id = connection.execute(select(m.id).where(m.name == name)).scalar()
+    if model_id is None:
+        return NotFoundError(
+            f"There is no version, run or data {name[:100]!r} here: write NAME@ALIAS, NAME/3, STUDY/17, the 32 hex "
+            "digits of a run or at least 8 of their beginning, or at least 8 digits of the digest of data."
+        )
+    newest = connection.execute(select(func.max(v.version)).where(v.model_id == model_id)).scalar()
+    aliases = connection.execute(
+        select(a.alias).where(a.model_id == model_id).order_by(a.alias).limit(_SHOWN)
+    ).scalars()
+    ways = [*(f"{name}@{alias}" for alias in aliases), *([f"{name}/{newest}"] if newest else [])]
+    do = f"write {' or '.join(ways)}" if ways else "it has no version yet"
+    return NotFoundError(f"{name!r} is a model, and lineage is that of a version: {do}.")
 
 
 class _Lineage:
