@@ -57,14 +57,31 @@ def on_a_terminal(folder: Path, *args: str, columns: int = 80) -> list[str]:
 )
 def test_no_line_is_wider_than_the_terminal(folder: Path, call: str) -> None:
     lines = on_a_terminal(folder, *call.split())
-    assert max(text_width(line) for line in lines if not line.startswith(("More follow", "No room"))) <= 80, lines
+    assert max(text_width(line) for line in lines if not line.startswith("More follow")) <= 80, lines
 
 
-def test_search_names_every_run_in_full_and_counts_the_columns_that_have_no_room(folder: Path) -> None:
+def test_search_names_every_run_and_the_columns_that_have_no_room(folder: Path) -> None:
+    with trackers.connect(f"sqlite:///{folder}/hpo.db") as store:
+        uids = [run.uid for run in store.search_runs(experiments=["odd"])]
     lines = on_a_terminal(folder, "search", "--study", "odd", columns=60)
-    assert all("odd" in line and "a name that" in line for line in lines[1:4])
-    assert lines[-1].startswith("No room for ")
-    assert lines[-1].endswith("a wider terminal or --json shows all.")
+    assert [line.split()[0] for line in lines[1:4]] == [uid[:16] for uid in uids]
+    assert all("a name that" in line and "odd" not in line for line in lines[1:4]), "odd was asked for"
+    told = " ".join(lines[4:])
+    assert told.startswith("No room for 6 columns (started, ")
+    assert told.endswith(", ...): a wider terminal or --json shows all.")
+    assert len(lines) <= 6
+
+
+def test_a_listing_of_80_columns_has_room_for_when_and_a_metric(folder: Path) -> None:
+    lines = on_a_terminal(folder, "search", "--study", "odd")
+    assert lines[0].split() == ["run", "name", "state", "started", "metrics.auc"]
+    assert lines[1].endswith("0.7")
+    uid = lines[1].split()[0]
+    asked = on_a_terminal(folder, "search", "metrics.auc > 0")
+    assert asked[0].split() == ["run", "experiment", "name", "state", "metrics.auc"]
+    assert asked[-1] == "No room for started: a wider terminal or --json shows all."
+    with trackers.connect(f"sqlite:///{folder}/hpo.db") as store:
+        assert store.get_run(uid).uid.startswith(uid), "the digits that are shown name the run"
 
 
 def test_show_breaks_long_params_into_lines_and_cuts_none(folder: Path) -> None:

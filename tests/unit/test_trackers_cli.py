@@ -288,6 +288,28 @@ def test_show_cuts_what_is_long_and_what_is_many(call: Any, storage: str) -> Non
     assert len(json.loads(call("show", run.uid, "--json")[1])["params"]["long"]) == 1_000_000
 
 
+def test_what_is_hidden_is_not_said_to_be_missing(tmp_path: Path, call: Any) -> None:
+    url = f"sqlite:///{tmp_path}/own.db"
+    place = ("--storage", url)
+    with trackers.connect(url) as store:
+        for _ in range(3):
+            with store.start_run("fraud") as run:
+                run.log_metric("auc", 0.7)
+    assert call("runs", "--view", "deleted", *place)[1] == "No run is deleted.\n"
+    call("delete", run.uid[:16], "--yes", *place)
+    call("archive", "fraud", *place)
+    hidden = "2 runs are archived: --view archived shows them. 1 run is deleted: --view deleted shows it.\n"
+    assert call("runs", *place)[1] == f"No run is shown. {hidden}"
+    assert call("search", "metrics.auc > 0", *place)[1] == f"No run matches. {hidden}"
+    told = "No experiment is shown. 1 experiment is archived: --view archived shows it.\n"
+    assert call("experiments", *place)[1] == told
+    assert json.loads(call("experiments", "--json", *place)[1]) == []
+    call("delete", "fraud", "--yes", *place)
+    code, _, err = call("rename", "fraud", "x", *place)
+    assert (code, "it was deleted, and `trackers restore fraud` brings it back" in err) == (2, True)
+    assert call("restore", "fraud", *place)[0] == 0
+
+
 def test_half_a_character_breaks_no_json(call: Any, storage: str) -> None:
     with trackers.connect(storage) as store, store.start_run("half", params={"half": "a\ud800b"}) as run:
         pass

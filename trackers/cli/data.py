@@ -61,4 +61,7 @@ def data(ref: str | None, limit: int, storage: str | None, as_json: bool) -> Non
     if ref is not None:
         click.echo()
         heads = ["run", "experiment", "role", "digest", "state", "started"]
-        text.print_table(heads, [[r.path, r.experiment, i.role, i.digest[:12], r.state, r.started_at] for r, i in uses])
+        text.print_table(
+            heads,
+            [[text.run_cell(r.path), r.experiment, i.role, i.digest[:12], r.state, r.started_at] for r, i in uses],
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from trackers.cli.storage import open_store, reading_options, view_option
+from trackers.cli.storage import hidden_parts, nothing, open_store, reading_options, view_option
 
 
 @click.command(short_help="List experiments and studies.", epilog="\b\nExample:\n  trackers experiments --json")
@@ -17,6 +17,9 @@ def experiments(view: str, storage: str | None, as_json: bool) -> None:
     with open_store(storage) as store:
         found = store.list_experiments(view)
         counts = store.count_runs()
+        hidden = ""
+        if not found and not as_json:
+            hidden = hidden_parts(lambda other: len(store.list_experiments(other)), view, "experiment")
     if as_json:
         text.print_json(
             [
@@ -34,7 +37,7 @@ def experiments(view: str, storage: str | None, as_json: bool) -> None:
             ]
         )
     elif not found:
-        click.echo("There are no experiments yet.")
+        click.echo(nothing(view, "experiment", hidden))
     else:
         rows = [[one.name, one.kind, counts.get(one.id, 0), one.created_at, one.description or None] for one in found]
         text.print_table(["experiment", "kind", "runs", "created", "about"], rows)

@@ -15,12 +15,20 @@ from trackers.wording import counted
 if TYPE_CHECKING:
     from trackers.store import Store
 
-_UID = re.compile(r"[0-9a-fA-F]{32}")
+_UID = re.compile(r"[0-9a-fA-F]{8,32}")
+_WHOLE_UID = 32
 
 
-def _is_run(word: str) -> bool:
-    """Tell whether *word* names a run (its id, its 32 hex digits, STUDY/NUMBER) and not an experiment."""
-    return "/" in word or bool(_UID.fullmatch(word)) or (word.isascii() and word.isdigit() and len(word) < 19)
+def _is_run(store: Store, word: str) -> bool:
+    """Tell whether *word* names a run (its id, its hex digits, STUDY/NUMBER) and not an experiment.
+
+    The beginning of a uid may be the name of an experiment, too: then it is that.
+    """
+    if "/" in word or (word.isascii() and word.isdigit() and len(word) < 19):
+        return True
+    if not _UID.fullmatch(word):
+        return False
+    return len(word) == _WHOLE_UID or all(one.name != word for one in store.list_experiments("all"))
 
 
 def _run_ref(word: str) -> int | str:
@@ -46,10 +54,10 @@ _what = click.argument("what", metavar="RUN|EXPERIMENT")
 def rename(what: str, name: str, storage: str | None, as_json: bool) -> None:
     """Give a run, an experiment or a study another NAME.
 
-    A run goes by its id, its 32 hex digits or STUDY/NUMBER; the name of an experiment must be free.
+    A run goes by its id, its 32 hex digits (or the first 8 or more) or STUDY/NUMBER; the name of an experiment must be free.
     """
     with open_store(storage) as store:
-        if _is_run(what):
+        if _is_run(store, what):
             store.rename_run(_run_ref(what), name)
         else:
             store.rename_experiment(what, name)
@@ -87,7 +95,7 @@ def archive(
 
         return write_archive(what, to, files, remove, storage, as_json)
     with open_store(storage) as store:
-        if _is_run(what):
+        if _is_run(store, what):
             store.archive_run(_run_ref(what), not undo)
         else:
             store.archive_experiment(what, not undo)
@@ -117,7 +125,7 @@ def delete(what: str, yes: bool, storage: str | None, as_json: bool) -> None:
                 raise click.UsageError(f"Deleting {what} must be confirmed: give --yes.")
             its = f" with its {counted(runs, 'run')}" if runs else ""
             click.confirm(f"Delete {what}{its}?", abort=True)
-        if _is_run(what):
+        if is_run := _is_run(store, what):
             found = store.get_run(_run_ref(what))
             runs = store.delete_run(found)
             if runs > 1:
@@ -126,7 +134,7 @@ def delete(what: str, yes: bool, storage: str | None, as_json: bool) -> None:
                 more += " (it has not ended: what its process logs from now on is refused)"
         else:
             store.delete_experiment(what)
-    if not runs and _is_run(what):
+    if is_run and not runs:
         _say(as_json, f"{what} was deleted before.", deleted=what, runs=0)
         return
     what_for = f"`trackers restore {what}` brings it back"
@@ -134,7 +142,7 @@ def delete(what: str, yes: bool, storage: str | None, as_json: bool) -> None:
 
 
 def _count(store: Store, what: str) -> int:
-    if _is_run(what):
+    if _is_run(store, what):
         store.get_run(_run_ref(what))
         return 0
     return store.count_runs().get(store.get_experiment(what).id, 0)
@@ -168,7 +176,7 @@ def restore(
     if partial:
         raise click.UsageError(f"--partial is for a backup, and {what} is no folder of one.")
     with open_store(storage) as store:
-        if _is_run(what) and not _is_deleted_experiment(store, what):
+        if _is_run(store, what) and not _is_deleted_experiment(store, what):
             store.restore_run(_run_ref(what))
             if name is not None:
                 store.rename_run(_run_ref(what), name)

@@ -58,6 +58,7 @@ def _show_all(found: Sequence[RegisteredModel], as_json: bool) -> None:
 
 def _show_one(registry: Registry, name: str, as_json: bool) -> None:
     from trackers.cli import text
+    from trackers.cli.policy import policy_facts
 
     model, versions, moves = registry.get(name), registry.versions(name), registry.history(name)
     aliases, policies = registry.aliases(name), registry.policies(name)
@@ -66,6 +67,7 @@ def _show_one(registry: Registry, name: str, as_json: bool) -> None:
         named = [facts(alias) for alias in aliases]
         listed = [{**facts(v), **_model_facts(saved.get(v.version))} for v in versions]
         parts = {"alias_notes": named, "versions": listed, "history": [facts(m) for m in moves]}
+        parts["policies"] = [policy_facts(one) for one in policies]
         text.print_json({**facts(model), **parts})
         return
     text.print_fields([("model", model.name), ("about", model.description), *model.tags.items()])
@@ -93,11 +95,13 @@ def _show_one(registry: Registry, name: str, as_json: bool) -> None:
 
 
 def _version_row(version: ModelVersion) -> list[Any]:
+    from trackers.cli import text
+
     shown = [f"{key}={_figure(value)}" for key, value in list(version.metrics.items())[:_SHOWN_METRICS]]
     aliases, metrics = ", ".join(version.aliases), ", ".join(shown)
     run = version.lineage.get("run")
-    made_by, source = version.created_by, version.source or (f"run {run[:12]}" if isinstance(run, str) else "")
-    return [version.version, aliases or None, version.created_at, made_by, source or None, metrics or None]
+    source = version.source or (text.run_cell(run) if isinstance(run, str) else None)
+    return [version.version, aliases or None, version.created_at, version.created_by, source, metrics or None]
 
 
 def _figure(value: Any) -> str:

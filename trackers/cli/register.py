@@ -6,7 +6,7 @@ import click
 
 from trackers.cli.completing import complete_model, complete_reference
 from trackers.cli.storage import open_store, reading_options
-from trackers.cli.target import read_target
+from trackers.cli.target import read_target, with_whole_uid
 from trackers.wording import counted
 
 
@@ -32,8 +32,8 @@ def register(
 ) -> None:
     """Make a logged model the next version of NAME, which is made where it is new.
 
-    RUN is the 32 hex digits of a run, or STUDY/17; runs:/RUN/MODEL where it was logged under another name than model. The
-    same model again is the version that it is, with the description and tags that are given now.
+    RUN is the 32 hex digits of a run (or the first 8 or more), or STUDY/17; runs:/RUN/MODEL where it was logged under
+    another name than model. The same model again is the version that it is, with the description and tags that are given now.
     """
     from trackers.cli import text
     from trackers.cli.models import facts
@@ -45,6 +45,7 @@ def register(
             before = store.registry.get(name).latest
         except NotFoundError:
             before = 0
+        model = with_whole_uid(store, model)
         version = store.registry.register(name, model, description=description, reason=reason, tags=pairs)
     if as_json:
         text.print_json(facts(version))

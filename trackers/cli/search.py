@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trackers.cli.completing import complete_experiment
-from trackers.cli.storage import open_store, reading_options, view_option
+from trackers.cli.storage import hidden_parts, nothing, open_store, reading_options, view_option
 
 if TYPE_CHECKING:
     from trackers.page import RunPage
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
 _LOOKED_AT = 100
 """Runs whose names are known where a filter names one that none has."""
 _NAMED = 8
+_MAY_GO = (4, 5)
+"""Where ``started`` and ``value`` stand in a line."""
 _SHOWN = ("metric", "param", "tag")
 """The kinds of field that a run holds by name."""
+_COUNTED = 10_000
+"""So many hidden runs are counted where no other one is found."""
 _FILL = 4
 """How many params and metrics are shown where neither filter nor order names one."""
 
@@ -112,16 +118,24 @@ def _search(
         page = store.search_runs(
             filter, experiments=names or None, order_by=order_by, limit=limit, page_token=page_token, view=view
         )
+        hidden = ""
         if not page and not page_token:
             _check_fields(store, fields)
+        if not page and not (page_token or as_json or as_csv):
+            hidden = hidden_parts(partial(_count, store, filter, names), view, "run")
     if as_csv:
         _print_csv(page)
     elif as_json:
         text.print_json({"runs": [text.run_facts(run) for run in page], "next_token": page.next_token})
     elif not page:
-        click.echo("No run matches." if filter else "There are no runs yet.")
+        click.echo(f"No run matches.{hidden}" if filter else nothing(view, "run", hidden))
     else:
-        _print_page(page, fields)
+        _print_page(page, fields, len(names) == 1)
+
+
+def _count(store: Store, filter: str, names: Sequence[str], view: str) -> int:
+    """Return how many runs match in a view, ``_COUNTED`` where there are more."""
+    return len(store.search_runs(filter, experiments=names or None, limit=_COUNTED, view=view))
 
 
 def _check_fields(store: Store, fields: Sequence[Field]) -> None:
@@ -149,7 +163,6 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
 
 def _print_csv(page: RunPage) -> None:
     import csv
-    import sys
 
     rows = page.to_rows()
     if rows:
@@ -167,14 +180,15 @@ def _cell(value: Any) -> Any:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else whole(value)
 
 
-def _print_page(page: RunPage, fields: Sequence[Field]) -> None:
+def _print_page(page: RunPage, fields: Sequence[Field], of_one: bool) -> None:
+    """Print the runs of a page; *of_one*: of a single experiment, which was asked for."""
     from trackers.cli import text
 
     columns = _columns(page, fields)
     heads = ["run", "experiment", "name", "state", "started", "value", *columns]
     rows = [
         [
-            run.path,
+            text.run_cell(run.path),
             run.experiment,
             run.name or None,
             run.state,
@@ -187,6 +201,11 @@ def _print_page(page: RunPage, fields: Sequence[Field]) -> None:
     used = [i for i in range(len(heads)) if i < 4 or any(row[i] is not None for row in rows)]
     if all(row[2] is None for row in rows):
         used.remove(2)
+    if sys.stdout.isatty():
+        if of_one:
+            used.remove(1)  # it would take the room of what each run says for itself
+        if any(field.kind in _SHOWN for field in fields):
+            used.sort(key=lambda i: i in _MAY_GO)  # what was asked about has room first
     text.print_table([heads[i] for i in used], [[row[i] for i in used] for row in rows])
     if page.next_token:
         click.echo(f"More follow: --page-token {page.next_token}", err=True)

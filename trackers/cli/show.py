@@ -208,7 +208,10 @@ def _read_family(store: Store, run: Run) -> _Family:
 
 
 def _called(run: Run) -> str:
-    return f"{run.path} ({run.name})" if run.name and run.name != run.path else run.path
+    from trackers.cli.text import run_cell
+
+    shown = run_cell(run.path)
+    return f"{shown} ({run.name})" if run.name and run.name != run.path else shown
 
 
 def _short(run: Run) -> dict[str, Any]:

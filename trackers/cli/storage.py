@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from trackers.wording import counted
+
 if TYPE_CHECKING:
     from trackers.store import Store
 
@@ -33,6 +35,26 @@ view_option = click.option(
     show_default=True,
     help="What is archived or deleted is hidden otherwise.",
 )
+
+
+def hidden_parts(count: Callable[[str], int], view: str, noun: str) -> str:
+    """Return sentences on what other views than the active one show, nothing where *view* is another or they are empty.
+
+    *count* tells how many are in a view; *noun* is what they are.
+    """
+    said = []
+    for other in ("archived", "deleted") if view == "active" else ():
+        if found := count(other):
+            are, them = ("is", "it") if found == 1 else ("are", "them")
+            said.append(f" {counted(found, noun)} {are} {other}: --view {other} shows {them}.")
+    return "".join(said)
+
+
+def nothing(view: str, noun: str, hidden: str) -> str:
+    """Say that a *view* is empty; *hidden* is what ``hidden_parts`` told of the others."""
+    if view in ("archived", "deleted"):
+        return f"No {noun} is {view}."
+    return f"No {noun} is shown.{hidden}" if hidden else f"There are no {noun}s yet."
 
 
 def open_store(url: str | None) -> Store:

@@ -16,12 +16,29 @@ from typing import Any
 import click
 
 from trackers.values import Attempt, Run
-from trackers.wording import counted, text_width
+from trackers.wording import counted, short_uid, text_width
 
 NONE = "-"
 _GAP = "  "
 _NARROWEST = 12
 """A text that is cut keeps so many columns."""
+_MOST_LINES = 2
+"""So many lines say what has no room."""
+_UID = re.compile("[0-9a-f]{32}")
+
+
+class Whole(str):
+    """A text that no table cuts: a part of it names something else, or nothing."""
+
+    __slots__ = ()
+
+
+def run_cell(path: str) -> Whole:
+    """Return how a listing names the run *path*: on a terminal the beginning of a uid, in a file or a pipe all of it."""
+    experiment, slash, uid = path.rpartition("/")
+    if sys.stdout.isatty() and _UID.fullmatch(uid):
+        return Whole(f"{experiment}{slash}{short_uid(uid)}")
+    return Whole(path)
 
 
 def print_json(value: Any) -> None:
@@ -132,25 +149,48 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print *rows* under *heads*, numbers flush right.
 
     On a terminal the widest texts are cut until a line fits; columns that still do not fit are left out, the last
-    first, and counted. In a file or a pipe nothing is cut.
+    first, and named. In a file or a pipe nothing is cut.
     """
     numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(heads))]
     lines = [[plain(head) for head in heads], *([show(value) for value in row] for row in rows)]
-    wide = [max(text_width(line[i]) for line in lines) for i in range(len(heads))]
+    wide = {i: max(text_width(line[i]) for line in lines) for i in range(len(heads))}
     if sys.stdout.isatty():
-        whole = [numeric[i] or any(isinstance(row[i], datetime) for row in rows) for i in range(len(heads))]
-        wide = _fitted(wide, whole, shutil.get_terminal_size((80, 24)).columns)
+        whole = [numeric[i] or any(isinstance(row[i], datetime | Whole) for row in rows) for i in range(len(heads))]
+        room = shutil.get_terminal_size((80, 24)).columns
+        wide = _fitted(wide, whole, room)
     for line in lines:
-        cells = [_padded(_cut(cell, w), w, right) for cell, w, right in zip(line, wide, numeric, strict=False)]
+        cells = [_padded(_cut(line[i], w), w, numeric[i]) for i, w in wide.items()]
         click.echo(_GAP.join(cells).rstrip())
     if len(wide) < len(heads):
-        left_out = ", ".join(plain(head) for head in heads[len(wide) :])
-        click.echo(f"No room for {left_out}: a wider terminal or --json shows all.", err=True)
+        click.echo(_left_out([head for i, head in enumerate(lines[0]) if i not in wide], room), err=True)
 
 
-def _fitted(wide: Sequence[int], whole: Sequence[bool], room: int) -> list[int]:
+def _left_out(heads: Sequence[str], room: int) -> str:
+    """Say that these columns are not shown, with as many of their names as two lines of *room* columns hold."""
+    end = ": a wider terminal or --json shows all."
+    count = counted(len(heads), "column")
+    some = [f"{count} ({', '.join(heads[:named])}, ...)" for named in range(len(heads) - 1, 0, -1)]
+    said = [f"No room for {what}{end}" for what in (", ".join(heads), *some, count)]
+    wrapped = [_wrapped(one, room) for one in said]
+    fits = (one for one in wrapped if len(one) <= _MOST_LINES and all(text_width(line) <= room for line in one))
+    return "\n".join(next(fits, wrapped[-1]))
+
+
+def _wrapped(sentence: str, room: int) -> list[str]:
+    """Break *sentence* at its spaces into lines of at most *room* columns, where its words are no longer."""
+    lines = [""]
+    for word in sentence.split(" "):
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and text_width(longer) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _fitted(wide: Mapping[int, int], whole: Sequence[bool], room: int) -> dict[int, int]:
     """Return the widths of the columns that fit into *room*; those that are *whole*, and the first, are never cut."""
-    fitted = list(wide)
+    fitted = list(wide.values())
     while len(fitted) > 1:
         over = sum(fitted) + len(_GAP) * (len(fitted) - 1) - room
         able = [i for i in range(1, len(fitted)) if not whole[i] and fitted[i] > _NARROWEST]
@@ -162,7 +202,11 @@ def _fitted(wide: Sequence[int], whole: Sequence[bool], room: int) -> list[int]:
         widest = max(able, key=lambda i: fitted[i])
         next_widest = max((fitted[i] for i in able if fitted[i] < fitted[widest]), default=_NARROWEST)
         fitted[widest] = max(next_widest, fitted[widest] - over)
-    return fitted
+    kept = dict(enumerate(fitted))
+    for i in range(len(fitted), len(wide)):  # a narrow one may stand where a wide one had no room
+        if sum(kept.values()) + len(_GAP) * len(kept) + wide[i] <= room:
+            kept[i] = wide[i]
+    return kept
 
 
 def _is_number(value: Any) -> bool:

@@ -28,7 +28,7 @@ def du(runs: bool, storage: str | None, as_json: bool) -> None:
         text.print_json(found.facts())
         return
     if runs:
-        rows = [[one.run, one.points, text.size(one.file_bytes)] for one in found.biggest]
+        rows = [[text.run_cell(one.run), one.points, text.size(one.file_bytes)] for one in found.biggest]
         text.print_table(["run", "points", "files"], rows)
         return
     table = [
