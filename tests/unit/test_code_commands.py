@@ -113,6 +113,19 @@ def test_diff_says_what_changed_at_80_columns(cli: Cli, runs: tuple[str, str]) -
     ]
 
 
+def test_diff_shows_where_long_params_differ(cli: Cli, tmp_path: Path) -> None:
+    long = "/data/warehouse/2026/features/of/customers/"
+    with trackers.connect(tmp_path / "hpo.db") as store:
+        with store.start_run("e", params={"path": f"{long}v1/part.parquet", "short": "a"}) as first:
+            pass
+        with store.start_run("e", params={"path": f"{long}v2/part.parquet", "short": "b"}) as second:
+            pass
+    out = cli("diff", first.uid, second.uid)[1]
+    assert "path …tomers/v1/part.parquet' -> …tomers/v2/part.parquet'" in " ".join(out.split())
+    assert "'a'" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_diff_as_json_and_counted(cli: Cli, runs: tuple[str, str]) -> None:
     shown = json.loads(cli("diff", *runs, "--json")[1])
     changed = {"lr": [0.1, 0.01], "gone": ["x", None], "left": [None, None], "set": [None, 2], "new": [None, True]}

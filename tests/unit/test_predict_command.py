@@ -17,7 +17,7 @@ import trackers
 from tests.extras import needs
 from trackers.cli.app import trackers as command
 from trackers.cli.exit import run_command
-from trackers.errors import InvalidValueError, ModelError, NotFoundError
+from trackers.errors import InvalidValueError, ModelError, NotFoundError, UntrustedError
 from trackers.models import archives
 from trackers.models.reference import Reference
 from trackers.models.rows import read_rows, write_rows
@@ -219,7 +219,11 @@ def test_arrays_of_a_hostile_hand_are_refused_before_they_take_memory(
         (["models:/frud"], "did you mean 'fraud'?"),
         (["models:/fraud", "in.xyz"], "ends with none of .csv"),
         (["models:/fraud", "nosuch.csv"], "There is no file nosuch.csv"),
-        (["models:/fraud", "in.csv", "-o", "out.xyz"], "ends with none of .csv"),
+        (["models:/fraud", "."], ". is a folder: name a file with rows."),
+        (
+            ["models:/fraud", "in.csv", "-o", "out.xlsx"],
+            "not written as 'out.xlsx': end its name in .csv, .jsonl, .json, .parquet or .npy.",
+        ),
         (["models:/fraud", "few.csv"], "lacks the columns b "),
         (["models:/fraud", "in.csv", "-o", "no/folder/out.csv"], "No such file"),
         (["./nowhere", "in.csv"], "is not a model folder"),
@@ -390,6 +394,16 @@ def test_the_terminal_says_how_to_trust(tmp_path: Path, capsys: Any) -> None:
     said = capsys.readouterr().err
     assert "--trust all" in said
     assert "trust=True" not in said
+
+
+def test_the_terminal_names_its_own_option_for_types(monkeypatch: Any, tmp_path: Path, capsys: Any) -> None:
+    def refuse(*_: Any, **options: Any) -> None:
+        raise UntrustedError(f"The model holds these types: if you trust them, use trust=['a.B', 'c.<D>'] ({options}).")
+
+    monkeypatch.setattr("trackers.models.load_model", refuse)
+    (tmp_path / "in.csv").write_text(CSV)
+    assert run_command(["predict", "models:/fraud", str(tmp_path / "in.csv"), "--trust", "x.Y"]) == 2
+    assert "if you trust them, use --trust a.B --trust 'c.<D>' (" in capsys.readouterr().err
 
 
 def test_a_lineage_is_written_in_the_form_that_its_file_is_named_after(

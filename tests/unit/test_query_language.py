@@ -23,6 +23,15 @@ KERNEL = Field("param", "kernel")
         ('metrics."say ""hi""" > +5', Comparison(Field("metric", 'say "hi"'), ">", 5)),
         ("metrics.train/loss.mean-1 > 5.", Comparison(Field("metric", "train/loss.mean-1"), ">", 5.0)),
         ("metrics.loss{split=val} >= inf", Comparison(Field("metric", "loss", context="split=val"), ">=", math.inf)),
+        ("metrics.loss{split='val'} > 0", Comparison(Field("metric", "loss", context="split=val"), ">", 0)),
+        (
+            'metrics.loss{ fold = 1, split = "a, b" } > 0',
+            Comparison(Field("metric", "loss", context='fold=1,split="a, b"'), ">", 0),
+        ),
+        (
+            "metrics.loss{ split = val , fold=1 } > 0",
+            Comparison(Field("metric", "loss", context="split=val,fold=1"), ">", 0),
+        ),
         ("best(metrics.loss) != nan", Comparison(Field("metric", "loss", "best"), "!=", math.nan)),
         ("MAX( metrics.loss ) <= -inf", Comparison(Field("metric", "loss", "max"), "<=", -math.inf)),
         ("last(metrics.loss) = 1", Comparison(LOSS, "=", 1)),
@@ -267,7 +276,7 @@ def test_a_wrong_order_is_named_with_a_caret(text: str, message: str) -> None:
 
 TYPED = (
     "metrics.a params.b tags.c attributes.state started best( min( ( ) , = != < <= > >= and or not in between like "
-    "ilike is null true nan inf 1 -2.5 1e9 'x' \"y\" `z` metrics.`a b` params.\"q{{\" {v} metrics.a{v=1} 'FAIL' '' "
+    "ilike is null true nan inf 1 -2.5 1e9 'x' \"y\" `z` metrics.`a b` params.\"q{{\" {v} metrics.a{v=1} metrics.a{v='1'} metrics.a{ v = ''1'' , 2 } 'FAIL' '' "
     "desc '2026-01-31' . ' \" \\ % é \0 \ud800"
 )
 WORDS = st.sampled_from(TYPED.split(" "))

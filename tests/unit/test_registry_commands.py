@@ -174,6 +174,11 @@ def test_notes_are_taken_of_models_versions_and_aliases(call: Any, store: Store)
         assert call("describe", target, f"about {target}")[0] == 0
         assert call("tag", target, "owner=risk", "a=b=c", "x=")[0] == 0
         assert call("tag", target, "--remove", "x")[1] == f"{target}: x is removed\n"
+    call("describe", "fraud/2", "about\nfraud/2 " + "and so on " * 20)
+    told = call("history", "fraud")[1]
+    assert "describe production: about fraud@production" in told
+    assert "describe version 2: about fraud/2 and so on" in told
+    assert call("describe", "fraud/2", "about fraud/2")[0] == 0
     model, version, alias = (
         store.registry.get("fraud"),
         store.registry.version("fraud", 2),

@@ -26,6 +26,11 @@ from trackers.sql.address import file_system, is_network, read_address
         ("sqlite://", InvalidValueError, "name a file"),
         ("sqlite:///:memory:", InvalidValueError, "name a file"),
         ("sqlite:///a.db?mode=ro", InvalidValueError, "no \\?options"),
+        ("sqlite:/hpo.db", InvalidValueError, "write sqlite:///hpo.db, or sqlite:////hpo.db for a path from /"),
+        ("sqlite://hpo.db", InvalidValueError, "write sqlite:///hpo.db, or "),
+        ("file:./mlruns", StoreError, "`trackers import mlflow file:./mlruns` copies"),
+        ("http://localhost:5000", StoreError, "of MLflow's.*`trackers import mlflow http://localhost:5000` copies"),
+        ("postgresql:me@host/db", InvalidValueError, "write postgresql://USER@HOST/DATABASE"),
         ("oracle://host/db", StoreError, "oracle"),
         ("postgresql+asyncpg://host/db", InvalidValueError, r"postgresql\+psycopg"),
         ("postgresql://user:p@ss:word@host:port/db", InvalidValueError, "percent-encoded"),
@@ -42,6 +47,9 @@ def test_a_password_is_hidden_wherever_the_url_carries_it() -> None:
     assert "other" not in address.safe
     assert "s3cret" in address.full
     assert address.full.startswith("postgresql+psycopg://")
+    with pytest.raises(StoreError, match="http://localhost:5000 is a server") as refused:
+        read_address("http://me:s3cret@localhost:5000")
+    assert "s3cret" not in str(refused.value)
 
 
 def test_a_server_that_does_not_answer_is_named() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _COLORS = {"+": "green", "-": "red", "@": "cyan"}
 _DIGEST = 12
 _WIDTH = 30
+_LED_IN = 8
+"""So many equal characters stand before those that differ, where what is before them is cut."""
 
 
 @click.command(
@@ -122,7 +124,7 @@ def _print_changes(
             "None" if value is None and lacks not in (None, run) else _value(value, title)
             for run, value in zip("ab", pair, strict=True)
         )
-        rows.append((plain(name), old, new))
+        rows.append((plain(name), *_both_cut(old, new)))
     name_width = min(_WIDTH, max(len(row[0]) for row in rows))
     old_width = min(_WIDTH, max(len(row[1]) for row in rows))
     for name, old, new in rows:
@@ -137,5 +139,17 @@ def _value(value: Any, title: str) -> str:
         return NONE
     if title == "data":
         return str(value)[:_DIGEST]
-    text = show(value) if not isinstance(value, str) else show(repr(value) if title == "params" else value)
+    return show(value) if not isinstance(value, str) else show(repr(value) if title == "params" else value)
+
+
+def _both_cut(old: str, new: str) -> tuple[str, str]:
+    """Cut both texts to their width, in front too where they would read alike: what differs is shown."""
+    pairs = enumerate(zip(old, new, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(old), len(new)))
+    start = same - _LED_IN if same > _WIDTH - _LED_IN and max(len(old), len(new)) > _WIDTH else 0
+    return _cut(old, start), _cut(new, start)
+
+
+def _cut(text: str, start: int) -> str:
+    text = "…" + text[start:] if start else text
     return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _SHOWN_MOVES = 10
 _SHOWN_METRICS = 4
+_LONGEST_TEXT = 60
+"""So many characters of a description stand in a line of history."""
 
 
 @click.command(
@@ -150,9 +152,16 @@ def _what(move: RegistryMove) -> str:
     what = f"{move.action} {about}".rstrip()
     if move.action == "tag":
         return f"{what}: {details.get('key')} = {details.get('value')}"
+    if move.action == "describe" and "description" in details:
+        return f"{what}: {_beginning(str(details['description']))}"
     if move.action == "measure":
         return f"{what}: {', '.join(details.get('figures', ()))}"
     return what
+
+
+def _beginning(description: str) -> str:
+    text = " ".join(description.split())
+    return (text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1].rstrip()}…") or "no text any more"
 
 
 def facts(value: RegisteredModel | ModelVersion | RegistryMove | Alias) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from trackers.wording import counted
 if TYPE_CHECKING:
     from trackers.models.loaded import LoadedModel
 
+_TRUSTED = re.compile(r"trust=\[([^\]]+)\]")
 _READS = click.Choice(["csv", "jsonl", "json", "parquet", "npy", "npz"])
 
 
@@ -59,11 +62,13 @@ def predict(
     names, whatever their order.
     """
     from trackers.models import load_model
-    from trackers.models.rows import READS, WRITES, form_of, read_rows, write_rows
+    from trackers.models.rows import READS, form_of, read_rows, write_rows
 
     source = None if rows == "-" else Path(rows)
+    if source is not None and source.is_dir():
+        raise click.UsageError(f"{rows} is a folder: name a file with rows.")
     kind = form or ("csv" if source is None else form_of(source, READS))
-    target = "json" if as_json and output is None else "csv" if output is None else form_of(Path(output), WRITES)
+    target = _form_written(output, as_json)
     if source is not None and not source.is_file():
         raise click.UsageError(f"There is no file {rows}.")
     if source is not None and output is not None and Path(output).exists() and Path(output).samefile(source):
@@ -74,7 +79,7 @@ def predict(
     try:
         loaded = load_model(model, store=storage or None, trust=True if "all" in trust else trust)
     except UntrustedError as exc:
-        raise UntrustedError(str(exc).replace("trust=True", "--trust all")) from exc
+        raise UntrustedError(_as_options(str(exc))) from exc
     data = read_rows(source or sys.stdin.buffer, kind, loaded.manifest.get("input"))
     if not len(data):
         raise InvalidValueError(f"There is no row in {rows if source is not None else 'what came in'}.")
@@ -86,6 +91,30 @@ def predict(
     with Path(output).open("wb") as sink:
         write_rows(found, target, sink, names)
     click.echo(f"{counted(len(found), 'row')} written to {output}.", err=True)
+
+
+def _form_written(output: str | None, as_json: bool) -> str:
+    """Return the format of the predictions: by the end of the name of *output*, else that of stdout."""
+    from trackers.models.rows import WRITES, form_of
+
+    if output is None:
+        return "json" if as_json else "csv"
+    try:
+        return form_of(Path(output), WRITES)
+    except InvalidValueError as exc:
+        *most, last = (f".{name}" for name in WRITES)
+        raise InvalidValueError(
+            f"Predictions are not written as {Path(output).name!r}: end its name in {', '.join(most)} or {last}."
+        ) from exc
+
+
+def _as_options(sentence: str) -> str:
+    """Return *sentence*, which names what to trust as Python has it, with the options of this command instead."""
+
+    def options(found: re.Match[str]) -> str:
+        return " ".join(f"--trust {shlex.quote(name)}" for name in re.findall(r"['\"]([^'\"]+)['\"]", found[1]))
+
+    return _TRUSTED.sub(options, sentence.replace("trust=True", "--trust all"))
 
 
 def _predicted(loaded: LoadedModel, data: Any, proba: bool) -> Any:

@@ -65,6 +65,7 @@ _NETWORK_FUSE = frozenset(
 )
 """Programs behind ``fuse.NAME``; other ones (encrypting, merging, NTFS) keep their files on this machine."""
 
+_OTHER = re.compile(r"(https?|file|sqlite|(?:postgres(?:ql)?|mysql|mariadb)(?:\+\w+)?):", re.IGNORECASE)
 MOUNTS = Path("/proc/self/mountinfo")
 _INSTEAD = "use a PostgreSQL server instead: postgresql+psycopg://USER@HOST/DATABASE"
 
@@ -102,6 +103,8 @@ def read_address(url: str | os.PathLike[str]) -> Address:
     """
     if isinstance(url, os.PathLike):
         return _file_address(Path(url))
+    if scheme := _OTHER.match(url):
+        _refuse_other(scheme[1].lower(), url[scheme.end() :], url)
     if "://" not in url:
         raise InvalidValueError(f"{url!r} is not the URL of a store: write sqlite:///{url or 'hpo.db'} for a file")
     try:
@@ -136,6 +139,27 @@ def read_address(url: str | os.PathLike[str]) -> Address:
     raise StoreError(
         f"a store cannot be kept in {backend!r}: use sqlite:///, postgresql+psycopg:// or mariadb+pymysql://"
     )
+
+
+def _refuse_other(scheme: str, rest: str, url: str) -> None:
+    """Raise for what MLflow takes and no store is, and for a database with too few slashes: say what to write."""
+    shown = re.sub(r"//[^/]*@", "//", url)  # a password is not for a message
+    if scheme in {"http", "https"}:
+        raise StoreError(
+            f"{shown} is a server, perhaps a tracking server of MLflow's, and a store is a database: "
+            f"`trackers import mlflow {shown}` copies what it has into one"
+        )
+    if scheme == "file":
+        raise StoreError(
+            f"{shown} is a folder, perhaps one of MLflow's, and a store is a database: `trackers import mlflow {shown}` "
+            "copies what it has into one; write sqlite:///hpo.db for a file"
+        )
+    if scheme == "sqlite" and not rest.startswith("///") and (path := rest.lstrip("/")):
+        raise InvalidValueError(
+            f"the URL of a SQLite file has three slashes: write sqlite:///{path}, or sqlite:////{path} for a path from /"
+        )
+    if scheme != "sqlite" and not rest.startswith("//"):
+        raise InvalidValueError(f"the URL of a server has two slashes: write {scheme}://USER@HOST/DATABASE")
 
 
 def _file_address(path: Path) -> Address:
