@@ -288,7 +288,7 @@ def test_show_cuts_what_is_long_and_what_is_many(call: Any, storage: str) -> Non
     assert len(json.loads(call("show", run.uid, "--json")[1])["params"]["long"]) == 1_000_000
 
 
-def test_what_is_hidden_is_not_said_to_be_missing(tmp_path: Path, call: Any) -> None:
+def test_what_is_hidden_is_not_said_to_be_missing(tmp_path: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite:///{tmp_path}/own.db"
     place = ("--storage", url)
     with trackers.connect(url) as store:
@@ -301,7 +301,13 @@ def test_what_is_hidden_is_not_said_to_be_missing(tmp_path: Path, call: Any) -> 
     hidden = "2 runs are archived: --view archived shows them. 1 run is deleted: --view deleted shows it.\n"
     assert call("runs", *place)[1] == f"No run is shown. {hidden}"
     assert call("search", "metrics.auc > 0", *place)[1] == f"No run matches. {hidden}"
-    told = "No experiment is shown. 1 experiment is archived: --view archived shows it.\n"
+    with trackers.connect(url) as store:
+        store.start_run("another").end()
+    assert call("search", "metrics.auc > 0", *place)[1] == f"No run matches. {hidden}", "though no other run has it"
+    call("archive", "another", *place)
+    monkeypatch.setattr("trackers.cli.search._COUNTED", 2)
+    assert "At least 2 runs are archived: " in call("runs", *place)[1]
+    told = "No experiment is shown. 2 experiments are archived: --view archived shows them.\n"
     assert call("experiments", *place)[1] == told
     assert json.loads(call("experiments", "--json", *place)[1]) == []
     call("delete", "fraud", "--yes", *place)

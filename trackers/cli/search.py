@@ -27,7 +27,7 @@ _MAY_GO = (4, 5)
 """Where ``started`` and ``value`` stand in a line."""
 _SHOWN = ("metric", "param", "tag")
 """The kinds of field that a run holds by name."""
-_COUNTED = 10_000
+_COUNTED = 1000
 """So many hidden runs are counted where no other one is found."""
 _FILL = 4
 """How many params and metrics are shown where neither filter nor order names one."""
@@ -122,7 +122,7 @@ def _search(
         if not page and not page_token:
             _check_fields(store, fields)
         if not page and not (page_token or as_json or as_csv):
-            hidden = hidden_parts(partial(_count, store, filter, names), view, "run")
+            hidden = hidden_parts(partial(_count, store, filter, names), view, "run", _COUNTED)
     if as_csv:
         _print_csv(page)
     elif as_json:
@@ -145,7 +145,7 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
 
     newest = store.search_runs(limit=_LOOKED_AT)
     for field in fields:
-        if not newest or field.kind not in _SHOWN or store.search_runs(f"{field} is not null", limit=1):
+        if not newest or field.kind not in _SHOWN or _has(store, field):
             continue
         called = [row for row in store.list_studies() if field.kind == "metric" and field.key in row.metric_names]
         if called:
@@ -159,6 +159,11 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
         has = f"they have {', '.join(list(known)[:_NAMED])}." if known else f"they have no {field.kind}s."
         there = f"did you mean {near!r}?" if near else has
         raise NotFoundError(f"No run has the {field.kind} {field.key!r}: {there}")
+
+
+def _has(store: Store, field: Field) -> bool:
+    """Tell whether a run has *field*, be it archived or deleted."""
+    return bool(store.search_runs(f"{field} is not null", limit=1, view="all"))
 
 
 def _print_csv(page: RunPage) -> None:

@@ -37,16 +37,17 @@ view_option = click.option(
 )
 
 
-def hidden_parts(count: Callable[[str], int], view: str, noun: str) -> str:
+def hidden_parts(count: Callable[[str], int], view: str, noun: str, most: int | None = None) -> str:
     """Return sentences on what other views than the active one show, nothing where *view* is another or they are empty.
 
-    *count* tells how many are in a view; *noun* is what they are.
+    *count* tells how many are in a view, but no more than *most*; *noun* is what they are.
     """
     said = []
     for other in ("archived", "deleted") if view == "active" else ():
         if found := count(other):
             are, them = ("is", "it") if found == 1 else ("are", "them")
-            said.append(f" {counted(found, noun)} {are} {other}: --view {other} shows {them}.")
+            many = "At least " if found == most else ""
+            said.append(f" {many}{counted(found, noun)} {are} {other}: --view {other} shows {them}.")
     return "".join(said)
 
 
