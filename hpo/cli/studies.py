@@ -26,7 +26,7 @@ def list_studies(view: str, storage: str | None, profile: str | None, as_json: b
 
     with open_store(storage, profile) as store:
         rows = store.list_studies(view)
-        others = not rows and bool(store.list_studies("all"))
+        others = not rows and bool(store.list_studies())
     if as_json:
         text.print_json([facts.study_facts(row) for row in rows])
     elif not rows and (others or view in ("archived", "deleted")):
