@@ -345,8 +345,8 @@ def test_runs_and_experiments_are_tagged_from_the_terminal(tmp_path: Path, call:
 def test_what_others_wrote_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"sqlite:///{tmp_path}/hpo.db"
     with trackers.connect(url) as store:
-        store.create_experiment("abc\u202etxt")
+        store.create_experiment("abc\u200btxt")
     assert run_command(["runs", "nosuch", "--storage", url]) == 2
     said = capsys.readouterr().err
-    assert "\u202e" not in said
-    assert "\\u202e" in said
+    assert "\u200b" not in said
+    assert "\\u200b" in said
