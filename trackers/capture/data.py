@@ -7,18 +7,17 @@ It is read in pieces of 8 MiB, which threads digest; see ``trackers.capture.tree
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from trackers.artifacts.store import walk_files
-from trackers.capture.tree import CHUNK, Feed, TreeHash
+from trackers.capture.array import feed_array, feed_masked
+from trackers.capture.cell import feed_json
+from trackers.capture.folder import path_digest
+from trackers.capture.frame import feed_frame, feed_series
+from trackers.capture.tree import Feed, TreeHash
 from trackers.errors import InvalidValueError
 from trackers.models.schema import describe, is_frame
-
-_LIST_CHUNK = 50_000
 
 
 class Data(NamedTuple):
@@ -32,12 +31,14 @@ class Data(NamedTuple):
 def data_digest(data: Any) -> Data:
     """Return digest, rows and schema of a data set.
 
-    *data*: a NumPy array or whatever converts to one, a pandas or Arrow table, a SciPy sparse matrix, a PyTorch
-    tensor, bytes, a path (file or folder), a list or tuple of any of these or of plain values, a mapping of them, or
-    scikit-learn's ``Bunch`` (its data and target). Raises InvalidValueError for anything else.
+    *data*: a NumPy array or whatever converts to one, a pandas or Arrow table, a data set of Arrow, a SciPy sparse
+    matrix, a PyTorch tensor, bytes, a path (file or folder, and what links there lead to), a list or tuple of any of
+    these or of plain values, a mapping of them, or scikit-learn's ``Bunch`` (its data and target). Raises
+    InvalidValueError for anything else, such as objects that show only where they lie in memory.
     """
     if isinstance(data, str | os.PathLike):
-        return _of_path(Path(data))
+        digest, schema = path_digest(data)
+        return Data(digest, None, schema)
     with TreeHash() as tree:
         if isinstance(data, bytes | bytearray | memoryview):
             view = memoryview(data)
@@ -54,7 +55,7 @@ Facts = tuple[int | None, dict[str, Any]]
 
 def _feed(data: Any, update: Feed) -> Facts:
     if is_frame(data):
-        return _feed_frame(data, update)
+        return feed_frame(data, update)
     module = type(data).__module__.partition(".")[0]
     if module == "pyarrow":
         from trackers.capture.arrow import feed_arrow
@@ -63,7 +64,7 @@ def _feed(data: Any, update: Feed) -> Facts:
     if hasattr(data, "to_arrow"):  # polars and its like
         return _feed(data.to_arrow(), update)
     if hasattr(data, "to_pandas"):
-        return _feed_frame(data.to_pandas(), update)
+        return feed_frame(data.to_pandas(), update)
     if module == "torch" and hasattr(data, "detach"):
         return _feed_tensor(data, update)
     if hasattr(data, "tocsr"):
@@ -71,14 +72,15 @@ def _feed(data: Any, update: Feed) -> Facts:
     if isinstance(data, Mapping):
         return _feed_mapping(data, update)
     if hasattr(data, "to_frame") and hasattr(data, "iloc"):  # a pandas Series
-        _feed_index(data.index, update)
-        _feed_column(data, update)
-        return len(data), {"kind": "array", "shape": [None], "dtype": str(data.dtype)}
+        return feed_series(data, update)
     if isinstance(data, list | tuple):
         return _feed_list(data, update)
     if hasattr(data, "__array__"):
         import numpy as np
 
+        if isinstance(data, np.ma.MaskedArray):
+            feed_masked(data, update)
+            return (len(data) if data.ndim else None), describe(data)
         array = np.asarray(data)
         if array.dtype != object or array.ndim:  # else NumPy wrapped what it cannot read: its name is not its values
             feed_array(array, update)
@@ -87,27 +89,6 @@ def _feed(data: Any, update: Feed) -> Facts:
         f"No digest can be made of a {type(data).__module__}.{type(data).__qualname__}: give an array, a table, bytes, "
         "a path, or lists and mappings of these."
     )
-
-
-def _of_path(path: Path) -> Data:
-    if path.is_file():
-        return Data(_of_file(path), None, {"kind": "file", "size": path.stat().st_size})
-    if not path.is_dir():
-        raise InvalidValueError(f"There is no file or folder {str(path)[:200]!r} to make a digest of.")
-    files, size = walk_files(path), 0
-    with TreeHash() as tree:
-        tree.update(b"folder")
-        for file in files:
-            tree.update(json.dumps([file.relative_to(path).as_posix(), _of_file(file)]).encode())
-            size += file.stat().st_size
-        return Data(tree.hexdigest(), None, {"kind": "folder", "files": len(files), "size": size})
-
-
-def _of_file(path: Path) -> str:
-    with TreeHash() as tree, path.open("rb", buffering=0) as source:
-        while chunk := source.read(CHUNK):
-            tree.update(chunk)
-        return tree.hexdigest()
 
 
 def _feed_tensor(tensor: Any, update: Feed) -> Facts:
@@ -134,71 +115,11 @@ def _feed_tensor(tensor: Any, update: Feed) -> Facts:
     return rows, {"kind": "array", "shape": [None, *map(int, tensor.shape[1:])], "dtype": str(tensor.dtype)}
 
 
-def feed_array(array: Any, update: Feed) -> None:
-    """Feed an array: its type, its shape, and its values in C's order, little end first."""
-    import numpy as np
-
-    if array.dtype.hasobject or array.dtype.kind == "T":
-        update(f"values|{array.dtype.kind}|{array.shape}|".encode())
-        _feed_values(array.reshape(-1), update)
-        return
-    little = array.dtype.newbyteorder("<")
-    update(f"array|{little.descr if little.names else little.str}|{array.shape}|".encode())
-    if array.ndim == 0:
-        array = array.reshape(1)
-    row_bytes = max(1, array.dtype.itemsize * (array.size // max(1, len(array))))
-    step = max(1, CHUNK // row_bytes)
-    for start in range(0, len(array), step):
-        block = np.ascontiguousarray(array[start : start + step].astype(little, copy=False))
-        update(block.reshape(-1).view(np.uint8))
-
-
-def _feed_values(values: Iterable[Any], update: Feed) -> None:
-    """Feed values of any kind as JSON: lengths and types are told apart, and the work is done in C."""
-    items = values.tolist() if hasattr(values, "tolist") else list(values)
-    for start in range(0, len(items), _LIST_CHUNK):
-        chunk = items[start : start + _LIST_CHUNK]
-        update(json.dumps(chunk, default=_as_json).encode())
-
-
-def _as_json(value: Any) -> Any:
-    """Return what tells *value* from others of its type: of an array all its values, whose ``repr`` leaves most out."""
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):
-        return [type(value).__name__, str(value.dtype), value.tolist()]
-    return [type(value).__name__, repr(value)]
-
-
-def _feed_column(column: Any, update: Feed) -> None:
-    import numpy as np
-
-    update(f"column|{column.name!r}|{column.dtype}|".encode())
-    if isinstance(column.dtype, np.dtype):
-        feed_array(column.to_numpy(), update)
-    else:
-        _feed_values(column.astype(object).where(column.notna(), None), update)
-
-
-def _feed_frame(frame: Any, update: Feed) -> Facts:
-    update(f"frame|{len(frame)}|".encode())
-    _feed_index(frame.index, update)
-    for position in range(frame.shape[1]):
-        _feed_column(frame.iloc[:, position], update)
-    return len(frame), describe(frame)
-
-
-def _feed_index(index: Any, update: Feed) -> None:
-    """Feed an index that says more than which row it is."""
-    if type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1:
-        return
-    levels = index.to_frame(index=False)
-    update(f"index|{list(index.names)!r}|".encode())
-    for position in range(levels.shape[1]):
-        _feed_column(levels.iloc[:, position], update)
-
-
 def _feed_sparse(matrix: Any, update: Feed) -> Facts:
-    matrix = matrix.copy() if not matrix.has_canonical_format else matrix
-    matrix.sum_duplicates()
+    if not matrix.has_canonical_format or not matrix.data.all():  # places that hold a zero are no part of the data
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
     update(f"sparse|{matrix.shape}|".encode())
     for part in (matrix.data, matrix.indices.astype("int64"), matrix.indptr.astype("int64")):
         feed_array(part, update)
@@ -209,7 +130,7 @@ def _feed_list(items: list[Any] | tuple[Any, ...], update: Feed) -> Facts:
     plain = (str, bytes, int, float, bool, type(None), list, tuple, dict)
     if all(isinstance(item, plain) for item in items):
         update(f"list|{len(items)}|".encode())
-        _feed_values(items, update)
+        feed_json(items, update)
         return len(items), {"kind": "list"}
     update(f"parts|{len(items)}|".encode())
     parts = [_feed(item, update) for item in items]
