@@ -204,6 +204,8 @@ def test_zeros_that_a_sparse_matrix_holds_are_no_part_of_it() -> None:
     assert digest(plain) == digest(zeros) == digest(sums)
     assert zeros.nnz == 3, "the caller's matrix is as it was"
     assert sums.nnz == 5
+    with pytest.raises(InvalidValueError, match="3 dimensions: reshape it"):
+        digest(sparse.coo_array(np.ones((2, 2, 2))))
 
 
 class Opaque:
@@ -424,6 +426,8 @@ def test_what_is_no_file_is_refused_in_a_sentence_that_fits(tmp_path: Path) -> N
         for path in (tmp_path / name, folder):
             with pytest.raises(InvalidValueError, match=why):
                 digest(path)
+    with pytest.raises(InvalidValueError, match=r"^'s3://(?!key)"):
+        digest("s3://key:hidden@bucket/x")
     for address in ("s3://bucket/x", "https://example.org/a.csv", "hf://x"):
         with pytest.raises(InvalidValueError, match=r"only local paths.*source="):
             digest(address)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -23,12 +24,20 @@ def feed_arrow(data: Any, update: Feed) -> Facts:
 
     Raises InvalidValueError for a type that has no digest, and for a reader, which can be read only once.
     """
+    with _in_a_sentence(data):
+        return _feed(data, update)
+
+
+@contextmanager
+def _in_a_sentence(data: Any) -> Iterator[None]:
     import pyarrow as pa
 
     try:
-        return _feed(data, update)
+        yield
     except pa.ArrowException as exc:
-        raise InvalidValueError(f"No digest can be made of this {type(data).__qualname__} of Arrow: {exc}") from exc
+        raise InvalidValueError(
+            f"No digest can be made of this {type(data).__qualname__} of Arrow ({exc}): cast what it names."
+        ) from exc
 
 
 def _feed(data: Any, update: Feed) -> Facts:
@@ -85,11 +94,12 @@ def _feed_dataset(data: Any, update: Feed) -> Facts:
 
 
 def feed_column(column: Any, update: Feed) -> None:
-    """Feed the values of an Array or a ChunkedArray."""
+    """Feed the values of an Array or a ChunkedArray; raises InvalidValueError for a type that has no digest."""
     import pyarrow as pa
 
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    _feed_chunks(column.type, lambda: chunks, update)
+    with _in_a_sentence(column):
+        _feed_chunks(column.type, lambda: chunks, update)
 
 
 def feed_text(column: Any, update: Feed) -> None:

@@ -68,7 +68,7 @@ def _feed(data: Any, update: Feed) -> Facts:
     if module == "torch" and hasattr(data, "detach"):
         return _feed_tensor(data, update)
     if hasattr(data, "tocsr"):
-        return _feed_sparse(data.tocsr(), update)
+        return _feed_sparse(data, update)
     if isinstance(data, Mapping):
         return _feed_mapping(data, update)
     if hasattr(data, "to_frame") and hasattr(data, "iloc"):  # a pandas Series
@@ -115,7 +115,12 @@ def _feed_tensor(tensor: Any, update: Feed) -> Facts:
     return rows, {"kind": "array", "shape": [None, *map(int, tensor.shape[1:])], "dtype": str(tensor.dtype)}
 
 
-def _feed_sparse(matrix: Any, update: Feed) -> Facts:
+def _feed_sparse(given: Any, update: Feed) -> Facts:
+    if len(given.shape) > 2:
+        raise InvalidValueError(
+            f"No digest can be made of a sparse array of {len(given.shape)} dimensions: reshape it to two."
+        )
+    matrix = given.tocsr()
     if not matrix.has_canonical_format or not matrix.data.all():  # places that hold a zero are no part of the data
         matrix = matrix.copy()
         matrix.sum_duplicates()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trackers.capture.secret import redact
 from trackers.capture.tree import CHUNK, TreeHash
 from trackers.errors import InvalidValueError
 
@@ -30,7 +31,7 @@ def path_digest(given: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     """
     if _SCHEME.match(os.fspath(given)):
         raise InvalidValueError(
-            f"{os.fspath(given)[:200]!r} is no local path, and only local paths are read: give the data itself, and "
+            f"{redact(os.fspath(given))[:200]!r} is no local path, and only local paths are read: give the data itself, and "
             "this address as its source=."
         )
     path = Path(given)
@@ -93,19 +94,12 @@ def _file(path: Path) -> tuple[str, int]:
         # Without waiting for a pipe's other end, should one have taken the file's place.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with TreeHash() as tree, os.fdopen(descriptor, "rb", buffering=0) as source:
-            _read_ahead(descriptor)
             while chunk := source.read(CHUNK):
                 size += len(chunk)
                 tree.update(chunk)
             return tree.hexdigest(), size
     except OSError as exc:
         raise _unreadable(path, exc) from exc
-
-
-def _read_ahead(descriptor: int) -> None:
-    """Tell the system that the file is read from its first to its last byte: it reads while pieces are digested."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
 
 def _unreadable(path: Path, exc: OSError) -> InvalidValueError:
