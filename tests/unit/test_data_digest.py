@@ -431,3 +431,31 @@ def test_what_is_no_file_is_refused_in_a_sentence_that_fits(tmp_path: Path) -> N
     for address in ("s3://bucket/x", "https://example.org/a.csv", "hf://x"):
         with pytest.raises(InvalidValueError, match=r"only local paths.*source="):
             digest(address)
+
+
+def test_the_digest_of_the_same_data_stays_what_it_was() -> None:
+    pd = pytest.importorskip("pandas")
+    pa = pytest.importorskip("pyarrow")
+    held = {
+        "array": np.arange(6, dtype="int32").reshape(2, 3),
+        "fields": np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]),
+        "masked": np.ma.masked_array([1.5, 2.5], mask=[0, 1]),
+        "list": [1, 2.5, "x", None, [1, {"a": b"x"}]],
+        "table": pa.table({"i": pa.array([1, None]), "s": pa.array(["a", "bc"])}),
+        "frame": pd.DataFrame({"f": [0.5, 1.5], "i": [1, 2]}),
+        "text": np.array(["a", "bc", None], dtype=object),
+        "zone": pd.Series(pd.to_datetime([0, 1], unit="s", utc=True).as_unit("us")).dt.tz_convert("Europe/Paris"),
+        "nullable": pd.Series([1, None], dtype="Int64"),
+    }
+    expected = {
+        "array": "8a63f9efa3011cf8",
+        "fields": "22d2ad00c60fa015",
+        "masked": "5c8dc2f58436c759",
+        "list": "d8aa0ae6b52ac399",
+        "table": "29790166528af88e",
+        "frame": "70aab8b26e7fea77",
+        "text": "b461b4a46ac146a9",
+        "zone": "a764b48dadac655c",
+        "nullable": "cd7f558b0dc29b6e",
+    }
+    assert {name: digest(data)[:16] for name, data in held.items()} == expected
