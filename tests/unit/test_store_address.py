@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,15 @@ def test_a_password_is_hidden_wherever_the_url_carries_it() -> None:
 def test_a_server_that_does_not_answer_is_named() -> None:
     with pytest.raises(StoreError, match="cannot be reached"):
         trackers.connect("postgresql://me:s3cret@127.0.0.1:1/db")
+
+
+def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trackers.sql.mariadb._GREETING_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        begun = time.monotonic()
+        with pytest.raises(StoreError, match="timed out"):
+            trackers.connect(f"mariadb+pymysql://root@127.0.0.1:{server.getsockname()[1]}/hpo")
+        assert time.monotonic() - begun < 60, "the driver waits ten minutes for an answer"
 
 
 def test_a_database_that_is_not_there_is_named(postgresql_server: str) -> None:

@@ -55,6 +55,7 @@ ATTRIBUTE_ALIASES = {
     "status": "state",
     "study": "experiment",
     "run_name": "name",
+    "run name": "name",
     "uid": "run_id",
     "user_id": "user",
     "created_at": "created",
@@ -63,6 +64,9 @@ ATTRIBUTE_ALIASES = {
     "start_time": "started",
     "end_time": "ended",
 }
+
+TAG_ALIASES = {"mlflow.runName": "name", "mlflow.user": "user", "mlflow.parentRunId": "parent"}
+"""Tags in which MLflow keeps what is an attribute here, and the import makes one."""
 
 MILLISECONDS = frozenset({"start_time", "end_time"})
 """MLflow's names of times: a number beside one is milliseconds since the epoch, beside ours it is seconds."""

@@ -14,6 +14,7 @@ from trackers.query.fields import (
     DATASETS,
     KIND_ALIASES,
     KINDS,
+    TAG_ALIASES,
     Field,
     suggest,
 )
@@ -294,6 +295,8 @@ class Parser:
             key = token.quoted
         if not key:
             self.fail(f"a name is expected after {prefix}.", token)
+        if kind == "tag" and key in TAG_ALIASES:
+            return Field("attribute", TAG_ALIASES[key])
         if kind == "attribute":
             return self._attribute(token, key, bare=False)
         if kind == "dataset":

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _SETTINGS = "STRICT_ALL_TABLES,ANSI_QUOTES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 _LOOK_UP = " /*M!100200 , SESSION optimizer_switch = 'exists_to_in=off' */"
 """Lets MariaDB look up what EXISTS asks for, row by row as searches mean it, and gather no set of it."""
+_GREETING_SECONDS = 10
+"""How long a server may take to let one in: one that accepts a connection and says nothing is given up after that."""
 _ANSWER_SECONDS = 600
 """How long a statement may take; a server that is gone without a word is given up after that."""
 
@@ -36,8 +38,8 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
     import pymysql
 
     arguments: dict[str, Any] = {
-        "connect_timeout": 10,
-        "read_timeout": _ANSWER_SECONDS,
+        "connect_timeout": _GREETING_SECONDS,
+        "read_timeout": _GREETING_SECONDS,  # the driver has no other for the greeting; from then on it is longer
         "write_timeout": _ANSWER_SECONDS,
         "cursorclass": _cursor_class(pymysql),
         "init_command": f"SET NAMES utf8mb4 COLLATE {COLLATION}, SESSION sql_mode = '{_SETTINGS}', "
@@ -56,6 +58,7 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
 
     @event.listens_for(engine, "connect")
     def _measure(connection: Any, _record: Any) -> None:
+        connection._read_timeout = _ANSWER_SECONDS
         with connection.cursor() as cursor:
             cursor.execute("SELECT @@max_allowed_packet")
             connection.largest_packet = int(cursor.fetchone()[0])
