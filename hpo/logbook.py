@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ResultError, UserError
-from trackers.changes import AttrsSet, Change, CheckpointSaved, ModelLogged, clean_name
+from trackers.changes import AttrsSet, Change, CheckpointSaved, ModelLogged, ParamsLogged, clean_name
 from trackers.errors import ArtifactError, InvalidValueError
 from trackers.recorder import Recorder, clean_params
 
@@ -64,7 +64,7 @@ class Logbook(Recorder):
         """Allow everything: a trial that has ended is out of its objective's hands."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log params that were not searched over; they are kept as tags named ``param.KEY``.
+        """Log params that were not searched over: they are found as those of runs, and no sampler knows them.
 
         A param is written once: InvalidValueError, which names both values, where it has another one, or was suggested
         with another one. One that was suggested with this value is not kept twice.
@@ -81,7 +81,15 @@ class Logbook(Recorder):
                 )
         self._written |= new
         if new:
-            self.set_tags({f"param.{name}": value for name, value in new.items()})
+            self._log(ParamsLogged(self.run_id, new))
+
+    def unlogged(self, name: str) -> str:
+        """Return the name of a param that may be searched over; raises UserError for one that was logged."""
+        if name in self._written:
+            raise UserError(
+                f"param {name!r} was logged before it was suggested: log what is not searched over under another name"
+            )
+        return name
 
     def set_attr(self, scope: str, key: str, value: Any) -> None:
         """Set an attribute; *value* must be JSON."""

@@ -291,7 +291,7 @@ class Trial(Logbook):
         if name in self.params:
             self._check_again(name, spec)
             return self.params[name]
-        name = clean_name(name, "param")
+        name = self.unlogged(clean_name(name, "param"))
         if name in self._known and contains(spec, _stored(self._known[name])):
             value = _stored(self._known[name])
         elif self._channel is None:

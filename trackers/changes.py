@@ -122,6 +122,14 @@ class ParamsSet:
 
 
 @dataclass(frozen=True, slots=True)
+class ParamsLogged:
+    """Params that a trial logged beside those that were searched over: no sampler knows them."""
+
+    run_id: int
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class ParamsDropped:
     """Params that an earlier attempt had and the last one did not ask for: they are not the trial's any more."""
 
@@ -305,6 +313,7 @@ Change = (
     | TrialRequeued
     | TrialFinished
     | ParamsSet
+    | ParamsLogged
     | ParamsDropped
     | PointsLogged
     | AttrsSet

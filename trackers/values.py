@@ -179,7 +179,8 @@ class Trial:
 
     *values* has one float per objective, or None while there are none. *intermediate_values* is what the objective
     reported (step -> value), in the order of the steps; *constraints* are feasible at or below 0.0.
-    *distribution_specs* maps the name of each param to its distribution in Optuna's JSON form.
+    *distribution_specs* maps the name of each param to its distribution in Optuna's JSON form. *logged_params* are those
+    that the objective logged beside the ones that were searched over.
     """
 
     number: int
@@ -207,6 +208,7 @@ class Trial:
     uid: str = ""
     study: str = ""
     archived: bool = False
+    logged_params: Mapping[str, ParamValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values is not None:

@@ -47,6 +47,7 @@ def trial_facts(trial: Trial, metrics: tuple[str, ...]) -> dict[str, Any]:
         "user_attrs": dict(trial.user_attrs),
         "constraints": dict(trial.constraints),
         "tags": dict(trial.tags),
+        "logged_params": dict(trial.logged_params),
         "created_at": trial.created_at,
         "started_at": trial.started_at,
         "ended_at": trial.ended_at,

@@ -159,6 +159,7 @@ def _pairs(store: Store, row: StudyRow, trial: Trial) -> list[tuple[str, str]]:
         ("error", trial.error or ""),
         ("result", ", ".join(f"{name} {wording.number(value)}" for name, value in values.items())),
         ("params", wording.params(trial.params)),
+        ("logged params", wording.params(trial.logged_params)),
         ("reports", last),
         ("metrics", ", ".join(f"{wording.plain(k)} {wording.number(v)}" for k, v in trial.metrics.items())),
         ("constraints", wording.params(trial.constraints)),

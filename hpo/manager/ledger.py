@@ -27,6 +27,7 @@ from trackers.changes import (
     LogKept,
     ModelLogged,
     ParamsDropped,
+    ParamsLogged,
     ParamsSet,
     PointsLogged,
     StudyChanged,
@@ -43,7 +44,16 @@ if TYPE_CHECKING:
     from hpo.sampling import Pruner, Sampler
     from trackers.values import LoggedModel, Trial
 
-FROM_WORKERS = (PointsLogged, AttrsSet, TagsSet, ArtifactsLogged, ModelLogged, CheckpointSaved, InputLogged)
+FROM_WORKERS = (
+    PointsLogged,
+    ParamsLogged,
+    AttrsSet,
+    TagsSet,
+    ArtifactsLogged,
+    ModelLogged,
+    CheckpointSaved,
+    InputLogged,
+)
 """The only records a worker may send, and about its own trial: everything else is the manager's to say."""
 
 

@@ -23,6 +23,7 @@ from PIL import Image
 
 import hpo
 import trackers
+from hpo.errors import UserError
 from trackers.errors import InvalidValueError, NotFoundError, StateError
 from trackers.states import RunState
 from trackers.store import Store
@@ -417,7 +418,34 @@ def test_a_param_that_was_suggested_is_not_written_over(store: Store) -> None:
     study = hpo.create_study(study_name="s", storage=store, sampler="random", pruner="none")
     study.optimize(objective, n_trials=1)
     assert study.trials[0].error is None
-    assert store.get_run("s/0").tags == {"param.depth": "3"}
+    assert (study.trials[0].logged_params, list(study.trials[0].params)) == ({"depth": 3}, ["C"])
+    assert store.get_run("s/0").params == {"C": study.trials[0].params["C"], "depth": 3}
+
+
+def test_params_that_an_objective_logs_are_found_as_those_of_runs_and_no_sampler_knows_them(store: Store) -> None:
+    tries: list[int] = []
+
+    def objective(trial: Any) -> float:
+        tries.append(trial.number)
+        trial.log_params({"layers": 3, "sizes": [8, 16], "attempt": len(tries)})
+        with pytest.raises(UserError, match="'layers' was logged before it was suggested"):
+            trial.suggest_int("layers", 1, 4)
+        value: float = trial.suggest_float("lr", 0.0, 1.0)
+        if len(tries) == 1:
+            raise OSError("the disk is away")
+        return value
+
+    study = hpo.create_study(study_name="s", storage=store, sampler="tpe", pruner="none")
+    study.optimize(objective, n_trials=12, max_retries=1, retry_on=["OSError"])
+    assert {tuple(trial.params) for trial in study.trials} == {("lr",)}
+    assert study.trials[0].logged_params == {"layers": 3, "sizes": [8, 16], "attempt": 2}, "the last attempt's"
+    assert list(store.get_run("s/0").params) == ["lr", "layers", "sizes", "attempt"]
+    assert len(store.search_runs("params.layers >= 3 and params.lr <= 1")) == 12
+    assert [run.path for run in store.search_runs("params.attempt between 3 and 4", order_by="params.attempt")] == [
+        "s/1",
+        "s/2",
+    ]
+    assert store.fsck().findings == ()
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_inside_an_objective_it_lands_on_the_trial(watched: Store) -> None:
     runs = watched.search_runs()
     assert sorted(run.path for run in runs) == ["s/0", "s/1"]
     for run in runs:
-        assert run.tags["param.estimator"] == "Ridge"
+        assert run.params["estimator"] == "Ridge"
         assert run.values is not None
         assert run.metrics["training_score"] == pytest.approx(run.values[0])
 

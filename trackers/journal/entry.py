@@ -20,7 +20,7 @@ NOBODY = -1
 
 _KINDS = (
     *(c.PointsLogged, c.TagsSet, c.AttrsSet, c.ArtifactsLogged, c.ModelLogged, c.InputLogged, c.CheckpointSaved),
-    *(c.AttemptEnded, c.TrialFinished, c.LogKept),
+    *(c.AttemptEnded, c.TrialFinished, c.LogKept, c.ParamsLogged),
 )
 _CLASSES: dict[str, type] = {kind.__name__: kind for kind in _KINDS}
 _FIELDS: dict[type, tuple[str, ...]] = {

@@ -19,7 +19,7 @@ from trackers.sql.batch import Batch
 from trackers.sql.committer import Work
 from trackers.sql.experiments import make_experiment
 from trackers.sql.failures import is_integrity
-from trackers.sql.fold import Fold, StudyFold
+from trackers.sql.fold import LOGGED, Fold, StudyFold
 from trackers.sql.guard import Guard
 from trackers.sql.ids import BLOCK, take_block
 from trackers.sql.statements import Statement, delete, insert, update, upsert
@@ -50,8 +50,10 @@ _ATTEMPT_ENDS = update(
     *("started_at", "ended_at", "outcome", "reason", "counts", "run_id", "number"),
 )
 _PARAM_DROPS = delete(t.params, "run_id", "name")
+_PLACE = f'CASE WHEN trackers_params."position" < {LOGGED} THEN trackers_params."position" ELSE excluded."position" END'
+"""A param keeps its place in the order in which they came, but for one that was only logged and is searched over now."""
 _SIMPLE: tuple[tuple[str, Statement], ...] = (
-    ("params", upsert(t.params, keep=("position",))),  # a param keeps its place in the order in which they came
+    ("params", upsert(t.params, settle={"position": _PLACE})),
     ("results", insert(t.results)),
     ("errors", upsert(t.errors)),
     ("attrs", upsert(t.attrs)),

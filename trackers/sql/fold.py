@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _SOURCES = {new: tuple(int(old) for old in LEGAL_MOVES if new in LEGAL_MOVES[old]) for new in RunState}
 _positions = count(now_us())
 
+LOGGED = 1 << 62
+"""From this position on come the params that a trial logged; those before were searched over."""
+
 UNREPORTED = -1
 """The attempt of a point that no attempt reported: the final value of a trial that reported none (see 0021)."""
 UNNAMED = re.compile(r"value(_\d+)?")
@@ -256,8 +259,14 @@ class Fold:
         for name, value in change.params.items():
             name = _name(name, "param")
             old = self.params.get((change.run_id, name))
-            position = old[2] if old is not None else next(_positions)
+            position = old[2] if old is not None and old[2] < LOGGED else next(_positions)
             self.params[change.run_id, name] = [change.run_id, name, position, *param_columns(value)]
+
+    def _params_logged(self, change: c.ParamsLogged) -> None:
+        for name, value in change.params.items():
+            key = change.run_id, _name(name, "param")
+            if key not in self.params or self.params[key][2] >= LOGGED:  # what was searched over stays what it is
+                self.params[key] = [*key, LOGGED + next(_positions), *param_columns(value)]
 
     def _params_dropped(self, change: c.ParamsDropped) -> None:
         for name in change.names:
@@ -453,6 +462,7 @@ _FOLDERS: dict[type, Callable[[Fold, Any], None]] = {
     c.TrialRequeued: Fold._requeued,
     c.TrialFinished: Fold._finished,
     c.ParamsSet: Fold._params,
+    c.ParamsLogged: Fold._params_logged,
     c.ParamsDropped: Fold._params_dropped,
     c.PointsLogged: Fold._points,
     c.AttrsSet: Fold._attrs_set,

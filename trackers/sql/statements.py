@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, SmallInteger, Table
@@ -87,14 +87,14 @@ def insert(table: Table, *names: str, conflict: str = "") -> Statement:
     )
 
 
-def upsert(table: Table, *names: str, keep: Sequence[str] = ()) -> Statement:
-    """Make an INSERT that overwrites the row with the same primary key, but for the columns of *keep*."""
+def upsert(table: Table, *names: str, settle: Mapping[str, str] | None = None) -> Statement:
+    """Make an INSERT that overwrites the row with the same primary key; *settle* says of a column what it becomes, as SQL."""
     columns = [table.c[name] for name in names] if names else list(table.c)
     keys = ", ".join(_quoted(column) for column in table.primary_key)
     changes = ", ".join(
-        f"{_quoted(column)} = excluded.{_quoted(column)}"
+        f"{_quoted(column)} = {(settle or {}).get(column.name, f'excluded.{_quoted(column)}')}"
         for column in columns
-        if not column.primary_key and column.name not in keep
+        if not column.primary_key
     )
     return insert(table, *names, conflict=f"ON CONFLICT ({keys}) DO UPDATE SET {changes}")
 

@@ -13,7 +13,7 @@ from trackers.errors import NotFoundError
 from trackers.sql import attempts
 from trackers.sql import tables as t
 from trackers.sql.columns import Content, Json, from_json, join_number, join_param
-from trackers.sql.fold import UNREPORTED
+from trackers.sql.fold import LOGGED, UNREPORTED
 from trackers.sql.history import read_chunks
 from trackers.sql.launches import read_version
 from trackers.states import RunState
@@ -115,7 +115,7 @@ class _Reading:
             rows = [row for row in rows if row[2] in self._numbers]
         if not rows:
             return []
-        params = self._params()
+        params, logged = self._params()
         results = self._results(len(metric_names))
         metrics, reported = self._metrics(metric_names[0] if points and metric_names else None)
         attempts = self._attempts()
@@ -142,6 +142,7 @@ class _Reading:
                     distribution_specs={name: specs[name] for name in own if name in specs} | own_specs.get(run_id, {}),
                     metrics=metrics.get(run_id) or {},
                     tags=tags.get(run_id) or {},
+                    logged_params=logged.get(run_id) or {},
                     attempts=attempts.get(run_id, ()),
                     created_at=to_datetime(created_at),
                     started_at=to_datetime(started_at),
@@ -208,12 +209,14 @@ class _Reading:
             raise NotFoundError(f"there is no study with the id {self._study_id} in this store")
         return row[0], row[1], {str(name): spec for name, spec in self._rows(of_specs)}
 
-    def _params(self) -> dict[int, dict[str, Any]]:
-        found: dict[int, dict[str, Any]] = {}
-        names = ("name", "kind", "number", "number_kind", "text")
-        for run_id, name, *columns in self._of(t.params, *names, order=("run_id", "position"), raw=True):
-            found.setdefault(run_id, {})[name] = join_param(*columns)
-        return found
+    def _params(self) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, Any]]]:
+        """Return the params that were searched over, and those that were only logged."""
+        searched: dict[int, dict[str, Any]] = {}
+        logged: dict[int, dict[str, Any]] = {}
+        names = ("position", "name", "kind", "number", "number_kind", "text")
+        for run_id, position, name, *columns in self._of(t.params, *names, order=("run_id", "position"), raw=True):
+            (searched if position < LOGGED else logged).setdefault(run_id, {})[name] = join_param(*columns)
+        return searched, logged
 
     def _results(self, objectives: int) -> dict[int, tuple[float, ...]]:
         found: dict[int, list[float]] = {}
