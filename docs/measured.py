@@ -65,11 +65,18 @@ ROWS = (
         lower=True,
     ),
     Row(
-        "tracked runs a second, each with ten calls; on PostgreSQL",
+        "tracked runs a second, each logged by ten calls; on PostgreSQL",
         "tracking",
         "runs_per_second",
         {"form": "plain", "database": "postgresql"},
         {"form": "plain", "database": "postgresql"},
+    ),
+    Row(
+        "the same, each logged as one batch",
+        "tracking",
+        "runs_per_second",
+        {"form": "batched", "database": "postgresql"},
+        {"form": "batched", "database": "postgresql"},
     ),
     Row(
         "points of metrics a second, by the thousand; on PostgreSQL",
