@@ -66,6 +66,24 @@ SEARCHES: dict[str, tuple[str, str]] = {
     "branch": ("attributes.branch = 'main' and metrics.auc > 0.5", "metrics.accuracy desc"),
     "entry point, like 'x%'": ("attributes.entry_point like 'train_2%'", "metrics.loss asc"),
     "dirty, and python": ("attributes.dirty = true and attributes.python != '3.12.4'", "attributes.created desc"),
+    "data set by digest": (f"datasets.digest = '{3:064x}'", "metrics.accuracy desc"),
+    "data set by name and role": ("datasets.name = 'churn-3' and datasets.role = 'train'", "metrics.loss asc"),
+    "a data set and a metric": ("datasets.role = 'val' and metrics.auc < 0.1", "metrics.auc asc"),
+    "not a data set": ("datasets.name != 'churn-3'", "attributes.created desc"),
+    "six conditions": (
+        "params.optimizer = 'adam' and params.layers > 3 and params.lr < 0.01 and tags.team = 'vision' "
+        "and metrics.accuracy > 0.6 and attributes.state = 'COMPLETE'",
+        "metrics.loss asc",
+    ),
+    "three exclusions": (
+        "params.optimizer != 'adam' and params.optimizer != 'sgd' and tags.team != 'core'",
+        "metrics.auc desc",
+    ),
+    "user, in a window of time": (
+        "attributes.user = 'bo' and attributes.created between '2025-08-01' and '2025-09-01'",
+        "metrics.accuracy desc",
+    ),
+    "a long list": (f"params.seed in ({', '.join(map(str, range(0, 2000, 2)))})", "metrics.accuracy desc"),
     "MLflow": ("metrics.auc > 0.9 and params.`optimizer` = 'adam' and tags.`mlflow.user` = 'ana'", "metrics.auc desc"),
 }
 """The standard set: a filter and an order by name."""
@@ -98,6 +116,7 @@ class Rows:
     tags: list[Sequence[Any]] = field(default_factory=list)
     results: list[Sequence[Any]] = field(default_factory=list)
     attempts: list[Sequence[Any]] = field(default_factory=list)
+    inputs: list[Sequence[Any]] = field(default_factory=list)
     launches: list[Sequence[Any]] = field(default_factory=list)
 
 
@@ -134,9 +153,10 @@ def fill(store: Store, count: int, *, seed: int = 0) -> None:
     """Write *count* runs into *store* (which should be empty) and let the database look at what it holds."""
     study = store.create_study(STUDY, directions=["maximize"], metric_names=["accuracy"])
     ids = {name: store.create_experiment(name).id for name in EXPERIMENTS if name != STUDY} | {STUDY: study.id}
-    first = store.allocate_ids(count)[0]
+    first, datasets = store.allocate_ids(count)[0], _datasets(store)
     made_again = store.writer.call(_drop_indexes)
     for rows in _parts(random.Random(seed), ids, first, count, _launches(store, count)):
+        _read_data(rows, datasets)
         store.writer.call(lambda connection, rows=rows: _write(connection, rows))
     store.writer.call(lambda connection: _make_indexes(connection, made_again))
     with store.database.writing() as connection:
@@ -160,6 +180,27 @@ def _launches(store: Store, count: int) -> Launches:
 
     store.writer.call(write)
     return Launches(codes, environments, iter(rest[0]))
+
+
+def _datasets(store: Store) -> range:
+    """Write some data sets and return their ids."""
+    ids = store.allocate_ids(40)
+    rows = [(key, f"churn-{at % 8}", f"{at:064x}", 1000 * at, "null", "") for at, key in enumerate(ids)]
+
+    def write(connection: Connection) -> None:
+        with _cursor(connection) as cursor:
+            insert(t.datasets).run(connection.dialect.name, cursor, rows)
+
+    store.writer.call(write)
+    return ids
+
+
+def _read_data(rows: Rows, datasets: range) -> None:
+    """Let each run read two data sets, a tenth of them none, by its number: all else stays as it was."""
+    for run_id, *_ in rows.runs:
+        if run_id % 10:
+            rows.inputs.append((run_id, datasets[run_id * 7 % len(datasets)], "train"))
+            rows.inputs.append((run_id, datasets[(run_id * 7 + 1) % len(datasets)], "val"))
 
 
 def _drop_indexes(connection: Connection) -> list[str]:
@@ -187,7 +228,7 @@ def _vacuum(store: Store) -> None:
 
     url = store.url.replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as connection:
-        for name in ("runs", "params", "series", "tags", "results", "experiments", "studies", "attempts", "launches"):
+        for name in ("runs", "params", "series", "tags", "results", "experiments", "studies", "attempts", "launches", "inputs", "datasets"):
             connection.execute(f"VACUUM ANALYZE trackers_{name}")
 
 
@@ -202,6 +243,7 @@ def _write(connection: Connection, rows: Rows) -> None:
         insert(t.results).run(dialect, cursor, rows.results)
         insert(t.launches).run(dialect, cursor, rows.launches)
         _ATTEMPTS.run(dialect, cursor, rows.attempts)
+        insert(t.inputs).run(dialect, cursor, rows.inputs)
 
 
 def _cursor(connection: Connection) -> Any:

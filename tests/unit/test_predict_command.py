@@ -148,6 +148,7 @@ def test_a_loaded_model_says_which_one_it_is(logged: Store) -> None:
     assert logged.load_model("models:/fraud/latest").version == logged.registry.get("fraud").latest
     by_run = logged.load_model(run.uid)
     assert (by_run.name, by_run.version, by_run.uid) == (None, None, found.uid)
+    assert logged.load_model(run.uid[:16]).uid == found.uid
 
 
 def test_predict_reads_and_writes_parquet(logged: Store, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ _FORMS = (
     "a folder as ./FOLDER"
 )
 _UID = re.compile(r"[0-9a-f]{32}")
+_BEGINNING = re.compile(r"[0-9a-f]{8,31}")
 _OF_A_RUN = re.compile(r"(?P<run>[0-9a-f]{32}|.+?/\d+)(?:/(?P<model>.+))?")
 _OF_A_TRIAL = re.compile(r".+/\d+")
 _PLACES = ("/", "./", "../", "~")
@@ -69,6 +70,8 @@ class Reference:
             return cls(run=text)
         elif "\0" not in text and "://" not in text and os.path.isdir(text):
             return cls(folder=Path(text))
+        elif _BEGINNING.fullmatch(text):
+            return cls(run=text)
         elif "@" in text and "://" not in text:
             return cls._parse_name(text, text)
         raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
@@ -97,8 +100,8 @@ def load_model(
     """Load the model that *ref* names, in any process: what made it need not be imported.
 
     *ref*: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/NAME`` (the newest version); ``STUDY/17``,
-    ``runs:/STUDY/17`` or ``runs:/UID/MODEL`` (logged under another name than ``model``); the uid of a run or model; a
-    folder, ours or one that MLflow wrote, as a path or as text that begins with ``./`` or ``/``. *store*: a ``Store`` or its URL; by default ``HPO_STORAGE``, then
+    ``runs:/STUDY/17`` or ``runs:/UID/MODEL`` (logged under another name than ``model``); the uid of a run (or 8 digits of its beginning) or of a
+    model; a folder, ours or one that MLflow wrote, as a path or as text that begins with ``./`` or ``/``. *store*: a ``Store`` or its URL; by default ``HPO_STORAGE``, then
     ``sqlite:///hpo.db``. *trust*: True runs the code that the model brings; full names of types trust only those.
 
     Raises NotFoundError with close matches, DigestError for a damaged file, UntrustedError, ModelError.
