@@ -228,7 +228,19 @@ def _vacuum(store: Store) -> None:
 
     url = store.url.replace("+psycopg", "")
     with psycopg.connect(url, autocommit=True) as connection:
-        for name in ("runs", "params", "series", "tags", "results", "experiments", "studies", "attempts", "launches", "inputs", "datasets"):
+        for name in (
+            "runs",
+            "params",
+            "series",
+            "tags",
+            "results",
+            "experiments",
+            "studies",
+            "attempts",
+            "launches",
+            "inputs",
+            "datasets",
+        ):
             connection.execute(f"VACUUM ANALYZE trackers_{name}")
 
 

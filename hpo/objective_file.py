@@ -18,7 +18,7 @@ from typing import Any
 from hpo.errors import HpoError, ObjectiveError
 from hpo.objectives import SPEC, ObjectiveSpec, spec_of
 from hpo.wording import suggestion
-from trackers import capture
+from trackers.processes import APART
 from trackers.wording import counted
 
 _LOADED = "__hpo_digest__"
@@ -158,7 +158,7 @@ def _executed(path: Path, text_digest: str) -> ModuleType:
             sys.modules[path.stem] = before
         raise ObjectiveError(f"{_near(path)} cannot be imported: {_cause(exc, path)}") from exc
     setattr(module, _LOADED, text_digest)
-    setattr(module, capture.APART, True)  # another study's objective is none of this one's code
+    setattr(module, APART, True)  # another study's objective is none of this one's code
     return module
 
 

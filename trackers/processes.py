@@ -9,6 +9,10 @@ import subprocess
 import time
 from pathlib import Path
 
+APART = "__trackers_apart__"
+"""A module with this attribute was loaded by a program as something of its own (an objective, a model's code), and is no part
+of the code around it."""
+
 
 def host_name() -> str:
     """Return the name of this host."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trackers.capture.data import data_digest as data_digest
-    from trackers.capture.imports import APART as APART
     from trackers.capture.machine import environment as environment
     from trackers.capture.process import Capture as Capture
     from trackers.capture.process import capture as capture
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from trackers.capture.process import launch as launch
 
 _HOMES = {
-    "APART": "imports",
     "Capture": "process",
     "capture": "process",
     "code_state": "process",
@@ -25,7 +23,7 @@ _HOMES = {
     "has_grown": "process",
     "launch": "process",
 }
-__all__ = ["APART", "Capture", "capture", "code_state", "data_digest", "environment", "has_grown", "launch"]
+__all__ = ["Capture", "capture", "code_state", "data_digest", "environment", "has_grown", "launch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from trackers.processes import APART
+
 ELSEWHERE = "imported-from-elsewhere"
 """The folder of a kept state in which modules lie that were imported from outside its own folder."""
-
-APART = "__trackers_apart__"
-"""A module with this attribute was loaded by a program as something of its own, not imported by other code."""
 
 
 def imported(top: Path) -> dict[str, Path]:

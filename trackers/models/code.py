@@ -17,6 +17,7 @@ from typing import Any
 from trackers.artifacts.names import check_name
 from trackers.errors import InvalidValueError
 from trackers.models.source import CODE, imported_packages, no_bytecode
+from trackers.processes import APART
 
 
 def bring_code(paths: Sequence[str | os.PathLike[str]], folder: Path) -> tuple[list[str], list[str]]:
@@ -57,6 +58,9 @@ def importable(folder: Path, names: Sequence[str]) -> Iterator[None]:
             yield
     finally:
         sys.meta_path.remove(finder)
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] in finder.files:
+                setattr(module, APART, True)
         _put_back(before, finder)
 
 

@@ -60,7 +60,7 @@ def _to_array(data: Any, shape: list[int | None], dtype: str | None, what: str) 
     if fits:
         return cast_array(array, dtype, what)
     expected = "(rows, " + ", ".join("any" if n is None else str(n) for n in shape[1:]) + ")"
-    hint = "; for one row use X.reshape(1, -1)" if list(array.shape) == shape[1:] and array.ndim == 1 else ""
+    hint = _one_row(data) if list(array.shape) == shape[1:] and array.ndim == 1 else ""
     raise InvalidValueError(f"The model takes an array of shape {expected}, not {tuple(array.shape)}{hint}.")
 
 
@@ -75,6 +75,10 @@ def _to_tensors(data: Any, tensors: list[dict[str, Any]]) -> dict[str, Any]:
     return {t["name"]: _to_array(data[t["name"]], t["shape"], t.get("dtype"), f"{t['name']!r}") for t in tensors}
 
 
+def _one_row(data: Any) -> str:
+    return f"; for one row use {'X.to_frame().T' if hasattr(data, 'to_frame') else 'X.reshape(1, -1)'}"
+
+
 def _rows(data: Any, names: list[str]) -> Any:
     """Return rows without names, as a list or an array of as many columns as there are *names*."""
     if hasattr(data, "toarray"):
@@ -84,7 +88,7 @@ def _rows(data: Any, names: list[str]) -> Any:
     if dimensions is None and not isinstance(data, list | tuple):
         raise InvalidValueError(f"{takes}: give an array, a DataFrame, or a list of rows, not {type(data).__name__}.")
     if dimensions not in (None, 2):
-        hint = "; for one row use X.reshape(1, -1)" if dimensions == 1 and len(data) == len(names) else ""
+        hint = _one_row(data) if dimensions == 1 and len(data) == len(names) else ""
         raise InvalidValueError(f"{takes}, not an array of shape {tuple(data.shape)}{hint}.")
     if dimensions == 2:
         widths = {data.shape[1]}

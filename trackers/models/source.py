@@ -18,6 +18,7 @@ from typing import Any
 from trackers.artifacts.names import check_name
 from trackers.errors import ModelError
 from trackers.models.flavor import full_name
+from trackers.processes import APART
 
 CODE = "code"
 
@@ -99,6 +100,7 @@ def run_source(folder: Path, source: str, name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ModelError(f"The code that came with the model, {path.name}, is not a Python file.")
     module = importlib.util.module_from_spec(spec)
+    setattr(module, APART, True)
     sys.modules[spec.name] = module
     try:
         with no_bytecode():
