@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EXTRAS := $(addprefix tests/unit/test_,model_networks.py model_mlflow.py data_digest.py autolog.py samplers.py)
 # Processes start by the hundred here: what they import is compiled once, whatever the machine is set to.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install install-bench install-extras demo test check format bench clean
+.PHONY: install install-bench install-extras demo test test-extras check format bench clean
 
 install: $(VENV)/.installed
 
@@ -30,6 +31,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n 4 --dist loadfile --max-worker-restart 0
+
+# After `test`: a process that has imported PyTorch makes every Ray start after it slower.
+test-extras: install-extras
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 $(EXTRAS)
 
 check: install
 	$(BIN)/ruff format --check .
