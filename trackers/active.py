@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
@@ -90,10 +91,17 @@ class ActiveRun(Recorder):
         self.flush()
         return self._store.get_run(self.uid)
 
-    def known(self, params: Mapping[str, ParamValue], steps: Mapping[tuple[str, str], int] | None = None) -> None:
-        """Tell the handle what its run holds already: params, and the last step of each series (the store's part)."""
+    def known(
+        self,
+        params: Mapping[str, ParamValue],
+        steps: Mapping[tuple[str, str], int] | None = None,
+        files: Iterable[str] = (),
+    ) -> None:
+        """Tell the handle what its run holds already: params, the last step of each series, files (the store's part)."""
         self._params.update(params)
         self._steps_of.update(steps or {})
+        with suppress(InvalidValueError):  # from before that was refused
+            self._check_tree(files)
 
     def begun(self, commit: Commit) -> None:
         """Wait for *commit*, which writes the run, before anything is taken for certain (the store's part)."""

@@ -9,6 +9,8 @@ from trackers.errors import InvalidValueError
 LONGEST = 250
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Marks that change the direction of writing: two names that look the same would differ by them."""
+_OVERRIDING = BIDI - frozenset("\u061c\u200e\u200f")
+"""Those that turn round what follows; the others stand in ordinary Hebrew and Arabic."""
 
 
 def clean_name(name: object, what: str = "name") -> str:
@@ -25,7 +27,7 @@ def clean_name(name: object, what: str = "name") -> str:
     else:
         clean = unicodedata.normalize("NFC", name)
         for char in clean:
-            if char in BIDI or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}:
+            if char in _OVERRIDING or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}:
                 raise InvalidValueError(
                     f"the name of {_article(what)} {what} may not hold the character {char!r}: {name!r}"
                 )

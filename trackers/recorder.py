@@ -6,6 +6,7 @@ It imports neither a database nor a tuner: workers use it.
 from __future__ import annotations
 
 import json
+import math
 import operator
 import os
 import threading
@@ -237,15 +238,13 @@ class Recorder(ABC):
 
     def _check_tree(self, names: Iterable[str]) -> None:
         """Raise InvalidValueError where a file would be a folder too, which no disk can hold; the lock is held."""
-        for name in names:
-            folders = {name[:place] for place, char in enumerate(name) if char == "/"}
-            if name in self._folders or folders & self._file_names:
-                both = name if name in self._folders else min(folders & self._file_names)
-                raise InvalidValueError(
-                    f"{name!r} cannot be stored: {both!r} would be both a file and a folder of the run"
-                )
-            self._file_names.add(name)
-            self._folders |= folders
+        files, folders = set(names), set(self._folders)
+        for name in files:
+            folders |= {name[:place] for place, char in enumerate(name) if char == "/"}
+        if both := (files | self._file_names) & folders:
+            raise InvalidValueError(f"{min(both)!r} would be both a file and a folder of the run: give another name")
+        self._file_names |= files
+        self._folders = folders
 
     # --- data --------------------------------------------------------------------------------------------------
 
@@ -289,7 +288,7 @@ def _param(name: str, value: Any) -> ParamValue:
     kept: ParamValue = value
     if isinstance(value, str | int | float | None) or getattr(value, "ndim", None) == 0:
         return kept
-    size = getattr(value, "size", 0) if hasattr(value, "ndim") else 0
+    size = math.prod(value.shape) if hasattr(value, "ndim") and hasattr(value, "shape") else 0
     if size > LARGEST_ARRAY:
         raise InvalidValueError(
             f"the param {name!r} is an array of {size} numbers: log it as a file, or its data with log_input"

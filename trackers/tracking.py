@@ -217,8 +217,9 @@ class Tracking(Lifecycle, Launching):
         with self.database.reading() as connection:
             found = read_runs(connection, [run_id])[0]
             summaries = metrics.read_summaries(connection, run_id)
+            files = [file.name for file in metrics.read_artifacts(connection, run_id)]
         run = ActiveRun(self, run_id, found.uid, attempt)
-        run.known(found.params, {(one.key, one.context): one.last_step for one in summaries})
+        run.known(found.params, {(one.key, one.context): one.last_step for one in summaries}, files)
         return run
 
     def get_run(self, ref: RunRef) -> Run:

@@ -74,6 +74,7 @@ def as_csv(row: StudyRow, trials: Sequence[Trial]) -> str:
                 "state": trial.state.name,
                 **{f"values_{name}" if several else "value": value for name, value in values.items()},
                 **{f"params_{name}": _cell(value) for name, value in trial.params.items()},
+                **{f"logged_params_{name}": _cell(value) for name, value in trial.logged_params.items()},
                 **{f"metrics_{name}": value for name, value in trial.metrics.items()},
                 **{f"user_attrs_{name}": _cell(value) for name, value in trial.user_attrs.items()},
                 "datetime_start": _time(trial.started_at),
@@ -87,7 +88,7 @@ def as_csv(row: StudyRow, trials: Sequence[Trial]) -> str:
         )
     head = ["number", "state", *([f"values_{name}" for name in row.metric_names] if several else ["value"])]
     rest = dict.fromkeys(name for line in lines for name in line)
-    order = ("params_", "metrics_", "user_attrs_")
+    order = ("params_", "logged_params_", "metrics_", "user_attrs_")
     named = [name for prefix in order for name in rest if name.startswith(prefix)]
     tail = [name for name in rest if name not in head and name not in named]
     buffer = io.StringIO()

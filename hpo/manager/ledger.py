@@ -147,7 +147,7 @@ class Ledger:
             live = self._create(number, params)
         elif not live.asked:
             self._complete(live)
-        live.reports, live.used = [], set()
+        live.reports, live.used, live.logged = [], set(), {}
         self._scribe.write(
             TrialStarted(
                 live.run_id, command.attempt, now_us(), worker, host, pid, self._cpus, self._gpus, self._launch
@@ -245,6 +245,8 @@ class Ledger:
         gone = tuple(sorted(unused & live.stored))
         if known and gone:
             self._scribe.write(ParamsDropped(live.run_id, gone))
+            if again := {name: live.logged[name] for name in gone if name in live.logged}:
+                self._scribe.write(ParamsLogged(live.run_id, again))
 
     def refuse(self, number: int, why: UserError) -> Finished:
         """Fail an enqueued trial that cannot begin."""
@@ -298,6 +300,8 @@ class Ledger:
                 self.models.logged(live.number, live.run_id, record)
                 if record.manifest is not None and record.value is not None and record.step is not None:
                     live.models[record.name] = (record.value, record.step)
+            case ParamsLogged():
+                live.logged.update(record.params)
             case AttrsSet() if record.scope == "system":
                 prefix = "constraints:"
                 live.constraints.update({k[len(prefix) :]: v for k, v in record.attrs.items() if k.startswith(prefix)})

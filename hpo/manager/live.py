@@ -16,7 +16,8 @@ class Live:
     """An unfinished trial.
 
     *asked*: the sampler knows it; until then *params* are those it was enqueued with. *used* are the names that the
-    objective really asked for in this attempt (define-by-run), *stored* those that the store has. *models* has value and step of the best report that a
+    objective really asked for in this attempt (define-by-run), *stored* those that the store has, *logged* the params that
+    it logged in this attempt beside them. *models* has value and step of the best report that a
     model was saved for, by the model's name.
     """
 
@@ -31,6 +32,7 @@ class Live:
     used: set[str] = field(default_factory=set)
     stored: set[str] = field(default_factory=set)
     models: dict[str, tuple[float, int]] = field(default_factory=dict)
+    logged: dict[str, Any] = field(default_factory=dict)
 
 
 class Tally:

@@ -24,6 +24,7 @@ from PIL import Image
 import hpo
 import trackers
 from hpo.errors import UserError
+from trackers.changes import ParamsLogged
 from trackers.errors import InvalidValueError, NotFoundError, StateError
 from trackers.states import RunState
 from trackers.store import Store
@@ -72,7 +73,8 @@ def test_no_file_of_a_run_is_a_folder_too(store: Store, tmp_path: Path) -> None:
                 run.log_text("x", name)
         with pytest.raises(InvalidValueError, match="'plots' would be both"):
             run.log_artifacts(tmp_path / "tree", "plots")
-    assert sorted(file.name for file in store.list_artifacts(run)) == ["out/a/b.txt", "plots"]
+        run.log_text("4", "tree")
+    assert sorted(file.name for file in store.list_artifacts(run)) == ["out/a/b.txt", "plots", "tree"]
 
 
 def test_a_metric_is_not_named_as_another_ones_context_is_written(store: Store) -> None:
@@ -420,6 +422,27 @@ def test_a_param_that_was_suggested_is_not_written_over(store: Store) -> None:
     assert study.trials[0].error is None
     assert (study.trials[0].logged_params, list(study.trials[0].params)) == ({"depth": 3}, ["C"])
     assert store.get_run("s/0").params == {"C": study.trials[0].params["C"], "depth": 3}
+
+
+def test_a_retry_may_log_what_was_searched_over_before(store: Store) -> None:
+    tries: list[Any] = []
+
+    def objective(trial: Any) -> float:
+        tries.append(trial.suggest_float("lr", 0.0, 1.0))
+        if len(tries) == 1:
+            trial.suggest_int("x", 1, 4)
+            trial.report(1.0, 0)
+            raise OSError("the disk is away")
+        trial.log_params({"x": 99})
+        return 1.0
+
+    study = hpo.create_study(study_name="s", storage=store, sampler="random", pruner="none")
+    study.optimize(objective, n_trials=1, max_retries=1, retry_on=["OSError"])
+    (trial,) = study.trials
+    assert (list(trial.params), trial.logged_params) == (["lr"], {"x": 99})
+    store.writer.submit([ParamsLogged(trial.run_id, {"lr": 7.0, "y": 1})]).wait()
+    (again,) = store.get_trials(store.get_study("s").id)
+    assert (again.params, again.logged_params) == (trial.params, {"x": 99, "y": 1}), "what was searched over stays"
 
 
 def test_params_that_an_objective_logs_are_found_as_those_of_runs_and_no_sampler_knows_them(store: Store) -> None:

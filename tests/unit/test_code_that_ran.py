@@ -114,3 +114,54 @@ def test_a_module_that_is_imported_by_a_link_is_kept_by_its_name(tmp_path: Path)
     (folder / "link.py").symlink_to("package/model.py")
     (folder / "look.py").write_text("import link\n" + LOOK)
     assert sorted(run(folder / "look.py")["files"]) == ["link.py", "look.py"]
+
+
+def test_a_module_of_a_submodule_takes_nothing_else_away(repository: Path, tmp_path: Path) -> None:
+    other = make_repository(tmp_path / "other")
+    (other / "inner.py").write_text("depth = 3\n")
+    git(other, "add", ".")
+    git(other, "commit", "-q", "-m", "inner")
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "add", str(other), "lib")
+    (repository / "look.py").write_text("import sys; sys.path.insert(0, 'lib')\nimport inner\n" + LOOK)
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "lib")
+    (repository / "study.py").write_text("x = 8\n")
+    record = run(repository / "look.py", repository / "lib")
+    assert (record["dirty"], record["notes"]) == (True, [])
+    assert record["diff"]
+
+
+def test_modules_that_are_odd_or_many_take_nothing_away(tmp_path: Path) -> None:
+    folder, lib = tmp_path / "app", tmp_path / "lib"
+    folder.mkdir()
+    lib.mkdir()
+    (lib / "lazy.py").write_text("TABLE = {}\ndef __getattr__(name): return TABLE[name]\n")
+    for number in range(520):
+        (lib / f"tiny_{number}.py").write_text("")
+    names = ", ".join(f"tiny_{number}" for number in range(520))
+    (folder / "look.py").write_text(f"import lazy, {names}\n" + LOOK)
+    record = run(folder / "look.py", lib)
+    assert "look.py" in record["files"]
+    assert (len(record["files"]), record["notes"]) == (500, [])
+    assert record["left_out_count"] == 22
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for name, depth in (("first", 1), ("second", 2)):
+        (tmp_path / name / "src").mkdir(parents=True)
+        (tmp_path / name / "src" / f"of_{name}.py").write_text(f"depth = {depth}\n")
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "look.py").write_text("import of_first, of_second\n" + LOOK)
+    record = run(tmp_path / "app" / "look.py", tmp_path / "first" / "src", tmp_path / "second" / "src")
+    below = ["imported-from-elsewhere/src-2/of_second.py", "imported-from-elsewhere/src/of_first.py"]
+    assert sorted(record["files"]) == [*below, "look.py"]
+
+
+def test_what_a_link_leads_to_outside_the_repository_is_kept(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared.py").write_text("depth = 3\n")
+    (repository / "shared.py").symlink_to("../shared.py")
+    (repository / "look.py").write_text("import shared\n" + LOOK)
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "link")
+    record = run(repository / "look.py")
+    assert (record["dirty"], list(record["files"])) == (False, ["imported-from-elsewhere/repo/shared.py"])

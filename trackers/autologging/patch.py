@@ -6,11 +6,11 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from trackers.active import ActiveRun, active_run, reset_active, set_active
 from trackers.names import LONGEST
@@ -235,18 +235,19 @@ class _Trained:
     """What was trained in a run: how many, and which number each model has that is still there."""
 
     count: int = 0
-    numbers: WeakKeyDictionary[Any, int] = field(default_factory=WeakKeyDictionary)
+    numbers: dict[int, tuple[ref[Any], int]] = field(default_factory=dict)
 
 
 def _number_in(run: Any, model: Any) -> int:
     """Return which model of the run this is, from 1 on."""
     with _trained_lock:
         trained = _trained.setdefault(run, _Trained())
-        if model is not None and model in trained.numbers:
-            return trained.numbers[model]
+        known = trained.numbers.get(id(model))
+        if known is not None and known[0]() is model:
+            return known[1]
         trained.count += 1
-        if model is not None:
-            trained.numbers[model] = trained.count
+        with suppress(TypeError):  # what cannot be referred to weakly, None among it, is new each time
+            trained.numbers[id(model)] = ref(model), trained.count
         return trained.count
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from trackers.artifacts.names import check_name
+from trackers.capture.imports import ELSEWHERE
 from trackers.capture.secret import is_secret_name, looks_secret
 from trackers.capture.state import SourceFile
 from trackers.errors import InvalidValueError
@@ -31,11 +32,14 @@ def is_clean(name: str) -> bool:
 def read_files(
     paths: Mapping[str, Path], deadline: float, beside: Collection[Path] = (), first: Collection[str] = ()
 ) -> tuple[dict[str, SourceFile], dict[str, str]]:
-    """Read files by their names, those in *first* and the small ones before others; return them, and why some are left out."""
+    """Read files by their names; return them, and why some are left out.
+
+    Those in *first* come before others, what is from elsewhere comes last, and among them the small ones come first.
+    """
     apart = {path.resolve() for path in beside}
     files: dict[str, SourceFile] = {}
     left_out: dict[str, str] = {}
-    sizes: list[tuple[bool, int, str]] = []
+    sizes: list[tuple[int, int, str]] = []
     for name, path in list(paths.items())[:_MOST_NAMES]:
         if apart & {path, *path.parents}:
             continue
@@ -43,7 +47,7 @@ def read_files(
         if why:
             left_out[name] = why
         else:
-            sizes.append((name not in first, size, name))
+            sizes.append((0 if name in first else 2 if name.startswith(f"{ELSEWHERE}/") else 1, size, name))
     room = MAX_FILES_BYTES
     for _, size, name in sorted(sizes):
         if size > room or len(files) >= MAX_FILES:

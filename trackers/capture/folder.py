@@ -30,8 +30,9 @@ def path_digest(given: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     leads nowhere or back to a folder around it, a device, a pipe and a socket.
     """
     if _SCHEME.match(os.fspath(given)):
+        shown = re.sub(r"://.*@", "://", os.fspath(given)).partition("?")[0]  # a secret may hold a slash
         raise InvalidValueError(
-            f"{redact(os.fspath(given))[:200]!r} is no local path, and only local paths are read: give the data itself, and "
+            f"{redact(shown)[:200]!r} is no local path, and only local paths are read: give the data itself, and "
             "this address as its source=."
         )
     path = Path(given)

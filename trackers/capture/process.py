@@ -86,14 +86,15 @@ class _Imports:
 
     def grew(self, known: CodeState) -> bool:
         """Tell whether a module was imported that *known*, outside a repository, lacks."""
-        from trackers.capture.imports import elsewhere, imported
+        from trackers.capture.imports import imports
         from trackers.capture.source import main_file, top_of
 
         if known.commit is not None or len(sys.modules) == self._modules:
             return False
         self._modules = len(sys.modules)
         top = top_of(main_file() or Path.cwd())
-        new = {*imported(top), *elsewhere(top)} - {*known.files, *known.left_out}
+        below, outside = imports(top)
+        new = {*below, *outside} - {*known.files, *known.left_out}
         self.looked += bool(new)
         return bool(new)
 

@@ -11,7 +11,7 @@ from trackers.capture import patch
 from trackers.capture.commits import read_commits
 from trackers.capture.files import is_clean, read_files
 from trackers.capture.git import Git, GitError
-from trackers.capture.imports import elsewhere, imported
+from trackers.capture.imports import ELSEWHERE, imports
 from trackers.capture.secret import clean_url, is_secret_name
 from trackers.capture.state import CodeState
 
@@ -41,15 +41,18 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
     try:
         status = _status(git)
         diff, hidden, left_out = _diff(git, status) if status.changed else (b"", {}, {})
-        ran = _running(top, place)
+        below, outside = imports(top)
+        own = _name_of(top, place)
+        ran = {*below, *([own] if own is not None else [])}
+        outside |= {
+            f"{ELSEWHERE}/{top.name}/{name}": path for name, path in below.items() if not path.is_relative_to(top)
+        }  # a link that leads out is in the repository, and what it leads to is not
         ignored = _ignored(git, top, ran - set(status.untracked))
-        outside = elsewhere(top)
-        paths = {name: top / name for name in (*ran & set(status.untracked), *ignored, *status.untracked)} | outside
-        files, more = read_files(paths, git.deadline, beside, first={*ran, *outside})
+        paths = {name: top / name for name in (*status.untracked, *ignored)} | outside
+        files, more = read_files(paths, git.deadline, beside, first=ran)
         submodules, changed = _submodules(git, top)
     except GitError as exc:
         return _with(found, notes=(f"{exc}: what was changed since the commit is not known",))
-    own = _name_of(top, place)
     return _with(
         found,
         branch=status.branch,
@@ -72,12 +75,6 @@ def _head(git: Git) -> str:
         raise GitError("the repository has no commit yet") from None
 
 
-def _running(top: Path, place: Path) -> set[str]:
-    """Return the names of the files that run: the script and the modules that were imported from the repository."""
-    own = _name_of(top, place)
-    return {*imported(top), *([own] if own is not None else [])}
-
-
 def _name_of(top: Path, place: Path) -> str | None:
     own = place.resolve()
     return own.relative_to(top).as_posix() if place.is_file() and own.is_relative_to(top) else None
@@ -85,13 +82,21 @@ def _name_of(top: Path, place: Path) -> str | None:
 
 def _ignored(git: Git, top: Path, names: Iterable[str]) -> list[str]:
     """Return which of the files *names* git ignores: they are in no commit, and in no list of what is new."""
-    asked = [name for name in sorted(names) if "\0" not in name]
+    asked = [name for name in sorted(names) if "\0" not in name and not _is_nested(top, name)]
     if not asked:
         return []
     given = "\0".join(str(top / name) for name in asked).encode("utf-8", "surrogateescape")
-    said = git("check-ignore", "-z", "--stdin", stdin=given, fine=(0, 1)).decode("utf-8", "surrogateescape")
+    try:
+        said = git("check-ignore", "-z", "--stdin", stdin=given, fine=(0, 1)).decode("utf-8", "surrogateescape")
+    except GitError:
+        return []  # all else that is known of the code is worth more
     found = set(said.split("\0"))
     return [name for name in asked if str(top / name) in found]
+
+
+def _is_nested(top: Path, name: str) -> bool:
+    """Tell whether a file lies in a repository within the repository, which git does not look into."""
+    return any((top / folder / ".git").exists() for folder in list(Path(name).parents)[:-1])
 
 
 def _with(state: CodeState, **changes: object) -> CodeState:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trackers.capture.files import read_files
-from trackers.capture.imports import elsewhere, imported, installed
+from trackers.capture.imports import imports, installed
 from trackers.capture.secret import redact
 from trackers.capture.state import CodeState
 
@@ -19,11 +19,14 @@ MAX_CELLS_BYTES = 1 << 20
 def read_source(place: Path, seconds: float, beside: Collection[Path] = ()) -> CodeState:
     """Return *place*, where it is a file, and the source of every module that was imported."""
     top = top_of(place)
-    paths = imported(top) | elsewhere(top)
+    found = imports(top)
+    paths = found.below | found.outside
+    own: set[str] = set()
     if place.is_file():
-        own = place.resolve()
-        paths[own.relative_to(top).as_posix()] = own
-    files, left_out = read_files(dict(sorted(paths.items())), time.monotonic() + seconds, beside)
+        script = place.resolve()
+        own = {script.relative_to(top).as_posix()}
+        paths |= dict.fromkeys(own, script)
+    files, left_out = read_files(dict(sorted(paths.items())), time.monotonic() + seconds, beside, first=own)
     return CodeState(files=files, left_out=left_out)
 
 

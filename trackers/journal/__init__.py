@@ -1,6 +1,7 @@
 """The journal: where what was logged waits while the database is away, or from the start when offline."""
 
 from trackers.journal.again import Again as Again
+from trackers.journal.again import add_refused as add_refused
 from trackers.journal.again import write_refused as write_refused
 from trackers.journal.entry import Entry as Entry
 from trackers.journal.file import Journal as Journal
@@ -15,6 +16,7 @@ __all__ = [
     "Entry",
     "Journal",
     "Line",
+    "add_refused",
     "journal_folder",
     "list_journals",
     "other_journals",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,16 +33,25 @@ class Again:
     def read(cls, journal: Path) -> Again:
         """Return what is kept in the folder *journal*, nothing where that is nothing, or cannot be read."""
         try:
-            held = json.loads((journal / AGAIN).read_text(encoding="ascii"))
-            return cls(str(held["uid"]), frozenset(map(int, held["entries"])))
-        except (OSError, ValueError, KeyError, TypeError):
+            uid, *seqs = (journal / AGAIN).read_text(encoding="ascii").split()
+            return cls(uid, frozenset(map(int, seqs)))
+        except (OSError, ValueError):
             return cls.of(())
 
     def write(self, journal: Path) -> None:
-        """Keep it there, in one step."""
+        """Keep it there, in one step: the name, and a line for each number."""
         draft = journal / f"{AGAIN}.new"
-        draft.write_text(json.dumps({"uid": self.uid, "entries": sorted(self.seqs)}), encoding="ascii")
+        draft.write_text("".join(f"{word}\n" for word in (self.uid, *sorted(self.seqs))), encoding="ascii")
         draft.replace(journal / AGAIN)
+
+
+def add_refused(journal: Path, seq: int, why: str) -> None:
+    """Note one more entry that is to be tried again, and why, behind those that are noted."""
+    if not (journal / AGAIN).exists():
+        Again.of(()).write(journal)
+    for name, line in ((REFUSED, why), (AGAIN, str(seq))):
+        with (journal / name).open("a", encoding="utf-8") as sink:
+            sink.write(f"{line}\n")
 
 
 def write_refused(journal: Path, why: Iterable[str]) -> None:

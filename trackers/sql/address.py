@@ -143,7 +143,7 @@ def read_address(url: str | os.PathLike[str]) -> Address:
 
 def _refuse_other(scheme: str, rest: str, url: str) -> None:
     """Raise for what MLflow takes and no store is, and for a database with too few slashes: say what to write."""
-    shown = re.sub(r"//[^/]*@", "//", url)  # a password is not for a message
+    shown = re.sub(r"//.*@", "//", url).partition("?")[0]  # a password is not for a message, and may hold a slash
     if scheme in {"http", "https"}:
         raise StoreError(
             f"{shown} is a server, perhaps a tracking server of MLflow's, and a store is a database: "

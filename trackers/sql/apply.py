@@ -50,10 +50,11 @@ _ATTEMPT_ENDS = update(
     *("started_at", "ended_at", "outcome", "reason", "counts", "run_id", "number"),
 )
 _PARAM_DROPS = delete(t.params, "run_id", "name")
-_PLACE = f'CASE WHEN trackers_params."position" < {LOGGED} THEN trackers_params."position" ELSE excluded."position" END'
-"""A param keeps its place in the order in which they came, but for one that was only logged and is searched over now."""
+_SEARCHED = f'CASE WHEN trackers_params."position" < {LOGGED} THEN trackers_params.{{0}} ELSE excluded.{{0}} END'
+"""What was searched over keeps its place in the order in which they came, and a logged param of its name changes nothing of it."""
 _SIMPLE: tuple[tuple[str, Statement], ...] = (
-    ("params", upsert(t.params, settle={"position": _PLACE})),
+    ("params", upsert(t.params, settle={"position": _SEARCHED.format('"position"')})),
+    ("logged", upsert(t.params, settle={column.name: _SEARCHED.format(f'"{column.name}"') for column in t.params.c})),
     ("results", insert(t.results)),
     ("errors", upsert(t.errors)),
     ("attrs", upsert(t.attrs)),

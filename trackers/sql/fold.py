@@ -75,6 +75,7 @@ class Fold:
         self.attempts: Rows = {}
         self.attempt_ends: Rows = {}
         self.params: Rows = {}
+        self.logged: Rows = {}
         self.params_once: dict[tuple[int, str], tuple[tuple[Any, ...], Any]] = {}
         """Rows of params that are written once, and their values as they were given."""
         self.param_drops: dict[tuple[int, str], None] = {}
@@ -259,14 +260,13 @@ class Fold:
         for name, value in change.params.items():
             name = _name(name, "param")
             old = self.params.get((change.run_id, name))
-            position = old[2] if old is not None and old[2] < LOGGED else next(_positions)
+            position = old[2] if old is not None else next(_positions)
             self.params[change.run_id, name] = [change.run_id, name, position, *param_columns(value)]
 
     def _params_logged(self, change: c.ParamsLogged) -> None:
         for name, value in change.params.items():
             key = change.run_id, _name(name, "param")
-            if key not in self.params or self.params[key][2] >= LOGGED:  # what was searched over stays what it is
-                self.params[key] = [*key, LOGGED + next(_positions), *param_columns(value)]
+            self.logged[key] = [*key, LOGGED + next(_positions), *param_columns(value)]
 
     def _params_dropped(self, change: c.ParamsDropped) -> None:
         for name in change.names:

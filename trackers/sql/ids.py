@@ -64,22 +64,30 @@ class Ids:
 
     def allocate_soon(self, seconds: float) -> int | None:
         """Return one id; None where no block of them came within *seconds*: what was asked for serves later calls."""
-        with self._lock:
+        if not self._lock.acquire(timeout=seconds):
+            return None  # somebody waits for a block, and holds it meanwhile
+        try:
             self._receive()
             if not self._block and self._coming is None:
                 self._coming = self._ask(BLOCK)
             coming = self._coming
+        finally:
+            self._lock.release()
         if coming is not None:
             try:
                 coming.wait(seconds)
             except TimeoutError:
                 return None
-        with self._lock:
+        if not self._lock.acquire(timeout=seconds):
+            return None
+        try:
             self._receive()
             if not self._block:
                 return None  # others took all of it
             taken, self._block = self._block[0], self._block[1:]
             return taken
+        finally:
+            self._lock.release()
 
     def _receive(self) -> None:
         """Take over the block that was asked for, where it has come; the lock is held."""

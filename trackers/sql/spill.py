@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from trackers.errors import StoreError
-from trackers.journal import Again, Journal, Line, write_refused
+from trackers.journal import Journal, Line, add_refused
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds between two tries to reach a database that is away."""
@@ -34,7 +34,7 @@ class Spill:
         """Whether entries went to the database itself: then there is a note of how far."""
         self.attempts = 0
         self.failure: BaseException | None = None
-        self._refused: dict[int, str] = {}
+        self._refused: set[str] = set()
         self._make = make
         self._journal: Journal | None = None
         self._place = 0
@@ -111,13 +111,12 @@ class Spill:
 
     def refuse(self, line: Line, failure: BaseException) -> None:
         """Keep what the store does not take for ``trackers sync``, which tries it again: nobody waits for it any more."""
-        self._refused[line.seq] = f"run {line.entry.run}: {failure}"
-        Again.of(self._refused).write(self.journal.folder)
-        write_refused(self.journal.folder, self._refused.values())
-        _log.error(
-            "the store refused what run %s logged: %s; it stays in %s for `trackers sync`",
-            *(line.entry.run, failure, self.folder),
-        )
+        run = line.entry.run
+        add_refused(self.journal.folder, line.seq, f"run {run}: {failure}")
+        if run not in self._refused:
+            said = "the store refused what run %s logged: %s; it stays in %s for `trackers sync`"
+            _log.error(said, run, failure, self.folder)
+        self._refused.add(run)
         self.passed(line)
 
     @property
