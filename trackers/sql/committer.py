@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trackers.changes import Change
     from trackers.journal import Entry
 
-_TRIES = 12
+_TRIES = 40
 """How often a group is written before a deadlock is an error; a lost connection is opened again once."""
 _LONGEST_PAUSE = 0.1
 
