@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Text, select, type_coerce
 
+from trackers.page import whole
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number, join_param, to_json
 from trackers.sql.history import read_chunks
@@ -57,13 +58,8 @@ def _param(row: Any) -> Row:
         "name": row.name,
         "type": type(value).__name__,
         "number": number,
-        "value": _utf8(text),
+        "value": whole(text),
     }
-
-
-def _utf8(text: str) -> str:
-    """Return *text* without lone surrogates, which no columnar file holds."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _metrics(experiment_id: int) -> Select[Any]:
@@ -107,7 +103,7 @@ def _tags(experiment_id: int) -> Select[Any]:
 
 
 def _tag(row: Any) -> Row:
-    return {"run_id": row.run_id, "name": row.name, "value": _utf8(row.value)}
+    return {"run_id": row.run_id, "name": row.name, "value": whole(row.value)}
 
 
 def _artifacts(experiment_id: int) -> Select[Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select, update
@@ -64,28 +65,30 @@ class Ids:
 
     def allocate_soon(self, seconds: float) -> int | None:
         """Return one id; None where no block of them came within *seconds*: what was asked for serves later calls."""
-        if not self._lock.acquire(timeout=seconds):
-            return None  # somebody waits for a block, and holds it meanwhile
         try:
-            self._receive()
-            if not self._block and self._coming is None:
-                self._coming = self._ask(BLOCK)
-            coming = self._coming
-        finally:
-            self._lock.release()
-        if coming is not None:
-            try:
+            with self._held(seconds):
+                self._receive()
+                if not self._block and self._coming is None:
+                    self._coming = self._ask(BLOCK)
+                coming = self._coming
+            if coming is not None:
                 coming.wait(seconds)
-            except TimeoutError:
-                return None
-        if not self._lock.acquire(timeout=seconds):
+            with self._held(seconds):
+                self._receive()
+                if not self._block:
+                    return None  # others took all of it
+                taken, self._block = self._block[0], self._block[1:]
+                return taken
+        except TimeoutError:
             return None
+
+    @contextmanager
+    def _held(self, seconds: float) -> Iterator[None]:
+        """Hold the lock; raises TimeoutError where somebody else waits for a block, and holds it meanwhile."""
+        if not self._lock.acquire(timeout=seconds):
+            raise TimeoutError
         try:
-            self._receive()
-            if not self._block:
-                return None  # others took all of it
-            taken, self._block = self._block[0], self._block[1:]
-            return taken
+            yield
         finally:
             self._lock.release()
 
