@@ -27,7 +27,16 @@ ATTRS = (
 )
 """The columns, as Optuna has them; *value* becomes *values* with several objectives."""
 
-_NESTED = ("params", "user_attrs", "system_attrs", "intermediate_values", "constraints", "metrics", "tags")
+_NESTED = (
+    "params",
+    "user_attrs",
+    "system_attrs",
+    "intermediate_values",
+    "constraints",
+    "metrics",
+    "tags",
+    "logged_params",
+)
 _OTHERS = ("values", "run_id", "uid", "error", "error_type", "model", "last_step", "cost", "feasible", *_NESTED[3:])
 
 Column = tuple[str, str]

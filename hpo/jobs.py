@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import hashlib
 import inspect
+import shutil
 import tempfile
 import textwrap
 import warnings
@@ -44,6 +46,7 @@ class FileJob:
         path = Path(self.file)
         if not path.is_file() or path.read_text(encoding="utf-8") != self.source:
             folder = Path(tempfile.mkdtemp(prefix="hpo-source-"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
             path = folder / path.name
             path.write_text(self.source, encoding="utf-8")
         loaded = load_objective(f"{path}:{self.name}")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from trackers.journal import (
     Entry,
     Journal,
     Line,
+    add_refused,
     journal_folder,
     list_journals,
     other_journals,
@@ -155,13 +157,17 @@ class _Drain:
             fresh = [line for line in rising if line.seq > done]
             again = [line for line in rising if redone < line.seq <= done and line.seq in self._again.seqs]
             self._known += len(lines) - len(fresh) - len(again)
-            self._write(again, self._again.uid)
+            for line in again:  # one by one: what is refused is noted before a later one moves the position past it
+                self._write([line], self._again.uid)
             self._write(fresh, uid)
         return self._end()
 
     def _write(self, lines: Sequence[Line], uid: str) -> None:
+        before = len(self._refused)
         lines = [line for line in lines if self._has_files(line)]
         works = [Work(Commit(), entry=line.entry, journal=uid, seq=line.seq) for line in lines]
+        for line, work in zip(lines, works, strict=True):
+            work.commit.add_done_callback(partial(self._note, line))
         self._store.writer.write(works)
         try:
             for line, work in zip(lines, works, strict=True):
@@ -172,12 +178,21 @@ class _Drain:
                 except StoreError:
                     raise  # the database is away: the rest waits, and what is written is known
                 except Exception as exc:  # noqa: BLE001 - whatever the store has against it is said, and the rest goes on
-                    self._refused.append(f"run {line.entry.run}: {exc}")
-                    self._left.add(line.seq)
+                    self._refuse(line, str(exc))
         finally:
-            if self._left or self._again.seqs:
+            if len(self._refused) > before:
                 self._again = Again.of(self._left)
                 self._again.write(self._journal.folder)
+
+    def _refuse(self, line: Line, why: str) -> None:
+        self._refused.append(f"run {line.entry.run}: {why}")
+        self._left.add(line.seq)
+
+    def _note(self, line: Line, commit: Commit) -> None:
+        """Keep a refusal before the entries behind it are written (on the writer's thread): this process may be killed."""
+        failure = commit.exception()
+        if failure is not None and not isinstance(failure, StoreError) and line.seq not in self._again.seqs:
+            add_refused(self._journal.folder, line.seq, f"run {line.entry.run}: {failure}")
 
     def _has_files(self, line: Line) -> bool:
         """Store the files that an entry names, which come before what refers to them; refuse it where one is lost.
@@ -199,8 +214,9 @@ class _Drain:
             if line.entry.kind == "start":
                 _forget_code(line.entry, why)
                 continue
-            self._refused.append(f"run {line.entry.run}: {why}")
-            self._left.add(line.seq)
+            self._refuse(line, why)
+            if line.seq not in self._again.seqs:
+                add_refused(self._journal.folder, line.seq, self._refused[-1])
             return False
         return True
 

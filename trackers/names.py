@@ -71,3 +71,28 @@ def clean_metric(name: object) -> str:
 
 def _article(word: str) -> str:
     return "an" if word[:1] in "aeiou" else "a"
+
+
+def tidy_context(text: str) -> str:
+    """Return the context of a metric in the one form in which it is stored and searched: ``fold=1,split=val``.
+
+    Spaces and quotes around its names and values go, and its pairs stand in the order of their names.
+    """
+    text = text if text.isascii() else unicodedata.normalize("NFC", text)
+    pairs: list[list[str]] = []
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if equals or not pairs:
+            pairs.append([name.strip(), value] if equals else [part])
+        else:
+            pairs[-1][-1] += f",{part}"  # without a name it goes on with the last value
+    for pair in pairs:
+        pair[-1] = _unquoted(pair[-1])
+    return ",".join("=".join(pair) for pair in sorted(pairs, key=lambda pair: pair[0]))
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip()
+    while len(value) > 1 and value[0] == value[-1] and value[0] in "'\"`":
+        value = value[1:-1].strip()
+    return value

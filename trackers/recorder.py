@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from trackers import changes as c
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError
-from trackers.names import clean_metric, clean_name
+from trackers.names import clean_metric, clean_name, tidy_context
 from trackers.plain import plain
 from trackers.values import ParamValue
 
@@ -238,13 +238,12 @@ class Recorder(ABC):
 
     def _check_tree(self, names: Iterable[str]) -> None:
         """Raise InvalidValueError where a file would be a folder too, which no disk can hold; the lock is held."""
-        files, folders = set(names), set(self._folders)
-        for name in files:
-            folders |= {name[:place] for place, char in enumerate(name) if char == "/"}
-        if both := (files | self._file_names) & folders:
+        files = set(names) - self._file_names
+        folders = {name[:place] for name in files for place, char in enumerate(name) if char == "/"}
+        if both := (files & self._folders) | (folders & self._file_names) | (files & folders):
             raise InvalidValueError(f"{min(both)!r} would be both a file and a folder of the run: give another name")
         self._file_names |= files
-        self._folders = folders
+        self._folders |= folders
 
     # --- data --------------------------------------------------------------------------------------------------
 
@@ -316,16 +315,16 @@ def check_mapping(given: Any, what: str) -> Mapping[Any, Any]:
 
 
 def context_label(context: Mapping[str, object] | str | None) -> str:
-    """Return a metric's context as it is stored: ``"split=val"``, several with commas between them, sorted."""
+    """Return a metric's context as it is stored: ``"fold=1,split=val"`` (see ``trackers.names.tidy_context``)."""
     if not context:
         return ""
     if isinstance(context, Mapping):
-        context = ",".join(f"{key}={value}" for key, value in sorted(context.items(), key=lambda item: str(item[0])))
+        context = ",".join(f"{key}={value}" for key, value in context.items())
     if not isinstance(context, str):
         raise InvalidValueError(f"a metric's context is a mapping or text, not {type(context).__name__}")
     if "{" in context or "}" in context:
         raise InvalidValueError(f"a metric's context may not hold braces: {context!r}")
-    return clean_name(context, "context")
+    return clean_name(tidy_context(context), "context")
 
 
 def check_number(key: str, value: object) -> float:

@@ -317,6 +317,8 @@ class Tracking(Lifecycle, Launching):
         key, label = clean_name(key, "metric"), context_label(context)
         run_id = self._run_id(run)
         with self.database.reading() as connection:
+            if isinstance(context, str) and context != label and history.has_series(connection, run_id, key, context):
+                label = context  # as ``metrics`` shows it: from before contexts had one form
             return history.read_history(connection, run_id, key, label, max_points)
 
     def inputs(self, run: RunRef) -> list[RunInput]:

@@ -1,8 +1,9 @@
-"""How counts and uids are written, how wide a text is, and which word was meant."""
+"""How counts, uids and URLs are written, how wide a text is, and which word was meant."""
 
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -23,6 +24,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean X?"`` for the known word nearest to *word*, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def without_password(url: str) -> str:
+    """Return *url* to be shown: ``***`` stands for its password, which may hold ``@`` and ``/``."""
+    return re.sub(r"(://[^/@:]*):.*@", r"\1:***@", url)
+
+
+def without_credentials(url: str) -> str:
+    """Return *url* to be shown without user and password: of a bucket, a remote or a server either may be a secret."""
+    return re.sub(r"(?<=://)(?:[^/@:]*:.*|[^/]*)@", "", url)
 
 
 def short_uid(uid: str) -> str:

@@ -133,6 +133,7 @@ def _trial(store: Store, study: str, number: int) -> dict[str, Any]:
         "seconds": trial.duration.total_seconds() if trial.duration else None,
         "core-seconds": trial.cost,
         **{f"params.{name}": value for name, value in trial.params.items()},
+        **{f"logged.{name}": value for name, value in trial.logged_params.items()},
         **{f"metrics.{name}": value for name, value in trial.metrics.items() if name not in row.metric_names},
         **{f"attrs.{name}": value for name, value in trial.user_attrs.items()},
         "error": trial.error,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +13,7 @@ from hpo.profile import read_profile
 from hpo.setting_kinds import PRUNERS, SAMPLERS
 from hpo.settings import SETTINGS, Setting, Settings
 from hpo.wording import quoted
+from trackers.wording import without_password
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -156,7 +156,7 @@ def connect(url: Any) -> Store:
     try:
         return trackers.connect(url, create=False)
     except NotFoundError:
-        place = str(url).removeprefix("sqlite:///")
+        place = without_password(str(url)).removeprefix("sqlite:///")
         raise UserError(f"There is no store at {place}: run `hpo run FILE` first, or give --storage.") from None
 
 
@@ -174,8 +174,3 @@ def loading(reference: str, url: Any) -> str:
 
 def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def without_password(url: str) -> str:
-    """Return *url* with ``***`` for its password."""
-    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)

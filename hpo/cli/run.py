@@ -229,8 +229,9 @@ def _exit_code(result: RunResult) -> int:
     if result.status != "failed" and not fruitless:
         return DONE
     # What an objective returns is a matter of how it is written, and so is a study all of whose trials fail by that.
-    kinds = {trial.error_type for trial in result.study.trials if trial.state is RunState.FAIL}
-    return WRONG if kinds == {"ResultError"} else FAILED
+    trials = result.study.store.get_trials(result.study.row.id, points=False)
+    ends = {(trial.state, trial.error_type) for trial in trials if trial.state is not RunState.WAITING}
+    return WRONG if ends == {(RunState.FAIL, "ResultError")} else FAILED
 
 
 def _ended(status: str, reason: str) -> str:

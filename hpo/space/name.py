@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import difflib
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 from hpo.errors import SpaceError
-
-LONGEST = 250
-"""Characters in the name of a param, at most."""
+from hpo.wording import shown
+from trackers.errors import InvalidValueError
+from trackers.names import clean_name
 
 
 def check_name(name: Any) -> str:
     """Return *name* if a param may have it.
 
-    Raises: SpaceError unless it is text in NFC form of 1 to ``LONGEST`` characters, none of them a control character.
+    Raises: SpaceError unless it is text in NFC form that the store takes for a name (``trackers.names.clean_name``).
     """
-    if not isinstance(name, str):
-        raise SpaceError(f"{name!r} cannot name a param: a name is text, this is {type(name).__name__}")
-    if not name.strip():
-        raise SpaceError(f"{name!r} cannot name a param: give it at least one visible character")
-    if len(name) > LONGEST:
-        raise SpaceError(f"{name[:40]!r}... cannot name a param: it has {len(name)} characters, {LONGEST} is the most")
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
-        raise SpaceError(f"{name!r} cannot name a param: it holds a control character, take it out")
-    if unicodedata.normalize("NFC", name) != name:
-        raise SpaceError(f"{name!r} cannot name a param: its accents are separate characters, write it in NFC form")
+    try:
+        clean = clean_name(name, "param")
+    except InvalidValueError as exc:
+        raise SpaceError(f"{shown(name)} cannot name a param: {exc}") from None
+    if clean != name:
+        raise SpaceError(
+            f"{shown(name)} cannot name a param: its accents are separate characters, write it in NFC form"
+        )
     return str(name)
 
 

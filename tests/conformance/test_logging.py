@@ -26,6 +26,7 @@ import trackers
 from hpo.errors import UserError
 from trackers.changes import ParamsLogged
 from trackers.errors import InvalidValueError, NotFoundError, StateError
+from trackers.sql import tables as t
 from trackers.states import RunState
 from trackers.store import Store
 from trackers.values import Run
@@ -86,6 +87,33 @@ def test_a_metric_is_not_named_as_another_ones_context_is_written(store: Store) 
         run.log_metrics({"{a}b": 1.0, "a}": 2.0})
         run.log_metric("loss", 3.0, context={"split": "val"})
     assert store.get_run(run).metrics == {"{a}b": 1.0, "a}": 2.0, "loss{split=val}": 3.0}
+
+
+def test_a_context_has_one_form_however_it_is_written(store: Store) -> None:
+    written = (
+        {"split": "val", "fold": 1},
+        {"fold": " 1", "split": "val "},
+        "split=val,fold=1",
+        " fold = 1 , split = 'val' ",
+    )
+    with store.start_run("e") as run:
+        for step, context in enumerate(written):
+            run.log_metric("loss", float(step), step=step, context=context)
+        run.log_metric("loss", 9.0, context={"note": "a, b"})
+        run.log_metric("loss", 7.0, context="two words")
+    assert store.get_run(run).metrics == {"loss{fold=1,split=val}": 3.0, "loss{note=a, b}": 9.0, "loss{two words}": 7.0}
+    for context in written:
+        assert len(store.metric_history(run, "loss", context)) == 4
+    assert len(store.metric_history(run, "loss", "two words")) == 1
+    with store.database.writing() as connection:  # as it was stored before contexts had one form
+        connection.execute(
+            t.series.update().where(t.series.c.context == "two words").values(context="split=val,fold=2")
+        )
+    assert [series.context for series in store.metrics(run)][-1] == "split=val,fold=2"
+    assert len(store.metric_history(run, "loss", "split=val,fold=2")) == 1
+    for braces in ("split=val,fold=1", "fold=1, split='val'", ' split = "val" ,fold=1 '):
+        assert len(store.search_runs(f"metrics.loss{{{braces}}} = 3")) == 1
+    assert len(store.search_runs("metrics.loss{note=a, b} = 9")) == 1
 
 
 def test_metrics_with_a_context_and_many_points_at_once(store: Store, logged: Logged) -> None:

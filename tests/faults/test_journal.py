@@ -595,6 +595,58 @@ def test_what_was_refused_is_written_once_the_store_takes_it(sqlite_url: str) ->
             assert steps_of(store, runs[name].uid, "m") == [0, 1, 2]
 
 
+KILLED_SYNC = """
+import os, sys, trackers
+from trackers.sql.committer import Committer
+url, left = sys.argv[1], int(sys.argv[2])
+plain = Committer.commit
+def commit(self, group):
+    global left
+    if not left:
+        os._exit(9)
+    plain(self, group)
+    left -= 1
+Committer.commit = commit
+trackers.sync(store=url)
+"""
+
+
+def test_a_sync_that_is_killed_after_a_refusal_does_not_forget_it(sqlite_url: str) -> None:
+    with trackers.connect(sqlite_url) as store, store.start_run("e") as gone, store.start_run("e") as parent:
+        pass
+    with trackers.connect(sqlite_url, offline=True) as away:
+        for name, whose in (("one", gone), ("good", None), ("two", parent), ("fine", None)):
+            with away.start_run("e", name=name, parent=whose and whose.uid) as run:
+                for step in range(3):
+                    run.log_metric("m", float(step), step)
+                    run.flush()
+    with trackers.connect(sqlite_url) as store:
+        store.delete_run(gone)
+        store.delete_run(parent)
+
+    def sync_killed_ever_later() -> None:
+        for commits in range(40):
+            process = processes.start(KILLED_SYNC, sqlite_url, commits)
+            process.communicate(timeout=60)
+            if process.returncode == 0:
+                return
+            assert process.returncode == 9
+        raise AssertionError("no sync came to its end")
+
+    sync_killed_ever_later()
+    with trackers.connect(sqlite_url) as store:
+        store.restore_run(gone)
+        sync_killed_ever_later()  # "one" is tried again, "two" is refused once more, and neither is forgotten
+        store.restore_run(parent)
+        sync_killed_ever_later()
+        assert journals(sqlite_url) == []
+        runs = {run.name: run for run in store.search_runs() if run.name}
+        assert sorted(runs) == ["fine", "good", "one", "two"]
+        for run in runs.values():
+            assert steps_of(store, run.uid, "m") == [0, 1, 2]
+            assert run.state is RunState.COMPLETE
+
+
 def test_what_is_refused_while_its_process_lives_is_not_lost(outage: Outage, caplog: pytest.LogCaptureFixture) -> None:
     with trackers.connect(outage.url) as store, trackers.connect(outage.direct) as other:
         run, kept = store.start_run("e", name="gone"), store.start_run("e", name="kept")

@@ -145,6 +145,28 @@ def test_a_trial_that_failed_before_it_asked_for_anything_exhausts_no_space(call
     assert (code, "all 4 trials ended" in out) == (1, True)
 
 
+MIXED = """
+def objective(trial):
+    trial.suggest_float("x", 0, 1)
+    {first}
+    return "text"
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [
+        ("pass", 2),
+        ("if trial.number == 0: return 1.0", 0),
+        ("if trial.number == 0: raise ValueError('of its own')", 1),
+        ("if trial.number == 0: trial.report(1.0, 0); raise hpo.TrialPruned", 1),
+    ],
+)
+def test_a_study_is_written_wrongly_where_every_trial_returns_no_number(call: Call, first: str, code: int) -> None:
+    Path("mixed.py").write_text("import hpo\n" + MIXED.format(first=first))
+    assert call("run", "mixed.py", "--trials", "3", "--pruner", "none")[0] == code
+
+
 def test_resume_advises_only_what_it_has(call: Call) -> None:
     Path("small_grid.py").write_text(GRID)
     assert call("run", "small_grid.py")[0] == 0

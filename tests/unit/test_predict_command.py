@@ -148,7 +148,12 @@ def test_a_loaded_model_says_which_one_it_is(logged: Store) -> None:
     assert logged.load_model("models:/fraud/latest").version == logged.registry.get("fraud").latest
     by_run = logged.load_model(run.uid)
     assert (by_run.name, by_run.version, by_run.uid) == (None, None, found.uid)
-    assert logged.load_model(run.uid[:16]).uid == found.uid
+    second = logged.get_logged_model(run, "second")
+    assert second is not None
+    for short in (run.uid[:8], run.uid[:16], f"{run.experiment}/{run.uid[:16]}", f"runs:/{run.uid[:16]}"):
+        assert logged.load_model(short).uid == found.uid
+    for short in (f"runs:/{run.uid[:12]}/second", f"runs:/{run.experiment}/{run.uid[:16]}/second"):
+        assert logged.load_model(short).uid == second.uid
 
 
 def test_predict_reads_and_writes_parquet(logged: Store, tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ KERNEL = Field("param", "kernel")
         ("metrics.loss{split='val'} > 0", Comparison(Field("metric", "loss", context="split=val"), ">", 0)),
         (
             'metrics.loss{ fold = 1, split = "a, b" } > 0',
-            Comparison(Field("metric", "loss", context='fold=1,split="a, b"'), ">", 0),
+            Comparison(Field("metric", "loss", context="fold=1,split=a, b"), ">", 0),
         ),
         (
             "metrics.loss{ split = val , fold=1 } > 0",
-            Comparison(Field("metric", "loss", context="split=val,fold=1"), ">", 0),
+            Comparison(Field("metric", "loss", context="fold=1,split=val"), ">", 0),
         ),
         ("best(metrics.loss) != nan", Comparison(Field("metric", "loss", "best"), "!=", math.nan)),
         ("MAX( metrics.loss ) <= -inf", Comparison(Field("metric", "loss", "max"), "<=", -math.inf)),

@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 
 from trackers.capture.secret import HIDDEN, clean_url, is_secret_name, looks_secret, redact, redact_arguments
+from trackers.errors import StoreError
+from trackers.interop.mlflow.client import first_line, safe
+from trackers.sql.address import read_address
+from trackers.wording import without_credentials, without_password
 
 # Put together here, so that no scanner takes this file for a leak.
 KEY = "wJalrXUtnFEMI" + "/K7MDENG/bPxRfiCY" + "zq8Vn2LkEXA"
@@ -177,6 +181,26 @@ def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
 def test_a_password_may_hold_what_ends_it() -> None:
     assert clean_url("https://user:p@ss@host/x.git") == "https://host/x.git"
     assert redact("at https://user:p@ss@host/x") == "at https://***@host/x"
+
+
+@pytest.mark.parametrize("password", ["plain", "p@ss", "a/b", "a/b@c:d", "%2F", "@", "1/2"])
+def test_a_password_in_a_url_is_never_shown_whatever_it_holds(password: str) -> None:
+    url = f"postgresql+psycopg://u:{password}@db.example:5432/studies?sslmode=require"
+    assert without_password(url) == "postgresql+psycopg://u:***@db.example:5432/studies?sslmode=require"
+    assert without_credentials(f"https://u:{password}@host/x.git") == "https://host/x.git"
+    assert clean_url(f"https://u:{password}@host/x.git") == "https://host/x.git"
+    assert safe(f"http://u:{password}@host:5000") == "http://host:5000"
+    assert password not in first_line(ValueError(f"cannot reach http://u:{password}@host:5000 now")).replace("//", "")
+    with pytest.raises(StoreError) as caught:
+        read_address(f"http://u:{password}@host:5000")
+    assert f"{password}@host" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////data/a@b.db", "postgresql://db:5432/x", "s3://bucket/team:a@b", "s3://b/k"]
+)
+def test_a_url_without_a_password_is_shown_as_it_is(url: str) -> None:
+    assert (without_password(url), without_credentials(url)) == (url, url)
 
 
 @pytest.mark.timeout(20)

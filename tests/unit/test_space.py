@@ -8,6 +8,8 @@ import pytest
 
 from hpo.errors import SpaceError
 from hpo.space import Categorical, Float, Int, Space, from_distribution
+from trackers.errors import InvalidValueError
+from trackers.names import clean_name
 
 
 @pytest.mark.parametrize(
@@ -62,8 +64,8 @@ def test_a_param_that_makes_no_sense_is_refused_when_it_is_made(make, words):
         ({3: Int(1, 2)}, "3 cannot name a param"),
         ({"": Int(1, 2)}, "cannot name a param"),
         ({"  ": Int(1, 2)}, "cannot name a param"),
-        ({"a\n": Int(1, 2)}, "control character"),
-        ({"n" * 251: Int(1, 2)}, "251 characters"),
+        ({"a\n": Int(1, 2)}, "may not hold the character"),
+        ({"n" * 251: Int(1, 2)}, "250 characters, not 251"),
         ({"e\u0301": Int(1, 2)}, "NFC"),
         ({"x": [1, 2]}, "x: [1, 2] is not a param: use Categorical"),
         ({"x": Int}, "call it"),
@@ -78,6 +80,34 @@ def test_a_space_that_makes_no_sense_is_refused_by_the_name_of_what_is_wrong(par
     with pytest.raises(SpaceError) as caught:
         Space(params)
     assert words in str(caught.value)
+
+
+def test_a_space_takes_the_names_that_the_store_takes_and_no_others():
+    odd = [
+        "a\u202eb",
+        "x ",
+        " x",
+        "a\u2028b",
+        "a\u2029b",
+        "a\ud800",
+        "a\x00b",
+        "שלום",
+        "a b",
+        "λ",
+        "a.b/c",
+        "{x}",
+        "x" * 250,
+    ]
+    for name in odd:
+        try:
+            wanted = clean_name(name, "param")
+        except InvalidValueError:
+            wanted = None
+        try:
+            taken = next(iter(Space({name: Int(1, 2)})))
+        except SpaceError:
+            taken = None
+        assert taken == wanted, ascii(name)
 
 
 def test_an_unknown_parent_is_named_with_what_was_probably_meant():

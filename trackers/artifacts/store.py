@@ -18,6 +18,7 @@ from trackers.artifacts.local import LocalPlace
 from trackers.artifacts.names import check_name
 from trackers.artifacts.place import Place
 from trackers.errors import ArtifactError, DigestError
+from trackers.wording import without_credentials
 
 T = TypeVar("T")
 CHUNK = 1 << 20
@@ -56,7 +57,7 @@ class ArtifactStore:
     @property
     def safe_root(self) -> str:
         """The root without credentials."""
-        return re.sub(r"//[^/@]*@", "//***@", self.root)
+        return without_credentials(self.root)
 
     @property
     def is_local(self) -> bool:

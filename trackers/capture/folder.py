@@ -13,6 +13,7 @@ from typing import Any
 from trackers.capture.secret import redact
 from trackers.capture.tree import CHUNK, TreeHash
 from trackers.errors import InvalidValueError
+from trackers.wording import without_credentials
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _KINDS = {
@@ -30,7 +31,7 @@ def path_digest(given: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     leads nowhere or back to a folder around it, a device, a pipe and a socket.
     """
     if _SCHEME.match(os.fspath(given)):
-        shown = re.sub(r"://.*@", "://", os.fspath(given)).partition("?")[0]  # a secret may hold a slash
+        shown = without_credentials(os.fspath(given)).partition("?")[0]
         raise InvalidValueError(
             f"{redact(shown)[:200]!r} is no local path, and only local paths are read: give the data itself, and "
             "this address as its source=."

@@ -14,6 +14,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from trackers.wording import without_credentials
+
 HIDDEN = "***"
 
 SECRET_FILES = (
@@ -230,5 +232,4 @@ def _redact_word(word: str) -> str:
 
 def clean_url(url: str) -> str:
     """Return the URL of a remote without user, password and query."""
-    url = re.sub(r"(?<=://)[^/]*@", "", url)  # a password may hold an "@"
-    return redact(url.partition("?")[0].partition("#")[0])
+    return redact(without_credentials(url).partition("?")[0].partition("#")[0])

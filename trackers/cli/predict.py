@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackers.cli.completing import complete_reference
-from trackers.cli.storage import DEFAULT, open_store
-from trackers.cli.target import has_short_uid, with_whole_uid
+from trackers.cli.storage import DEFAULT
 from trackers.errors import InvalidValueError, ModelError, TrackersError, UntrustedError
 from trackers.wording import counted
 
@@ -73,9 +72,6 @@ def predict(
         raise click.UsageError(f"There is no file {rows}.")
     if source is not None and output is not None and Path(output).exists() and Path(output).samefile(source):
         raise click.UsageError(f"{output} holds the rows themselves: give another file for the predictions.")
-    if has_short_uid(model) and not Path(model).is_dir():
-        with open_store(storage) as store:
-            model = with_whole_uid(store, model)
     try:
         loaded = load_model(model, store=storage or None, trust=True if "all" in trust else trust)
     except UntrustedError as exc:

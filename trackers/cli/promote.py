@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import click
 
 from trackers.cli.completing import complete_alias, complete_model, complete_version
 from trackers.cli.storage import DEFAULT, open_store, reading_options
+from trackers.wording import without_password
 
 if TYPE_CHECKING:
     from trackers.policy import Result
@@ -149,7 +149,7 @@ def _tell(move: RegistryMove, storage: str | None, as_json: bool) -> None:
     before = "" if move.old_version is None else f" (before: version {move.old_version})"
     click.echo(f"{target} now points at version {move.new_version}{before}.")
     place = storage if storage and storage != (os.environ.get("HPO_STORAGE") or DEFAULT) else ""
-    named = f", store={_text(_without_password(place))}" if place else ""
+    named = f", store={_text(without_password(place))}" if place else ""
     click.echo(f"Load it:  trackers.load_model({_text(f'models:/{move.name}@{move.alias}')}{named})")
 
 
@@ -227,10 +227,6 @@ def print_results(results: Sequence[dict[str, Any]]) -> None:
 
 def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
 
 
 def _expected(text: str) -> int | None:

@@ -6,7 +6,7 @@ import click
 
 from trackers.cli.completing import complete_model, complete_reference
 from trackers.cli.storage import open_store, reading_options
-from trackers.cli.target import read_target, with_whole_uid
+from trackers.cli.target import read_target
 from trackers.wording import counted
 
 
@@ -45,7 +45,6 @@ def register(
             before = store.registry.get(name).latest
         except NotFoundError:
             before = 0
-        model = with_whole_uid(store, model)
         version = store.registry.register(name, model, description=description, reason=reason, tags=pairs)
     if as_json:
         text.print_json(facts(version))

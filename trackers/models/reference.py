@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = "sqlite:///hpo.db"
 _FORMS = (
-    "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME, runs:/RUN/MODEL, STUDY/17, the 32 hex digits of a run, or "
-    "a folder as ./FOLDER"
+    "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME, runs:/RUN/MODEL, STUDY/17, the uid of a run (its first 8 "
+    "digits or more), or a folder as ./FOLDER"
 )
 _UID = re.compile(r"[0-9a-f]{32}")
 _BEGINNING = re.compile(r"[0-9a-f]{8,31}")
-_OF_A_RUN = re.compile(r"(?P<run>[0-9a-f]{32}|.+?/\d+)(?:/(?P<model>.+))?")
-_OF_A_TRIAL = re.compile(r".+/\d+")
+_OF_A_RUN = re.compile(
+    r"(?P<run>[0-9a-f]{32}|[0-9a-f]{8,31}(?!/\d+(?:/|$))|.+?/(?:\d+|[0-9a-f]{16}|[0-9a-f]{32}))"
+    r"(?:/(?P<model>.+))?"
+)
+"""``runs:/DIGITS/17`` is a trial of a study with such a name."""
+_OF_A_TRIAL = re.compile(r".+/(?:\d+|[0-9a-f]{16}|[0-9a-f]{32})")
 _PLACES = ("/", "./", "../", "~")
 DEFAULT_MODEL = "model"
 
@@ -100,9 +104,11 @@ def load_model(
     """Load the model that *ref* names, in any process: what made it need not be imported.
 
     *ref*: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/NAME`` (the newest version); ``STUDY/17``,
-    ``runs:/STUDY/17`` or ``runs:/UID/MODEL`` (logged under another name than ``model``); the uid of a run (or 8 digits of its beginning) or of a
-    model; a folder, ours or one that MLflow wrote, as a path or as text that begins with ``./`` or ``/``. *store*: a ``Store`` or its URL; by default ``HPO_STORAGE``, then
-    ``sqlite:///hpo.db``. *trust*: True runs the code that the model brings; full names of types trust only those.
+    ``runs:/STUDY/17`` or ``runs:/UID/MODEL`` (logged under another name than ``model``); the uid of a run (or its first
+    8 digits or more, also as listings write it: ``EXPERIMENT/DIGITS``) or of a model; a folder, ours or one that MLflow
+    wrote, as a path or as text that begins with ``./`` or ``/``. *store*: a ``Store`` or its URL; by default
+    ``HPO_STORAGE``, then ``sqlite:///hpo.db``. *trust*: True runs the code that the model brings; full names of types
+    trust only those.
 
     Raises NotFoundError with close matches, DigestError for a damaged file, UntrustedError, ModelError.
     """

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from trackers.errors import FilterError, InvalidValueError
+from trackers.names import tidy_context
 from trackers.query.fields import (
     AGGREGATES,
     ATTRIBUTE_ALIASES,
@@ -301,7 +302,7 @@ class Parser:
             return self._attribute(token, key, bare=False)
         if kind == "dataset":
             return self._dataset(token, key)
-        return Field(kind, _normal(key), context=_normal(_context(token.context)))
+        return Field(kind, _normal(key), context=tidy_context(token.context))
 
     def _dataset(self, token: Token, name: str) -> Field:
         known = DATASET_ALIASES.get(name.lower(), name.lower())
@@ -330,18 +331,6 @@ class Parser:
 
 def _one_of(words: Iterable[str]) -> str:
     return f": there are {', '.join(words)}"
-
-
-def _context(text: str) -> str:
-    """Return a context as it is stored, ``split=val,fold=1``: spaces and quotes around its names and values go."""
-    pairs = []
-    for part in text.strip().split(","):
-        name, equals, value = part.partition("=")
-        value = value.strip()
-        while len(value) > 1 and value[0] == value[-1] and value[0] in "'\"`":
-            value = value[1:-1].strip()
-        pairs.append(f"{name.strip()}={value}" if equals else part)  # without one it goes on with the last value
-    return ",".join(pairs)
 
 
 def _normal(name: str) -> str:

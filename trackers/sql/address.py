@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from trackers.errors import InvalidValueError, StoreError
+from trackers.wording import without_credentials
 
 _NETWORK = frozenset(
     {
@@ -143,7 +144,7 @@ def read_address(url: str | os.PathLike[str]) -> Address:
 
 def _refuse_other(scheme: str, rest: str, url: str) -> None:
     """Raise for what MLflow takes and no store is, and for a database with too few slashes: say what to write."""
-    shown = re.sub(r"//.*@", "//", url).partition("?")[0]  # a password is not for a message, and may hold a slash
+    shown = without_credentials(url).partition("?")[0]
     if scheme in {"http", "https"}:
         raise StoreError(
             f"{shown} is a server, perhaps a tracking server of MLflow's, and a store is a database: "

@@ -69,6 +69,7 @@ class Committer:
         """Write *group* in one transaction. Raises StoreError where the connection was lost during the commit."""
         if self._applier is None:
             self._applier = self._make_applier()
+        reopened = False
         for left in reversed(range(_TRIES)):
             committing = False
             try:
@@ -89,8 +90,9 @@ class Committer:
                         "connect again and look whether the last write is there"
                     ) from exc
                 again = may_retry(exc)
-                if left == 0 or not (again or (lost and left == _TRIES - 1)):
+                if left == 0 or not (again or (lost and not reopened)):
                     raise
+                reopened = reopened or lost
                 if again:  # so that two who met once do not meet at every turn
                     time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, 0.001 * 2 ** (_TRIES - left))))
 

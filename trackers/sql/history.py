@@ -45,6 +45,13 @@ def read_history(
     return [_metric_point(point) for point in points]
 
 
+def has_series(connection: Connection, run_id: int, key: str, context: str) -> bool:
+    """Tell whether a run has a series of exactly this name and context."""
+    s = t.series.c
+    query = select(s.id).where(s.run_id == run_id, s.key == key, s.context == context)
+    return connection.execute(query).first() is not None
+
+
 def _metric_point(point: Point) -> MetricPoint:
     step, attempt, time, value = point
     moment = to_datetime(time)

@@ -69,10 +69,10 @@ def _write(dialect: str, cursor: Any, fold: Fold, take_ids: Callable[[int], Sequ
     # In the order of their digests, so that two writers of the same files never wait for each other in a circle.
     run(_BLOBS, [fold.blobs[digest] for digest in sorted(fold.blobs)])
     run(_ARTIFACTS, fold.artifacts.values())
-    run(_CHECKPOINTS, fold.checkpoints.values())
-    if fold.checkpoint_drops:
+    if fold.checkpoint_drops:  # first: one that was saved after a drop stays
         mark = "?" if dialect == "sqlite" else "%s"
         cursor.executemany(f"DELETE FROM trackers_checkpoints WHERE run_id = {mark}", fold.checkpoint_drops)
+    run(_CHECKPOINTS, fold.checkpoints.values())
     if fold.models:
         _write_models(dialect, cursor, fold.models, _REPLACED)
     if fold.model_failures:

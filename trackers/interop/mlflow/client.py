@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +11,8 @@ from typing import Any
 
 from trackers.errors import InvalidValueError, NotFoundError, StoreError
 from trackers.interop.source import check_source, check_target, knock
+from trackers.wording import without_credentials
 
-_PASSWORD = re.compile(r"(?<=://)([^/@]*)@")
 _FILE_STORE = "MLFLOW_ALLOW_FILE_STORE"
 
 
@@ -55,14 +54,14 @@ def open_client(uri: str, *, create: bool) -> Iterator[Any]:
 
 
 def safe(uri: str) -> str:
-    """Return a URI to show: its user and password are hidden."""
-    return _PASSWORD.sub("***@", uri)
+    """Return a URI to show: its user and password are left out."""
+    return without_credentials(uri)
 
 
 def first_line(exc: BaseException) -> str:
     """Return what an error says, on one line and without a password."""
     lines = str(exc).strip().splitlines()
-    return safe(lines[0][:300]) if lines else type(exc).__name__
+    return " ".join(map(safe, lines[0][:300].split(" "))) if lines else type(exc).__name__
 
 
 def pages(call: Callable[[str | None], Any]) -> Iterator[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,11 @@ from trackers.interop.names import fit
 from trackers.interop.optuna.storage import OptunaStorage
 from trackers.interop.source import check_source
 from trackers.names import clean_metric, clean_title
+from trackers.wording import without_password
 
 if TYPE_CHECKING:
     from trackers.store import Store
 
-_PASSWORD = re.compile(r"://([^:/@]*):.*@")
 _NO_URL = {"ArgumentError", "NoSuchModuleError"}
 """What SQLAlchemy, inside Optuna, says of a text that is no URL it knows."""
 
@@ -176,13 +175,15 @@ def _open(source: str | BaseStorage) -> BaseStorage:
         return source
     if "://" not in source:
         return _open_file(source)
-    check_source(source, "Optuna", _hidden(source))
+    check_source(source, "Optuna", without_password(source))
     try:
         return optuna.storages.RDBStorage(source)
     except Exception as exc:
         if isinstance(exc, ImportError) or type(exc).__name__ in _NO_URL:
-            raise InvalidValueError(f"{_hidden(source)} is no URL of an Optuna storage: {exc}") from exc
-        raise StoreError(f"the Optuna storage {_hidden(source)} cannot be read: {str(exc).splitlines()[0]}") from exc
+            raise InvalidValueError(f"{without_password(source)} is no URL of an Optuna storage: {exc}") from exc
+        raise StoreError(
+            f"the Optuna storage {without_password(source)} cannot be read: {str(exc).splitlines()[0]}"
+        ) from exc
 
 
 def _open_file(path: str) -> BaseStorage:
@@ -206,10 +207,6 @@ def _kind_of(path: str) -> str:
     raise InvalidValueError(f"{path} is neither a SQLite file nor a journal of Optuna")
 
 
-def _hidden(url: str) -> str:
-    return _PASSWORD.sub("://\\1:***@", url)
-
-
 def _place(source: str | BaseStorage) -> str:
     if isinstance(source, BaseStorage):
         return type(source).__name__
@@ -217,7 +214,7 @@ def _place(source: str | BaseStorage) -> str:
     if not separator and "://" not in source:  # the same file by its path and by its URL is one place
         scheme, path = _kind_of(source), source
     elif scheme.partition("+")[0] != "sqlite":
-        return _hidden(source)
+        return without_password(source)
     return f"{scheme.partition('+')[0]}:///{os.path.abspath(path)}"
 
 
