@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from hpo.choice import key
 from hpo.errors import SpaceError, UserError
 from hpo.manager.here import here
-from hpo.manager.scribe import now_us
 from hpo.space import Space
 from trackers.changes import (
     Change,
@@ -23,6 +22,7 @@ from trackers.changes import (
     TrialFinished,
     clean_name,
 )
+from trackers.clock import now_us
 from trackers.errors import StudyBusyError
 from trackers.states import RunState
 from trackers.values import Trial

@@ -77,8 +77,8 @@ class SpaceExhausted(HpoError, RuntimeError):
 class StudyInterrupted(KeyboardInterrupt):
     """A study was stopped by Ctrl-C, SIGTERM or a closed terminal; *summary* (a RunSummary) says how it ended.
 
-    What finished is kept, and ``optimize`` goes on with the rest. No HpoError: what comes after the study in a script or
-    a notebook shall not run by mistake.
+    What finished is kept, and ``optimize`` goes on with the rest. No HpoError: what comes after the study in a script
+    or a notebook shall not run by mistake.
     """
 
     def __init__(self, study: str, summary: Any) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ResultError, UserError
 from trackers.changes import AttrsSet, Change, CheckpointSaved, ModelLogged, ParamsLogged, clean_name
+from trackers.clock import now_us
 from trackers.errors import ArtifactError, InvalidValueError
 from trackers.recorder import Recorder, clean_params
 
@@ -45,11 +45,6 @@ class Logbook(Recorder):
         self._written: dict[str, Any] = {}
         self.searched: Mapping[str, Any] = {}
         """The params that were suggested."""
-
-    @staticmethod
-    def now() -> int:
-        """Microseconds since the epoch, UTC."""
-        return time.time_ns() // 1000
 
     def take_records(self) -> tuple[Change, ...]:
         """Return what was logged since the last time, for the message that takes it along."""
@@ -131,9 +126,9 @@ class Logbook(Recorder):
             manifest, files = pack(model, self.artifacts, **options)
         except Exception as exc:  # noqa: BLE001 - an hour's training is worth more than its model's file
             why = f"{type(exc).__name__}: {exc}"
-            self._log(ModelLogged(self.run_id, self.now(), name=kept, step=step, value=value, why_not=why))
+            self._log(ModelLogged(self.run_id, now_us(), name=kept, step=step, value=value, why_not=why))
             return False
-        self._log(ModelLogged(self.run_id, self.now(), os.urandom(16).hex(), kept, manifest, files, step, value))
+        self._log(ModelLogged(self.run_id, now_us(), os.urandom(16).hex(), kept, manifest, files, step, value))
         return True
 
     def pack_checkpoint(self, state: Any, step: int | None) -> bool:
@@ -148,7 +143,7 @@ class Logbook(Recorder):
         except (ArtifactError, OSError) as exc:  # a full disk: the trial is worth more than a way back into it
             sys.stderr.write(f"no checkpoint of this trial was kept: {exc}\n")  # a warning is shown once a process
             return False
-        self._log(CheckpointSaved(self.run_id, self.now(), digest, size, step))
+        self._log(CheckpointSaved(self.run_id, now_us(), digest, size, step))
         return True
 
     def unpack_checkpoint(self, digest: str) -> Any:

@@ -72,6 +72,10 @@ def threads(read: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def total_of(row: StudyRow, n_trials: int | None, total: int | None) -> int | None:
+    """Return how many trials the study is to have in the end: *n_trials* more, or *total* of them; None: no end.
+
+    Raises SettingsError where both are given.
+    """
     if n_trials is not None and total is not None:
         raise SettingsError("give n_trials (that many more) or total_trials (the study's sum), not both")
     if n_trials is not None:

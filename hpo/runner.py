@@ -50,10 +50,10 @@ def run(
 ) -> RunResult:
     """Bring the study of *objective* (named after it unless the settings say otherwise) to its number of trials.
 
-    *mode* ``"auto"`` creates the study or goes on with it, unless code, space or goal changed since; ``"continue"`` goes
-    on with the new code and space; ``"new"`` always makes a new study, ``NAME-2``; ``"resume"`` is ``"auto"`` for a study
-    that must be there. *on_study* is called with its name before the first trial. Raises: UserError (changed since:
-    it says what), NotFoundError, StudyBusyError (it says who runs it), ClusterError, StoreError.
+    *mode* ``"auto"`` creates the study or goes on with it, unless code, space or goal changed since; ``"continue"``
+    goes on with the new code and space; ``"new"`` always makes a new study, ``NAME-2``; ``"resume"`` is ``"auto"`` for
+    a study that must be there. *on_study* is called with its name before the first trial. Raises: UserError (changed
+    since: it says what), NotFoundError, StudyBusyError (it says who runs it), ClusterError, StoreError.
     """
     import trackers
 

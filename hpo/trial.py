@@ -15,6 +15,7 @@ from hpo.distribution import Spec, categorical, contains, floating, integer, sam
 from hpo.errors import ResultError, TrialStopped, UnknownParamError, UserError
 from hpo.logbook import Logbook, as_step
 from trackers.changes import clean_name
+from trackers.clock import now_us
 
 if TYPE_CHECKING:
     import optuna
@@ -343,7 +344,7 @@ class Trial(Logbook):
             warnings.warn(f"step {at} of trial {self.number} was reported before: ignored", stacklevel=2)
             return
         self._steps.add(at)
-        self.reports.append((at, number, self.now()))
+        self.reports.append((at, number, now_us()))
         if self._channel is not None:
             self._obey(self._channel.reported(self))
 
@@ -414,7 +415,8 @@ class Trial(Logbook):
         """Save *model*; called once a report, the model of the best report is kept.
 
         *options* are those of ``trackers.models.save``: ``input_example=``, ``signature=``, ``flavor=``, ``code=``,
-        ``pip_requirements=``, and for PyTorch ``factory=`` and ``factory_kwargs=``. Returns whether it was saved. A model that cannot be saved does not fail the trial: the reason is kept and shown beside its value.
+        ``pip_requirements=``, and for PyTorch ``factory=`` and ``factory_kwargs=``. Returns whether it was saved. A
+        model that cannot be saved does not fail the trial: the reason is kept and shown beside its value.
         """
         last = self.reports[-1] if self.reports else None
         best = self._best_models.get(name, self._earlier_best(name))

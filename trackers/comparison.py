@@ -27,8 +27,8 @@ class Side:
 class Line:
     """One fact about both.
 
-    *section* is ``"metrics"`` (of its run), ``"measured"`` (since, with the data), ``"params"``, ``"data"``, ``"code"``,
-    ``"environment"`` or ``"model"``.
+    *section* is ``"metrics"`` (of its run), ``"measured"`` (since, with the data), ``"params"``, ``"data"``,
+    ``"code"``, ``"environment"`` or ``"model"``.
     """
 
     section: str

@@ -24,7 +24,8 @@ class RunComparison:
     """What is not the same in run *b* as in run *a*; what is equal is left away.
 
     *code* is None where both ran the same code. *data* is by role and name, a digest on either side; *packages* by
-    name, versions on either side. *missing* names the run (``"a"`` or ``"b"``) that lacks a param: one may be None, too.
+    name, versions on either side. *missing* names the run (``"a"`` or ``"b"``) that lacks a param: one may be None,
+    too.
     """
 
     a: Run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +45,7 @@ from trackers.sql.registry_history import Actor
 from trackers.sql.registry_notes import Target
 from trackers.sql.writer import Writer
 from trackers.values import Alias, Approval, Figure, LoggedModel, ModelVersion, RegisteredModel, RegistryMove
+from trackers.wording import suggestion
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -154,10 +154,11 @@ class Registry:
     ) -> ModelVersion:
         """Make *model* the next version of *name*, which is created when it is new.
 
-        *model* is what ``log_model`` returned, or names it: ``runs:/UID/model``, ``STUDY/17``, a run's uid. *metrics* are
-        the last values of its run's by default. *lineage* says where it comes from (JSON); the digest of the model's
-        manifest is added to it. The same model again returns the version that it is: a description and tags that were
-        given are written to it, the rest stays. Raises ModelError when the model's files are not kept any more.
+        *model* is what ``log_model`` returned, or names it: ``runs:/UID/model``, ``STUDY/17``, a run's uid. *metrics*
+        are the last values of its run's by default. *lineage* says where it comes from (JSON); the digest of the
+        model's manifest is added to it. The same model again returns the version that it is: a description and tags
+        that were given are written to it, the rest stays. Raises ModelError when the model's files are not kept any
+        more.
         """
         name = clean_model_name(name)
         if not isinstance(model, LoggedModel):
@@ -203,11 +204,11 @@ class Registry:
         """Point the alias *to* at *version*, if the policies hold, and return the line of history with what they said.
 
         *expect* is the version that the caller believes to replace (None: none): ConflictError when the alias points
-        elsewhere, so that of two who move it at once one is told. The policies in force when the alias moves are
-        judged in the same transaction: PolicyError, with their *results*, when one does not hold, and nothing is
-        changed. *force* moves it all the same, needs a *reason*, and is recorded with what did not hold; a policy on
-        who may move the alias is not overcome. Where the alias points at *version* already nothing is written: the
-        line that moved it there is returned, its ``written`` false. Raises ModelError when the version's files are gone.
+        elsewhere, so that of two who move it at once one is told. The policies in force when the alias moves are judged
+        in the same transaction: PolicyError, with their *results*, when one does not hold, and nothing is changed.
+        *force* moves it all the same, needs a *reason*, and is recorded with what did not hold; a policy on who may
+        move the alias is not overcome. Where the alias points at *version* already nothing is written: the line that
+        moved it there is returned, its ``written`` false. Raises ModelError when the version's files are gone.
         """
         move = Move(
             clean_model_name(name),
@@ -273,8 +274,8 @@ class Registry:
     ) -> Policy:
         """Set a policy: *rule* must hold before *alias* (None: any) of *model* (None: of every one) is moved.
 
-        *rule* is one of ``trackers.policy``; text is a filter, as ``Require`` has it. A policy of that name is replaced: it
-        gets its next version, and the change is a line of history.
+        *rule* is one of ``trackers.policy``; text is a filter, as ``Require`` has it. A policy of that name is
+        replaced: it gets its next version, and the change is a line of history.
         """
         if not isinstance(rule, str | Rule):
             raise InvalidValueError(
@@ -304,8 +305,8 @@ class Registry:
     def check(self, name: str, version: int, *, to: str, expect: Expected = UNSET) -> Results:
         """Return what the policies say about moving the alias *to* to *version* now; nothing is changed.
 
-        Raises what ``promote`` would: ConflictError where the alias does not point at what is expected, ModelError where
-        the version's files are gone.
+        Raises what ``promote`` would: ConflictError where the alias does not point at what is expected, ModelError
+        where the version's files are gone.
         """
         name, alias, number, expected = clean_model_name(name), new_alias(to), clean_version(version), _expected(expect)
 
@@ -411,16 +412,16 @@ class Registry:
             self.get(name)  # raises, and names the close ones
         if alias is not None and not lines:
             known = sorted({line.alias for line in self.history(name) if line.alias})
-            near = get_close_matches(alias, known, n=1)
-            hint = f": did you mean {near[0]}?" if near else f"; moved were {', '.join(known[:5])}" if known else ""
+            hint = suggestion(alias, known) or (f"; moved were {', '.join(known[:5])}" if known else "")
             raise NotFoundError(f"{name}@{alias} was never moved{hint}")
         return lines
 
     def lineage(self, ref: int | str) -> Graph:
         """Return what led to, and what came of, a version, a run or data.
 
-        *ref* is ``NAME@ALIAS``, ``NAME/3``, a run (32 hex digits or 8 of their beginning, its id, ``STUDY/17``; after ``runs:/`` where a model
-        has the name of a study), or the digest of data, or at least 8 digits of its beginning. Raises NotFoundError.
+        *ref* is ``NAME@ALIAS``, ``NAME/3``, a run (its uid or the first 8 digits or more of it, its id, ``STUDY/17``;
+        after ``runs:/`` where a model has the name of a study), or the digest of data, or at least 8 digits of its
+        beginning. Raises NotFoundError.
         """
         if isinstance(ref, str):
             name, version = self._version_named(ref)

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from trackers.sql.writer import Writer
 
 RunRef = Run | Trial | ActiveRun | int | str
-"""A run, or what names one: its id, its 32 hex digits, or ``STUDY/17``."""
+"""A run, or what names one: its id, its uid or the first 8 digits or more of it, or ``STUDY/17``."""
 
 
 class Tracking(Lifecycle, Launching):
@@ -223,7 +223,7 @@ class Tracking(Lifecycle, Launching):
         return run
 
     def get_run(self, ref: RunRef) -> Run:
-        """Return a run by its id, its 32 hex digits or ``STUDY/17``; raises NotFoundError."""
+        """Return a run by its id, its uid (or the first 8 digits or more of it) or ``STUDY/17``; raises NotFoundError."""
         run_id = self._run_id(ref)
         with self.database.reading() as connection:
             return read_runs(connection, [run_id])[0]

@@ -179,8 +179,8 @@ class Trial:
 
     *values* has one float per objective, or None while there are none. *intermediate_values* is what the objective
     reported (step -> value), in the order of the steps; *constraints* are feasible at or below 0.0.
-    *distribution_specs* maps the name of each param to its distribution in Optuna's JSON form. *logged_params* are those
-    that the objective logged beside the ones that were searched over.
+    *distribution_specs* maps the name of each param to its distribution in Optuna's JSON form. *logged_params* are
+    those that the objective logged beside the ones that were searched over; a ``Run``'s *params* are both.
     """
 
     number: int

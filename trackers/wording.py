@@ -1,4 +1,4 @@
-"""How counts, uids and URLs are written, how wide a text is, and which word was meant."""
+"""How counts, uids and URLs are written, how texts fit into columns, and which word was meant."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return ``"1 trial"``, ``"2 trials"``; *plural* is that of a noun that takes more than an s."""
-    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+    """Return ``"1 trial"``, ``"2,000 trials"``; *plural* is that of a noun that takes more than an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def text_width(text: str) -> int:
@@ -20,10 +20,52 @@ def text_width(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
+def padded(text: str, length: int, *, right: bool = False) -> str:
+    """Fill *text* with spaces to *length* columns, those in front of it where it stands flush *right*."""
+    space = " " * (length - text_width(text))
+    return space + text if right else text + space
+
+
+def cut(text: str, length: int) -> str:
+    """Cut *text* to *length* columns, the last of them an ellipsis where something was cut."""
+    if text_width(text) <= length:
+        return text
+    kept = text[: max(1, length - 1)]
+    while len(kept) > 1 and text_width(kept) >= length:
+        kept = kept[:-1]
+    return kept.rstrip() + "…"
+
+
+def wrapped(text: str, length: int) -> list[str]:
+    """Break *text* into lines of *length* columns, at spaces where there are any."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if text_width(longer) <= length:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        while text_width(word) > length:
+            head = word[:length]
+            while text_width(head) > length:
+                head = head[:-1]
+            lines.append(head)
+            word = word[len(head) :]
+        line = word
+    return [*lines, line]
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word nearest to *word*, or None where none is near."""
+    near = difflib.get_close_matches(word[:64], list(known), n=1)
+    return near[0] if near else None
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean X?"`` for the known word nearest to *word*, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    near = closest(word, known)
+    return f"; did you mean {near}?" if near is not None else ""
 
 
 def without_password(url: str) -> str:

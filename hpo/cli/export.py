@@ -45,10 +45,10 @@ def export(
     if output is None:
         click.echo(written, nl=False)
     else:
-        from hpo.ranking.wording import count
+        from trackers.wording import counted
 
         output.write_text(written, encoding="utf-8")
-        click.echo(f"Wrote {count(len(trials), 'trial')} to {output}.", err=True)
+        click.echo(f"Wrote {counted(len(trials), 'trial')} to {output}.", err=True)
 
 
 def as_json(row: StudyRow, trials: Sequence[Trial]) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpo.errors import UserError
-from hpo.ranking import wording
 from hpo.wording import quoted
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.errors import StudyBusyError
@@ -34,7 +34,7 @@ def life_of(row: StudyRow, where: str = "") -> Life:
     """
     name = f"{quoted(row.name)}{where}"
     if standing(row) == SHARED:
-        trials = wording.count(sum(row.counts.values()), "trial")
+        trials = counted(sum(row.counts.values()), "trial")
         ended_some = any(count and state.is_finished() for state, count in row.counts.items())
         return Life(False, f"{SHARED}, {trials}", f"hpo rank {name}" if ended_some else "")
     if row.status != "running" or row.owner is None:

@@ -7,6 +7,7 @@ import click
 from hpo.cli.command import Command
 from hpo.cli.options import json_option, open_store, storage_options, study_argument
 from hpo.errors import UserError
+from trackers.wording import counted
 
 
 @click.command(cls=Command, example="hpo rank digits --limit 10\nhpo rank digits --json")
@@ -31,7 +32,7 @@ def rank(
     ranks are those among all.
     """
     from hpo.cli import text
-    from hpo.ranking import board, wording
+    from hpo.ranking import board
 
     shown = None if everything else limit
     with open_store(storage, profile) as store:
@@ -41,7 +42,7 @@ def rank(
     else:
         click.echo(ranking.to_text(shown, text.width()))
         if ranking.hidden:
-            click.echo(f"{wording.count(ranking.hidden, 'archived trial')} hidden: --archived shows them.")
+            click.echo(f"{counted(ranking.hidden, 'archived trial')} hidden: --archived shows them.")
 
 
 @click.command(cls=Command, example="hpo best digits\nhpo best digits --json | jq .params")

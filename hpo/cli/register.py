@@ -84,7 +84,8 @@ def refit(
 ) -> None:
     """Train once more with the best params.
 
-    NAME in FILE is called with a trial that has them, as a run of its own. The model it logs with trial.log_model is kept, and can be registered.
+    NAME in FILE is called with a trial that has them, as a run of its own. The model it logs with trial.log_model is
+    kept, and can be registered.
     """
     from hpo.cli import reference
     from hpo.objective_file import load_objective

@@ -98,7 +98,8 @@ def resume(
 ) -> int:
     """Go on with an interrupted or stopped study.
 
-    It has the settings it had, and its objective is imported from the file it came from, or from FILE. Options change a setting from here on.
+    It has the settings it had, and its objective is imported from the file it came from, or from FILE. Options change a
+    setting from here on.
     """
     from hpo.objective_file import load_objective
     from hpo.runner import recorded_objective

@@ -11,6 +11,7 @@ from hpo.cli.command import Command
 from hpo.cli.exit import DONE, FAILED
 from hpo.cli.options import open_store, outcome_json_option, storage_options, stored_url, study_argument, where
 from hpo.wording import quoted
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -74,7 +75,6 @@ def _told(row: StudyRow, sentence: str, as_json: bool) -> int:
 
 def _await_end(store: Store, name: str, grace: float, place: str) -> tuple[StudyRow, str]:
     click.echo(f"{name} is stopping: running trials have {grace:g} s to reach their next report.", err=True)
-    from hpo.ranking import wording
 
     until = time.monotonic() + grace + ANSWERED
     while (row := store.get_study(name)).status == "running":
@@ -84,5 +84,5 @@ def _await_end(store: Store, name: str, grace: float, place: str) -> tuple[Study
     count = sum(row.counts.values())
     return (
         row,
-        f"{name} is {row.status} with {wording.count(count, 'trial')}; go on with: hpo resume {quoted(name)}{place}",
+        f"{name} is {row.status} with {counted(count, 'trial')}; go on with: hpo resume {quoted(name)}{place}",
     )

@@ -14,7 +14,7 @@ import click
 
 from hpo.ranking import wording
 from trackers.cli.text import json_text
-from trackers.wording import text_width
+from trackers.wording import padded, text_width, wrapped
 
 UNBOUNDED = 10_000
 """Columns of a line that goes into a file or a pipe, where nothing is cut."""
@@ -37,7 +37,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequenc
     lines = []
     for line in clean:
         cells = [
-            wording.padded(wording.short(cell, w), w, right=head in right)
+            padded(wording.short(cell, w), w, right=head in right)
             for head, cell, w in zip(heads, line, wide, strict=True)
         ]
         lines.append(wording.short("  ".join(cells).rstrip(), width()))
@@ -64,8 +64,8 @@ def fields(pairs: Sequence[tuple[str, str]]) -> str:
     wide = min(max((text_width(name) for name, _ in shown), default=0), max(NARROWEST, width() // 2))
     lines = []
     for name, value in shown:
-        for i, part in enumerate(wording.wrapped(value, max(NARROWEST, width() - wide - 2))):
-            lines.append(f"{wording.padded('' if i else wording.short(name, wide), wide)}  {part}")
+        for i, part in enumerate(wrapped(wording.plain(value), max(NARROWEST, width() - wide - 2))):
+            lines.append(f"{padded('' if i else wording.short(name, wide), wide)}  {part}")
     return "\n".join(lines)
 
 

@@ -85,7 +85,7 @@ def _plan(
     order: Order, row: StudyRow, space: Space | None, store: Store, started: int, sampler: Sampler, pruner: Pruner
 ) -> Plan:
     return Plan(
-        facts=_facts(row, space, store, order),
+        facts=_facts(row, space, store),
         limits=_limits(order),
         workers=order.workers * order.slots,
         cpus=order.need.cpus if order.need else 1.0,
@@ -110,7 +110,7 @@ def _chosen(row: StudyRow, sampler: Sampler, pruner: Pruner) -> dict[str, Any] |
     return {CHOSEN: notes} if notes or CHOSEN in row.system_attrs else None
 
 
-def _facts(row: StudyRow, space: Space | None, store: Store, order: Order) -> StudyFacts:
+def _facts(row: StudyRow, space: Space | None, store: Store) -> StudyFacts:
     return StudyFacts(
         row.name,
         row.directions,

@@ -20,8 +20,8 @@ _SIGNAL = getattr(signal, "SIGURG", None)
 class WorkerEnded(BaseException):
     """The inline worker was ended: raised inside the objective, where a process of its own would be killed.
 
-    Not an ``Exception``, so that an objective's ``except Exception`` does not swallow it. *by*: the alarm that rang, for
-    a study that runs inside a trial of another.
+    Not an ``Exception``, so that an objective's ``except Exception`` does not swallow it. *by*: the alarm that rang,
+    for a study that runs inside a trial of another.
     """
 
     def __init__(self, by: object = None) -> None:
@@ -32,8 +32,8 @@ class WorkerEnded(BaseException):
 class Alarm:
     """Knows how long an objective has been silent, and raises WorkerEnded in it when another thread rings.
 
-    It rings in the main thread, where there are signals (not on Windows); elsewhere a trial is ended at its next report.
-    Code that does not come back to Python is ended when it does.
+    It rings in the main thread, where there are signals (not on Windows); elsewhere a trial is ended at its next
+    report. Code that does not come back to Python is ended when it does.
     """
 
     def __init__(self) -> None:

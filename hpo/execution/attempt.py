@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from hpo.execution.capture import recording
 from hpo.execution.messages import News, Outcome
 from hpo.trial import Trial
 from trackers.active import reset_active, set_active
+from trackers.clock import now_us
 from trackers.states import RunState
 
 Objective = Callable[..., Any]
@@ -31,9 +31,10 @@ def run_attempt(
 ) -> Outcome:
     """Run *objective* on *trial*; *news* collects what is unsent when it ends. Raises nothing but WorkerEnded.
 
-    Where it is *interruptible*, KeyboardInterrupt is Ctrl-C, and the trial goes back; elsewhere the objective raised it.
+    Where it is *interruptible*, KeyboardInterrupt is Ctrl-C, and the trial goes back; elsewhere the objective raised
+    it.
     """
-    started = time.time_ns() // 1000
+    started = now_us()
     token = set_active(trial)
     try:
         with recording() as tail:
@@ -41,7 +42,7 @@ def run_attempt(
             verdict = _call(trial, objective, args, retry_on, interruptible)
     finally:
         reset_active(token)
-    ended = time.time_ns() // 1000
+    ended = now_us()
     return Outcome(news=news(trial), started=started, ended=ended, log=tail.text(), **verdict)
 
 

@@ -183,15 +183,16 @@ class Told:
 
 
 Reply = Callable[[Any], None]
-"""Takes the answer to one message; called once, from the manager's thread."""
+"""Takes the answer to one message; called once, from the thread that had it: the manager's, or that of files."""
 
 
 class Link(Protocol):
     """A worker's way to its manager.
 
-    ``send`` blocks until the answer is there: Welcome facts for Join, Work for Pull, Answered for Report, Suggested
-    for Suggest, None for StopStudy, Told for AskStudy. Called from any thread of the worker where it is *concurrent*,
-    else from the one that runs trial and manager in turn. Raises ManagerGone where there is no manager any more, or none that answers.
+    ``send`` blocks until the answer is there: StudyFacts for Join, Work for Pull, Answered for Report, Suggested for
+    Suggest, None for StopStudy, Told for AskStudy. Called from any thread of the worker where it is *concurrent*, else
+    from the one that runs trial and manager in turn. Raises ManagerGone where there is no manager any more, or none
+    that answers.
     """
 
     concurrent: bool

@@ -35,6 +35,7 @@ from hpo.execution.messages import (
     Work,
 )
 from hpo.trial import Assignment, Trial, Verdict
+from trackers.clock import now_us
 from trackers.system import SystemMetrics
 
 if TYPE_CHECKING:
@@ -319,7 +320,7 @@ class Slot:
 
 def _given_back(assignment: Assignment) -> Outcome:
     """Return a trial that was not begun."""
-    now = time.time_ns() // 1000
+    now = now_us()
     return Outcome(News(assignment.number, assignment.attempt), None, now, now)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import UserError
-from hpo.manager.scribe import Scribe, now_us
+from hpo.manager.scribe import Scribe
 from trackers.changes import CommandAnswered, StudyChanged, clean_name
+from trackers.clock import now_us
 from trackers.errors import TrackersError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hpo.errors import SpaceError, SpaceExhausted, UserError
 from hpo.execution.messages import News, Outcome
 from hpo.manager.live import Live
 from hpo.manager.models import Models
-from hpo.manager.scribe import Scribe, now_us
+from hpo.manager.scribe import Scribe
 from hpo.trial import Assignment
 from trackers.changes import (
     ArtifactsLogged,
@@ -37,6 +37,7 @@ from trackers.changes import (
     TrialRequeued,
     TrialStarted,
 )
+from trackers.clock import now_us
 from trackers.states import RunState
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class Ledger:
     def start(self, command: eng.Start, worker: str, host: str, pid: int) -> Assignment:
         """Prepare an attempt.
 
-        Raises SpaceExhausted where a fresh trial finds nothing to suggest, UserError for an enqueued one that cannot run.
+        Raises SpaceExhausted where a fresh trial finds nothing to suggest, UserError for an enqueued one that cannot
+        run.
         """
         number = command.number
         live = self.live.get(number)

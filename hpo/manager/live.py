@@ -16,9 +16,9 @@ class Live:
     """An unfinished trial.
 
     *asked*: the sampler knows it; until then *params* are those it was enqueued with. *used* are the names that the
-    objective really asked for in this attempt (define-by-run), *stored* those that the store has, *logged* the params that
-    it logged in this attempt beside them. *models* has value and step of the best report that a
-    model was saved for, by the model's name.
+    objective really asked for in this attempt (define-by-run), *stored* those that the store has, *logged* the params
+    that it logged in this attempt beside them. *models* has value and step of the best report that a model was saved
+    for, by the model's name.
     """
 
     number: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hpo.manager.scribe import Scribe, now_us
+from hpo.manager.scribe import Scribe
 from trackers.changes import ModelDropped, ModelLogged
+from trackers.clock import now_us
 from trackers.states import RunState
 from trackers.values import LoggedModel, Trial
 

@@ -22,8 +22,8 @@ Ask = Callable[[str, tuple[Any, ...], Mapping[str, Any]], Any]
 class Plan:
     """What a manager runs a study with.
 
-    *workers* is how many slots are wanted (0: inline). *done* are called after each commit of a finished trial;
-    *ask* answers objectives; *keeper* says which models to drop; *launch* is the id of code and environment, *changes* are
+    *workers* is how many slots are wanted (0: inline). *done* are called after each commit of a finished trial; *ask*
+    answers objectives; *keeper* says which models to drop; *launch* is the id of code and environment, *changes* are
     written to the study's row.
     """
 

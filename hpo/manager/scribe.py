@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trackers.changes import Change, EventHappened
+from trackers.clock import now_us
 
 if TYPE_CHECKING:
     from trackers.store import StudyLease
-
-
-def now_us() -> int:
-    """Microseconds since the epoch, UTC."""
-    return time.time_ns() // 1000
 
 
 class Scribe:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hpo.ranking import wording
 from trackers.states import RunState
-from trackers.wording import text_width
+from trackers.wording import counted, padded, text_width
 
 if TYPE_CHECKING:
     from hpo.ranking.leaderboard import Ranking, Standing
@@ -29,7 +29,7 @@ def headline(ranking: Ranking) -> str:
     parts = [
         wording.short(ranking.row.name, 60),
         ", ".join(f"{direction} {wording.short(name, 30)}" for direction, name in goals),
-        wording.count(len(ranking), "trial"),
+        counted(len(ranking), "trial"),
     ]
     counts = wording.states(ranking.states)
     return " · ".join(parts) + (f": {counts}" if counts else "")
@@ -101,10 +101,10 @@ def text(ranking: Ranking, limit: int | None, width: int) -> str:
     kept = _kept(heads, widths, width)
     lines = [wording.short(headline(ranking), width)]
     for line in body if shown else []:
-        padded = [wording.padded(line[i], widths[i], right=heads[i] not in LEFT) for i in kept]
-        lines.append(wording.short(GAP.join(padded).rstrip(), width))
+        filled = [padded(line[i], widths[i], right=heads[i] not in LEFT) for i in kept]
+        lines.append(wording.short(GAP.join(filled).rstrip(), width))
     if len(ranking) > len(shown):
-        lines.append(f"… and {wording.count(len(ranking) - len(shown), 'more trial')}")
+        lines.append(f"… and {counted(len(ranking) - len(shown), 'more trial')}")
     return "\n".join(lines)
 
 
@@ -135,7 +135,7 @@ def html(ranking: Ranking, limit: int | None) -> str:
             "<tr>" + "".join(f'<td style="{s}">{_cell(c)}</td>' for c, s in zip(line, aligned, strict=True)) + "</tr>"
         )
     more = len(ranking) - len(shown)
-    note = f"<p>… and {wording.count(more, 'more trial')}</p>" if more else ""
+    note = f"<p>… and {counted(more, 'more trial')}</p>" if more else ""
     return f"<div><p>{escape(headline(ranking))}</p><table>{''.join(lines)}</table>{note}</div>"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trackers.states import RunState
-from trackers.wording import text_width
+from trackers.wording import cut
 
 NONE = "–"
 
@@ -31,13 +31,13 @@ def number(value: float | None, digits: int = 5) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def telling_digits(values: Iterable[float], least: int = 5, most: int = 10) -> int:
-    """Return with how many digits different *values* that stand in one column look different, as far as *most* go."""
+def telling_digits(values: Iterable[float]) -> int:
+    """Return with how many digits, 5 to 10, different *values* that stand in one column look different."""
     apart = {value for value in values if math.isfinite(value)}
-    for digits in range(least, most):
+    for digits in range(5, 10):
         if len({number(value, digits) for value in apart}) == len(apart):
             return digits
-    return most if len(apart) > 1 else least
+    return 10 if len(apart) > 1 else 5
 
 
 def seconds(value: float | None) -> str:
@@ -84,41 +84,9 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "·" for c in text)
 
 
-def padded(text: str, length: int, *, right: bool = False) -> str:
-    """Fill *text* with spaces to *length* columns, those in front of it where it stands flush *right*."""
-    space = " " * (length - text_width(text))
-    return space + text if right else text + space
-
-
 def short(text: str, length: int) -> str:
-    """Cut *text* to *length* columns, the last of them an ellipsis where something was cut."""
-    clean = plain(text)
-    if text_width(clean) <= length:
-        return clean
-    kept = clean[: max(1, length - 1)]
-    while len(kept) > 1 and text_width(kept) >= length:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
-
-
-def wrapped(text: str, length: int) -> list[str]:
-    """Break *text* into lines of *length* columns, at spaces where there are any."""
-    lines, line = [], ""
-    for word in plain(text).split(" "):
-        longer = f"{line} {word}" if line else word
-        if text_width(longer) <= length:
-            line = longer
-            continue
-        if line:
-            lines.append(line)
-        while text_width(word) > length:
-            head = word[:length]
-            while text_width(head) > length:
-                head = head[:-1]
-            lines.append(head)
-            word = word[len(head) :]
-        line = word
-    return [*lines, line]
+    """Cut *text* to *length* columns, on one line."""
+    return cut(plain(text), length)
 
 
 def squeezed(text: str, length: int) -> str:
@@ -128,11 +96,6 @@ def squeezed(text: str, length: int) -> str:
         return clean
     tail = (length - 1) // 2
     return f"{clean[: length - 1 - tail]}…{clean[len(clean) - tail :]}"
-
-
-def count(amount: int, noun: str, plural: str = "") -> str:
-    """Write an amount with its noun: ``1 trial``, ``2,000 trials``."""
-    return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"
 
 
 STATE_WORDS = {

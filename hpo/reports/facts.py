@@ -13,6 +13,7 @@ from hpo.ranking import Standing, wording
 from hpo.reports.view import StudyView
 from trackers.states import RunState
 from trackers.values import Trial
+from trackers.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def verdict(view: StudyView) -> Verdict:
         on = "is the Pareto front" if front == 1 else "are the Pareto front"
         named = " and ".join(f"{_name(view, index)} {_value(view.best, index)}" for index in range(view.objectives))
         return Verdict(
-            f"{wording.count(front, 'trial')} of {done:,} {on}.",
+            f"{counted(front, 'trial')} of {done:,} {on}.",
             f"The most balanced is trial {view.best.trial.number}: {named}.",
         )
     ties = len(view.ranking.front) - 1
@@ -75,7 +76,7 @@ def verdict(view: StudyView) -> Verdict:
         return Verdict(headline, "That is no finite number: the figures show the other trials.")
     if done == 1:
         return Verdict(headline, "It is the only trial that completed.")
-    tied = f"{wording.count(ties, 'later trial')} reached the same value; the earliest stands first." if ties else ""
+    tied = f"{counted(ties, 'later trial')} reached the same value; the earliest stands first." if ties else ""
     return Verdict(headline, tied)
 
 
@@ -166,11 +167,11 @@ def cost_remarks(view: StudyView) -> list[str]:
         kinds = {"lost": "lost with their worker", "timeout": "timed out", "released": "put back into the queue"}
         named = [(sum(a.outcome == kind for a in gone), word) for kind, word in kinds.items()]
         parts = ", ".join(f"{amount:,} {word}" for amount, word in named if amount)
-        starts = wording.count(len(gone), "start")
+        starts = counted(len(gone), "start")
         remarks.append(f"{starts} came to nothing ({parts}): {wording.seconds(spent)} of core time in all.")
     saved = saved_by_pruning(view)
     if saved is not None:
-        trials = wording.count(view.counts[RunState.PRUNED], "pruned trial")
+        trials = counted(view.counts[RunState.PRUNED], "pruned trial")
         remarks.append(
             f"Pruning saved about {wording.seconds(saved)} of core time: an estimate of what the {trials} would have "
             "cost had each gone on at its own pace to the number of reports that completed trials made."

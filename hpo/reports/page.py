@@ -15,6 +15,7 @@ from hpo.reports.picture import data_uri
 from hpo.reports.style import NothingToDraw, drawn
 from hpo.reports.view import StudyView
 from hpo.wording import quoted
+from trackers.wording import counted
 
 ENOUGH_TO_FLATTER = 10
 """Ranked trials from which the best of them is noticeably lucky."""
@@ -123,14 +124,14 @@ def _belongs(kind: FigureKind, view: StudyView) -> bool:
 
 def _status(view: StudyView) -> list[str]:
     row = view.row
-    parts = [wording.count(len(view.trials), "trial"), wording.states(view.counts), f"study {row.status}"]
+    parts = [counted(len(view.trials), "trial"), wording.states(view.counts), f"study {row.status}"]
     starts = [trial.started_at for trial in view.trials if trial.started_at is not None]
     ends = [trial.ended_at for trial in view.trials if trial.ended_at is not None]
     if starts and ends:
         parts.append(f"{wording.seconds((max(ends) - min(starts)).total_seconds())} from first start to last end")
     workers = {attempt.worker for trial in view.trials for attempt in trial.attempts if attempt.worker}
     if workers:
-        parts.append(wording.count(len(workers), "worker"))
+        parts.append(counted(len(workers), "worker"))
     return [part for part in parts if part]
 
 

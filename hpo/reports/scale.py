@@ -24,10 +24,10 @@ class Limits:
         return self.low <= value <= self.high
 
 
-def limits(values: Sequence[float], direction: str, slack: float = 1.0) -> Limits:
+def limits(values: Sequence[float], direction: str) -> Limits:
     """Return limits that show the good end of finite *values* whole and cut hopeless outliers off.
 
-    The bad end is cut *slack* spans behind the value that nine tenths are better than, where something lies beyond.
+    The bad end is cut one span behind the value that nine tenths are better than, where something lies beyond.
     Positive values over more than three decades get a logarithmic axis and nothing is cut.
     """
     ordered = sorted(values)
@@ -35,7 +35,7 @@ def limits(values: Sequence[float], direction: str, slack: float = 1.0) -> Limit
     if len(ordered) >= 4 and ordered[0] > 0.0 and high / max(low, 1e-300) > 1e3:
         return Limits(low / 1.3, high * 1.3 if high < 1e300 else high, log=True)
     last = len(ordered) - 1
-    slack = slack if last >= 10 else max(slack, 6.0)  # of a few values none is easily spared
+    slack = 1.0 if last >= 10 else 6.0  # of a few values none is easily spared
     if direction == "maximize":
         bad = ordered[last - math.floor(0.9 * last)]
         low = max(low, bad - slack * (high - bad))

@@ -188,11 +188,10 @@ def _compact(value: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def whole_axis(axes: Axes, which: str) -> None:
-    """Put ticks at whole numbers only."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+def whole_axis(axes: Axes) -> None:
+    """Put ticks of the x axis at whole numbers only."""
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def legend_above(axes: Axes, columns: int = 6) -> None:

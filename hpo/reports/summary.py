@@ -6,6 +6,7 @@ from html import escape
 
 from hpo.ranking import wording
 from hpo.reports.view import StudyView
+from trackers.wording import counted
 
 _P = "<p style='margin:4px 0'>"
 
@@ -22,8 +23,8 @@ def summary_html(view: StudyView) -> str:
     if view.best is not None:
         lines.append(f"{_P}{escape(wording.short(wording.params(view.best.trial.params), 400))}</p>")
     if view.trials:
-        counted = f"{wording.count(len(view.trials), 'trial')}: {wording.states(view.counts)}"
-        lines.append(f"{_P}{escape(counted)}; the study is {escape(view.row.status)}.</p>")
+        tried = f"{counted(len(view.trials), 'trial')}: {wording.states(view.counts)}"
+        lines.append(f"{_P}{escape(tried)}; the study is {escape(view.row.status)}.</p>")
     return f"<div>{''.join(lines)}{_figure(view)}{view.ranking.to_html(10) if view.trials else ''}</div>"
 
 

@@ -19,8 +19,8 @@ from trackers.values import Trial
 class GridSampler(Sampler):
     """Walks through ``space.points()``, shuffled by *seed* or (*shuffled* False) in their order.
 
-    *name* is what it goes by. *levels* gives each continuous param that many values, evenly spread on its scale. A point that failed counts as
-    tried; one that was enqueued is not suggested again.
+    *name* is what it goes by. *levels* gives each continuous param that many values, evenly spread on its scale. A
+    point that failed counts as tried; one that was enqueued is not suggested again.
 
     Raises: SettingsError for a continuous param without *levels*, and for a grid of more than a million points.
     """

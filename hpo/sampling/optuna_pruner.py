@@ -60,9 +60,8 @@ class OptunaPruner(Pruner):
         directions: Sequence[str] = ("minimize",),
         study_name: str = "study",
         name: str = "",
-        note: str = "",
     ) -> None:
-        self.name, self.note = name or type(pruner).__name__, note
+        self.name = name or type(pruner).__name__
         self._pruner = pruner
         self._earlier: dict[int, dict[int, float]] = {}  # reports of attempts that went back to the queue
         self._mirror = PrunerStorage(directions, study_name)

@@ -47,7 +47,6 @@ def make_pruner(
     *,
     directions: Sequence[str] = ("minimize",),
     total_trials: int | None = None,
-    space: Any = None,
     study_name: str = "",
 ) -> Pruner:
     """Return the pruner that *spec* names.
@@ -55,7 +54,7 @@ def make_pruner(
     *spec* is one of ``PRUNERS`` or ``"auto"``, alone or with arguments (``"median(n_startup_trials=3)"``, or a mapping
     ``{"name": "median", "n_startup_trials": 3}``), one of Optuna's pruners, a ``BasePruner`` of the user's own, or a
     ``Pruner``; None is ``"none"``. Optuna's own pruners are taken over by ours, which decide the same in less time.
-    *space* has no part in it. *study_name* is what ``hyperband`` draws its brackets by.
+    *study_name* is what ``hyperband`` draws its brackets by.
 
     Raises: SettingsError for an unknown name (the known ones are listed), for arguments that are unknown or out of
     range, and for a named pruner where the study has several objectives.

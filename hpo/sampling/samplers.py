@@ -16,7 +16,7 @@ from hpo.sampling.grid import GridSampler
 from hpo.sampling.random import RandomSampler
 from hpo.sampling.sampler import Sampler
 from hpo.space import Categorical, Space
-from hpo.space.name import did_you_mean
+from trackers.wording import suggestion
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -64,8 +64,8 @@ def make_sampler(
         note = f"auto chose {why}"
     if name not in SAMPLERS:
         known = ", ".join(sorted([*SAMPLERS, "auto"]))
-        hint = did_you_mean(name, [*SAMPLERS, "auto"])
-        raise SettingsError(f"there is no sampler {spec!r}{hint}: the samplers are {known}".replace("?:", "? -"))
+        hint = suggestion(name, [*SAMPLERS, "auto"])
+        raise SettingsError(f"there is no sampler {spec!r}{hint}; the samplers are {known}")
     if argument and name != "grid":
         raise SettingsError(f"sampler {spec!r}: {name} takes no argument, only grid does, as in 'grid:5'")
     sampler = SAMPLERS[name](Order(space, tuple(directions), seed, workers, argument, note))

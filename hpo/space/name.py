@@ -1,9 +1,7 @@
-"""Names of params, and what was probably meant by one that is not there."""
+"""Names of params."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
 from hpo.errors import SpaceError
@@ -26,9 +24,3 @@ def check_name(name: Any) -> str:
             f"{shown(name)} cannot name a param: its accents are separate characters, write it in NFC form"
         )
     return str(name)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``": did you mean 'optimizer'?"`` where a known name is close to *word*, else the empty text."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f": did you mean {close[0]!r}?" if close else ""

@@ -290,8 +290,8 @@ class Int(Param):
 class Categorical(Param):
     """One of *choices*: text, ints, floats, bools, None, or lists, tuples and dicts of them, without order.
 
-    A choice is told by type and value, so ``[True, 1, 1.0]`` are three; a tuple comes back as a tuple. *when* makes the param part of a point only
-    where other params have given values.
+    A choice is told by type and value, so ``[True, 1, 1.0]`` are three; a tuple comes back as a tuple. *when* makes the
+    param part of a point only where other params have given values.
 
     Raises: SpaceError for no choices, two that are the same, or one of another type.
     """

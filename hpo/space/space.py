@@ -8,8 +8,9 @@ from typing import Any
 from hpo.errors import SpaceError
 from hpo.space import condition as conditions
 from hpo.space.count import count_points
-from hpo.space.name import check_name, did_you_mean
+from hpo.space.name import check_name
 from hpo.space.param import Float, Param, from_distribution, is_distribution
+from trackers.wording import suggestion
 
 LARGEST_FINITE = 10**6
 """A space with more points counts as infinite."""
@@ -66,7 +67,7 @@ class Space(Mapping[str, Param]):
         wanted: dict[str, frozenset[Hashable]] = {}
         for parent, values in (self._params[name].when or {}).items():
             if parent not in self._params:
-                hint = did_you_mean(parent, self._params) or ": declare it, or correct the name"
+                hint = suggestion(parent, self._params) or ": declare it, or correct the name"
                 raise SpaceError(f"{name}: when= names {parent!r}, which is not in the space{hint}")
             param = self._params[parent]
             if isinstance(param, Float) and param.cardinality() is None:
@@ -133,7 +134,7 @@ class Space(Mapping[str, Param]):
         for name in params:
             if name not in self._params:
                 raise SpaceError(
-                    f"{name!r} is not in the space{did_you_mean(str(name), self._params) or _has(self._params)}"
+                    f"{name!r} is not in the space{suggestion(str(name), self._params) or _has(self._params)}"
                 )
         point: dict[str, Any] = {}
         open_: set[str] = set()

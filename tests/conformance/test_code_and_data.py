@@ -320,7 +320,7 @@ def test_the_filter_asks_for_data(store: Store) -> None:
     }
     for asked, expected in cases.items():
         assert found(store, asked) == expected, asked
-    with pytest.raises(FilterError, match="data sets have no 'nam': did you mean name"):
+    with pytest.raises(FilterError, match="data sets have no 'nam'; did you mean name"):
         store.search_runs("datasets.nam = 'x'")
     with pytest.raises(FilterError, match="several data sets"):
         store.search_runs(order_by="datasets.name")

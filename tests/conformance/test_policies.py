@@ -119,7 +119,7 @@ def test_a_filter_asks_for_metrics_params_tags_and_attributes(store: Store, make
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("metrics.acu > 0.5", "version 1 has no metrics.acu: did you mean auc?"),
+        ("metrics.acu > 0.5", "version 1 has no metrics.acu; did you mean auc?"),
         ("not metrics.nothing > 1", "version 1 has no metrics.nothing: it has auc"),
         ("metrics.auc > 0.5 and tags.reviewed = 'yes'", "version 1 has no tags.reviewed: it has team"),
         ("metrics.latency_ms < 5", "version 1 has no metrics.latency_ms: trackers measure records it"),

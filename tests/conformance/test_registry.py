@@ -143,9 +143,9 @@ def test_what_is_not_there_is_named_with_what_is(store: Store, sweep: Sweep) -> 
         store.load_model("models:/fraud")
     registry.register("fraud", sweep.model())
     registry.promote("fraud", 1, to="production")
-    with pytest.raises(NotFoundError, match=r"'frud': did you mean 'fraud'\?$"):
+    with pytest.raises(NotFoundError, match=r"'frud'; did you mean 'fraud'\?$"):
         registry.versions("frud")
-    with pytest.raises(NotFoundError, match=r"no alias 'prodution': did you mean 'production'\?$"):
+    with pytest.raises(NotFoundError, match=r"no alias 'prodution'; did you mean 'production'\?$"):
         registry.version("fraud", "prodution")
     with pytest.raises(NotFoundError, match=r"no version 7: it has version 1\.$"):
         registry.promote("fraud", 7, to="production")

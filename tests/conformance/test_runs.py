@@ -355,7 +355,7 @@ def test_files_are_kept_by_name_and_read_back_verified(store: Store, tmp_path: P
     assert json.loads(store.read_artifact(run, "config.json")) == {"a": [1, 2]}
     assert store.download_artifact(run, "all/deep/b.txt", tmp_path) == tmp_path / "b.txt"
     assert store.download_artifact(run, "all/a.bin", tmp_path / "x" / "y").read_bytes() == b"\0\1\2"
-    with pytest.raises(NotFoundError, match=r"has no artifact 'confg.json': did you mean 'config.json'"):
+    with pytest.raises(NotFoundError, match=r"has no artifact 'confg.json'; did you mean 'config.json'"):
         store.read_artifact(run, "confg.json")
     with pytest.raises(ArtifactError), store.start_run() as failed:
         failed.log_artifact(tmp_path / "missing")
@@ -416,7 +416,7 @@ def test_experiments_are_made_found_and_listed(store: Store) -> None:
     ]
     with pytest.raises(AlreadyExistsError, match="named 'fraud' already"):
         store.create_experiment("fraud")
-    with pytest.raises(NotFoundError, match="there is no experiment 'frauds' in this store: did you mean 'fraud'"):
+    with pytest.raises(NotFoundError, match="there is no experiment 'frauds' in this store; did you mean 'fraud'"):
         store.get_experiment("frauds")
     with pytest.raises(InvalidValueError, match="may not hold a slash"):
         store.start_run("a/b")

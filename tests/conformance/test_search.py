@@ -262,7 +262,7 @@ def test_a_search_keeps_to_its_experiments_and_names_close_ones(filled: Store) -
     assert {run.experiment for run in runs} == {"fraud", "digits"}
     assert filled.search_runs(experiments="audio")[0].experiment == "audio"
     assert len(filled.search_runs(experiments=[])) == 0
-    with pytest.raises(NotFoundError, match="there is no experiment 'fruad' in this store: did you mean 'fraud'"):
+    with pytest.raises(NotFoundError, match="there is no experiment 'fruad' in this store; did you mean 'fraud'"):
         filled.search_runs(experiments=["fruad"])
 
 

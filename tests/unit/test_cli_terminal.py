@@ -16,7 +16,7 @@ import trackers
 from hpo.ranking import wording
 from tests.processes import Beside
 from tests.unit.filled_store import fill
-from trackers.wording import text_width
+from trackers.wording import padded, text_width, wrapped
 
 WIDE = "größe 参数 with a name that goes on and on"
 
@@ -101,5 +101,5 @@ def test_wide_characters_count_twice() -> None:
     assert text_width("参数") == 4
     assert text_width("e\u0301") == 1
     assert wording.short("参数参数", 5) == "参数…"
-    assert wording.padded("色", 4) == "色  "
-    assert wording.wrapped("a bb 参数参数 c", 5) == ["a bb", "参数", "参数", "c"]
+    assert padded("色", 4) == "色  "
+    assert wrapped("a bb 参数参数 c", 5) == ["a bb", "参数", "参数", "c"]

@@ -200,6 +200,8 @@ def test_a_gpu_that_is_not_there_is_refused_inline(call: Call) -> None:
     assert code == 2
     assert "a trial needs a GPU" in err
     assert "No studies yet" in call("list")[1]
+    code, _, err = call("status", "small_grid")
+    assert (code, "deleted" in err) == (2, False), "it never began: there is nothing to restore"
 
 
 def test_brute_force_goes_by_its_own_name(call: Call) -> None:

@@ -77,7 +77,7 @@ def test_restore_names_what_was_deleted_each_once(call: Call) -> None:
             store.create_experiment("tries")
     call("delete", "tries", "--yes")
     assert call("restore", "nope")[2] == ("Error: there is no experiment 'nope' in this store: deleted are tries\n")
-    assert call("restore", "trie")[2].endswith(": did you mean 'tries'?\n")
+    assert call("restore", "trie")[2].endswith("; did you mean 'tries'?\n")
 
 
 def test_pins_are_set_listed_and_taken_away(call: Call) -> None:

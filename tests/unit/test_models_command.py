@@ -125,7 +125,7 @@ def test_reading_the_registry_loads_nothing_heavy(registered: Store) -> None:
 
 def test_an_unknown_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["model"]) == 2
-    assert capsys.readouterr().err == "Error: There is no command model: did you mean models?\n"
+    assert capsys.readouterr().err == "Error: There is no command model; did you mean models?\n"
 
 
 def test_every_command_of_the_table_is_there_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,16 +85,16 @@ def test_and_binds_before_or_and_not_before_both() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        """there is no 'metricss': did you mean metrics?
+        """there is no 'metricss'; did you mean metrics?
   metricss.acc > 1
   ^^^^^^^^""",
-        """runs have no attribute 'stat': did you mean state?
+        """runs have no attribute 'stat'; did you mean state?
   attributes.stat = 'FAIL'
              ^^^^""",
         """'acc' is no field: write metrics.acc, params.acc or tags.acc
   acc > 0.9
   ^^^""",
-        """'stats' is no field: did you mean status?
+        """'stats' is no field; did you mean status?
   metrics.a > 1 and stats = 'FAIL'
                     ^^^^^""",
         """metrics are numbers: write one, without quotes
@@ -106,7 +106,7 @@ def test_and_binds_before_or_and_not_before_both() -> None:
         """text stands in quotes: write 'rbf'
   params.kernel = rbf
                   ^^^""",
-        """this is no state: did you mean 'COMPLETE'?
+        """this is no state; did you mean 'COMPLETE'?
   attributes.state = 'COMPLET'
                      ^^^^^^^^^""",
         """states have no order: use = != in, as in attributes.state in ('COMPLETE', 'PRUNED')
@@ -121,7 +121,7 @@ def test_and_binds_before_or_and_not_before_both() -> None:
         """null is no value: write is null, or is not null
   params.a in (1, null)
                   ^^^^""",
-        """the filter should end here, or go on with and / or: did you mean and?
+        """the filter should end here, or go on with and / or; did you mean and?
   metrics.a > 1 adn metrics.b > 2
                 ^^^""",
         """'&&' has no meaning here: write and
@@ -130,7 +130,7 @@ def test_and_binds_before_or_and_not_before_both() -> None:
         """'“' has no meaning here: write '
   tags.a = “x”
            ^""",
-        """'lke' is no operator: did you mean like?
+        """'lke' is no operator; did you mean like?
   tags.a lke 'x'
          ^^^""",
         """like compares text, and metrics.a is no text: use = < > between in
@@ -268,7 +268,7 @@ def test_an_order_is_read_from_text_or_a_list() -> None:
             "a field is followed by asc, desc or a comma\n  metrics.auc downwards\n              ^^^^^^^^^",
         ),
         ("metrics.a,", "another field is expected after the comma\n  metrics.a,\n            ^"),
-        ("metric.a desc, atributes.x", "there is no 'atributes': did you mean attributes?"),
+        ("metric.a desc, atributes.x", "there is no 'atributes'; did you mean attributes?"),
         (",".join(f"metrics.m{i}" for i in range(9)), "an order may have 8 keys"),
     ],
 )

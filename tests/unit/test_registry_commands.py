@@ -496,7 +496,7 @@ def test_the_model_of_a_run_is_registered_from_the_terminal(call: Any, store: St
 def test_an_alias_that_was_never_moved_is_told_with_one_like_it(call: Any, store: Store) -> None:
     store.registry.promote("fraud", 1, to="production")
     code, _, err = call("history", "fraud", "--alias", "prodution")
-    assert (code, err) == (2, "Error: fraud@prodution was never moved: did you mean production?\n")
+    assert (code, err) == (2, "Error: fraud@prodution was never moved; did you mean production?\n")
 
 
 def test_infinity_beats_no_champion(store: Store) -> None:

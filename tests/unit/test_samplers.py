@@ -45,7 +45,7 @@ def run(sampler, numbers, value=lambda p: float(sum(p.values()))):
 @pytest.mark.parametrize(
     ("spec", "kw", "words"),
     [
-        ("tpee", {}, "there is no sampler 'tpee': did you mean 'tpe'?"),
+        ("tpee", {}, "there is no sampler 'tpee'; did you mean tpe?"),
         ("nsga4", {}, "nsga2, nsga3"),
         ("", {}, "the samplers are auto, brute_force, cmaes, gp, grid, nsga2, nsga3, qmc, random, tpe"),
         ("grid", {}, "needs a declared space"),

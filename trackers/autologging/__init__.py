@@ -1,8 +1,8 @@
 """Logging without a line of code: ``trackers.autolog()`` watches the libraries that train.
 
-Where no run is active, each outermost ``fit`` or ``train`` gets a run of its own; inside a run or an objective it
-lands there; of several models that are trained in one run the second has its metrics in the context ``fit=2``, and so on.
-A failure of the watching never breaks the training: it is warned about once.
+Where no run is active, each outermost ``fit`` or ``train`` gets a run of its own; inside a run or an objective it lands
+there; of several models that are trained in one run the second has its metrics in the context ``fit=2``, and so on. A
+failure of the watching never breaks the training: it is warned about once.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def autolog(
 
     *libraries* are names (default: all that are installed; PyTorch only where it is imported already). Logged are the
     params, the score on the training data (scikit-learn), each round's evaluation (LightGBM, XGBoost), each optimizer's
-    settings (PyTorch, see ``trackers.autologging.torch.watch`` for the loss), and with *models* the model. *every*: of the
-    rounds, each that is a multiple of it. With *disable* everything is as it was before. Called again, the new settings
-    replace the old ones. Raises InvalidValueError for a library that is not known.
+    settings (PyTorch, see ``trackers.autologging.torch.watch`` for the loss), and with *models* the model. *every*: of
+    the rounds, each that is a multiple of it. With *disable* everything is as it was before. Called again, the new
+    settings replace the old ones. Raises InvalidValueError for a library that is not known.
     """
     names = list(LIBRARIES) if libraries is None else [libraries] if isinstance(libraries, str) else list(libraries)
     for name in names:

@@ -137,9 +137,9 @@ def safely(library: str) -> Iterator[None]:
 class Training:
     """The run that one training logs to: the active one, else one of its own, which ends with it.
 
-    A second model that is trained in the same run is told apart from the first, see ``Later``; *model* is the one, where
-    there is one before it is trained: trained again it goes on. Everything it does is safe; where not even a run can be
-    started, nothing is logged.
+    A second model that is trained in the same run is told apart from the first, see ``Later``; *model* is the one,
+    where there is one before it is trained: trained again it goes on. Everything it does is safe; where not even a run
+    can be started, nothing is logged.
     """
 
     def __init__(self, library: str, name: str, model: Any = None) -> None:

@@ -15,8 +15,9 @@ _NOT_A_REQUIREMENT = frozenset({"pip", "setuptools", "wheel"})
 def requirements(environment: Mapping[str, Any]) -> str:
     """Return the packages of *environment* with their versions, one a line, sorted: ``pip install -r`` takes it.
 
-    A build of a version (``2.13.0+cpu``) stands in a comment, since any build of the version serves. What came from a repository is named with its commit, what came from an archive with its digest. A package that
-    came from a folder of that machine (an editable one, say) cannot be installed elsewhere: it stands in a comment.
+    A build of a version (``2.13.0+cpu``) stands in a comment, since any build of the version serves. What came from a
+    repository is named with its commit, what came from an archive with its digest. A package that came from a folder of
+    that machine (an editable one, say) cannot be installed elsewhere: it stands in a comment.
     """
     packages = {str(name): str(version) for name, version in (environment.get("packages") or {}).items()}
     direct = environment.get("direct") or {}

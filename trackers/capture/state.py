@@ -38,8 +38,8 @@ class CodeState:
     *commit* and what follows are those of the git repository around it, None outside one; *diff* is what was changed
     since, binary files included. *files* are the untracked ones, or outside a repository the source files that were
     imported; *cells* what a notebook had executed. *hidden* maps files in whose changes a secret was hidden to whether
-    all can be restored none the less; *left_out* says why a file is missing. *submodules* map paths to commits. *commits*
-    are those that no remote has.
+    all can be restored none the less; *left_out* says why a file is missing. *submodules* map paths to commits.
+    *commits* are those that no remote has.
     """
 
     commit: str | None = None

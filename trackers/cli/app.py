@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
-from difflib import get_close_matches
 
 import click
+
+from trackers.wording import suggestion
 
 TABLE = {
     "experiments": "trackers.cli.experiments:experiments",
@@ -74,8 +75,7 @@ class Table(click.Group):
         """Find the command; an unknown one is answered with the nearest name."""
         name = os.fspath(args[0])
         if name not in TABLE and not name.startswith("-"):
-            close = get_close_matches(name, TABLE, n=1)
-            hint = f": did you mean {close[0]}?" if close else "; see trackers --help."
+            hint = suggestion(name, TABLE) or "; see trackers --help."
             raise click.UsageError(f"There is no command {name}{hint}", ctx)
         return super().resolve_command(ctx, args)
 

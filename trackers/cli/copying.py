@@ -1,15 +1,28 @@
-"""What ``import mlflow`` and ``export mlflow`` say at the end."""
+"""What ``import`` and ``export`` say meanwhile and at the end."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 
 import click
 
 from trackers.cli import text
-from trackers.interop.outcome import Outcome
+from trackers.interop.outcome import Counted, Outcome
+from trackers.wording import counted
 
 _NOTES = 20
+
+
+def say_copied(one: Counted) -> None:
+    """Say on a terminal that an experiment is copied: many runs take minutes."""
+    say_done(one.name, counted(one.runs, "run"), one.added)
+
+
+def say_done(name: str, what: str, added: int) -> None:
+    """Say on a terminal that *what* of *name* is there, *added* of it now."""
+    if sys.stderr.isatty():
+        click.echo(f"{text.plain(name)}: {what}, {added:,} new", err=True)
 
 
 def print_outcome(outcome: Outcome, as_json: bool) -> None:

@@ -37,7 +37,7 @@ def to_mlflow(target: str, names: tuple[str, ...], artifacts: str | None, storag
     What is deleted or archived here, and versions whose runs are, is left out and named. Everything else is read back
     and compared; exit code 1 where something differs.
     """
-    from trackers.cli.copying import print_outcome
+    from trackers.cli.copying import print_outcome, say_copied
     from trackers.interop.mlflow.exporting import export_mlflow
     from trackers.store import connect
 
@@ -51,5 +51,5 @@ def to_mlflow(target: str, names: tuple[str, ...], artifacts: str | None, storag
                 f"{target} is an experiment of this store: name MLflow first, as in trackers export mlflow "
                 f"sqlite:///mlflow.db {target}"
             )
-        outcome = export_mlflow(store, target, experiments=names, artifacts=artifacts)
+        outcome = export_mlflow(store, target, experiments=names, artifacts=artifacts, on_experiment=say_copied)
     print_outcome(outcome, as_json)

@@ -55,8 +55,8 @@ FORMATS = ("text", "svg", "dot", "mermaid")
 def lineage(ref: str, form: str | None, output: Path | None, storage: str | None, as_json: bool) -> None:
     """Show what led to a version, an alias or a run, and what came of a run or of data.
 
-    Data and code lead to runs, runs to versions, versions to aliases. Data is named by its digest, or at least 8 digits of its
-    beginning.
+    Data and code lead to runs, runs to versions, versions to aliases. Data is named by its digest, or at least 8 digits
+    of its beginning.
     """
     from trackers.cli import text
 

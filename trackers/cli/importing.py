@@ -33,12 +33,16 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
     Every trial is read back and compared; exit code 1 where one differs.
     """
     from trackers.cli import text
-    from trackers.cli.copying import differing
-    from trackers.interop.optuna.importing import import_optuna
+    from trackers.cli.copying import differing, say_done
+    from trackers.interop.optuna.importing import ImportedStudy, import_optuna
     from trackers.store import connect
+    from trackers.wording import counted
+
+    def say_copied(one: ImportedStudy) -> None:
+        say_done(one.theirs, counted(one.there, "trial"), one.added)
 
     with connect(storage or DEFAULT) as store:
-        found = import_optuna(store, source, studies=studies)
+        found = import_optuna(store, source, studies=studies, on_study=say_copied)
     if as_json:
         text.print_json(
             [
@@ -83,12 +87,12 @@ def from_mlflow(source: str, names: tuple[str, ...], storage: str | None, as_jso
 
     Runs keep their ids and times. Everything is read back and compared; exit code 1 where something differs.
     """
-    from trackers.cli.copying import print_outcome
+    from trackers.cli.copying import print_outcome, say_copied
     from trackers.interop.mlflow.importing import import_mlflow
     from trackers.store import connect
 
     with connect(storage or DEFAULT) as store:
-        outcome = import_mlflow(store, source, experiments=names)
+        outcome = import_mlflow(store, source, experiments=names, on_experiment=say_copied)
     print_outcome(outcome, as_json)
 
 

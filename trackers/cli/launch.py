@@ -14,7 +14,7 @@ _MOST = 3
 
 
 def run_ref(text: str) -> int | str:
-    """Return what a word of the command line names: an id where it is a number, else 32 hex digits or STUDY/NUMBER."""
+    """Return what a word of the command line names: an id where it is a number, else what the store takes for a run."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
 
 

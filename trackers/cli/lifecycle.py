@@ -54,7 +54,8 @@ _what = click.argument("what", metavar="RUN|EXPERIMENT")
 def rename(what: str, name: str, storage: str | None, as_json: bool) -> None:
     """Give a run, an experiment or a study another NAME.
 
-    A run goes by its id, its 32 hex digits (or the first 8 or more) or STUDY/NUMBER; the name of an experiment must be free.
+    A run goes by its id, its uid (or its first 8 digits or more) or STUDY/NUMBER; the name of an experiment must be
+    free.
     """
     with open_store(storage) as store:
         if _is_run(store, what):

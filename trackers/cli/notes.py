@@ -122,8 +122,8 @@ def measure(
 ) -> None:
     """Record figures of VERSION of the model NAME that were measured after it was registered.
 
-    Without any, it is loaded here, predicts its input example, and the milliseconds are recorded as latency_ms. A figure
-    that is given several times has several repeats, which tell its noise.
+    Without any, it is loaded here, predicts its input example, and the milliseconds are recorded as latency_ms. A
+    figure that is given several times has several repeats, which tell its noise.
     """
     from trackers.cli import text
 

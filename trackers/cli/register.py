@@ -32,8 +32,8 @@ def register(
 ) -> None:
     """Make a logged model the next version of NAME, which is made where it is new.
 
-    RUN is the 32 hex digits of a run (or the first 8 or more), or STUDY/17; runs:/RUN/MODEL where it was logged under
-    another name than model. The same model again is the version that it is, with the description and tags that are given now.
+    RUN is the uid of a run (its first 8 digits or more), or STUDY/17; runs:/RUN/MODEL where it was logged under another
+    name than model. The same model again is the version that it is, with the description and tags that are given now.
     """
     from trackers.cli import text
     from trackers.cli.models import facts

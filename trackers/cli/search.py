@@ -72,7 +72,8 @@ def search(
     """Find the runs and trials that match FILTER (all of them without one).
 
     Fields are metrics.KEY, params.KEY, tags.KEY and attributes.NAME (state, name, experiment, number, value, user,
-    host, created, started, ended, duration), datasets.name and datasets.digest; operators = != < <= > >= in, between, like, ilike, is null; and, or, not.
+    host, created, started, ended, duration), datasets.name and datasets.digest; operators = != < <= > >= in, between,
+    like, ilike, is null; and, or, not.
     """
     _search(filter, names, order_by, limit, page_token, view, storage, as_json, as_csv)
 
@@ -141,7 +142,7 @@ def _count(store: Store, filter: str, names: Sequence[str], view: str) -> int:
 def _check_fields(store: Store, fields: Sequence[Field]) -> None:
     """Raise NotFoundError for a metric, param or tag that no run of the store has: nothing could match it."""
     from trackers.errors import NotFoundError
-    from trackers.query.fields import closest
+    from trackers.wording import closest
 
     newest = store.search_runs(limit=_LOOKED_AT)
     for field in fields:

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from trackers.values import Attempt, Run
-from trackers.wording import counted, short_uid, text_width
+from trackers.wording import counted, cut, padded, short_uid, text_width, wrapped
 
 NONE = "-"
 _GAP = "  "
@@ -159,7 +159,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         room = shutil.get_terminal_size((80, 24)).columns
         wide = _fitted(wide, whole, room)
     for line in lines:
-        cells = [_padded(_cut(line[i], w), w, numeric[i]) for i, w in wide.items()]
+        cells = [padded(cut(line[i], w), w, right=numeric[i]) for i, w in wide.items()]
         click.echo(_GAP.join(cells).rstrip())
     if len(wide) < len(heads):
         click.echo(_left_out([head for i, head in enumerate(lines[0]) if i not in wide], room), err=True)
@@ -171,21 +171,9 @@ def _left_out(heads: Sequence[str], room: int) -> str:
     count = counted(len(heads), "column")
     some = [f"{count} ({', '.join(heads[:named])}, ...)" for named in range(len(heads) - 1, 0, -1)]
     said = [f"No room for {what}{end}" for what in (", ".join(heads), *some, count)]
-    wrapped = [_wrapped(one, room) for one in said]
-    fits = (one for one in wrapped if len(one) <= _MOST_LINES and all(text_width(line) <= room for line in one))
-    return "\n".join(next(fits, wrapped[-1]))
-
-
-def _wrapped(sentence: str, room: int) -> list[str]:
-    """Break *sentence* at its spaces into lines of at most *room* columns, where its words are no longer."""
-    lines = [""]
-    for word in sentence.split(" "):
-        longer = f"{lines[-1]} {word}".lstrip()
-        if lines[-1] and text_width(longer) > room:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+    broken = [wrapped(one, room) for one in said]
+    fits = (one for one in broken if len(one) <= _MOST_LINES and all(text_width(line) <= room for line in one))
+    return "\n".join(next(fits, broken[-1]))
 
 
 def _fitted(wide: Mapping[int, int], whole: Sequence[bool], room: int) -> dict[int, int]:
@@ -211,19 +199,6 @@ def _fitted(wide: Mapping[int, int], whole: Sequence[bool], room: int) -> dict[i
 
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool | Enum))
-
-
-def _cut(text: str, length: int) -> str:
-    if text_width(text) <= length:
-        return text
-    while text and text_width(text) >= length:
-        text = text[:-1]
-    return text.rstrip() + "…"
-
-
-def _padded(text: str, length: int, right: bool) -> str:
-    space = " " * (length - text_width(text))
-    return space + text if right else text + space
 
 
 def print_fields(pairs: Sequence[tuple[str, Any]]) -> None:

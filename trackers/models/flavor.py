@@ -16,8 +16,8 @@ from trackers.models.trust import Trust
 class Saving:
     """What the caller of a save says about how.
 
-    *trusted*: the types that may be saved although a loader will not trust them (None: any). *factory* (``module:name``)
-    and *factory_kwargs* (JSON) make a PyTorch module anew, to be filled with what was saved.
+    *trusted*: the types that may be saved although a loader will not trust them (None: any). *factory*
+    (``module:name``) and *factory_kwargs* (JSON) make a PyTorch module anew, to be filled with what was saved.
     """
 
     trusted: Sequence[str] | None = None

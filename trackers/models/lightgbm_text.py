@@ -64,7 +64,7 @@ def _check_tree(tree: Mapping[str, str], width: int) -> None:
     demand(leaves > 0 and categorical >= 0, "an impossible size")
     numbers("leaf_value", leaves, np.float64)
     if int(tree.get("is_linear", "0")):
-        _check_linear(numbers, tree, leaves, width)
+        _check_linear(numbers, leaves, width)
     if leaves == 1:
         return
     nodes = leaves - 1
@@ -83,7 +83,7 @@ def _check_tree(tree: Mapping[str, str], width: int) -> None:
         demand(bounds[-1] <= len(tree["cat_threshold"].split()), "categories that do not exist")
 
 
-def _check_linear(numbers: Any, tree: Mapping[str, str], leaves: int, width: int) -> None:
+def _check_linear(numbers: Any, leaves: int, width: int) -> None:
     numbers("leaf_const", leaves, float)
     counts = numbers("num_features", leaves)
     demand((counts >= 0).all(), "a negative count")

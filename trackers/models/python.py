@@ -30,7 +30,7 @@ class PythonFlavor(Flavor):
     def accepts(self, model: object) -> bool:
         kind = type(model)
         methods = all(callable(getattr(kind, name, None)) for name in ("save", "load", "predict"))
-        return methods and _is_bound_to_class(kind, "load")
+        return methods and _is_bound_to_class(kind)
 
     def save(self, model: Any, folder: Path, how: Saving) -> dict[str, Any]:
         kind = type(model)
@@ -58,7 +58,7 @@ class PythonFlavor(Flavor):
         found: Any = module
         for part in str(details["name"]).split("."):
             found = getattr(found, part, None)
-        if not isinstance(found, type) or not _is_bound_to_class(found, "load"):
+        if not isinstance(found, type) or not _is_bound_to_class(found):
             raise ModelError(f"{name} is not a class with a classmethod load(folder) any more: use its older version.")
         (folder / DATA).mkdir(exist_ok=True)
         load: Any = found.load  # type: ignore[attr-defined]
@@ -82,8 +82,9 @@ class PythonFlavor(Flavor):
             ) from exc
 
 
-def _is_bound_to_class(kind: type, name: str) -> bool:
+def _is_bound_to_class(kind: type) -> bool:
+    """Tell whether *kind* loads without an instance."""
     for base in kind.__mro__:
-        if name in vars(base):
-            return isinstance(vars(base)[name], classmethod | staticmethod)
+        if "load" in vars(base):
+            return isinstance(vars(base)["load"], classmethod | staticmethod)
     return False

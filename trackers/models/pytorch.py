@@ -1,8 +1,8 @@
 """PyTorch modules: weights in safetensors, and the name of what makes the module that they belong in.
 
-``torch.save`` pickles, and so do TorchScript and ``torch.export`` in part; weights in safetensors are numbers only. What
-they belong in is made by a factory, ``module:callable``, with arguments that JSON can hold. A layer of ``torch.nn``
-itself needs no trust; any other factory is somebody's code, and its name has to be trusted.
+``torch.save`` pickles, and so do TorchScript and ``torch.export`` in part; weights in safetensors are numbers only.
+What they belong in is made by a factory, ``module:callable``, with arguments that JSON can hold. A layer of
+``torch.nn`` itself needs no trust; any other factory is somebody's code, and its name has to be trusted.
 """
 
 from __future__ import annotations

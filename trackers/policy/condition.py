@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from trackers.policy.subject import Subject
 from trackers.query import And, Between, Comparison, Field, In, IsNull, Like, Literal, Node, Not, Or
 from trackers.query.literals import EPOCH
+from trackers.wording import closest
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -61,9 +61,9 @@ class Condition:
 
     def _miss(self, wanted: Field) -> None:
         known = _known(self.subject, wanted)
-        close = get_close_matches(wanted.key, known, n=1, cutoff=0.6)
+        close = closest(wanted.key, known)
         has = ", ".join(known[:4]) + (", ..." if len(known) > 4 else "")
-        hint = f"did you mean {close[0]}?" if close else (f"it has {has}" if known else "it has none")
+        hint = f"did you mean {close}?" if close else (f"it has {has}" if known else "it has none")
         if wanted.key == "latency_ms":
             hint = "trackers measure records it"
         said = f"{self.subject} has no {wanted}: {hint}"

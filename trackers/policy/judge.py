@@ -112,7 +112,7 @@ def _better(rule: Better, subject: Subject, champion: Subject | None) -> Verdict
     figures: dict[str, Any] = {"metric": shown, "champion_version": champion.version.version}
     if (both := measured_on_the_same(subject, champion, shown)) is not None:
         data, mine, theirs = both[0], of_figure(both[1]), of_figure(both[2])
-        return _compare(rule, subject, champion, mine, theirs, f"data {data[:_DIGEST]}", figures | {"data": [data]})
+        return _compare(rule, champion, mine, theirs, f"data {data[:_DIGEST]}", figures | {"data": [data]})
     own, other = subject.data(rule.role), champion.data(rule.role)
     figures["data"], figures["champion_data"] = sorted(own.values()), sorted(other.values())
     if (why := _not_comparable(rule, subject, champion)) is not None:
@@ -125,7 +125,7 @@ def _better(rule: Better, subject: Subject, champion: Subject | None) -> Verdict
     assert mine_or_none is not None  # returned above otherwise
     assert theirs_or_none is not None
     where = f"data {sorted(own.values())[0][:_DIGEST]}{' and others' if len(own) > 1 else ''}"
-    return _compare(rule, subject, champion, mine_or_none, theirs_or_none, where, figures)
+    return _compare(rule, champion, mine_or_none, theirs_or_none, where, figures)
 
 
 def _no_figure(one: Subject, shown: str) -> str:
@@ -150,7 +150,6 @@ def _not_comparable(rule: Better, subject: Subject, champion: Subject) -> str | 
 
 def _compare(
     rule: Better,
-    subject: Subject,
     champion: Subject,
     mine: Estimate,
     theirs: Estimate,

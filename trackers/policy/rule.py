@@ -50,9 +50,9 @@ class Require:
 class Better:
     """The version beats the champion at *metric*, on the same data, by more than noise.
 
-    *metric* is a key, with a context where it has one: ``auc{split=val}``. The champion is what the alias *than*
-    points at (None: the alias that is to be moved); without one the rule holds. The gain must reach *margin*, the
-    part *relative* of the champion's value, and *sigmas* standard errors, whichever is largest. The data are equal when the
+    *metric* is a key, with a context where it has one: ``auc{split=val}``. The champion is what the alias *than* points
+    at (None: the alias that is to be moved); without one the rule holds. The gain must reach *margin*, the part
+    *relative* of the champion's value, and *sigmas* standard errors, whichever is largest. The data are equal when the
     digests of the inputs in *role* are (None: all inputs).
     """
 

@@ -4,8 +4,9 @@
     best(metrics.loss) < 0.1 or not (tags.team in ('vision', 'audio') and attributes.state = 'FAIL')
     params."learning rate" between 1e-4 and 1e-2 and attributes.started >= '2026-01-31'
 
-A field is ``metrics.KEY``, ``params.KEY``, ``tags.KEY``, ``attributes.NAME`` or ``datasets.name|digest|context``; a key with spaces stands in double
-quotes or backticks; ``metrics.loss{split=val}`` is the series with that context. Keywords are case-insensitive.
+A field is ``metrics.KEY``, ``params.KEY``, ``tags.KEY``, ``attributes.NAME`` or ``datasets.name|digest|context``; a key
+with spaces stands in double quotes or backticks; ``metrics.loss{split=val}`` is the series with that context. Keywords
+are case-insensitive.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trackers.query.tokens import is_bare, quote
@@ -79,8 +78,8 @@ STATE_ALIASES = {"FINISHED": "COMPLETE", "FAILED": "FAIL", "KILLED": "FAIL", "SC
 class Field:
     """A thing that a run has or has not.
 
-    *kind* is ``"metric"``, ``"param"``, ``"tag"``, ``"attribute"`` or ``"dataset"``; *aggregate* of a metric is ``"last"`` unless
-    another is asked for; *context* names the series of a metric among those with the same key.
+    *kind* is ``"metric"``, ``"param"``, ``"tag"``, ``"attribute"`` or ``"dataset"``; *aggregate* of a metric is
+    ``"last"`` unless another is asked for; *context* names the series of a metric among those with the same key.
     """
 
     kind: str
@@ -103,17 +102,3 @@ class Field:
         if self.kind == "dataset":
             return DATASETS[self.key]
         return {"metric": "number", "tag": "text", "param": "any"}[self.kind]
-
-
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word closest to *word*, or None where none is close."""
-    import difflib
-
-    close = difflib.get_close_matches(word[:64], list(known), n=1, cutoff=0.6)
-    return close[0] if close else None
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Return ``": did you mean X?"`` for the known word closest to *word*, or an empty text."""
-    guess = closest(word.lower(), known)
-    return f": did you mean {guess}?" if guess else ""

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from trackers.errors import FilterError
-from trackers.query.fields import MILLISECONDS, STATE_ALIASES, Field, closest
+from trackers.query.fields import MILLISECONDS, STATE_ALIASES, Field
 from trackers.query.nodes import Literal
 from trackers.query.tokens import Token, unquote
 from trackers.states import RunState
+from trackers.wording import closest
 
 LONGEST_PATTERN = 10_000
 """The longest pattern of ``like``, in characters (SQLite refuses one of 50,000 bytes)."""
@@ -90,7 +91,7 @@ def _state(value: Literal, ordered: bool, fail: _Fail) -> Literal:
     if word not in RunState.__members__:
         guess = closest(word, [*RunState.__members__, *STATE_ALIASES])
         names = ", ".join(RunState.__members__)
-        raise fail(f"this is no state: {f'did you mean {guess!r}?' if guess else f'there are {names}'}")
+        raise fail(f"this is no state{f'; did you mean {guess!r}?' if guess else f': there are {names}'}")
     return word
 
 

@@ -17,7 +17,6 @@ from trackers.query.fields import (
     KINDS,
     TAG_ALIASES,
     Field,
-    suggest,
 )
 from trackers.query.literals import LONGEST_PATTERN, check_literal, read_literal
 from trackers.query.nodes import (
@@ -35,6 +34,7 @@ from trackers.query.nodes import (
     flattened,
 )
 from trackers.query.tokens import Token, tokenize
+from trackers.wording import suggestion
 
 DEEPEST = 100
 """How deep parentheses and ``not`` may be nested."""
@@ -119,7 +119,9 @@ class Parser:
         if self.token.kind != "end":
             if self.sees(")"):
                 self.fail("this parenthesis closes none")
-            self.fail(f"the filter should end here, or go on with and / or{suggest(self.token.text, ('and', 'or'))}")
+            self.fail(
+                f"the filter should end here, or go on with and / or{suggestion(self.token.text.lower(), ('and', 'or'))}"
+            )
         return node
 
     def _or(self) -> Node:
@@ -156,7 +158,7 @@ class Parser:
         if not self.sees(")"):
             if self.token.kind == "end":
                 self.fail("this parenthesis is never closed", opening)
-            self.fail(f"and, or or ) is expected here{suggest(self.token.text, ('and', 'or'))}")
+            self.fail(f"and, or or ) is expected here{suggestion(self.token.text.lower(), ('and', 'or'))}")
         self.take()
         return node
 
@@ -185,7 +187,7 @@ class Parser:
     def _no_operator(self, field: Field) -> FilterError:
         message = f"what about {field}? An operator is expected here: = != < <= > >= in between like is"
         if self.token.kind == "word":
-            guess = suggest(self.token.text, _OPERATOR_WORDS)
+            guess = suggestion(self.token.text.lower(), _OPERATOR_WORDS)
             message = f"{self.token.text!r} is no operator{guess or ': write = != < <= > >= in between like is'}"
         return FilterError(message, self.text, self.token.position, len(self.token.text) or 1)
 
@@ -271,7 +273,10 @@ class Parser:
 
     def _aggregate(self, token: Token) -> Field:
         if token.lower not in AGGREGATES:
-            self.fail(f"{token.text!r} is no function{suggest(token.text, AGGREGATES) or _one_of(AGGREGATES)}", token)
+            self.fail(
+                f"{token.text!r} is no function{suggestion(token.text.lower(), AGGREGATES) or _one_of(AGGREGATES)}",
+                token,
+            )
         self.take()
         inner = self.take()
         field = self._named(inner) if inner.kind == "word" and not inner.is_keyword else None
@@ -286,7 +291,10 @@ class Parser:
             return self._attribute(token, token.text, bare=True)
         kind = KINDS.get(prefix.lower()) or KIND_ALIASES.get(prefix.lower())
         if kind is None:
-            guess = suggest(prefix, KINDS) or ": a field starts with metrics. params. tags. attributes. or datasets."
+            guess = (
+                suggestion(prefix.lower(), KINDS)
+                or ": a field starts with metrics. params. tags. attributes. or datasets."
+            )
             raise FilterError(f"there is no {prefix!r}{guess}", self.text, token.position, len(prefix))
         if token.context and kind != "metric":
             self.fail("only metrics have a context in braces", token)
@@ -307,7 +315,7 @@ class Parser:
     def _dataset(self, token: Token, name: str) -> Field:
         known = DATASET_ALIASES.get(name.lower(), name.lower())
         if known not in DATASETS:
-            guess = suggest(name, DATASETS) or _one_of(DATASETS)
+            guess = suggestion(name.lower(), DATASETS) or _one_of(DATASETS)
             raise FilterError(f"data sets have no {name[:64]!r}{guess}", self.text, token.position, len(token.text))
         return Field("dataset", known)
 
@@ -317,7 +325,7 @@ class Parser:
         if known in ATTRIBUTES and not token.context:
             self.attribute = name
             return Field("attribute", known)
-        guess = suggest(name, [*ATTRIBUTES, *ATTRIBUTE_ALIASES])
+        guess = suggestion(name, [*ATTRIBUTES, *ATTRIBUTE_ALIASES])
         if bare:
             self.fail(
                 f"{token.text!r} is no field{guess or f': write metrics.{name[:40]}, params.{name[:40]} or tags.{name[:40]}'}",

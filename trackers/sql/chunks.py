@@ -1,8 +1,9 @@
 """Points of a series, a thousand to a row: ``[[step, time, value], ...]`` as JSON that every database can read.
 
 A series' newest points are rows of ``points``. The writer seals them in a chunk when there are ``SIZE`` of one attempt,
-or when ``AT_ONCE`` arrive together: a row costs a database dozens of bytes, however small its point. A chunk keeps beside its points what a picture of it
-needs: its extremes, and a sketch of the extremes of its parts. See docs/design/0014-points.md.
+or when ``AT_ONCE`` arrive together: a row costs a database dozens of bytes, however small its point. A chunk keeps
+beside its points what a picture of it needs: its extremes, and a sketch of the extremes of its parts. See
+docs/design/0014-points.md.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ class Commit:
 
     __slots__ = ("_callbacks", "_done", "_event", "_failure", "_lock", "_result")
 
-    def __init__(self, lock: threading.Lock | None = None) -> None:
-        self._lock = lock if lock is not None else threading.Lock()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._done = False
         self._failure: BaseException | None = None
         self._result: Any = None

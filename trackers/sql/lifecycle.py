@@ -159,7 +159,7 @@ def _what_there_is(connection: Connection, ref: str) -> str:
     rows = connection.execute(select(e.name, e.deleted_at)).all()
     deleted = {row.name for row in rows if row.deleted_at is not None}
     close = did_you_mean(ref, sorted({row.name for row in rows}))
-    if not deleted or close.startswith(": did you mean"):
+    if not deleted or close.startswith("; did you mean"):
         return close if deleted else ": nothing was deleted"
     listed = ", ".join(sorted(deleted)[:_SHOWN]) + (", ..." if len(deleted) > _SHOWN else "")
     return f": deleted are {listed}"

@@ -46,7 +46,10 @@ _DROPPED = update(
 _DATASETS = insert(t.datasets, conflict="ON CONFLICT (name, digest) DO NOTHING")
 _FIND_DATASET = "SELECT id FROM trackers_datasets WHERE name = {0} AND digest = {0}"
 _INPUTS = insert(t.inputs, conflict="ON CONFLICT (run_id, dataset_id, role) DO NOTHING")
-_FORGET = "DELETE FROM trackers_models WHERE run_id = {0} AND name = {0} AND replaced_at IS NOT NULL AND uid NOT IN (SELECT model_uid FROM trackers_model_versions)"
+_FORGET = (
+    "DELETE FROM trackers_models WHERE run_id = {0} AND name = {0} AND replaced_at IS NOT NULL "
+    "AND uid NOT IN (SELECT model_uid FROM trackers_model_versions)"
+)
 
 
 def write(dialect: str, connection: Any, fold: Fold, take_ids: Callable[[int], Sequence[int]]) -> None:

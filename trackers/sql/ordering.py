@@ -75,10 +75,10 @@ class SortColumn:
 class Phase:
     """A part of the order: the rows of *table* for which *where* holds, by *columns*.
 
-    *run* is the column with the run's id, *joins* are outer joins with one row a run each. *field* is what
-    the first column is of, kept in *source*; *runs* the alias of ``runs`` that *table* is, if it is one. Where the part is of the runs
-    that have no value, *absent* is what no row may satisfy. *leading* is how many of the columns an index of *table* orders
-    by. *group* is there for an order by two keys.
+    *run* is the column with the run's id, *joins* are outer joins with one row a run each. *field* is what the first
+    column is of, kept in *source*; *runs* the alias of ``runs`` that *table* is, if it is one. Where the part is of the
+    runs that have no value, *absent* is what no row may satisfy. *leading* is how many of the columns an index of
+    *table* orders by. *group* is there for an order by two keys.
     """
 
     table: FromClause

@@ -109,10 +109,10 @@ def judge_move(
         return []
     subjects = Subjects(connection, name)
     subject = None if version is None or only else subjects.read(version)
-    return [judge(policy, subject, _champion(connection, subjects, policy.rule, old), user) for policy in policies]
+    return [judge(policy, subject, _champion(subjects, policy.rule, old), user) for policy in policies]
 
 
-def _champion(connection: Connection, subjects: Subjects, rule: Rule, old: int | None) -> Any:
+def _champion(subjects: Subjects, rule: Rule, old: int | None) -> Any:
     if not isinstance(rule, Better):
         return None
     number = old if rule.than is None else subjects.find(rule.than)

@@ -42,8 +42,8 @@ class Search:
 def search_runs(connection: Connection, search: Search, limit: int, token: str | None) -> RunPage:
     """Return one page: at most *limit* runs, from where *token* says on.
 
-    What is archived or deleted is left away unless the view says otherwise. Raises NotFoundError for an unknown experiment,
-    FilterError for a ``best(...)`` that no study defines, InvalidValueError for a token of another search.
+    What is archived or deleted is left away unless the view says otherwise. Raises NotFoundError for an unknown
+    experiment, FilterError for a ``best(...)`` that no study defines, InvalidValueError for a token of another search.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
         raise InvalidValueError(f"limit must be a number from 1 to {LARGEST_PAGE:,}, not {limit!r}")

@@ -20,7 +20,9 @@ _log = logging.getLogger("trackers")
 
 
 class Spill:
-    """The journal of one writer, made when it is first needed. The writer's lock guards all but ``next_lines``.
+    """The journal of one writer, made when it is first needed.
+
+    The writer's lock guards all but what drains it: only the writer's thread does.
 
     *offline*: everything goes to the journal, and nothing is drained from it here.
     """

@@ -146,9 +146,10 @@ def find_study(connection: Connection, ref: str | int) -> int:
 
 
 def refuse_deleted(connection: Connection, kind: str, name: str) -> None:
-    """Raise NotFoundError where *name* is that of an experiment or study which was deleted and can be restored."""
-    e = t.experiments.c
+    """Raise NotFoundError where *name* is that of an experiment or study with runs which was deleted and can be restored."""
+    e, r = t.experiments.c, t.runs.c
     query = select(e.id).where(e.name == name, e.deleted_at.is_not(None))
+    query = query.where(select(r.id).where(r.experiment_id == e.id).exists())  # else: refused before it began
     query = query.where(e.kind == "study") if kind == "study" else query
     if connection.execute(query.limit(1)).scalar() is not None:
         raise NotFoundError(
@@ -161,7 +162,7 @@ def did_you_mean(word: str, names: Sequence[str]) -> str:
     """Return the end of a sentence that names what is close to *word*, or else what there is."""
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
     if close:
-        return f": did you mean {' or '.join(repr(name) for name in close)}?"
+        return f"; did you mean {' or '.join(repr(name) for name in close)}?"
     if not names:
         return ": it has none yet"
     listed = ", ".join(sorted(names)[:5])
@@ -173,7 +174,8 @@ def read_studies(
 ) -> list[StudyRow]:
     """Read one study, or every one that satisfies *where* (None: that was not deleted), newest first.
 
-    It takes a constant number of statements. Where all are read, *code* and *environment* are left away: they may be long.
+    It takes a constant number of statements. Where all are read, *code* and *environment* are left away: they may be
+    long.
     """
     e, s = t.experiments.c, t.studies.c
     columns = (e.uid, e.name, e.description, e.created_at, e.archived_at, e.deleted_at)

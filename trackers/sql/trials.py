@@ -118,7 +118,7 @@ class _Reading:
         params, logged = self._params()
         results = self._results(len(metric_names))
         metrics, reported = self._metrics(metric_names[0] if points and metric_names else None)
-        attempts = self._attempts()
+        tries = self._attempts()
         errors = {row[0]: row[1:] for row in self._of(t.errors, "type", "message", "traceback")}
         checkpoints = {row[0]: row[1] for row in self._of(t.checkpoints, "digest")}
         models = self._models()
@@ -143,7 +143,7 @@ class _Reading:
                     metrics=metrics.get(run_id) or {},
                     tags=tags.get(run_id) or {},
                     logged_params=logged.get(run_id) or {},
-                    attempts=attempts.get(run_id, ()),
+                    attempts=tries.get(run_id, ()),
                     created_at=to_datetime(created_at),
                     started_at=to_datetime(started_at),
                     ended_at=to_datetime(ended_at),

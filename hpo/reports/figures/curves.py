@@ -18,6 +18,7 @@ from hpo.reports.scale import Limits, even, limits
 from hpo.reports.view import StudyView
 from trackers.states import RunState
 from trackers.values import Trial
+from trackers.wording import counted
 
 CAPTION = "What each trial reported, step by step; pruned ones are faint and end in a dot, where they were stopped."
 MOST = 250
@@ -40,7 +41,7 @@ def draw(view: StudyView) -> Figure:
     figure = style.new_figure(3.6)
     axes = figure.subplots()
     style.label(axes, _name(view), "step")
-    style.whole_axis(axes, "x")
+    style.whole_axis(axes)
     frame = _frame(finished, others, view.row.directions[0])
     if frame.log:
         style.log_axis(axes, "y", frame.low, frame.high)
@@ -61,9 +62,9 @@ def draw(view: StudyView) -> Figure:
     )
     low, high = frame.low, frame.high
     hidden = sum(not any(low <= value <= high for _, value in _points(trial)) for trial in (*shown[0], *shown[1]))
-    lost = f"{wording.count(hidden, 'worse curve')} beyond the axis." if hidden else ""
+    lost = f"{counted(hidden, 'worse curve')} beyond the axis." if hidden else ""
     mute = sum(bool(place.trial.intermediate_values) for place in view.ranking) - len(reporting)
-    unlike = f"{wording.count(mute, 'trial')} reported NaN or infinity alone." if mute else ""
+    unlike = f"{counted(mute, 'trial')} reported NaN or infinity alone." if mute else ""
     style.note(figure, " ".join(filter(None, [remark if left_out else "", gaps, unlike, lost])))
     return figure
 

@@ -27,7 +27,7 @@ def draw(view: StudyView) -> Figure:
     for objective, axes in enumerate(panels):
         outside += _panel(axes, view, done, objective)
     panels[-1].set_xlabel("trial")
-    style.whole_axis(panels[-1], "x")
+    style.whole_axis(panels[-1])
     style.legend_above(panels[0])
     style.note(figure, " ".join(filter(None, [beyond(outside), not_finite(view)])))
     return figure

@@ -117,7 +117,7 @@ def _ticks(axes: Axes, axis: ParamAxis) -> None:
             axes.set_xlim(axis.low / (axis.high / axis.low) ** 0.04, axis.high * (axis.high / axis.low) ** 0.04)
             return
         if axis.whole:
-            style.whole_axis(axes, "x")
+            style.whole_axis(axes)
         else:
             axes.locator_params(axis="x", nbins=4)
         pad = 0.04 * (axis.high - axis.low) or max(abs(axis.low) * 0.05, 0.5)

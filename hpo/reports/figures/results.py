@@ -7,6 +7,7 @@ from hpo.reports.scale import Limits, limits
 from hpo.reports.style import NothingToDraw
 from hpo.reports.view import StudyView
 from trackers.states import RunState
+from trackers.wording import counted
 
 
 def completed(view: StudyView) -> list[Standing]:
@@ -31,13 +32,13 @@ def value_limits(view: StudyView, objective: int) -> Limits:
 
 def beyond(amount: int) -> str:
     """Return the remark on results that the axis leaves out."""
-    return f"{wording.count(amount, 'worse result')} beyond the axis." if amount else ""
+    return f"{counted(amount, 'worse result')} beyond the axis." if amount else ""
 
 
 def not_finite(view: StudyView) -> str:
     """Return the remark on completed trials that cannot be drawn."""
     amount = view.counts[RunState.COMPLETE] - len(view.completed)
-    return f"{wording.count(amount, 'result')} NaN or infinite, not drawn." if amount else ""
+    return f"{counted(amount, 'result')} NaN or infinite, not drawn." if amount else ""
 
 
 def goal(view: StudyView, objective: int) -> str:

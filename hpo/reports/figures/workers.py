@@ -15,7 +15,10 @@ from hpo.reports import style
 from hpo.reports.view import StudyView
 from trackers.states import RunState
 
-CAPTION = "Each bar is one start of a trial on a worker; gaps are time in which the worker had nothing to run. The share is how much of the time it was busy."
+CAPTION = (
+    "Each bar is one start of a trial on a worker; gaps are time in which the worker had nothing to run. "
+    "The share is how much of the time it was busy."
+)
 MOST_ROWS = 40
 NARROWEST = 0.0012
 """The share of the width that the shortest bar takes: about a pixel."""

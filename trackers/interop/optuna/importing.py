@@ -54,8 +54,8 @@ def import_optuna(
 ) -> list[ImportedStudy]:
     """Copy the studies of *source* (a URL or path for Optuna, or a storage) into *store*; all, or those named.
 
-    They become shared studies of the same names (or, where one is refused here, of one like it). Again, it adds what is new since: trials that came later, and the
-    end of those that were open. Every trial is read back and compared.
+    They become shared studies of the same names (or, where one is refused here, of one like it). Again, it adds what is
+    new since: trials that came later, and the end of those that were open. Every trial is read back and compared.
 
     Raises NotFoundError for a study that is not there, AlreadyExistsError where the store has another study of that
     name, InvalidValueError for a URL that is none, StoreError where the source cannot be read.
