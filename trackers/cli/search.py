@@ -158,8 +158,8 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
         known = dict.fromkeys(name for run in newest for name in getattr(run, f"{field.kind}s"))
         near = closest(field.key, known)
         has = f"they have {', '.join(list(known)[:_NAMED])}." if known else f"they have no {field.kind}s."
-        there = f"did you mean {near!r}?" if near else has
-        raise NotFoundError(f"No run has the {field.kind} {field.key!r}: {there}")
+        there = f"; did you mean {near!r}?" if near else f": {has}"
+        raise NotFoundError(f"No run has the {field.kind} {field.key!r}{there}")
 
 
 def _has(store: Store, field: Field) -> bool:

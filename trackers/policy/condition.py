@@ -63,10 +63,10 @@ class Condition:
         known = _known(self.subject, wanted)
         close = closest(wanted.key, known)
         has = ", ".join(known[:4]) + (", ..." if len(known) > 4 else "")
-        hint = f"did you mean {close}?" if close else (f"it has {has}" if known else "it has none")
+        hint = f"; did you mean {close}?" if close else f": it has {has}" if known else ": it has none"
         if wanted.key == "latency_ms":
-            hint = "trackers measure records it"
-        said = f"{self.subject} has no {wanted}: {hint}"
+            hint = ": trackers measure records it"
+        said = f"{self.subject} has no {wanted}{hint}"
         if said not in self.missing:
             self.missing.append(said)
 

@@ -197,7 +197,7 @@ def list_aliases(connection: Connection, name: str) -> list[Alias]:
 def _no_alias(connection: Connection, model_id: int, name: str, alias: str) -> str:
     query = select(t.aliases.c.alias).where(t.aliases.c.model_id == model_id).order_by(t.aliases.c.alias)
     known = close_names(alias, connection.execute(query).scalars().all(), "it has no alias yet")
-    return f"The registered model {name!r} has no alias {alias!r}: {known}"
+    return f"The registered model {name!r} has no alias {alias!r}{known}"
 
 
 def _conflict(connection: Connection, name: str, alias: str, old: int | None, expected: int | None) -> str:

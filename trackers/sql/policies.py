@@ -74,7 +74,7 @@ def remove_policy(connection: Connection, name: str, model: str | None, actor: A
     if old is None:
         known = connection.execute(select(p.name).where(living).order_by(p.name)).scalars().all()
         whose = "for all models" if model is None else f"of the registered model {model!r}"
-        raise NotFoundError(f"There is no policy {name!r} {whose}: {close_names(name, known, 'it has none')}")
+        raise NotFoundError(f"There is no policy {name!r} {whose}{close_names(name, known, 'it has none')}")
     connection.execute(update(t.policies).where(p.id == old.id).values(ended_at=actor.time))
     details = {"policy": name, "version": old.version, "before": old.rule}
     write_line(connection, actor, old.model, "remove policy", alias=old.alias or None, details=details)

@@ -296,7 +296,7 @@ def _to_version(
 
 def _no_model(connection: Connection, name: str) -> str:
     known = connection.execute(select(t.registered_models.c.name).order_by(t.registered_models.c.name)).scalars().all()
-    return f"There is no registered model named {name!r}: {close_names(name, known, 'the registry is empty')}"
+    return f"There is no registered model named {name!r}{close_names(name, known, 'the registry is empty')}"
 
 
 def _no_version(connection: Connection, model_id: int, name: str, version: int) -> str:
@@ -315,10 +315,10 @@ def _no_version(connection: Connection, model_id: int, name: str, version: int) 
 
 
 def close_names(name: str, names: Iterable[str], none: str) -> str:
-    """Say which of *names* is close to *name*, or which there are, or *none*."""
+    """Return the end of a sentence: which of *names* is close to *name*, or which there are, or *none*."""
     names = list(names)
     if not names:
-        return f"{none}."
+        return f": {none}."
     if close := get_close_matches(name, names, n=3, cutoff=0.5):
-        return f"did you mean {' or '.join(repr(match) for match in close)}?"
-    return f"there is {', '.join(repr(known) for known in names[:5])}{' and others' if len(names) > 5 else ''}."
+        return f"; did you mean {' or '.join(repr(match) for match in close)}?"
+    return f": there is {', '.join(repr(known) for known in names[:5])}{' and others' if len(names) > 5 else ''}."
