@@ -1,0 +1,29 @@
+"""The frozen values that a store hands out. Times are aware UTC datetimes; states are ``RunState``."""
+
+from trackers.values.models import Alias as Alias
+from trackers.values.models import Approval as Approval
+from trackers.values.models import Figure as Figure
+from trackers.values.models import LoggedModel as LoggedModel
+from trackers.values.models import ModelVersion as ModelVersion
+from trackers.values.models import RegisteredModel as RegisteredModel
+from trackers.values.models import RegistryMove as RegistryMove
+from trackers.values.runs import ArtifactRow as ArtifactRow
+from trackers.values.runs import Attempt as Attempt
+from trackers.values.runs import CodeVersion as CodeVersion
+from trackers.values.runs import DataSet as DataSet
+from trackers.values.runs import Experiment as Experiment
+from trackers.values.runs import Launch as Launch
+from trackers.values.runs import MetricPoint as MetricPoint
+from trackers.values.runs import MetricSummary as MetricSummary
+from trackers.values.runs import ParamValue as ParamValue
+from trackers.values.runs import Pin as Pin
+from trackers.values.runs import Run as Run
+from trackers.values.runs import RunError as RunError
+from trackers.values.runs import RunInput as RunInput
+from trackers.values.studies import Command as Command
+from trackers.values.studies import Event as Event
+from trackers.values.studies import Owner as Owner
+from trackers.values.studies import Several as Several
+from trackers.values.studies import StudyRow as StudyRow
+from trackers.values.studies import Trial as Trial
+from trackers.values.times import to_datetime as to_datetime
