@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
+from trackers.models import nested
 from trackers.models.archives import check_stored
 from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.sklearn_types import KNOWN_TYPES
@@ -33,9 +34,10 @@ class SklearnFlavor(Flavor):
 
     def save(self, model: Any, folder: Path, how: Saving) -> dict[str, Any]:
         io, trusted = _skops(model), how.trusted
-        io.dump(model, folder / FILE)
+        with nested.written_apart(folder, how) as apart:
+            io.dump(model, folder / FILE)
         asked = io.get_untrusted_types(file=folder / FILE)
-        unknown = [name for name in asked if name not in KNOWN_TYPES]
+        unknown = [name for name in asked if name not in KNOWN_TYPES | nested.TYPES - apart.left]
         if trusted is not None and (refused := [name for name in unknown if name not in set(trusted)]):
             raise UntrustedError(
                 f"The model holds types that a loader will not trust: {', '.join(refused)}; "
@@ -45,19 +47,26 @@ class SklearnFlavor(Flavor):
             _log.warning("a loader of this model has to trust these types by name: trust=%s", sorted(unknown))
         sources = {module: bring(file, folder) for module, file in _own_modules(unknown).items()}
         packages = sorted({name.partition(".")[0] for name in unknown} - {"__main__", "builtins", *sources})
+        packages = [*nested.packages(apart.details), *packages]
         # For people to read; a loader never takes it for permission.
         details = {"file": FILE, "unknown_types": unknown, "packages": packages, "sources": sources}
-        return details | {"known_types": [name for name in asked if name in KNOWN_TYPES]}
+        details |= {"known_types": [name for name in asked if name in KNOWN_TYPES]}
+        return details | {"nested": apart.details} if apart.details else details
 
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
         sources = details.get("sources", {}) if trust.everything else {}
         return read_skops(
-            folder / FILE, trust, lambda: [run_source(folder, file, name) for name, file in sources.items()]
+            folder / FILE,
+            trust,
+            lambda: [run_source(folder, file, name) for name, file in sources.items()],
+            details.get("nested", ()),
         )
 
     def mlflow_flavors(self, model: Any, details: Mapping[str, Any]) -> dict[str, Any]:
         import sklearn
 
+        if "nested" in details:  # MLflow knows nothing of what lies beside the file: our own loader serves it
+            return {}
         stanza = {"pickled_model": FILE, "serialization_format": "skops", "sklearn_version": sklearn.__version__}
         # MLflow takes the file's word for what may be made; we give it our own list's and no more.
         return {"sklearn": stanza | {"skops_trusted_types": details["known_types"]}}
@@ -70,19 +79,29 @@ class SklearnFlavor(Flavor):
         return None if count is None else {"kind": "array", "shape": [None, int(count)], "dtype": None}
 
 
-def read_skops(path: Path, trust: Trust, before: Callable[[], object] = lambda: None) -> Any:
-    """Read a skops file whose every type is known or trusted; *before* runs between that and its first import."""
+def read_skops(
+    path: Path,
+    trust: Trust,
+    before: Callable[[], object] = lambda: None,
+    apart: Sequence[Mapping[str, Any]] = (),
+) -> Any:
+    """Read a skops file whose every type is known or trusted; *before* runs between that and its first import.
+
+    *apart*: what lies beside it (see ``trackers.models.nested``).
+    """
     from skops import io
 
     check_stored(path, "skops")
     asked = io.get_untrusted_types(file=path)
-    if refused := [name for name in asked if name not in KNOWN_TYPES and not trust.allows(name)]:
+    known = KNOWN_TYPES | nested.TYPES if apart else KNOWN_TYPES
+    if refused := [name for name in asked if name not in known and not trust.allows(name)]:
         raise UntrustedError(
             f"The model holds types that are not trusted: {', '.join(refused)}; if you trust them, load it with "
             f"trust={sorted({*refused, *trust.names})}."
         )
     before()
-    model = io.load(path, trusted=asked)
+    with nested.read_apart(path.parent, apart, asked, trust):
+        model = io.load(path, trusted=asked)
     if not trust.everything:
         from trackers.models.sklearn_trees import check_trees
 
