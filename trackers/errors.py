@@ -13,6 +13,7 @@
     ├── StoreError(RuntimeError)           the database: unreachable, not one, full, read-only, locked
     │   ├── SchemaError                    an older or newer schema than this release reads
     │   ├── StoreBusyError                 another process has what one alone may have
+    │   ├── StoreAwayError                 its server cannot be reached now, or another process holds the database
     │   └── DamagedError                   a value that was not written by us, or was changed since
     ├── ArtifactError(RuntimeError)        a file that cannot be stored or read
     │   └── DigestError                    a file whose bytes are not those that were stored
@@ -118,6 +119,10 @@ class StoreError(TrackersError, RuntimeError):
 
 class SchemaError(StoreError):
     """The store was written by another release: upgrade it with `hpo db upgrade`, or use the newer release."""
+
+
+class StoreAwayError(StoreError):
+    """The database cannot be reached now: its server is gone, or another process holds it."""
 
 
 class StoreBusyError(StoreError):

@@ -23,7 +23,8 @@ from trackers.sql.commit import Commit
 from trackers.sql.engine import Away, Database
 from trackers.sql.guard import Guard
 from trackers.sql.ids import Ids, new_uid, take_block
-from trackers.sql.leases import StudyLease as StudyLease  # what acquire_study returns: part of the front door
+from trackers.sql.leases import PATIENCE as PATIENCE  # with the next line: part of the front door
+from trackers.sql.leases import StudyLease as StudyLease  # what acquire_study returns
 from trackers.sql.schema import Identity, open_database, read_revision
 from trackers.sql.shared import SharedStudy as SharedStudy  # what share_study returns: part of the front door
 from trackers.sql.spill import Spill

@@ -118,7 +118,7 @@ def resume(
 
 def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool, as_json: bool) -> int:
     from hpo.cli.progress import view
-    from hpo.errors import NodeGoneError
+    from hpo.errors import HpoError, NodeGoneError
     from hpo.execution.termination import terminable
     from hpo.runner import run
     from trackers.errors import StoreError, StudyBusyError
@@ -134,10 +134,15 @@ def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool
         if told.study:
             _say_resume(told.study, settings)
         return INTERRUPTED
-    except (StoreError, NodeGoneError):
+    except NodeGoneError:
         if told.study:
             _say_resume(told.study, settings)
         raise
+    except StoreError as exc:
+        if not told.study:
+            raise
+        _say_resume(told.study, settings)
+        raise HpoError(str(exc)) from exc  # the call was right: what failed is the work
     except StudyBusyError as exc:
         from hpo.cli.life import busy
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ from hpo.settings import CHOSEN
 from hpo.space import Space
 from hpo.trial import StudyFacts
 from trackers.changes import StudyChanged
+from trackers.errors import StoreAwayError
+from trackers.store import PATIENCE
 
 if TYPE_CHECKING:
     from hpo.sampling import Pruner, Sampler
@@ -148,8 +150,20 @@ def _ids(store: Store) -> Callable[[], tuple[int, str]]:
         nonlocal block
         number = next(block, None)
         if number is None:
-            block = iter(store.allocate_ids(256))
+            block = iter(_patiently(lambda: store.allocate_ids(256)))
             number = next(block)
         return number, store.new_uid()
 
     return new_id
+
+
+def _patiently(take: Callable[[], Iterable[int]]) -> Iterable[int]:
+    """Take ids; while the store is away wait for it, as what the manager writes does."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return take()
+        except StoreAwayError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1.0)  # there is nothing to wait on: the store is another machine's

@@ -51,7 +51,7 @@ from hpo.manager.scribe import Scribe
 from hpo.progress import Progress
 from hpo.trial import Verdict
 from trackers.changes import DistributionsSeen, StudyChanged
-from trackers.errors import FencedError, TrackersError
+from trackers.errors import FencedError, StoreAwayError, TrackersError
 from trackers.states import RunState
 from trackers.wording import counted
 
@@ -242,7 +242,7 @@ class Manager:
     def _finish(self, end: eng.End) -> None:
         self.summary = Summary(end.status, end.reason, self._all_notes(), self._callbacks.raised)
         self._pulse.stop()
-        self._lease.release(end.status, end.reason)
+        self._lease.release(end.status, end.reason, patient=True)
 
     def close(self) -> None:
         """End what is left: workers, the lease's pulse, the lease itself where it is still ours. Idempotent."""
@@ -466,7 +466,7 @@ class Manager:
             return
         for finished in marks:
             if isinstance(finished, Garbage):
-                self._sweep(finished.digests)
+                self._drop(finished.digests)
                 continue
             self.tally.ended_now()
             self.tally.add(finished.number, finished.state, finished.values, finished.constraints)
@@ -478,6 +478,12 @@ class Manager:
             deferred, self._deferred = self._deferred, []
             for message in deferred:
                 self._feed(message)
+
+    def _drop(self, digests: set[str]) -> None:
+        try:
+            self._sweep(digests)
+        except StoreAwayError:
+            pass  # nothing refers to these files: gc finds them
 
     def _call_back(self, number: int) -> None:
         for why in self._callbacks.call(number):

@@ -7,13 +7,11 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from sqlalchemy import func, select
 
 import trackers
 from tests import processes
+from tests.faults.outage import Outage
 from tests.faults.proxy import proxied
 from tests.git import git, make_repository
 from trackers import capture
@@ -50,51 +49,6 @@ for step in range(wanted):
 print("done", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep the journals of servers in the test's own folder."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state"
-
-
-class Outage:
-    """A store whose database can be away: *url* is for who logs, *direct* is always there."""
-
-    def __init__(self, url: str, direct: str, away: Callable[[], None], back: Callable[[], None]) -> None:
-        self.url, self.direct, self.away, self.back = url, direct, away, back
-
-
-@contextmanager
-def _locked(url: str) -> Iterator[Outage]:
-    """Make a SQLite file that somebody else's transaction locks."""
-    trackers.connect(url).close()
-    holder = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
-    try:
-        yield Outage(
-            url, url, lambda: holder.execute("BEGIN IMMEDIATE") and None, lambda: holder.execute("ROLLBACK") and None
-        )
-    finally:
-        holder.close()
-
-
-@contextmanager
-def _cut(url: str) -> Iterator[Outage]:
-    trackers.connect(url).close()
-    with proxied(url) as proxy:
-        yield Outage(proxy.url, url, proxy.cut, proxy.mend)
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def outage(request: pytest.FixtureRequest, state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
-    monkeypatch.setattr("trackers.sql.engine.BUSY_SECONDS", 0.2)
-    if request.param == "sqlite":
-        with _locked(request.getfixturevalue("sqlite_url")) as found:
-            yield found
-    else:
-        with _cut(request.getfixturevalue(f"{request.param}_store_url")) as found:
-            yield found
 
 
 def until(true: Callable[[], object], seconds: float = 60.0) -> None:

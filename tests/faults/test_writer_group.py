@@ -253,7 +253,7 @@ def test_a_closed_store_refuses_to_write_and_says_so(sqlite_url: str) -> None:
         manager.lease.renew()
 
 
-def test_a_commit_whose_answer_is_lost_is_never_tried_again(server_store_url: str) -> None:
+def test_a_commit_whose_answer_is_lost_is_not_tried_again_unseen(server_store_url: str) -> None:
     class Losing(Gate):
         lose = False
 
@@ -267,7 +267,8 @@ def test_a_commit_whose_answer_is_lost_is_never_tried_again(server_store_url: st
         losing = store.writer._committer._applier = Losing(store.database.dialect)
         losing.open.set()
         losing.lose = True
-        commits = [manager.lease.submit([manager.created()]) for _ in range(3)]
+        guard = manager.lease._guard
+        commits = [store.writer.submit([manager.created()], guard) for _ in range(3)]  # without patience
         for commit in commits:
             with pytest.raises(StoreError, match="lost during a commit: connect again and look"):
                 commit.wait(10)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Connection
 
-from trackers.errors import StoreError
+from trackers.errors import StoreAwayError
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
 from trackers.sql.failures import is_lost, may_retry
@@ -28,7 +28,8 @@ _LONGEST_PAUSE = 0.1
 class Work:
     """One submission: *changes* under a *guard* (see ``trackers.sql.apply``), a *task* of its own, or an *entry*.
 
-    *journal* and *seq* are where an entry stands in its writer's journal, in which it may never be.
+    *journal* and *seq* are where an entry stands in its writer's journal, in which it may never be, or which of those
+    that wait for the database it is.
     """
 
     commit: Commit
@@ -39,7 +40,15 @@ class Work:
     journal: str = ""
     seq: int = 0
     lazy: bool = False
+    deadline: float = 0.0
+    """Until when (``time.monotonic``) it waits for a database that is away, rather than fail."""
+
     result: Any = field(default=None)
+
+    @property
+    def logged(self) -> bool:
+        """Whether a run logged it, so that the journal may take it."""
+        return self.entry is not None and bool(self.journal)
 
     @property
     def size(self) -> int:
@@ -84,8 +93,10 @@ class Committer:
                 lost = self._is_lost(exc)
                 if lost:
                     self.close()
+                else:
+                    self._end_transaction()
                 if committing and lost:
-                    raise StoreError(
+                    raise StoreAwayError(
                         f"the connection to {self._database.address.safe} was lost during a commit: "
                         "connect again and look whether the last write is there"
                     ) from exc
@@ -95,6 +106,15 @@ class Committer:
                 reopened = reopened or lost
                 if again:  # so that two who met once do not meet at every turn
                     time.sleep(random.uniform(0.0, min(_LONGEST_PAUSE, 0.001 * 2 ** (_TRIES - left))))
+
+    def _end_transaction(self) -> None:
+        """Roll back what a refused COMMIT left open (a full disk, a conflict): the next group begins anew."""
+        connection = self._connection
+        if connection is not None:
+            try:
+                connection.rollback()
+            except Exception:  # noqa: BLE001 - whatever it has against it, another connection is in no transaction
+                self.close()
 
     def _is_lost(self, exc: BaseException) -> bool:
         """Tell whether the connection was open and is no longer."""

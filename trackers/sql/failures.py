@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from trackers.errors import InvalidValueError, StoreError, TrackersError
+from trackers.errors import InvalidValueError, StoreAwayError, StoreError, TrackersError
 from trackers.sql.address import Address, lies_read_only
 
 _LITE = (
@@ -120,6 +120,22 @@ def is_everyones(exc: BaseException) -> bool:
     return is_driver_error(cause) and type(cause).__name__ in {"OperationalError", "InterfaceError", "AdminShutdown"}
 
 
+def is_away(exc: BaseException) -> bool:
+    """Tell whether the database may be there in a while: its server is gone, or another process holds it."""
+    if isinstance(exc, StoreError):
+        return isinstance(exc, StoreAwayError)
+    cause = cause_of(exc)
+    if isinstance(cause, sqlite3.Error):
+        return any(word in str(cause).lower() for word in ("locked", "busy"))
+    number = number_of(exc)
+    if number is not None:
+        return number in _MARIADB_LOST or number in {1040, 1203, 1205}
+    state = _state(cause)
+    if state is not None:
+        return (state[:2] in {"08", "57"} and state != "57014") or state in {"53300", "55P03"}
+    return is_driver_error(cause) and type(cause).__name__ in {"OperationalError", "InterfaceError", "AdminShutdown"}
+
+
 def is_value_error(exc: BaseException) -> bool:
     """Tell whether a value is too large or too long for its column, or not what the column holds."""
     cause = cause_of(exc)
@@ -163,6 +179,7 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
     if is_value_error(exc):
         return InvalidValueError(f"a value does not fit in the store: {_first_line(cause_of(exc), address)}")
     cause = cause_of(exc)
+    kind = StoreAwayError if is_away(exc) else StoreError
     if isinstance(cause, sqlite3.Error):
         text = str(cause).lower()
         cannot = any(word in text for word in ("unable to open", "readonly"))
@@ -175,7 +192,7 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
             text = "disk is full"
         for word, sentence in _LITE:
             if word in text:
-                return StoreError(sentence.format(store=address.path))
+                return kind(sentence.format(store=address.path))
         return StoreError(f"the database {address.path} refused: {cause}")
     if isinstance(cause, (NoSuchModuleError, ImportError)):
         if address.dialect == "mysql":
@@ -186,9 +203,13 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
     state, number = _state(cause), number_of(exc)
     if state in _PG or number in _MARIADB:
         sentence = _PG[state] if state in _PG else _MARIADB[number or 0]
-        return StoreError(sentence.format(store=address.safe))
-    if (state is None and number is None) or number in _MARIADB_LOST or (state or "")[:2] in {"08", "57"}:
+        return kind(sentence.format(store=address.safe))
+    if state == "57014":
         return StoreError(
+            f"the server ended a statement that took longer than it allows: raise its statement_timeout ({address.safe})"
+        )
+    if (state is None and number is None) or number in _MARIADB_LOST or (state or "")[:2] in {"08", "57"}:
+        return StoreAwayError(
             f"the store {address.safe} cannot be reached: check that the server runs and that the URL is right"
             f" ({_first_line(cause, address)})"
         )

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from trackers.changes import Change
 
 
+PATIENCE = 3600.0
+"""Seconds that what a manager writes waits for a database that is away: a fail-over is no reason to end a night's sweep."""
+
+
 @dataclass(slots=True)
 class StudyLease:
     """A manager's right to write a study; thread-safe.
@@ -51,12 +55,12 @@ class StudyLease:
     def submit(self, changes: Sequence[Change]) -> Commit:
         """Hand *changes* to the writer as one unit and return at once.
 
-        The commit fails with FencedError when a newer epoch owns the study, and with StateError for an illegal move;
+        While the database is away they wait, an hour at most, and are written in their order when it is back. The commit fails with FencedError when a newer epoch owns the study, and with StateError for an illegal move;
         then nothing of these changes was kept. Raises FencedError after ``release``.
         """
         if self._released:
             raise FencedError(f"the lease of study {self.study.name!r} was released: acquire it again")
-        return self._writer.submit(changes, self._guard)
+        return self._writer.submit(changes, self._guard, patience=PATIENCE)
 
     def renew(self) -> list[Command]:
         """Show that this manager lives and return the commands nobody has answered, oldest first.
@@ -70,18 +74,17 @@ class StudyLease:
 
         return self._writer.call(task)
 
-    def release(self, status: str, reason: str) -> None:
+    def release(self, status: str, reason: str, *, patient: bool = False) -> None:
         """Let the study go after everything submitted: *status* and *reason* stay in its row, as does who ran it.
 
-        Raises FencedError when a newer epoch owns the study. A second call changes nothing.
+        *patient*: wait while the database is away, as what was submitted does. Raises FencedError when a newer epoch owns the study. A second call changes nothing.
         """
         if self._released:
             return
-        self._released = True
         now = now_us()
-        self._writer.call(
-            lambda connection: self._update(connection, owner_ended=now, ended_at=now, status=status, reason=reason)
-        )
+        ended = partial(self._update, owner_ended=now, ended_at=now, status=status, reason=reason)
+        self._writer.defer(ended, urgent=True, patience=PATIENCE if patient else 0.0).result()
+        self._released = True
 
     def _update(self, connection: Connection, **values: Any) -> None:
         s = t.studies.c

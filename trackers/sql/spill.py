@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,9 @@ from trackers.journal import Journal, Line, add_refused
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds between two tries to reach a database that is away."""
+
+_AGAIN = 5.0
+"""Seconds after which a journal that could not be made is tried again."""
 
 BATCH = 5000
 """Entries that are drained in one transaction."""
@@ -43,7 +47,8 @@ class Spill:
         self._drained: int | None = None
         self._wait = FIRST_WAIT
         self._due = 0.0
-        self.unusable = False
+        self._tried = -math.inf
+        self._told = False
 
     def number(self) -> int:
         """Return the number of the next entry."""
@@ -73,9 +78,17 @@ class Spill:
         try:
             self.prepare()
         except StoreError as exc:
-            self.unusable = True
-            _log.warning("%s; without a journal, logging waits for the database and fails with it", exc)
-        return not self.unusable
+            self._tried = time.monotonic()
+            if not self._told:
+                _log.warning("%s; without a journal, logging waits for the database and fails with it", exc)
+            self._told = True
+            return False
+        return True
+
+    @property
+    def unusable(self) -> bool:
+        """Whether its folder could not be written a moment ago: a disk that was full may have room later."""
+        return time.monotonic() < self._tried + _AGAIN
 
     def tell(self, failure: Exception) -> None:
         """Say once, when the database goes, where what is logged stays meanwhile."""

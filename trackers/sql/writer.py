@@ -13,12 +13,14 @@ which is therefore in the journal too, is not written again.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
@@ -28,7 +30,8 @@ from trackers.journal.entry import encode
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Applier, Committer, Work
 from trackers.sql.engine import Database
-from trackers.sql.failures import is_driver_error, is_everyones, is_value_error, translate
+from trackers.sql.failures import is_away, is_driver_error, is_everyones, is_value_error, translate
+from trackers.sql.ids import new_uid
 from trackers.sql.journals import forget, read_position
 
 if TYPE_CHECKING:
@@ -44,6 +47,11 @@ LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
 SPILL_AT = 10_000
 """In changes; of SPILL_AT the journal takes what runs log."""
+
+FIRST_WAIT, LONGEST_PAUSE = 0.5, 5.0
+"""Seconds between two tries to write what waits for a database that is away."""
+
+_log = logging.getLogger("trackers")
 
 T = TypeVar("T")
 
@@ -76,16 +84,28 @@ class Writer:
         self._last_group = 0
         self._dead: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._uid = new_uid()
+        self._patient = 0
+        self._waiting: list[Work] = []
+        """What waits for a database that is away, in order: it comes before the queue."""
 
-    def submit(self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False) -> Commit:
+        self._was_away = False
+        self._again_at = 0.0
+        self._pause = FIRST_WAIT
+
+    def submit(
+        self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False, patience: float = 0.0
+    ) -> Commit:
         """Queue *changes* to be committed together; return at once (or when there is room).
 
-        What is *lazy* waits some milliseconds for more of its kind; ``hurry`` before waiting for it.
+        What is *lazy* waits some milliseconds for more of its kind; ``hurry`` before waiting for it. While the database
+        is away, it is tried again for *patience* seconds, before all that is submitted later.
 
         Raises StoreError when the store is closed.
         """
         commit = Commit()
-        self._put(Work(commit, changes=changes, guard=guard, lazy=lazy), urgent=False)
+        work = Work(commit, changes=changes, guard=guard, lazy=lazy, deadline=_deadline(patience))
+        self._put(work, urgent=False)
         return commit
 
     def call(self, task: Callable[[Connection], T]) -> T:
@@ -96,15 +116,18 @@ class Writer:
         result: T = self.defer(task, urgent=True).result()
         return result
 
-    def defer(self, task: Callable[[Connection], Any], *, lazy: bool = False, urgent: bool = False) -> Commit:
+    def defer(
+        self, task: Callable[[Connection], Any], *, lazy: bool = False, urgent: bool = False, patience: float = 0.0
+    ) -> Commit:
         """Queue *task* to be run likewise and return at once; ``result()`` of the commit is what it returns.
 
-        *urgent*: somebody waits for it.
+        *urgent*: somebody waits for it. *patience* is as in ``submit``; where the answer to its commit was lost, the
+        result of what waited is None.
         """
         if urgent and threading.current_thread() is self._thread:
             raise StoreError("a callback of a commit may submit, but not wait for the writer it runs on")
         commit = Commit()
-        self._put(Work(commit, task=task, lazy=lazy), urgent=urgent)
+        self._put(Work(commit, task=task, lazy=lazy, deadline=_deadline(patience)), urgent=urgent)
         return commit
 
     def log(self, entry: Entry) -> Commit:
@@ -226,6 +249,9 @@ class Writer:
             self._room.wait()
         self._check_open()
         self._start()
+        if work.deadline:
+            self._patient += 1
+            work.journal, work.seq = self._uid, self._patient
         self._queue.append(work)
         self._queued += size
         self._hasty += not work.lazy
@@ -242,9 +268,9 @@ class Writer:
 
     def _take_logged(self) -> list[Work]:
         """Take what runs logged out of the queue; the lock is held."""
-        logged = [work for work in self._queue if work.journal]
+        logged = [work for work in self._queue if work.logged]
         if logged:
-            self._queue = deque(work for work in self._queue if not work.journal)
+            self._queue = deque(work for work in self._queue if not work.logged)
             self._queued -= sum(work.size for work in logged)
             self._hasty -= sum(not work.lazy for work in logged)
             self._room.notify_all()
@@ -259,7 +285,7 @@ class Writer:
         assert self._spill is not None  # the caller looked
         if self._spill.active:
             return self._to_journal(works)
-        self._to_journal([work for work in self._current if work.journal and not work.commit.done()])
+        self._to_journal([work for work in self._current if work.logged and not work.commit.done()])
         ended = self._to_journal([*self._take_logged(), *works])
         self._start()
         self._arrived.notify()
@@ -347,14 +373,14 @@ class Writer:
     def _next_group(self) -> list[Work]:
         """Wait for work and return it in order of arrival; an empty list: closing, and all is written."""
         with self._lock:
-            while not self._queue and not self._closing and not self._may_drain():
+            while not self._is_due():
                 self._awake = False
-                self._arrived.wait(None if self._spill is None else self._spill.seconds_left)
+                self._arrived.wait(self._seconds_left())
             self._awake = True
             if self._last_group > 1 or not self._hasty:
                 self._linger()
-            group: list[Work] = []
-            size = 0
+            group, self._waiting = self._waiting, []
+            size = sum(work.size for work in group)
             while self._queue and size < LARGEST_GROUP:
                 work = self._queue.popleft()
                 group.append(work)
@@ -366,6 +392,21 @@ class Writer:
             self._current = group
             self._room.notify_all()
             return group
+
+    def _is_due(self) -> bool:
+        """Tell whether there is something to do now; the lock is held."""
+        if self._closing or self._may_drain():
+            return True
+        if self._waiting and not self._urgent:
+            return time.monotonic() >= self._again_at
+        return bool(self._queue or self._waiting)
+
+    def _seconds_left(self) -> float | None:
+        """Return how long nothing is due that is known of; None: for ever. The lock is held."""
+        known = [] if self._spill is None or self._spill.seconds_left is None else [self._spill.seconds_left]
+        if self._waiting:
+            known.append(max(0.0, self._again_at - time.monotonic()))
+        return min(known, default=None)
 
     def _linger(self) -> None:
         deadline = time.monotonic() + LINGER_SECONDS
@@ -399,10 +440,11 @@ class Writer:
     def _end(self, group: list[Work], failure: BaseException) -> None:
         with self._lock:
             self._dead = failure
-            logged = any(work.journal for work in (*group, *self._queue))
+            logged = any(work.logged for work in (*group, *self._queue))
             safe = logged and self._spill is not None and self._spill.usable
-            ended = [*self._spill_over([]), *(work for work in group if work.journal)] if safe else []
-            left = [*group, *self._queue]
+            ended = [*self._spill_over([]), *(work for work in group if work.logged)] if safe else []
+            left = [*self._waiting, *group, *self._queue]
+            self._waiting = []
             self._queue.clear()
             self._room.notify_all()
             self._attempted.notify_all()
@@ -415,40 +457,59 @@ class Writer:
     def _forget(self) -> None:
         """Delete the note about the journal where all of it is in the database: nobody will ask for it."""
         spill = self._spill
+        over = [self._uid] if self._patient else []
         if spill is not None and spill.direct and not spill.active and not spill.refused:
-            try:
-                self._commit([Work(Commit(), task=partial(forget, uid=spill.uid))])
-            except Exception:  # noqa: BLE001 - a row too many harms nobody
-                pass
-
-    def _write(self, group: list[Work]) -> bool:
-        """Write a group; tell whether the database took part, whatever it said of the group."""
+            over.append(spill.uid)
         try:
+            for uid in over:
+                self._commit([Work(Commit(), task=partial(forget, uid=uid))])
+        except Exception:  # noqa: BLE001 - a row too many harms nobody
+            pass
+
+    def _write(self, group: list[Work]) -> Exception | None:
+        """Write a group; return what was wrong with the database itself, None where it was there."""
+        try:
+            if self._was_away:
+                group = self._without_written(group)
             self._commit(group)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it reaches those who wait
             return self._fail(group, exc)
+        if self._was_away:
+            self._was_away, self._pause = False, FIRST_WAIT
+            _log.warning("the store is back, and what waited for it is written")
         for work in group:
             work.commit.resolve(work.result)
-        return True
+        return None
 
-    def _fail(self, group: list[Work], exc: Exception) -> bool:
+    def _without_written(self, group: list[Work]) -> list[Work]:
+        """Resolve what is in the database already, though the answer to its commit was lost; return the rest."""
+        work = Work(Commit(), task=partial(read_position, uid=self._uid))
+        self._commit([work])
+        there = {one for one in group if one.deadline and one.seq <= work.result}
+        for one in there:
+            one.commit.resolve()
+        return [one for one in group if one not in there]
+
+    def _fail(self, group: list[Work], exc: Exception) -> Exception | None:
         if is_everyones(exc):
             self._give_up(group, exc)
-            return False
+            return exc
         if len(group) > 1:
             for index, work in enumerate(group):
-                if not self._write([work]):
-                    self._give_up(group[index + 1 :], exc)
-                    return False
-            return True
+                if (gone := self._write([work])) is not None:
+                    self._give_up(group[index + 1 :], gone)
+                    return gone
+            return None
         group[0].commit.resolve(failure=self._said(exc))
-        return True
+        return None
 
     def _give_up(self, group: Sequence[Work], exc: Exception) -> None:
-        """Leave to the journal what runs logged, in this group and in the queue; everyone else is told."""
+        """Leave to the journal what runs logged, in this group and in the queue; what may wait waits; others are told."""
         kept: list[Work] = []
         with self._lock:
-            logged = [work for work in group if work.journal]
+            if is_away(exc):
+                group = self._keep_waiting(group, exc)
+            logged = [work for work in group if work.logged]
             spill = self._spill
             fresh = spill is not None and not spill.active
             if spill is not None and logged and (spill.active or spill.usable):
@@ -463,6 +524,19 @@ class Writer:
         for work in group:
             work.commit.resolve(failure=failure)
 
+    def _keep_waiting(self, group: Sequence[Work], exc: Exception) -> list[Work]:
+        """Put aside what has patience, and return the rest; the lock is held."""
+        now = time.monotonic()
+        patient = {work for work in group if work.deadline > now and not self._closing}
+        if patient:
+            if not self._was_away:
+                _log.warning("%s; what the study did waits until it is back", self._said(exc))
+            self._was_away = True
+            self._waiting = sorted([*self._waiting, *patient], key=attrgetter("seq"))
+            self._queued += sum(work.size for work in patient)
+            self._again_at, self._pause = now + self._pause, min(LONGEST_PAUSE, 2 * self._pause)
+        return [work for work in group if work not in patient]
+
     def _said(self, exc: Exception) -> Exception:
         """Return what those who wait are told of *exc*."""
         if is_driver_error(exc) or is_value_error(exc) or isinstance(exc, ImportError):
@@ -474,4 +548,8 @@ class Writer:
     def _commit(self, group: list[Work]) -> None:
         self._committer.commit(group)
         if self._spill is not None and not self._spill.direct:
-            self._spill.direct = any(work.journal for work in group)
+            self._spill.direct = any(work.logged for work in group)
+
+
+def _deadline(patience: float) -> float:
+    return time.monotonic() + patience if patience else 0.0
