@@ -78,9 +78,14 @@ class Registry:
         writer: Writer,
         artifacts: Callable[[], ArtifactStore],
         logged: Callable[[str], LoggedModel],
+        settle: Callable[[], None],
     ) -> None:
-        """Keep the registry of a store; *logged* finds the logged model that a reference names."""
-        self._database, self._writer, self._artifacts, self._logged = database, writer, artifacts, logged
+        """Keep the registry of a store.
+
+        *logged* finds the logged model that a reference names; *settle* waits until what was logged is in the store.
+        """
+        self._database, self._writer, self._artifacts = database, writer, artifacts
+        self._logged, self._settle = logged, settle
 
     def create(self, name: str, description: str = "") -> RegisteredModel:
         """Make a name to register versions under. Raises AlreadyExistsError."""
@@ -161,6 +166,7 @@ class Registry:
         more.
         """
         name = clean_model_name(name)
+        self._settle()  # it may have been logged a moment ago, and to a journal
         if not isinstance(model, LoggedModel):
             model = self._logged(model)
         origin = lineage_of({**(lineage or {}), "manifest": manifest_digest(model.manifest)})

@@ -420,7 +420,7 @@ class Store(Tracking, Keeping):
         from trackers.models.reference import find_logged
         from trackers.registry import Registry
 
-        return Registry(self.database, self.writer, lambda: self.artifacts, partial(find_logged, self))
+        return Registry(self.database, self.writer, lambda: self.artifacts, partial(find_logged, self), self._settle)
 
     @property
     def intake(self) -> Intake:

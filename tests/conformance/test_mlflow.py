@@ -268,8 +268,12 @@ def test_our_runs_trials_and_models_come_back_under_their_own_ids(store: Store, 
     def objective(trial: optuna.Trial) -> float:
         if trial.number == 1:
             raise optuna.TrialPruned
+        if trial.number == 2:
+            trial.report(77.0, 3)
+        trial.set_user_attr("folds", [0.5, {"n": trial.number}])
         return trial.suggest_float("x", -1, 1) ** 2
 
+    study.set_user_attr("data set", "v7")
     study.optimize(objective, n_trials=3)
     (tmp_path / "out.db").write_bytes(empty)
     uri = sqlite_uri(tmp_path / "out.db")
@@ -284,6 +288,11 @@ def test_our_runs_trials_and_models_come_back_under_their_own_ids(store: Store, 
         assert by_name["sphere/1"].info.status == "KILLED"
         assert by_name["sphere/1"].data.tags["trackers.state"] == "PRUNED"
         assert by_name["sphere/0"].data.metrics[store.get_study("sphere").metric_names[0]] == study.trials[0].value
+        assert by_name["sphere/2"].data.tags["trackers.attr.folds"] == '[0.5, {"n": 2}]'
+        result = f"{store.get_study('sphere').metric_names[0]}.result"
+        assert by_name["sphere/2"].data.metrics[result] == study.trials[2].value
+        assert result not in by_name["sphere/0"].data.metrics
+        assert mlflow.get_experiment_by_name("sphere").tags["trackers.attr.data set"] == '"v7"'
         plain = mlflow.search_runs([mlflow.get_experiment_by_name("plain").experiment_id])
         inner_there = next(one for one in plain if one.info.run_name == "inner")
         assert inner_there.data.params["odd??!"[:3] + "__"] == "inf"

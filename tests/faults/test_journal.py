@@ -51,6 +51,20 @@ sys.stdin.read()
 """
 
 
+class Doubling:
+    """A model with no files to speak of."""
+
+    def save(self, folder: str) -> None:
+        Path(folder, "factor").write_text("2")
+
+    @classmethod
+    def load(cls, folder: str) -> Doubling:
+        return cls()
+
+    def predict(self, rows: Any) -> Any:
+        return [2 * row for row in rows]
+
+
 def until(true: Callable[[], object], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
@@ -278,6 +292,18 @@ def test_a_sync_that_is_killed_again_and_again_writes_everything_once(
         assert len(store.search_runs()) == 1
         assert store.launch(uid) is not None
         assert count(store, t.launches, t.attempts) == [1, 1]
+
+
+def test_a_model_that_was_logged_while_the_database_was_away_is_registered_at_once(outage: Outage) -> None:
+    with trackers.connect(outage.url) as store:
+        store.start_run("e").end()
+        store.flush()
+        outage.away()
+        with store.start_run("e") as run:
+            model = run.log_model(Doubling())
+            run.flush()
+        outage.back()
+        assert store.registry.register("doubling", model).version == 1
 
 
 def test_a_commit_whose_answer_is_lost_is_not_written_again(postgresql_store_url: str, state: Path) -> None:

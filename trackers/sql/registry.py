@@ -83,9 +83,13 @@ def add_version(
     Raises ModelError for a model without files.
     """
     model = connection.execute(select(t.models).where(t.models.c.uid == new.model_uid).with_for_update()).first()
-    if model is None or model.manifest is None or model.deleted_at is not None:
-        why = "" if model is None else f" ({model.deleted_why or model.why_not})"
-        raise ModelError(f"The model's files are not kept{why}: log the model again, or raise keep_models.")
+    if model is None:
+        raise ModelError(
+            "The store does not have this model: it was removed, or what logged it waits in a journal (`trackers sync`)."
+        )
+    if model.manifest is None or model.deleted_at is not None:
+        why = model.deleted_why or model.why_not
+        raise ModelError(f"The model's files are not kept ({why}): log the model again, or raise keep_models.")
     metrics = _metrics_of(connection, model.run_id) if new.metrics is None else dict(new.metrics)
     connection.execute(
         insert(t.model_versions).values(

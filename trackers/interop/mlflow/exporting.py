@@ -115,6 +115,8 @@ class _Export:
         """Return MLflow's id of the experiment, made where it is new; None where it was deleted there."""
         name = experiment.tags.get(EXPERIMENT_NAME, experiment.name)
         tags = {key: value for key, value in experiment.tags.items() if key != EXPERIMENT_NAME}
+        if experiment.kind == "study":
+            tags |= words.to_attribute_tags(self._store.get_study(experiment.id).user_attrs)
         if experiment.description:
             tags[NOTE] = experiment.description
         found = self._client.get_experiment_by_name(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -63,11 +64,12 @@ class RunExport:
         """Write *runs*, those that are *there* (our uid -> MLflow's id) as far as they changed; return our id -> theirs."""
         found: dict[int, _Wanted] = {}
         old: dict[int, Any] = {}
+        attrs = self._attributes(runs)
         for run in runs:
             theirs = there.get(run.uid)
             if theirs is not None:
                 old[run.id] = self._client.get_run(theirs)
-            one = self._want(run, theirs or "")
+            one = self._want(run, theirs or "", attrs.get(run.id, {}))
             if theirs is None:
                 one.theirs = self._create(one)
             found[run.id] = one
@@ -81,12 +83,25 @@ class RunExport:
         self._compare(found)
         return {run_id: one.theirs for run_id, one in found.items()}
 
-    def _want(self, run: Run, theirs: str) -> _Wanted:
+    def _attributes(self, runs: list[Run]) -> dict[int, Mapping[str, Any]]:
+        """Return what objectives and people noted on trials, by the id of their run."""
+        trials = [run for run in runs if run.number is not None]
+        if not trials:
+            return {}
+        numbers = [run.number for run in trials if run.number is not None]
+        found = self._store.get_trials(trials[0].experiment_id, points=False, numbers=numbers)
+        return {trial.run_id: trial.user_attrs for trial in found}
+
+    def _want(self, run: Run, theirs: str, attrs: Mapping[str, Any]) -> _Wanted:
         names = self._keys(list(run.params), "param", run)
         params = {names[name]: words.to_text(value) for name, value in run.params.items()}
         tags = {name: value for name, value in run.tags.items() if not (name == words.PARENT and run.parent_id)}
         called = self._keys(list(tags), "tag", run)
         tags = {called[name]: self._cut(value, words.LONGEST_TAG, f"tag {name!r}", run) for name, value in tags.items()}
+        tags |= {
+            key: self._cut(text, words.LONGEST_TAG, f"attribute {key.removeprefix(words.ATTRIBUTE)!r}", run)
+            for key, text in words.to_attribute_tags(attrs).items()
+        }
         tags |= self._own_tags(run)
         return _Wanted(run, theirs, params, tags, self._keys(list(run.metrics), "metric", run))
 
@@ -166,7 +181,10 @@ class RunExport:
         return known
 
     def _result(self, one: _Wanted) -> None:
-        """Log those values of a trial that are no series (nobody named them), so that MLflow can sort by them."""
+        """Log those values of a trial that are not the last of a series, so that MLflow can sort by them.
+
+        Where the objective reported something else last, the result is ``NAME.result``.
+        """
         from mlflow.entities import Metric
 
         if one.run.values is None:
@@ -174,6 +192,11 @@ class RunExport:
         time = one.run.ended_at or one.run.created_at
         for name, value in zip(self._metric_names, one.run.values, strict=False):
             key = words.to_key(name)
+            if key in one.keys.values():
+                if one.run.metrics.get(name) == value or math.isnan(value):
+                    continue
+                key += ".result"
+                self._outcome.note(f"results that are not the last report are called {key!r} in MLflow")
             if key not in one.keys.values():
                 one.marks.setdefault(key, set()).add(mark((0, _ms(time) * 1000, value)))
                 self._client.log_batch(one.theirs, metrics=[Metric(key, value, _ms(time), 0)])

@@ -23,6 +23,9 @@ ORIGIN = "imported:from"
 UID = "trackers.uid"
 """The tag in MLflow by which what was exported is known again."""
 
+ATTRIBUTE = "trackers.attr."
+"""Begins the tag in MLflow that holds a user attribute, as JSON."""
+
 RUN_NAME, USER, PARENT, NOTE = "mlflow.runName", "mlflow.user", "mlflow.parentRunId", "mlflow.note.content"
 KILLED = ("Killed", "it was killed, as MLflow says")
 """Type and message of the error of a run that was KILLED in MLflow."""
@@ -72,6 +75,12 @@ def to_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value) if isinstance(value, list | dict) else str(value)
+
+
+def to_attribute_tags(attrs: Mapping[str, Any]) -> dict[str, str]:
+    """Return user attributes as tags of MLflow."""
+    names = to_keys([ATTRIBUTE + name for name in attrs])
+    return {names[ATTRIBUTE + name]: json.dumps(value) for name, value in attrs.items()}
 
 
 def to_value(value: float) -> float:
