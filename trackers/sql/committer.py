@@ -92,7 +92,7 @@ class Committer:
                 self._applier.rolled_back()
                 lost = self._is_lost(exc)
                 if lost:
-                    self.close()
+                    self._drop()
                 else:
                     self._end_transaction()
                 if committing and lost:
@@ -129,6 +129,15 @@ class Committer:
         if self._connection is None:
             self._connection = self._database.open_writer()
         return self._connection
+
+    def _drop(self) -> None:
+        """Give up a connection that is lost, without a word to its server."""
+        if self._connection is not None and not self._connection.closed:
+            try:
+                self._connection.invalidate()
+            except Exception:  # noqa: BLE001 - it is lost anyway
+                pass
+        self.close()
 
     def close(self) -> None:
         """Close the connection; the next commit opens another."""

@@ -48,7 +48,17 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
     }
     url = make_url(address.url).set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
     level = "READ COMMITTED" if writes else "REPEATABLE READ"
-    engine = create_engine(url, connect_args=arguments, isolation_level=level, pool_pre_ping=not writes, **pool)
+    engine = create_engine(
+        url, connect_args=arguments, isolation_level=level, pool_pre_ping=not writes, pool_reset_on_return=None, **pool
+    )
+
+    @event.listens_for(engine, "reset")
+    def _reset(connection: Any, record: Any, _state: Any) -> None:
+        try:
+            connection.rollback()
+        except Exception:  # noqa: BLE001 - the server is gone: SQLAlchemy's own reset would print a traceback
+            if record is not None:
+                record.invalidate()
 
     connection_class = _connection_class(pymysql)
 
