@@ -56,8 +56,7 @@ class Intake:
 
     def find_runs(self, uids: Sequence[str], origin: str) -> dict[str, Found]:
         """Return those of the runs *uids* that are here, with their system attribute *origin*."""
-        with self._store.database.reading() as connection:
-            return rows.find_runs(connection, uids, origin)
+        return self._store.database.read(lambda connection: rows.find_runs(connection, uids, origin))
 
     def add_runs(self, runs: Sequence[PastRun]) -> None:
         """Write runs in one transaction; one whose uid is here already is left as it is."""
@@ -100,8 +99,7 @@ class Intake:
 
     def read_runs(self, run_ids: Sequence[int]) -> list[Run]:
         """Return runs in the order of their ids, by a constant number of statements for each 500."""
-        with self._store.database.reading() as connection:
-            return read_runs(connection, run_ids)
+        return self._store.database.read(lambda connection: read_runs(connection, run_ids))
 
     def points(self, run_ids: Sequence[int]) -> Iterator[Point]:
         """Yield every point of these runs, series by series, without holding more than some thousand of them."""

@@ -50,13 +50,13 @@ class Launching(ABC):
     def launch(self, run: Any) -> Launch | None:
         """Return which code a run ran last, in which environment and by which call; None where it is not known."""
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            return launches.read_launch(connection, launches.last_launch(connection, run_id))
+        return self.database.read(
+            lambda connection: launches.read_launch(connection, launches.last_launch(connection, run_id))
+        )
 
     def get_launch(self, launch_id: int | None) -> Launch | None:
         """Return what ``keep_launch`` kept under this id, as an attempt names it; None where there is none."""
-        with self.database.reading() as connection:
-            return launches.read_launch(connection, launch_id)
+        return self.database.read(lambda connection: launches.read_launch(connection, launch_id))
 
     def keep_launch(self, captured: Capture) -> int:
         """Keep how a process was launched, once for all that are alike, and return its id.

@@ -33,8 +33,7 @@ class Lifecycle(ABC):
         """Delete a study that no living manager runs."""
 
     def _experiment_id(self, ref: str | int) -> int:
-        with self.database.reading() as connection:
-            return experiments.find_experiments(connection, [ref])[0]
+        return self.database.read(lambda connection: experiments.find_experiments(connection, [ref])[0])
 
     def rename_run(self, run: Any, name: str) -> None:
         """Give a run another name."""
@@ -111,8 +110,7 @@ class Lifecycle(ABC):
 
     def list_expired(self, grace_days: float = GRACE_DAYS) -> list[Expired]:
         """Return the runs and experiments that were deleted more than *grace_days* ago: what may go for good."""
-        with self.database.reading() as connection:
-            return lifecycle.list_expired(connection, grace_days)
+        return self.database.read(lambda connection: lifecycle.list_expired(connection, grace_days))
 
 
 def _clean(tags: Mapping[str, object]) -> dict[str, str | None]:

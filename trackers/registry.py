@@ -472,8 +472,7 @@ class Registry:
         return compare(*sides)
 
     def _read(self, query: Callable[[Connection], T]) -> T:
-        with self._database.reading() as connection:
-            return query(connection)
+        return self._database.read(lambda connection: query(connection))
 
 
 def _expected(expect: Expected) -> Expected:

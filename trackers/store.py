@@ -267,8 +267,9 @@ class Store(Tracking, Keeping):
 
     def get_study(self, ref: str | int) -> StudyRow:
         """Return the study with this name or id; raises NotFoundError, which names the close matches."""
-        with self.database.reading() as connection:
-            return studies.read_studies(connection, studies.find_study(connection, ref))[0]
+        return self.database.read(
+            lambda connection: studies.read_studies(connection, studies.find_study(connection, ref))[0]
+        )
 
     def list_studies(self, view: str | None = None) -> list[StudyRow]:
         """Return every study that was not deleted, newest first (without ``code`` and ``environment``: they may be long).
@@ -276,8 +277,7 @@ class Store(Tracking, Keeping):
         *view*: ``"active"`` (neither archived nor deleted), ``"archived"``, ``"deleted"`` or ``"all"`` instead.
         """
         where = None if view is None else lifecycle.experiments_in_view(lifecycle.check_view(view))
-        with self.database.reading() as connection:
-            return studies.read_studies(connection, where=where)
+        return self.database.read(lambda connection: studies.read_studies(connection, where=where))
 
     def delete_study(self, ref: str | int) -> None:
         """Mark a study as deleted and free its name; its rows and files go when the grace period is over.
@@ -303,43 +303,38 @@ class Store(Tracking, Keeping):
         *states* and *numbers* narrow them; without *points* their ``intermediate_values`` are empty, and without
         *with_attrs* their attributes, constraints and tags.
         """
-        with self.database.reading() as connection:
-            return trials.read_trials(
+        return self.database.read(
+            lambda connection: trials.read_trials(
                 connection, study_id, states=states, numbers=numbers, points=points, with_attrs=with_attrs
             )
+        )
 
     def outline_trials(self, study_id: int) -> list[Trial]:
         """Return the trials of a study by number, with what ranks them and no more: a quarter of the time.
 
         State, values, constraints, times, whether they are archived; of what a pruned one reported the last step.
         """
-        with self.database.reading() as connection:
-            return trials.read_outlines(connection, study_id)
+        return self.database.read(lambda connection: trials.read_outlines(connection, study_id))
 
     def get_trial(self, study_id: int, number: int) -> Trial:
         """Return one trial; raises NotFoundError, which says how many there are."""
-        with self.database.reading() as connection:
-            return trials.read_trial(connection, study_id, number)
+        return self.database.read(lambda connection: trials.read_trial(connection, study_id, number))
 
     def find_trial(self, run_id: int) -> tuple[int, int]:
         """Return the study and the number of the trial with this run id; raises NotFoundError."""
-        with self.database.reading() as connection:
-            return trials.find_trial(connection, run_id)
+        return self.database.read(lambda connection: trials.find_trial(connection, run_id))
 
     def count_trials(self, study_id: int) -> dict[RunState, int]:
         """Return the number of trials in each state that has any."""
-        with self.database.reading() as connection:
-            return studies.count_runs(connection, study_id).get(study_id, {})
+        return self.database.read(lambda connection: studies.count_runs(connection, study_id).get(study_id, {}))
 
     def events(self, study_id: int, since: int = 0, limit: int = 1000) -> list[Event]:
         """Return at most *limit* events of a study with a sequence number over *since*, in order."""
-        with self.database.reading() as connection:
-            return events.read(connection, study_id, since, limit)
+        return self.database.read(lambda connection: events.read(connection, study_id, since, limit))
 
     def trial_log(self, run_id: int) -> str:
         """Return what a run printed and logged, over all its attempts."""
-        with self.database.reading() as connection:
-            return trials.read_log(connection, run_id)
+        return self.database.read(lambda connection: trials.read_log(connection, run_id))
 
     # --- managers ----------------------------------------------------------------------------------------------
 
@@ -401,8 +396,7 @@ class Store(Tracking, Keeping):
 
     def get_command(self, command_id: int) -> Command:
         """Return a command, with its answer once there is one; raises NotFoundError."""
-        with self.database.reading() as connection:
-            return commands.read(connection, command_id)
+        return self.database.read(lambda connection: commands.read(connection, command_id))
 
     def await_command(self, command: Command, seconds: float) -> Command:
         """Return a command once it has an answer, or as it is after *seconds*: its manager reads once a second."""
@@ -435,18 +429,19 @@ class Store(Tracking, Keeping):
         With *dropped* also one that was beaten: its files are gone, its ``deleted_why`` says why.
         """
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            return next(iter(logged_models.list_models(connection, [run_id], name=name, dropped=dropped)), None)
+        return self.database.read(
+            lambda connection: next(
+                iter(logged_models.list_models(connection, [run_id], name=name, dropped=dropped)), None
+            )
+        )
 
     def list_logged_models(self, run_ids: Sequence[int], *, dropped: bool = False) -> list[LoggedModel]:
         """Return the models that these runs keep, by run and name."""
-        with self.database.reading() as connection:
-            return logged_models.list_models(connection, run_ids, dropped=dropped)
+        return self.database.read(lambda connection: logged_models.list_models(connection, run_ids, dropped=dropped))
 
     def find_logged_model(self, uid: str) -> LoggedModel | None:
         """Return the model with this uid, also one that was replaced or dropped."""
-        with self.database.reading() as connection:
-            return logged_models.find_model(connection, uid)
+        return self.database.read(lambda connection: logged_models.find_model(connection, uid))
 
     def load_model(self, ref: str, *, trust: bool | str | Sequence[str] = False) -> LoadedModel:
         """Load a model of this store by name, alias or run; see ``trackers.load_model``, which loads folders too."""

@@ -95,14 +95,12 @@ class Tracking(Lifecycle, Launching):
     def list_experiments(self, view: str = "active") -> list[Experiment]:
         """Return every experiment and study in *view*, newest first; see ``search_runs``."""
         where = lifecycle.experiments_in_view(lifecycle.check_view(view))
-        with self.database.reading() as connection:
-            return experiments.read_experiments(connection, where=where)
+        return self.database.read(lambda connection: experiments.read_experiments(connection, where=where))
 
     def count_runs(self) -> dict[int, int]:
         """Return the number of runs of each experiment that has any, by its id; archived and deleted ones are not counted."""
         self._settle()
-        with self.database.reading() as connection:
-            return runs.count_runs(connection)
+        return self.database.read(lambda connection: runs.count_runs(connection))
 
     # --- runs --------------------------------------------------------------------------------------------------
 
@@ -225,8 +223,7 @@ class Tracking(Lifecycle, Launching):
     def get_run(self, ref: RunRef) -> Run:
         """Return a run by its id, its uid (or the first 8 digits or more of it) or ``STUDY/17``; raises NotFoundError."""
         run_id = self._run_id(ref)
-        with self.database.reading() as connection:
-            return read_runs(connection, [run_id])[0]
+        return self.database.read(lambda connection: read_runs(connection, [run_id])[0])
 
     def children(self, run: RunRef, *, limit: int = 100) -> tuple[int, list[Run]]:
         """Return how many children a run has, and the first *limit* of them; deleted ones are left out."""
@@ -238,14 +235,12 @@ class Tracking(Lifecycle, Launching):
     def attempts(self, run: RunRef) -> list[Attempt]:
         """Return every start of a run, the first one first: where, when, and how it ended. Raises NotFoundError."""
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            return attempts.read_attempts(connection, run_id)
+        return self.database.read(lambda connection: attempts.read_attempts(connection, run_id))
 
     def error(self, run: RunRef) -> RunError | None:
         """Return why a run failed, with the traceback; None where it did not. Raises NotFoundError."""
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            return runs.read_error(connection, run_id)
+        return self.database.read(lambda connection: runs.read_error(connection, run_id))
 
     def search_runs(
         self,
@@ -271,8 +266,7 @@ class Tracking(Lifecycle, Launching):
         wanted = search.Search(parse_flat(filter), None if names is None else tuple(names), parse_order(order_by))
         wanted = replace(wanted, view=lifecycle.check_view(view))
         self._settle()
-        with self.database.reading() as connection:
-            return search.search_runs(connection, wanted, limit, page_token)
+        return self.database.read(lambda connection: search.search_runs(connection, wanted, limit, page_token))
 
     # --- data --------------------------------------------------------------------------------------------------
 
@@ -282,22 +276,21 @@ class Tracking(Lifecycle, Launching):
         A digest may be cut, to 8 digits at least.
         """
         self._settle()
-        with self.database.reading() as connection:
-            return datasets.read_datasets(connection, ref)
+        return self.database.read(lambda connection: datasets.read_datasets(connection, ref))
 
     def runs_with_data(self, digest: str, *, limit: int = 100) -> list[Run]:
         """Return the runs that read the data with this digest, under whatever name, the newest first."""
         self._settle()
-        with self.database.reading() as connection:
-            return read_runs(connection, datasets.runs_with(connection, digest, limit))
+        return self.database.read(
+            lambda connection: read_runs(connection, datasets.runs_with(connection, digest, limit))
+        )
 
     # --- what a run holds --------------------------------------------------------------------------------------
 
     def metrics(self, run: RunRef) -> list[MetricSummary]:
         """Return what is kept of each metric series of a run: its count, last value, extremes."""
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            return metrics.read_summaries(connection, run_id)
+        return self.database.read(lambda connection: metrics.read_summaries(connection, run_id))
 
     def metric_history(
         self,
@@ -324,14 +317,12 @@ class Tracking(Lifecycle, Launching):
     def inputs(self, run: RunRef) -> list[RunInput]:
         """Return the data sets that a run read, by role and name."""
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            return metrics.read_inputs(connection, run_id)
+        return self.database.read(lambda connection: metrics.read_inputs(connection, run_id))
 
     def list_artifacts(self, run: RunRef) -> list[ArtifactRow]:
         """Return the files of a run, by name."""
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            return metrics.read_artifacts(connection, run_id)
+        return self.database.read(lambda connection: metrics.read_artifacts(connection, run_id))
 
     def load_table(
         self, name: str, runs: RunRef | Sequence[RunRef] | None = None, *, filter: str = "", **search: Any
@@ -368,8 +359,7 @@ class Tracking(Lifecycle, Launching):
     def _digest(self, run: RunRef, name: str) -> str:
         name = check_name(name)
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            return metrics.find_artifact(connection, run_id, name)
+        return self.database.read(lambda connection: metrics.find_artifact(connection, run_id, name))
 
     # --- for the handle of a run -------------------------------------------------------------------------------
 
@@ -421,5 +411,4 @@ class Tracking(Lifecycle, Launching):
             ref = ref.uid
         if isinstance(ref, Run | Trial):
             ref = ref.uid or (ref.id if isinstance(ref, Run) else ref.run_id)  # another store has the id, too
-        with self.database.reading() as connection:
-            return runs.find_run(connection, ref)
+        return self.database.read(lambda connection: runs.find_run(connection, ref))

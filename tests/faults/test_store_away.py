@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 import hpo
 import trackers
@@ -119,6 +119,29 @@ def test_a_manager_that_was_overtaken_meanwhile_writes_nothing(outage: Outage) -
             with pytest.raises(FencedError):
                 commit.wait(20)
         assert other.get_study(study.id).user_attrs == {"a": 1}
+
+
+def test_a_read_whose_connection_is_lost_on_the_way_is_done_again_once(server_store_url: str) -> None:
+    trackers.connect(server_store_url).close()
+    with proxied(server_store_url) as proxy, trackers.connect(proxy.url) as store:
+        calls: list[int] = []
+
+        def work(connection: Connection) -> int:
+            calls.append(1)
+            if len(calls) in (1, 3, 4):
+                proxy.cut()
+                proxy.mend()
+            return int(connection.execute(text("SELECT 7")).scalar_one())
+
+        assert (store.database.read(work), len(calls)) == (7, 2)
+        with pytest.raises(StoreAwayError):
+            store.database.read(work)
+        assert len(calls) == 4, "once"
+        assert len(store.search_runs()) == 0
+        proxy.cut()
+        with pytest.raises(StoreAwayError):
+            store.database.read(work)
+        assert len(calls) == 4, "it was never there"
 
 
 def test_commits_that_are_refused_leave_the_writer_whole(postgresql_store_url: str) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
-from trackers.errors import StoreError
+from trackers.errors import StoreAwayError, StoreError
 from trackers.sql.address import Address, lies_read_only
 from trackers.sql.failures import translated
 
@@ -20,6 +20,8 @@ BUSY_SECONDS = 30.0
 """How long a writer waits for another process's transaction before it says that the store is locked."""
 
 _READERS = 5
+
+T = TypeVar("T")
 
 
 class Database:
@@ -43,6 +45,17 @@ class Database:
             raise StoreError("a store does not survive a fork: connect again in the child process")
         with translated(self.address), self._reader.begin() as connection:
             yield connection
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Return what *work* reads of one moment; where the connection is lost on the way it is done again, once."""
+        try:
+            with self.reading() as connection:
+                return work(connection)
+        except StoreAwayError as exc:
+            if not getattr(exc.__cause__, "connection_invalidated", False):
+                raise  # it was never there: another try would only take the same time
+        with self.reading() as connection:
+            return work(connection)
 
     def open_writer(self) -> Connection:
         """Open a connection that may write; a transaction on it takes SQLite's write lock at once."""

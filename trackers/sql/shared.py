@@ -62,8 +62,7 @@ class SharedStudy:
 
     def standing(self) -> Standing:
         """Return where the study is; raises NotFoundError."""
-        with self._database.reading() as connection:
-            return read_standing(connection, self._id)
+        return self._database.read(lambda connection: read_standing(connection, self._id))
 
     def read_since(self, known: int, open_numbers: Iterable[int]) -> tuple[Standing, list[Trial]]:
         """Return where the study is, and its trials from number *known* on and those of *open_numbers*, in one look."""
