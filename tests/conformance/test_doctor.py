@@ -19,6 +19,7 @@ from sqlalchemy import text
 import trackers
 from tests.conformance.managed import manage
 from trackers.cli.exit import run_command
+from trackers.errors import StoreError
 from trackers.keeping import doctor
 from trackers.keeping.doctor import OK, PROBLEM, WARNING, examine
 from trackers.keeping.revision import check_schema
@@ -231,3 +232,25 @@ def test_a_pooler_is_found_and_one_in_transaction_mode_is_a_problem(pooled: tupl
 
 def test_a_server_itself_is_no_pooler(postgresql_store_url: str) -> None:
     assert settings.pooler_mode(read_address(postgresql_store_url)) == ""
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    encoding: str, postgresql_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    name = f"hpo_test_{os.urandom(8).hex()}"
+    with psycopg.connect(postgresql_server.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        try:
+            url = f"{postgresql_server.rpartition('/')[0]}/{name}"
+            with pytest.raises(StoreError, match=f"has the encoding {encoding}.*ENCODING 'UTF8'"):
+                trackers.connect(url, artifacts=str(tmp_path / "files"))
+            monkeypatch.setattr("trackers.sql.schema._check_encoding", lambda *what: None)
+            trackers.connect(url, artifacts=str(tmp_path / "files")).close()  # as one that was made by other means
+            assert [one.told for one in examine(url) if one.topic == "encoding"] == [
+                f"is {encoding}, which cannot hold every text"
+            ]
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

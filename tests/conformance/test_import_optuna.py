@@ -93,7 +93,15 @@ def test_what_is_no_storage_is_named(store: Store, tmp_path: Path) -> None:
 def test_the_terminal_says_what_was_added(source: tuple[str, optuna.Study], tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'hpo.db'}"
     said = CliRunner().invoke(command, ["import", "optuna", source[0], "--storage", url, "--json"])
-    expected = {"study": "old", "source_name": "old", "trials": 6, "added": 6, "finished": 0, "differing": []}
+    expected = {
+        "study": "old",
+        "source_name": "old",
+        "trials": 6,
+        "added": 6,
+        "finished": 0,
+        "differing": [],
+        "renamed": [],
+    }
     assert json.loads(said.output) == [expected]
     said = CliRunner().invoke(command, ["import", "optuna", source[0], "--storage", url])
     assert said.output.split()[-5:] == ["old", "6", "0", "0", "equal"]
@@ -116,3 +124,18 @@ def test_a_study_whose_name_is_refused_here_gets_one_like_it(store: Store, tmp_p
     assert [one.there for one in first] == [2, 2, 2]
     again = import_optuna(store, source)
     assert [(one.name, one.added) for one in again] == [(one.name, 0) for one in first]
+
+
+def test_attributes_whose_names_are_refused_here_get_others(store: Store, tmp_path: Path) -> None:
+    odd = ("k" * 400, "two\nlines", "plain")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/odd.db")
+    study = optuna.create_study(study_name="odd keys", storage=storage)
+    trial = optuna.trial.create_trial(value=1.0, user_attrs={key: key[:3] for key in odd})
+    study.add_trial(trial)
+    study.set_user_attr(odd[1], 1)
+    for added in (1, 0):
+        (found,) = import_optuna(store, f"sqlite:///{tmp_path}/odd.db")
+        assert (found.added, found.differing, found.renamed) == (added, (), tuple(sorted(odd[:2])))
+    (kept,) = store.get_trials(store.get_study("odd keys").id)
+    assert sorted(kept.user_attrs.values()) == ["kkk", "pla", "two"]
+    assert kept.user_attrs["plain"] == "pla"

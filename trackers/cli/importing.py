@@ -34,6 +34,7 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
     """
     from trackers.cli import text
     from trackers.cli.copying import differing, say_done
+    from trackers.interop.names import fit
     from trackers.interop.optuna.importing import ImportedStudy, import_optuna
     from trackers.store import connect
     from trackers.wording import counted
@@ -53,6 +54,7 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
                     "added": one.added,
                     "finished": one.finished,
                     "differing": one.differing,
+                    "renamed": one.renamed,
                 }
                 for one in found
             ]
@@ -65,6 +67,10 @@ def from_optuna(source: str, studies: tuple[str, ...], storage: str | None, as_j
         for one in found:
             if one.theirs != one.name:
                 click.echo(text.plain(f"note: the study {one.theirs!r:.80} is called {one.name!r} here"))
+            for name in one.renamed:
+                click.echo(
+                    text.plain(f"note: the attribute {name[:60]!r} is called {fit(name, 'attribute')[:60]!r} here")
+                )
     if any(one.differing for one in found):
         raise SystemExit(1)
 

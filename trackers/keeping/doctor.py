@@ -183,6 +183,9 @@ def _postgresql(database: Database) -> Iterator[Diagnosis]:
     with database.reading() as connection:
         facts = settings.postgresql_facts(connection)
     yield Diagnosis(OK, "database", f"PostgreSQL {facts['server_version']}")
+    if (encoding := facts["server_encoding"]) != "UTF8":
+        told = f"is {encoding}, which cannot hold every text"
+        yield Diagnosis(PROBLEM, "encoding", told, "restore a backup into a database with ENCODING 'UTF8'")
     for name in ("fsync", "full_page_writes"):
         if facts[name] == "off":
             yield Diagnosis(PROBLEM, name, "is off: a crash of the server damages the database", f"set {name} = on")

@@ -161,6 +161,7 @@ def _postgresql_engine(address: Address, writes: bool) -> Engine:
     arguments: dict[str, Any] = {
         "connect_timeout": 10,
         "application_name": "trackers",
+        "client_encoding": "utf8",  # a database without an encoding would answer with bytes
         "keepalives_idle": 15,
         "keepalives_interval": 5,
         "keepalives_count": 3,

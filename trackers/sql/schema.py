@@ -118,9 +118,22 @@ def _create(database: Database, artifacts: str | None) -> None:
     with schema_lock(database), database.writing() as connection:
         if revision_of(connection) is not None:
             return  # another process made it while this one waited for the lock
+        _check_encoding(connection, database.address)
         create_schema(connection)
         connection.execute(insert(store).values(id=1, uid=new_uid(), created_at=now_us(), artifact_root=root))
         connection.execute(insert(counters), [{"name": "ids", "next": 1}, {"name": "series", "next": 1}])
+
+
+def _check_encoding(connection: Connection, address: Address) -> None:
+    """Refuse a database of PostgreSQL that cannot hold text of every language; the tables of MariaDB bring their own."""
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = str(connection.exec_driver_sql("SHOW server_encoding").scalar())
+    if encoding != "UTF8":
+        raise StoreError(
+            f"the database {address.safe} has the encoding {encoding}, which cannot hold every text: create it anew "
+            "with ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _lock_mariadb(connection: Connection) -> None:

@@ -37,7 +37,7 @@ def sqlite_facts(connection: Connection) -> dict[str, Any]:
 
 def postgresql_facts(connection: Connection) -> dict[str, Any]:
     """Return the server's version, settings that safety rests on, its connections, and how far its clock is ahead."""
-    names = ("server_version", "fsync", "full_page_writes", "synchronous_commit", "max_connections")
+    names = ("server_version", "server_encoding", "fsync", "full_page_writes", "synchronous_commit", "max_connections")
     facts: dict[str, Any] = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names}
     facts["connections"] = connection.execute(text("SELECT count(*) FROM pg_stat_activity")).scalar()
     facts["encrypted"] = connection.execute(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")).scalar()

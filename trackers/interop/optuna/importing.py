@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ class ImportedStudy:
     """What came of one study: trials there, *added* now, *finished* now (they were open at the last import).
 
     *name* is that of the study here, *theirs* its name in the source, of which it differs where that is refused here.
-    *differing* has the numbers of trials that are not the same on both sides afterwards.
+    *differing* has the numbers of trials that are not the same on both sides afterwards, *renamed* the names of
+    attributes that are refused here, and so are kept under others.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ImportedStudy:
     finished: int
     differing: tuple[int, ...] = field(default=())
     theirs: str = ""
+    renamed: tuple[str, ...] = ()
 
 
 def import_optuna(
@@ -81,15 +84,17 @@ def import_optuna(
 class _Import:
     def __init__(self, ours: OptunaStorage, theirs: BaseStorage, place: str, study: Any) -> None:
         self._ours, self._theirs, self._study = ours, theirs, study
+        self._renamed: set[str] = set()
         self._origin = {"place": place, "study": study.study_name, "id": study._study_id}
         self._name = study.study_name and fit(study.study_name, "study", lambda name: clean_title(name, "study"))
 
     def run(self) -> ImportedStudy:
         study_id = self._meet()
-        trials = self._theirs.get_all_trials(self._study._study_id, deepcopy=False)
+        theirs = self._theirs.get_all_trials(self._study._study_id, deepcopy=False)
+        trials = [self._whole(trial) for trial in theirs]
         known = {trial.number: trial for trial in self._ours.get_all_trials(study_id, deepcopy=False)}
         new = [trial for trial in trials if trial.number not in known]
-        self._ours.add_trials(study_id, [_whole(trial) for trial in new])
+        self._ours.add_trials(study_id, new)
         finished = 0
         for trial in trials:
             ours = known.get(trial.number)
@@ -99,7 +104,22 @@ class _Import:
         now = self._ours.get_all_trials(study_id, deepcopy=False)
         differing = tuple(a.number for a, b in zip(trials, now, strict=False) if _content(a) != _content(b))
         self._attributes(study_id)
-        return ImportedStudy(self._name, len(now), len(new), finished, differing, self._study.study_name)
+        renamed = tuple(sorted(self._renamed))
+        return ImportedStudy(self._name, len(now), len(new), finished, differing, self._study.study_name, renamed)
+
+    def _whole(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return *trial* with the times that its state needs, which some storages have lost, and names that we take."""
+        new = copy.copy(trial)
+        if trial.state is not TrialState.WAITING and trial.datetime_start is None:
+            new.datetime_start = trial.datetime_complete
+        new.user_attrs, new.system_attrs = self._fitted(trial.user_attrs), self._fitted(trial.system_attrs)
+        return new
+
+    def _fitted(self, attrs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return attributes under names that we take, and note those that had others."""
+        fitted = {name: fit(name, "attribute") for name in attrs}
+        self._renamed |= {name for name, ours in fitted.items() if name != ours}
+        return {fitted[name]: value for name, value in attrs.items()}
 
     def _meet(self) -> int:
         """Return our study, made where it is new."""
@@ -125,11 +145,11 @@ class _Import:
         """Bring the attributes of the study, those that change with its trials too."""
         ours = self._ours
         have = ours.get_study_user_attrs(study_id)
-        for key, value in self._study.user_attrs.items():
+        for key, value in self._fitted(self._study.user_attrs).items():
             if key not in have or have[key] != value:
                 ours.set_study_user_attr(study_id, key, value)
         have = ours.get_study_system_attrs(study_id)
-        for key, value in self._study.system_attrs.items():
+        for key, value in self._fitted(self._study.system_attrs).items():
             if key not in have or have[key] != value:
                 ours.set_study_system_attr(study_id, key, value)
 
@@ -151,17 +171,6 @@ class _Import:
             self._ours.set_trial_system_attr(trial_id, key, item)
         if theirs.state.is_finished():
             self._ours.set_trial_state_values(trial_id, theirs.state, theirs.values)
-
-
-def _whole(trial: FrozenTrial) -> FrozenTrial:
-    """Return *trial* with the times that its state needs: some storages have lost them."""
-    if trial.state is TrialState.WAITING or trial.datetime_start is not None:
-        return trial
-    import copy
-
-    new = copy.copy(trial)
-    new.datetime_start = trial.datetime_complete
-    return new
 
 
 def _content(trial: FrozenTrial) -> str:
