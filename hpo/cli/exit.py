@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -26,8 +27,9 @@ def run_command(command: click.Command, args: list[str] | None = None) -> int:
 
 def guarded(call: Callable[[], object], *, debug: bool = False) -> int:
     """Call *call* and turn what it returns or raises into an exit code."""
-    from trackers.cli.exit import BROKEN, reader_left
+    from trackers.cli.exit import BROKEN, open_streams, reader_left
 
+    open_streams()
     streams = sys.stdout, sys.stderr
     try:
         code = call()
@@ -74,6 +76,10 @@ def verdict(exc: Exception) -> tuple[int, str]:
         return FAILED, str(exc)
     if isinstance(exc, OSError) and exc.filename is not None:
         return WRONG, f"{exc.filename}: {exc.strerror}."
+    if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
+        from trackers.cli.exit import NO_ROOM
+
+        return FAILED, NO_ROOM
     return FAILED, f"{type(exc).__name__}: {exc} (this should not happen; --debug shows where)"
 
 

@@ -54,6 +54,14 @@ def test_a_password_is_hidden_wherever_the_url_carries_it() -> None:
     assert "s3cret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("password", ["Tr0ub4@dor", "a/b@c", "@"])
+def test_a_password_with_an_at_sign_is_refused_and_no_part_of_it_shown(password: str) -> None:
+    with pytest.raises(InvalidValueError, match=r"write %40 for it in postgresql://ann:\*\*\*@127\.0\.0\.1/hpo$"):
+        read_address(f"postgresql://ann:{password}@127.0.0.1/hpo")
+    encoded = password.replace("@", "%40").replace("/", "%2F")
+    assert read_address(f"postgresql://ann:{encoded}@127.0.0.1/hpo").url.password == password
+
+
 def test_a_server_that_does_not_answer_is_named() -> None:
     with pytest.raises(StoreError, match="cannot be reached"):
         trackers.connect("postgresql://me:s3cret@127.0.0.1:1/db")

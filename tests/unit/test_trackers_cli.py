@@ -350,3 +350,30 @@ def test_what_others_wrote_steers_no_terminal(tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr().err
     assert "\u200b" not in said
     assert "\\u200b" in said
+
+
+CALL = "import sys; from trackers.cli.exit import run_command; sys.exit(run_command(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_command_whose_output_leads_nowhere_does_its_work(closed: int, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hpo.db"
+    with trackers.connect(url) as store:
+        run = store.start_run("e", name="before")
+        run.end()
+    command = [sys.executable, "-c", CALL, "rename", run.uid, "after", "--storage", url]
+    done = subprocess.run(command, preexec_fn=lambda: os.close(closed), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    with trackers.connect(url) as store:
+        assert store.get_run(run.uid).name == "after"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_behind_the_output_is_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hpo.db"
+    trackers.connect(url).close()
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", CALL, "experiments", "--storage", url, "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "the disk is full; the work itself is done" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -10,6 +11,7 @@ import sys
 import click
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+NO_ROOM = "what was to be printed could not be written: the disk is full; the work itself is done"
 BROKEN = "a connection was closed by its other end (broken pipe): call again."
 
 
@@ -24,6 +26,7 @@ def run_command(args: list[str] | None = None) -> int:
     end = words.index("--") if "--" in words else len(words)
     debug = "--debug" in words[:end]
     words = [word for word in words[:end] if word != "--debug"] + words[end:]
+    open_streams()
     streams = sys.stdout, sys.stderr
     try:
         code = trackers.main(words, prog_name="trackers", standalone_mode=False)
@@ -49,6 +52,13 @@ def run_command(args: list[str] | None = None) -> int:
         code, sentence = _verdict(exc)
         say_error(sentence)
     return code if isinstance(code, int) else DONE
+
+
+def open_streams() -> None:
+    """Give a process that was started without them (``>&-``) streams that lead nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the life of the process
 
 
 def say_error(sentence: str) -> None:
@@ -91,4 +101,6 @@ def _verdict(exc: Exception) -> tuple[int, str]:
         return (FAILED if isinstance(exc, DigestError | PolicyError) else WRONG), str(exc)
     if isinstance(exc, OSError) and exc.filename is not None:
         return WRONG, f"{exc.filename}: {exc.strerror}"
+    if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
+        return FAILED, NO_ROOM
     return FAILED, f"{type(exc).__name__}: {exc} (this should not happen; --debug shows where)"

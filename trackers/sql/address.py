@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from trackers.errors import InvalidValueError, StoreError
-from trackers.wording import without_credentials
+from trackers.wording import without_credentials, without_password
 
 _NETWORK = frozenset(
     {
@@ -66,6 +66,9 @@ _NETWORK_FUSE = frozenset(
 )
 """Programs behind ``fuse.NAME``; other ones (encrypting, merging, NTFS) keep their files on this machine."""
 
+_SECRET = re.compile(r"passw|pwd", re.IGNORECASE)
+"""Options of a URL that hold a password: ``password``, and ``passwd`` for MariaDB's driver."""
+
 _OTHER = re.compile(r"(https?|file|sqlite|(?:postgres(?:ql)?|mysql|mariadb)(?:\+\w+)?):", re.IGNORECASE)
 MOUNTS = Path("/proc/self/mountinfo")
 _INSTEAD = "use a PostgreSQL server instead: postgresql+psycopg://USER@HOST/DATABASE"
@@ -93,8 +96,8 @@ class Address:
     @property
     def safe(self) -> str:
         """The URL to show: its password is hidden."""
-        query = {key: "***" if "password" in key.lower() else value for key, value in self.url.query.items()}
-        return self.url.set(query=query).render_as_string(hide_password=True)
+        query = {key: "***" if _SECRET.search(key) else value for key, value in self.url.query.items()}
+        return self.url.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 
 def read_address(url: str | os.PathLike[str]) -> Address:
@@ -116,6 +119,10 @@ def read_address(url: str | os.PathLike[str]) -> Address:
             "mariadb+pymysql://USER@HOST/DATABASE "
             "(with special characters of a password percent-encoded)"
         ) from exc
+    if "@" in (parsed.host or ""):
+        raise InvalidValueError(
+            f"a password with @ cannot be told from the host after it: write %40 for it in {without_password(url)}"
+        )
     backend = parsed.drivername.partition("+")[0]
     if backend == "sqlite":
         if not parsed.database or parsed.database == ":memory:" or parsed.query:
