@@ -25,6 +25,9 @@ from trackers.values import ParamValue
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
 
+DEEPEST = 100
+"""Lists and mappings in one another that a param may be: every reader of JSON has a bound."""
+
 LARGEST_ARRAY = 1000
 """So many numbers of an array are kept as a param."""
 
@@ -299,7 +302,18 @@ def _param(name: str, value: Any) -> ParamValue:
             f"the param {name!r} must be a number, text, a boolean, None, or a list or mapping of them, "
             f"not {type(value).__name__} ({exc})"
         ) from exc
+    if (deep := _depth(kept)) > DEEPEST:
+        raise InvalidValueError(f"the param {name!r} is nested {deep} deep, {DEEPEST} is the most: log it as a file")
     return kept
+
+
+def _depth(value: Any) -> int:
+    """Return how many lists and mappings lie in one another, without recursion, whose bound is another's to set."""
+    deep, level = 0, [value]
+    while level := [one for one in level if isinstance(one, list | dict)]:
+        deep += 1
+        level = [item for one in level for item in (one.values() if isinstance(one, dict) else one)]
+    return deep
 
 
 def clean_tags(tags: Mapping[str, object]) -> dict[str, str]:

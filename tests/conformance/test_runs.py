@@ -132,6 +132,14 @@ def test_two_writers_of_one_param_learn_of_each_other(store: Store) -> None:
     second.end()
 
 
+def nested(depth: int) -> Any:
+    """Return a list in a list in a list."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -140,6 +148,8 @@ def test_two_writers_of_one_param_learn_of_each_other(store: Store) -> None:
         (lambda run: run.log_param("x" * 251, 1), "250 characters, not 251"),
         (lambda run: run.log_param(5, 1), "must be text, not int"),
         (lambda run: run.log_param("p", object()), "the param 'p' must be a number"),
+        (lambda run: run.log_param("p", nested(101)), "the param 'p' is nested 101 deep, 100 is the most"),
+        (lambda run: run.log_param("p", nested(9000)), "the param 'p' "),
         (lambda run: run.log_metric("m", "0.5"), "the metric 'm' must be a number, not str '0.5'"),
         (lambda run: run.log_metric("m", None), "must be a number, not NoneType None"),
         (lambda run: run.log_metric("m", [1, 2]), "must be a number, not list"),
