@@ -40,6 +40,15 @@ class RunPage(Sequence[Run]):
         more = ", more follow" if self.next_token else ""
         return f"<RunPage of {counted(len(self), 'run')}{more}>"
 
+    def _repr_html_(self) -> str | None:
+        """Show the runs as a table in a notebook, where there is pandas."""
+        import importlib.util
+
+        if not self._runs or importlib.util.find_spec("pandas") is None:
+            return None
+        html: str = self.to_pandas()._repr_html_()
+        return html
+
     def to_rows(self) -> list[dict[str, Any]]:
         """Return a flat dict a run: its attributes, then ``params.NAME``, ``metrics.NAME``, ``tags.NAME``.
 

@@ -344,6 +344,7 @@ def context_label(context: Mapping[str, object] | str | None) -> str:
 def check_number(key: str, value: object) -> float:
     """Return a metric's value as a float; raises InvalidValueError for what is no number."""
     if not isinstance(value, str | bytes):
+        value = value.detach() if hasattr(value, "detach") else value  # PyTorch warns of a tensor with its graph
         try:
             return float(value)  # type: ignore[arg-type]  # whatever has a __float__: NumPy's and PyTorch's scalars
         except OverflowError:

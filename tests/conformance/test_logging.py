@@ -546,3 +546,26 @@ def test_a_time_that_is_none_starts_no_run(store: Store, seconds: Any) -> None:
         store.start_run("e", system_metrics=seconds)
     store.flush()
     assert store.list_experiments() == []
+
+
+def test_a_folder_that_holds_the_store_is_logged_without_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("a")
+    (tmp_path / "hpo.db.txt").write_text("mine")
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as store:
+        with store.start_run("e") as run:
+            run.log_text("first", "first.txt")
+            run.log_artifacts(tmp_path)
+            run.log_artifacts(tmp_path / "notes", "again")
+        names = sorted(file.name for file in store.list_artifacts(run))
+    assert names == ["again/a.txt", "first.txt", "hpo.db.txt", "notes/a.txt"]
+    assert sum("the store's own files" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_page_of_runs_is_a_table_in_a_notebook(store: Store) -> None:
+    assert store.search_runs()._repr_html_() is None
+    with store.start_run("e", params={"depth": 3}):
+        pass
+    html = store.search_runs()._repr_html_()
+    assert html is not None
+    assert "params.depth" in html

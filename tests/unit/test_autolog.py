@@ -201,7 +201,11 @@ def test_the_loop_of_pytorch(watched: Store) -> None:
             loss(model(torch.tensor(X, dtype=torch.float32))[:, 0], torch.tensor(Y, dtype=torch.float32)).backward()
             optimizer.step()
             schedule.step()
-    assert watched.get_run(run.uid).tags["torch.optimizer"] == "SGD"
+        second = torch.optim.Adam(model.parameters(), lr=0.5)
+        second.step()
+    params = watched.get_run(run.uid).params
+    assert (params["torch.optimizer"], params["torch.lr"]) == ("SGD", 0.1)
+    assert (params["torch.2.optimizer"], params["torch.2.lr"]) == ("Adam", 0.5)
     assert [point.step for point in watched.metric_history(run.uid, "loss")] == [0, 1, 2, 3]
     rates = watched.metric_history(run.uid, "learning_rate")
     assert [(point.step, round(point.value, 3)) for point in rates] == [(0, 0.1), (2, 0.01)]

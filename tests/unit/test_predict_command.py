@@ -422,3 +422,10 @@ def test_a_lineage_is_written_in_the_form_that_its_file_is_named_after(
     assert json.loads((tmp_path / "l.json").read_text())
     assert run_command([*call, "--json", "--format", "svg"]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+def test_an_alias_behind_a_slash_is_told_how_it_is_written(logged: Store) -> None:
+    with pytest.raises(InvalidValueError, match=r"an alias is written models:/fraud@production$"):
+        logged.load_model("models:/fraud/production")
+    with pytest.raises(InvalidValueError, match=r"models:/fraud@Production, and has no capitals"):
+        logged.load_model("models:/fraud/Production")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import logging
 import os
 import re
 import stat
@@ -24,6 +25,7 @@ T = TypeVar("T")
 CHUNK = 1 << 20
 GRACE_SECONDS = 3600.0
 _REMOTE = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "memory": ""}
+_log = logging.getLogger("trackers")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -76,11 +78,25 @@ class ArtifactStore:
     def put_folder(self, folder: str | os.PathLike[str]) -> dict[str, tuple[str, int]]:
         """Store every file below *folder*: its name relative to it, with ``/`` -> (digest, size).
 
-        A link or anything else that is not a plain file or folder is refused before the first file is stored.
+        A link or anything else that is not a plain file or folder is refused before the first file is stored. The
+        store's own files are left out, where they lie in there.
         """
         top = Path(folder)
-        files = {check_name(path.relative_to(top).as_posix()): path for path in walk_files(top)}
+        own = self._own_places(top)
+        paths = [path for path in walk_files(top) if not own or own.isdisjoint({path, *path.parents})]
+        files = {check_name(path.relative_to(top).as_posix()): path for path in paths}
         return {name: self.put_file(path) for name, path in files.items()}
+
+    def _own_places(self, top: Path) -> set[Path]:
+        """Return where the files of this store lie below *top*: this folder, and the SQLite file beside it."""
+        root = Path(self.root)
+        if not self.is_local or not root.resolve().is_relative_to(top.resolve()):
+            return set()
+        beside = top / root.resolve().relative_to(top.resolve()).parent
+        stem = root.name.removesuffix("-artifacts")
+        ends = [f"{kind}{more}" for kind in (".db", ".sqlite", ".sqlite3") for more in ("", "-wal", "-shm", "-journal")]
+        _log.warning("%s holds the store's own files, which are left out", top)
+        return {beside / root.name, *(beside / f"{stem}{end}" for end in (*ends, "-journals"))}
 
     def get(self, digest: str, to: str | os.PathLike[str]) -> Path:
         """Copy a file to the path *to*, replacing what is there once the bytes are whole and verified."""

@@ -37,6 +37,12 @@ class _Steps:
     def __init__(self, every: int) -> None:
         self._every = every
         self._seen: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
+        self._of_run: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+    def _prefix(self, run: Any) -> str:
+        """Return what the names of an optimizer's settings begin with: the second one of a run has a number."""
+        self._of_run[run] = number = self._of_run.get(run, 0) + 1
+        return "torch." if number == 1 else f"torch.{number}."
 
     def __call__(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         run = active_run()
@@ -47,7 +53,7 @@ class _Steps:
             if known is None:
                 known = self._seen[optimizer] = [0, None]
                 settings = {"optimizer": type(optimizer).__name__, **optimizer.defaults}
-                run.set_tags({f"torch.{name}": plain(value) for name, value in settings.items()})
+                run.log_params({f"{self._prefix(run)}{name}": plain(value) for name, value in settings.items()})
             step, rate = known[0], float(optimizer.param_groups[0].get("lr", 0.0))
             known[0] += 1
             if rate != known[1] and step % self._every == 0:

@@ -90,6 +90,11 @@ class Reference:
             return cls(name=name, version=int(version))
         if slash and name and version == "latest":  # as MLflow writes it
             return cls(name=name)
+        if slash and name and version:
+            raise InvalidValueError(
+                f"{text[:200]!r} names no version: an alias is written models:/{name}@{version}"
+                f"{', and has no capitals' if version != version.lower() else ''}"
+            )
         if rest and not at and not rest.endswith("/"):
             return cls(name=rest)
         raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
