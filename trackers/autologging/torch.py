@@ -1,7 +1,7 @@
 """PyTorch: a training loop is the user's own, so its hook is the optimizer's: each step is seen after it was made.
 
-Logged into the active run are the optimizer's settings (once) and its learning rate (whenever it changes); `watch`
-names the loss of each step besides.
+Logged into the active run are the optimizer's settings, as params, and its learning rate, whenever it changes; those of a
+second optimizer of the run have its number in their names. `watch` names the loss of each step besides.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class _Steps:
         self._seen: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
         self._of_run: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
-    def _prefix(self, run: Any) -> str:
-        """Return what the names of an optimizer's settings begin with: the second one of a run has a number."""
+    def _number(self, run: Any) -> int:
+        """Return which optimizer of *run* this is, from 1."""
         self._of_run[run] = number = self._of_run.get(run, 0) + 1
-        return "torch." if number == 1 else f"torch.{number}."
+        return number
 
     def __call__(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         run = active_run()
@@ -51,14 +51,16 @@ class _Steps:
         with safely("torch"):
             known = self._seen.get(optimizer)
             if known is None:
-                known = self._seen[optimizer] = [0, None]
+                number = self._number(run)
+                known = self._seen[optimizer] = [0, None, number]
                 settings = {"optimizer": type(optimizer).__name__, **optimizer.defaults}
-                run.log_params({f"{self._prefix(run)}{name}": plain(value) for name, value in settings.items()})
-            step, rate = known[0], float(optimizer.param_groups[0].get("lr", 0.0))
+                prefix = "torch." if number == 1 else f"torch.{number}."
+                run.log_params({f"{prefix}{name}": plain(value) for name, value in settings.items()})
+            step, rate, number = known[0], float(optimizer.param_groups[0].get("lr", 0.0)), known[2]
             known[0] += 1
             if rate != known[1] and step % self._every == 0:
                 known[1] = rate
-                run.log_metric("learning_rate", rate, step)
+                run.log_metric("learning_rate", rate, step, None if number == 1 else {"optimizer": number})
 
 
 def watch(loss: Callable[..., Any], name: str = "loss", every: int = 1) -> Callable[..., Any]:
