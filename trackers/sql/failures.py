@@ -132,7 +132,7 @@ def is_away(exc: BaseException) -> bool:
         return number in _MARIADB_LOST or number in {1040, 1203, 1205}
     state = _state(cause)
     if state is not None:
-        return (state[:2] in {"08", "57"} and state != "57014") or state in {"53300", "55P03"}
+        return state[:2] in {"08", "57"} or state in {"53300", "55P03"}
     return is_driver_error(cause) and type(cause).__name__ in {"OperationalError", "InterfaceError", "AdminShutdown"}
 
 
@@ -205,7 +205,7 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
         sentence = _PG[state] if state in _PG else _MARIADB[number or 0]
         return kind(sentence.format(store=address.safe))
     if state == "57014":
-        return StoreError(
+        return StoreAwayError(
             f"the server ended a statement that took longer than it allows: raise its statement_timeout ({address.safe})"
         )
     if (state is None and number is None) or number in _MARIADB_LOST or (state or "")[:2] in {"08", "57"}:
