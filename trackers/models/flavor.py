@@ -18,11 +18,13 @@ class Saving:
 
     *trusted*: the types that may be saved although a loader will not trust them (None: any). *factory*
     (``module:name``) and *factory_kwargs* (JSON) make a PyTorch module anew, to be filled with what was saved.
+    *example*: a few rows as ``predict`` takes them, for a flavour that tries what it saved.
     """
 
     trusted: Sequence[str] | None = None
     factory: str | None = None
     factory_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    example: Any = None
 
 
 class Flavor:

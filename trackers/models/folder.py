@@ -48,7 +48,8 @@ def save(
     the example shows. *code*: files and packages (folders) that the model imports and that are not installed where it
     is loaded; they run only when trusted. *pip_requirements*: instead of the versions that are installed here.
     *trusted*: refuse to save types that a loader will not trust, but for these; by default they are saved, named in
-    the manifest, and refused when loaded without ``trust``. *factory* and *factory_kwargs*: see ``Saving``.
+    the manifest, and refused when loaded without ``trust``. *factory* and *factory_kwargs*: see ``Saving``; with an
+    *input_example* the module that they make has to predict the same.
 
     Raises ModelError when no flavour can save it, with the reason, and leaves a half-written folder behind.
     """
@@ -58,14 +59,16 @@ def save(
         raise ModelError(f"The folder {target} is not empty: give a new one to save the model in.")
     given = None if signature is None else Signature.of(signature)
     chosen = choose_flavor(model, flavor)
+    rows = None if input_example is None else conform(input_example, given.input if given else None)
     try:
-        details = chosen.save(model, target, Saving(trusted, factory, factory_kwargs or {}))
+        how = Saving(trusted, factory, factory_kwargs or {}, None if rows is None else head(rows))
+        details = chosen.save(model, target, how)
     except TrackersError:
         raise
     except Exception as exc:
         raise ModelError(f"The {full_name(type(model))} cannot be saved: {type(exc).__name__}: {exc}") from exc
     brought, imported = bring_code(code, target)
-    described = _describe(chosen, model, input_example, given)
+    described = _describe(chosen, model, rows, given)
     if input_example is not None:
         _write_example(target, input_example)
     needed = unique((*chosen.needs(details), *details.get("packages", ()), *imported))
@@ -119,13 +122,12 @@ def load(
     return LoadedModel(model, manifest, flavor, notes)
 
 
-def _describe(flavor: Flavor, model: Any, example: Any, given: Signature | None) -> dict[str, Mapping[str, Any] | None]:
-    """Return the input and output schema: those *given*, else what the example shows, else what the model knows."""
+def _describe(flavor: Flavor, model: Any, rows: Any, given: Signature | None) -> dict[str, Mapping[str, Any] | None]:
+    """Return the input and output schema: those *given*, else what the example *rows* show, else what it knows."""
     found = {"input": given.input if given else None, "output": given.output if given else None}
-    if example is None:
+    if rows is None:
         found["input"] = found["input"] or flavor.describe_input(model)
         return found
-    rows = conform(example, found["input"])
     found["input"] = found["input"] or describe_fully(rows)
     if found["output"] is None:
         try:

@@ -7,9 +7,6 @@ What they belong in is made by a factory, ``module:callable``, with arguments th
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +15,10 @@ from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import Flavor, Saving, full_name
+from trackers.models.pytorch_factory import carried_factory, find_factory, is_layer, name_factory
+from trackers.models.pytorch_weights import check_same, fill, say_nothing_compared, write_weights
 from trackers.models.schema import is_frame
-from trackers.models.source import bring, imported_packages, needed_packages, run_source, source_of
+from trackers.models.source import bring, imported_packages, needed_packages, source_of
 from trackers.models.trust import Trust
 
 WEIGHTS, SCRIPT, PROGRAM = "model.safetensors", "model.pt", "model.pt2"
@@ -45,120 +44,54 @@ class PyTorchFlavor(Flavor):
         if isinstance(model, torch.jit.ScriptModule):
             torch.jit.save(model, folder / SCRIPT)
             return {"file": SCRIPT, "form": "script", "packages": []}
-        factory, kwargs = _factory(model, how)
+        factory, kwargs = name_factory(model, how)
         details: dict[str, Any] = {"file": WEIGHTS, "form": "weights", "factory": factory, "kwargs": kwargs}
-        make = _find(factory)
+        make = find_factory(factory)
         plain = isinstance(make, type | FunctionType)
         source = source_of(make) if plain else None
         details |= {"source": None, "packages": needed_packages(make) if plain and source is None else []}
         if source is not None:
             details |= {"source": bring(source, folder), "packages": imported_packages(source)}
-        self._write(model, folder / WEIGHTS, factory, kwargs)
+        write_weights(model, folder / WEIGHTS)
+        made = _made_again(factory, kwargs, folder / WEIGHTS)
+        if how.example is None:
+            say_nothing_compared(factory)
+        else:
+            check_same(model, made, lambda module: _outputs(module, how.example), factory)
         return details
 
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
         if details["form"] != "weights":
             return _load_program(folder, str(details["form"]), trust)
-        from safetensors.torch import load_model
-
         factory = str(details["factory"])
-        if not trust.allows(factory) and not _is_layer(factory):
+        if not trust.allows(factory) and not is_layer(factory):
             how = "trust=True" if details.get("source") else f"trust=[{factory!r}]"
             raise UntrustedError(f"Loading this model calls {factory}: if you trust it, load it with {how}.")
-        make = _loaded_factory(folder, factory, details.get("source"), trust)
-        module = make(**details["kwargs"])
-        load_model(module, folder / WEIGHTS)
-        return module.eval()
+        make = carried_factory(folder, factory, details.get("source"), trust)
+        return fill(make(**details["kwargs"]), folder / WEIGHTS)
 
     def predict(self, model: Any, data: Any, **kwargs: Any) -> Any:
         """Return what the module gives for *data* as an array; ``no_grad``, in evaluation mode."""
-        import torch
-
-        target = model.module() if _is_program(model) else model
-        first = next(iter(model.parameters()), None) if not _is_program(model) else None
-        was_training = bool(getattr(target, "training", False)) and not _is_program(model)
-        if was_training:
-            target.eval()
-        try:
-            with torch.no_grad():
-                return _to_numpy(target(*_tensors(data, first), **kwargs))
-        finally:
-            if was_training:
-                target.train()
+        return _to_numpy(_outputs(model, data, **kwargs))
 
     def predict_proba(self, model: Any, data: Any, **kwargs: Any) -> Any:
         raise ModelError(f"A {full_name(type(model))} gives no probabilities by itself: use predict.")
 
-    def _write(self, model: Any, path: Path, factory: str, kwargs: Mapping[str, Any]) -> None:
-        """Write the weights, and see that what the factory makes can hold them."""
-        from safetensors.torch import load_model, save_model
 
-        save_model(model, str(path))
-        try:
-            load_model(_find(factory)(**kwargs), path)
-        except Exception as exc:
-            raise ModelError(
-                f"{factory}({', '.join(kwargs)}) does not make a module that holds these weights: give "
-                f'factory="module:callable" and its factory_kwargs. ({type(exc).__name__}: {str(exc)[:200]})'
-            ) from exc
+def _made_again(factory: str, kwargs: Mapping[str, Any], weights: Path) -> Any:
+    """Return a module of *factory* that holds *weights*, or raise ModelError where it cannot."""
+    try:
+        return fill(find_factory(factory)(**kwargs), weights)
+    except Exception as exc:
+        raise ModelError(
+            f"{factory}({', '.join(kwargs)}) does not make a module that holds these weights: give "
+            f'factory="module:callable" and its factory_kwargs. ({type(exc).__name__}: {str(exc)[:200]})'
+        ) from exc
 
 
 def _is_program(model: object) -> bool:
     export = sys.modules.get("torch.export")
     return export is not None and isinstance(model, export.ExportedProgram)
-
-
-def _factory(model: Any, how: Saving) -> tuple[str, dict[str, Any]]:
-    kind = type(model)
-    factory = how.factory or f"{kind.__module__}:{kind.__qualname__}"
-    module, colon, name = factory.partition(":")
-    if not colon or not name or not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-        raise ModelError(f"The factory {factory[:80]!r} must be module:callable, such as mypkg.nets:make_net.")
-    kwargs = dict(how.factory_kwargs)
-    try:
-        if json.loads(json.dumps(kwargs, allow_nan=False)) != kwargs:
-            raise TypeError("it would come back as something else")
-    except (TypeError, ValueError) as exc:
-        raise ModelError(f"The factory_kwargs must be what JSON can hold: {exc}.") from exc
-    return factory, kwargs
-
-
-def _find(factory: str) -> Any:
-    module, _, name = factory.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as exc:
-        raise ModelError(f"The factory {factory} cannot be imported here: install or name it. ({exc})") from exc
-    if not callable(found):
-        raise ModelError(f"The factory {factory} is not callable.")
-    return found
-
-
-def _is_layer(factory: str) -> bool:
-    """Tell whether *factory* is a layer of PyTorch itself, which only makes numbers."""
-    import torch
-
-    module, _, name = factory.partition(":")
-    if not (module == "torch.nn" or module.startswith("torch.nn.modules.")) or not name.isidentifier():
-        return False
-    found = getattr(sys.modules.get(module), name, None)
-    return isinstance(found, type) and issubclass(found, torch.nn.Module) and found.__module__.startswith("torch.nn.")
-
-
-def _loaded_factory(folder: Path, factory: str, source: Any, trust: Trust) -> Any:
-    module, _, name = factory.partition(":")
-    if not source:
-        return _find(factory)
-    if not trust.everything:
-        if module != "__main__" and importlib.util.find_spec(module.partition(".")[0]):
-            return _find(factory)
-        raise UntrustedError(f"{module} cannot be imported here; the model brings its file: use trust=True to run it.")
-    found: Any = run_source(folder, str(source), module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
 
 
 def _load_program(folder: Path, form: str, trust: Trust) -> Any:
@@ -172,6 +105,23 @@ def _load_program(folder: Path, form: str, trust: Trust) -> Any:
     if form == "script":
         return torch.jit.load(folder / SCRIPT, map_location="cpu").eval()
     return torch.export.load(folder / PROGRAM)
+
+
+def _outputs(model: Any, data: Any, **kwargs: Any) -> Any:
+    """Return what *model* gives for *data*, in evaluation mode."""
+    import torch
+
+    target = model.module() if _is_program(model) else model
+    first = next(iter(model.parameters()), None) if not _is_program(model) else None
+    was_training = bool(getattr(target, "training", False)) and not _is_program(model)
+    if was_training:
+        target.eval()
+    try:
+        with torch.no_grad():
+            return target(*_tensors(data, first), **kwargs)
+    finally:
+        if was_training:
+            target.train()
 
 
 def _tensors(data: Any, parameter: Any) -> tuple[Any, ...]:

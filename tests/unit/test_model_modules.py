@@ -1,0 +1,107 @@
+"""What of a PyTorch module comes back, and what is said of what cannot, with the real package where it is installed."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trackers.errors import ModelError
+from trackers.models import load, save
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'hpo[torch]'")
+pytest.importorskip("safetensors")
+
+from torch import nn  # noqa: E402 - it is there once PyTorch is
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+ROWS = np.random.default_rng(0).normal(size=(6, 4))
+
+
+class Net(nn.Module):
+    """Has every kind of thing that is no weight."""
+
+    def __init__(self, slope: float = 0.01, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Linear(4, 3), nn.LayerNorm(3, eps=eps)
+        self.act = nn.LeakyReLU(slope)
+        self.scale = 1.0
+        self.register_buffer("shift", torch.zeros(3), persistent=False)
+
+    def forward(self, rows: Any) -> Any:
+        return self.act(self.norm(self.first(rows))) * self.scale + self.shift
+
+
+def same(folder: Path, module: Any, rows: Any = ROWS, **trust: Any) -> Any:
+    """Load *folder*, and see that it predicts as *module* does."""
+    loaded = load(folder, **({"trust": True} | trust))
+    with torch.no_grad():
+        np.testing.assert_array_equal(loaded.predict(rows), module.eval()(torch.from_numpy(rows).float()).numpy())
+    return loaded
+
+
+def with_attribute(name: str, value: Any) -> Net:
+    module = Net()
+    setattr(module, name, value)
+    return module
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Net(slope=0.2),
+        Net(eps=0.1),
+        with_attribute("scale", 2.0),
+        with_attribute("shift", torch.ones(3)),
+        with_attribute("act", nn.Tanh()),
+    ],
+    ids=["slope", "eps", "attribute", "buffer", "activation"],
+)
+def test_what_is_no_weight_and_would_be_lost_is_told_when_saving(module: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"test_model_modules:Net makes holds .* not predict input_example .*factory_kwargs="
+    ):
+        save(module, tmp_path / "model", input_example=ROWS)
+
+
+def test_what_the_arguments_of_the_factory_say_is_not_lost(tmp_path: Path) -> None:
+    module = Net(slope=0.2, eps=0.1)
+    save(module, tmp_path / "model", factory_kwargs={"slope": 0.2, "eps": 0.1}, input_example=ROWS)
+    same(tmp_path / "model", module)
+
+
+def test_without_an_example_it_is_said_once_that_nothing_was_compared(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "trackers.models"):
+        save(Net(slope=0.2), tmp_path / "one")
+        save(Net(slope=0.2), tmp_path / "two")
+    assert len([r for r in caplog.records if "Net was saved without input_example=" in r.getMessage()]) == 1
+
+
+class Many(nn.Module):
+    """Gives whatever *what* names of its rows."""
+
+    def __init__(self, what: str = "dict") -> None:
+        super().__init__()
+        self.layer, self.what = nn.Linear(4, 2), what
+
+    def forward(self, rows: Any) -> Any:
+        found = self.layer(rows)
+        if self.what == "dict":
+            return {"a": found, "nan": found / 0 * 0, "label": found.argmax(1), "none": None}
+        if self.what == "tuple":
+            return found, [found.bool(), found.to(torch.complex64)]
+        return nn.functional.dropout(found, 0.5, training=True)  # random whatever the mode
+
+
+@pytest.mark.parametrize("what", ["dict", "tuple", "random"])
+def test_outputs_of_every_form_are_compared(what: str, tmp_path: Path) -> None:
+    module = Many(what)
+    save(module, tmp_path / "model", factory_kwargs={"what": what}, input_example=ROWS.astype("float32"))
+    with pytest.raises(ModelError, match="does not predict input_example"):
+        save(
+            module, tmp_path / "other", factory_kwargs={"what": {"dict": "tuple"}.get(what, "dict")}, input_example=ROWS
+        )

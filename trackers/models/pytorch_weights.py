@@ -1,0 +1,106 @@
+"""Weights of a PyTorch module in safetensors: written, filled into a module made anew, and tried on the example."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from trackers.errors import ModelError
+
+_CLOSE = {"float64": 1e-9, "complex128": 1e-9, "float32": 1e-5, "complex64": 1e-5}
+"""How far two outputs of the same module may be apart, relative to the largest: the order of sums may differ."""
+_log = logging.getLogger("trackers.models")
+
+
+def write_weights(model: Any, path: Path) -> None:
+    """Write the weights of *model*; what is shared stands there once."""
+    from safetensors.torch import save_model
+
+    save_model(model, str(path))
+
+
+def fill(module: Any, path: Path) -> Any:
+    """Give *module* the weights in *path*, and return it in evaluation mode."""
+    from safetensors.torch import load_model
+
+    load_model(module, path)
+    return module.eval()
+
+
+def check_same(model: Any, made: Any, predict: Callable[[Any], Any], factory: str) -> None:
+    """Raise ModelError where *made* predicts otherwise than *model*, whose weights it has: something was lost.
+
+    *predict* is called with each. Where *model* itself cannot predict, there is nothing to compare.
+    """
+    first = next(iter(model.parameters()), None)
+    if first is not None:
+        made.to(first.device)
+    try:
+        expected = _predicted(predict, model)
+    except Exception:  # noqa: BLE001 - whatever the user's module raises; who describes the model says so
+        return
+    try:
+        found = _predicted(predict, made)
+    except Exception as exc:
+        raise ModelError(f"{_lost(factory)} The new one fails: {type(exc).__name__}: {str(exc)[:200]}") from exc
+    # A module that differs from itself, by random numbers of its own, cannot be compared.
+    if not _same(expected, found) and _same(expected, _predicted(predict, model)):
+        raise ModelError(_lost(factory))
+
+
+def _lost(factory: str) -> str:
+    return (
+        f"What {factory} makes holds these weights but does not predict input_example as the model does: what is no "
+        "weight is not saved, such as an activation, a slope, an attribute that was set later, or a buffer that is "
+        "not persistent. Give it by factory_kwargs=, or keep it in a buffer of the module."
+    )
+
+
+def _predicted(predict: Callable[[Any], Any], module: Any) -> Any:
+    """Predict with the same random numbers for each module, and leave those of the caller as they were."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # this one alone: no accelerator's
+        return predict(module)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two outputs are equal but for rounding; NaN equals NaN. What holds no tensors is not compared."""
+    import torch
+
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and _same_tensors(one, other)
+    if isinstance(one, Mapping):
+        return isinstance(other, Mapping) and one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return isinstance(other, list | tuple) and len(one) == len(other) and all(map(_same, one, other))
+    return True
+
+
+def _same_tensors(one: Any, other: Any) -> bool:
+    import torch
+
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if not (one.is_floating_point() or one.is_complex()):
+        return bool(torch.equal(one, other))
+    tolerance = _CLOSE.get(str(one.dtype).removeprefix("torch."), 1e-2)
+    wide = torch.complex128 if one.is_complex() else torch.float64
+    one, other = one.to_dense().to(wide), other.to_dense().to(wide)
+    size = one.abs()[one.isfinite()]
+    near = tolerance * float(size.max()) if size.numel() else 0.0
+    return bool(torch.allclose(one, other, rtol=0.0, atol=near, equal_nan=True))
+
+
+@lru_cache(maxsize=1000)
+def say_nothing_compared(factory: str) -> None:
+    """Warn, once for each factory, that nobody knows whether the weights are all of the model."""
+    _log.warning(
+        "%s was saved without input_example=: nothing was compared, and what is no weight (an activation, a slope, an "
+        "attribute) is lost unless factory_kwargs= has it",
+        factory,
+    )
