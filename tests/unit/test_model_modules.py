@@ -105,3 +105,24 @@ def test_outputs_of_every_form_are_compared(what: str, tmp_path: Path) -> None:
         save(
             module, tmp_path / "other", factory_kwargs={"what": {"dict": "tuple"}.get(what, "dict")}, input_example=ROWS
         )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_every_weight_and_buffer_keeps_its_dtype(dtype: Any, tmp_path: Path) -> None:
+    module = Net().to(dtype)
+    save(module, tmp_path / "model")
+    made = load(tmp_path / "model", trust=True).unwrap()
+    assert {t.dtype for t in (*made.parameters(), *made.buffers())} == {dtype}
+    mixed = Net()
+    mixed.norm.to(dtype)
+    save(mixed, tmp_path / "mixed")
+    made = load(tmp_path / "mixed", trust=True).unwrap()
+    assert (made.norm.weight.dtype, made.first.weight.dtype) == (dtype, torch.float32)
+
+
+def test_a_double_module_predicts_the_same_to_the_last_digit(tmp_path: Path) -> None:
+    module = Net().double()
+    save(module, tmp_path / "model", input_example=ROWS)
+    with torch.no_grad():
+        expected = module.eval()(torch.from_numpy(ROWS)).numpy()
+    np.testing.assert_array_equal(load(tmp_path / "model", trust=True).predict(ROWS), expected)

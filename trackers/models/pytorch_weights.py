@@ -23,11 +23,31 @@ def write_weights(model: Any, path: Path) -> None:
 
 
 def fill(module: Any, path: Path) -> Any:
-    """Give *module* the weights in *path*, and return it in evaluation mode."""
+    """Give *module* the weights in *path* with their dtypes, and return it in evaluation mode."""
     from safetensors.torch import load_model
 
+    _take_dtypes(module, path)
     load_model(module, path)
     return module.eval()
+
+
+def _take_dtypes(module: Any, path: Path) -> None:
+    """Give what *module* holds the dtypes in *path*, since filling it would cast: ``model.double()`` stays double.
+
+    A buffer that is in no file goes with the weights of its dtype, as it did then.
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        kept = {name: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    moved: dict[Any, Any] = {}
+    for name, tensor in (*module.named_parameters(remove_duplicate=False), *module.named_buffers()):
+        if name in kept and tensor.dtype != kept[name]:
+            moved[tensor.dtype] = kept[name]
+            tensor.data = tensor.data.to(kept[name])
+    for name, buffer in module.named_buffers():
+        if name not in kept:
+            buffer.data = buffer.data.to(moved.get(buffer.dtype, buffer.dtype))
 
 
 def check_same(model: Any, made: Any, predict: Callable[[Any], Any], factory: str) -> None:
