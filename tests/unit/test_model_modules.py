@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trackers.errors import ModelError
+from trackers.errors import InvalidValueError, ModelError
 from trackers.models import load, save
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'hpo[torch]'")
@@ -126,3 +126,53 @@ def test_a_double_module_predicts_the_same_to_the_last_digit(tmp_path: Path) -> 
     with torch.no_grad():
         expected = module.eval()(torch.from_numpy(ROWS)).numpy()
     np.testing.assert_array_equal(load(tmp_path / "model", trust=True).predict(ROWS), expected)
+
+
+class Difference(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2, bias=False)
+
+    def forward(self, new: Any, old: Any, scale: Any = 1.0) -> Any:
+        return (self.layer(new) - self.layer(old)) * scale
+
+
+class Batch(Difference):
+    def forward(self, batch: Any) -> Any:  # type: ignore[override]
+        return self.layer(batch["new"])
+
+
+def test_several_inputs_go_by_their_names(tmp_path: Path) -> None:
+    module, old = Difference(), np.zeros((6, 4))
+    save(module, tmp_path / "model", input_example={"old": old, "new": ROWS})
+    loaded = load(tmp_path / "model", trust=True)
+    wanted = ROWS.astype("float32") @ module.layer.weight.detach().numpy().T
+    np.testing.assert_allclose(loaded.predict({"old": old, "new": ROWS}), wanted, atol=1e-6)
+    np.testing.assert_allclose(loaded.predict({"old": old, "new": ROWS}, scale=2.0), 2 * wanted, atol=1e-6)
+    save(module, tmp_path / "plain")
+    plain = load(tmp_path / "plain", trust=True)
+    np.testing.assert_allclose(plain.predict({"old": old, "new": ROWS}), wanted, atol=1e-6)
+    np.testing.assert_allclose(plain.predict({"a": ROWS, "b": old}), wanted, atol=1e-6, err_msg="by order")
+    with pytest.raises(InvalidValueError, match="forward takes new, old, scale, and the input also has b: leave it"):
+        plain.predict({"new": ROWS, "b": old})
+    with pytest.raises(InvalidValueError, match="the input lacks old"):
+        plain.predict({"new": ROWS, "scale": np.ones((6, 1))})
+    with pytest.raises(InvalidValueError, match="both have scale"):
+        plain.predict({"new": ROWS, "old": old, "scale": np.ones((6, 1))}, scale=2.0)
+
+
+def test_a_forward_that_takes_a_dict_is_told_to_take_its_parts(tmp_path: Path) -> None:
+    save(Batch(), tmp_path / "model")
+    with pytest.raises(InvalidValueError, match="forward takes batch: give it a parameter for each"):
+        load(tmp_path / "model", trust=True).predict({"new": ROWS, "old": ROWS})
+
+
+def test_programs_take_several_inputs_by_name_too(tmp_path: Path) -> None:
+    module, pair = Difference().eval(), (torch.zeros(2, 4), torch.ones(2, 4))
+    rows = torch.export.Dim("rows", min=1)
+    save(torch.jit.trace(module, pair), tmp_path / "script")
+    save(torch.export.export(module, pair, dynamic_shapes=({0: rows}, {0: rows})), tmp_path / "program")
+    wanted = ROWS.astype("float32") @ module.layer.weight.detach().numpy().T
+    for name in ("script", "program"):
+        found = load(tmp_path / name, trust=True).predict({"old": np.zeros((6, 4)), "new": ROWS})
+        np.testing.assert_allclose(found, wanted, atol=1e-6)

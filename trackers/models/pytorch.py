@@ -16,8 +16,8 @@ from typing import Any
 from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.pytorch_factory import carried_factory, find_factory, is_layer, name_factory
+from trackers.models.pytorch_input import arguments
 from trackers.models.pytorch_weights import check_same, fill, say_nothing_compared, write_weights
-from trackers.models.schema import is_frame
 from trackers.models.source import bring, imported_packages, needed_packages, source_of
 from trackers.models.trust import Trust
 
@@ -118,30 +118,11 @@ def _outputs(model: Any, data: Any, **kwargs: Any) -> Any:
         target.eval()
     try:
         with torch.no_grad():
-            return target(*_tensors(data, first), **kwargs)
+            args, named = arguments(target, data, first, kwargs)
+            return target(*args, **named)
     finally:
         if was_training:
             target.train()
-
-
-def _tensors(data: Any, parameter: Any) -> tuple[Any, ...]:
-    """Return *data* as the module's arguments; floats take the dtype and all take the device of its parameters."""
-    import numpy as np
-    import torch
-
-    if is_frame(data):
-        data = data.to_numpy()
-    values = list(data.values()) if isinstance(data, Mapping) else [data]
-    found = []
-    for value in values:
-        tensor = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(value))
-        if parameter is not None:
-            dtype = parameter.dtype if tensor.is_floating_point() and parameter.is_floating_point() else tensor.dtype
-            tensor = tensor.to(parameter.device, dtype)
-        elif tensor.dtype == torch.float64:
-            tensor = tensor.float()
-        found.append(tensor)
-    return tuple(found)
 
 
 def _to_numpy(value: Any) -> Any:
