@@ -410,6 +410,36 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        "save(Scale(3.0), sys.argv[1])",
+        "for _ in range(1):\n    save(Scale(3.0), sys.argv[1])",
+        "done = save(Scale(3.0), sys.argv[1])",
+        "try:\n    import numpy\nexcept ImportError:\n    pass\nelse:\n    save(Scale(3.0), sys.argv[1])",
+        "with open('log', 'w'):\n    save(Scale(3.0), sys.argv[1])",
+    ],
+)
+def test_a_class_of_a_script_that_would_run_again_is_not_saved(work: str, tmp_path: Path) -> None:
+    definitions = SCRIPT.partition("if __name__")[0]
+    (tmp_path / "train.py").write_text(f'"""A script."""\nWIDTH: int = 3\n{definitions}\n{work}\n')
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "train.py", "model"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "__main__.Scale is defined in the script train.py" in done.stderr
+    assert "move it into a file of its own and import it" in done.stderr
+
+
+def test_a_class_of_a_module_that_runs_as_a_script_is_not_saved(tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").touch()
+    (tmp_path / "pack" / "train.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "pack.train", "model"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "runs as a script (python -m), where no loader finds it" in done.stderr
+
+
 @pytest.mark.parametrize("as_module", [False, True], ids=["script", "module"])
 def test_the_file_of_a_study_travels_with_the_model_and_runs_only_when_trusted(as_module: bool, tmp_path: Path) -> None:
     script = tmp_path / "mystudy.py"

@@ -1,6 +1,9 @@
 """What of a PyTorch module comes back, and what is said of what cannot, with the real package where it is installed."""
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +179,30 @@ def test_programs_take_several_inputs_by_name_too(tmp_path: Path) -> None:
     for name in ("script", "program"):
         found = load(tmp_path / name, trust=True).predict({"old": np.zeros((6, 4)), "new": ROWS})
         np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+SCRIPT = """
+import sys
+import torch
+from trackers.models import save
+
+class Tiny(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+    def forward(self, rows):
+        return self.layer(rows)
+"""
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_module_of_a_script_is_saved_only_where_loading_does_not_run_it(guarded: bool, tmp_path: Path) -> None:
+    work = "    print('working')\n    save(Tiny(), sys.argv[1])\n"
+    (tmp_path / "train.py").write_text(SCRIPT + ('if __name__ == "__main__":\n' if guarded else "if True:\n") + work)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "train.py", "model"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    if guarded:
+        assert load(tmp_path / "model", trust=True).predict(ROWS).shape == (6, 1)
+    else:
+        assert "loading the model would run the script again (from its line 12)" in done.stderr

@@ -16,7 +16,7 @@ from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import Flavor, Saving, full_name
-from trackers.models.source import bring, imported_packages, needed_packages, run_source, source_of
+from trackers.models.source import bring, check_script, imported_packages, needed_packages, run_source, source_of
 from trackers.models.trust import Trust
 
 DATA = "data"
@@ -39,6 +39,7 @@ class PythonFlavor(Flavor):
         if "<locals>" in kind.__qualname__:
             raise ModelError(f"{full_name(kind)} is defined inside a function: define it at the top of its file.")
         source = source_of(kind)
+        check_script(kind, source)
         (folder / DATA).mkdir()
         model.save(str(folder / DATA))
         details: dict[str, Any] = {"module": kind.__module__, "name": kind.__qualname__, "source": None}

@@ -18,7 +18,7 @@ from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.pytorch_factory import carried_factory, find_factory, is_layer, name_factory
 from trackers.models.pytorch_input import arguments
 from trackers.models.pytorch_weights import check_same, fill, say_nothing_compared, write_weights
-from trackers.models.source import bring, imported_packages, needed_packages, source_of
+from trackers.models.source import bring, check_script, imported_packages, needed_packages, source_of
 from trackers.models.trust import Trust
 
 WEIGHTS, SCRIPT, PROGRAM = "model.safetensors", "model.pt", "model.pt2"
@@ -49,6 +49,8 @@ class PyTorchFlavor(Flavor):
         make = find_factory(factory)
         plain = isinstance(make, type | FunctionType)
         source = source_of(make) if plain else None
+        if plain:
+            check_script(make, source)
         details |= {"source": None, "packages": needed_packages(make) if plain and source is None else []}
         if source is not None:
             details |= {"source": bring(source, folder), "packages": imported_packages(source)}

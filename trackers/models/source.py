@@ -64,6 +64,42 @@ def source_of(kind: type | FunctionType) -> Path | None:
     return path
 
 
+def check_script(kind: type | FunctionType, source: Path | None) -> None:
+    """Raise ModelError where *kind* is of a script whose file, *source*, would do its work again when it is loaded."""
+    if kind.__module__ != "__main__":
+        return
+    if source is None:
+        raise ModelError(
+            f"{full_name(kind)} is defined in a module that runs as a script (python -m), where no loader finds it: "
+            "move it into a file of its own and import it."
+        )
+    tree = ast.parse(source.read_bytes())
+    line = None if any(map(_is_guard, tree.body)) else next((n.lineno for n in tree.body if _works(n)), None)
+    if line is not None:
+        raise ModelError(
+            f"{full_name(kind)} is defined in the script {source.name}, and loading the model would run the script "
+            f"again (from its line {line}): move it into a file of its own and import it, or put what the script does "
+            'below if __name__ == "__main__":.'
+        )
+
+
+def _is_guard(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) and "__main__" in ast.unparse(node.test)
+
+
+def _works(node: ast.stmt) -> bool:
+    """Tell whether a statement does more than to define and import names."""
+    if isinstance(node, ast.If | ast.Try):  # imports of what is optional, say
+        parts = [*node.body, *node.orelse, *getattr(node, "finalbody", ())]
+        handled = [part for handler in getattr(node, "handlers", ()) for part in handler.body]
+        return any(map(_works, [*parts, *handled]))
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr):
+        value = node.value
+        return value is not None and any(isinstance(part, ast.Call | ast.Await) for part in ast.walk(value))
+    quiet = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Pass)
+    return not isinstance(node, quiet)
+
+
 @lru_cache(maxsize=1)
 def _distributions() -> dict[str, list[str]]:
     """Return the packages that bring each importable name; looked up once, since it reads every package's files."""
