@@ -131,6 +131,18 @@ def test_a_double_module_predicts_the_same_to_the_last_digit(tmp_path: Path) -> 
     np.testing.assert_array_equal(load(tmp_path / "model", trust=True).predict(ROWS), expected)
 
 
+def test_predicting_and_saving_leave_each_part_in_its_mode(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+    module[1].eval()
+    save(module, tmp_path / "model", factory=f"{__name__}:three", input_example=ROWS)
+    assert [part.training for part in module.modules()] == [True, True, False, True]
+    assert not any(part.training for part in load(tmp_path / "model", trust=True).unwrap().modules())
+
+
+def three() -> Any:
+    return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+
+
 class Difference(nn.Module):
     def __init__(self) -> None:
         super().__init__()

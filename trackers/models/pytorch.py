@@ -8,7 +8,8 @@ What they belong in is made by a factory, ``module:callable``, with arguments th
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -113,18 +114,27 @@ def _outputs(model: Any, data: Any, **kwargs: Any) -> Any:
     """Return what *model* gives for *data*, in evaluation mode."""
     import torch
 
-    target = model.module() if _is_program(model) else model
-    first = next(iter(model.parameters()), None) if not _is_program(model) else None
-    was_training = bool(getattr(target, "training", False)) and not _is_program(model)
-    if was_training:
-        target.eval()
-    try:
+    if _is_program(model):
+        args, named = arguments(target := model.module(), data, None, kwargs)
         with torch.no_grad():
-            args, named = arguments(target, data, first, kwargs)
             return target(*args, **named)
+    args, named = arguments(model, data, next(iter(model.parameters()), None), kwargs)
+    with _evaluating(model), torch.no_grad():
+        return model(*args, **named)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Put *model* in evaluation mode; afterwards each part of it is as it was, since some may be frozen in theirs."""
+    before = [(part, part.training) for part in model.modules()]
+    if any(training for _, training in before):
+        model.eval()
+    try:
+        yield
     finally:
-        if was_training:
-            target.train()
+        for part, training in before:
+            if part.training != training:
+                part.training = training
 
 
 def _to_numpy(value: Any) -> Any:
