@@ -143,6 +143,14 @@ def three() -> Any:
     return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
 
 
+@pytest.mark.parametrize("example", [None, ROWS], ids=["plain", "example"])
+def test_saving_and_loading_change_no_random_number_that_comes_after(example: Any, tmp_path: Path) -> None:
+    module, before = Net(), torch.get_rng_state()
+    save(module, tmp_path / "model", input_example=example)
+    load(tmp_path / "model", trust=True).predict(ROWS)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 class Difference(nn.Module):
     def __init__(self) -> None:
         super().__init__()

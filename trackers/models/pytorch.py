@@ -16,7 +16,7 @@ from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import Flavor, Saving, full_name
-from trackers.models.pytorch_factory import carried_factory, find_factory, is_layer, name_factory
+from trackers.models.pytorch_factory import call_factory, carried_factory, find_factory, is_layer, name_factory
 from trackers.models.pytorch_input import arguments
 from trackers.models.pytorch_weights import check_same, fill, say_nothing_compared, write_weights
 from trackers.models.source import bring, check_script, imported_packages, needed_packages, source_of
@@ -71,7 +71,7 @@ class PyTorchFlavor(Flavor):
             how = "trust=True" if details.get("source") else f"trust=[{factory!r}]"
             raise UntrustedError(f"Loading this model calls {factory}: if you trust it, load it with {how}.")
         make = carried_factory(folder, factory, details.get("source"), trust)
-        return fill(make(**details["kwargs"]), folder / WEIGHTS)
+        return fill(call_factory(make, details["kwargs"]), folder / WEIGHTS)
 
     def predict(self, model: Any, data: Any, **kwargs: Any) -> Any:
         """Return what the module gives for *data* as an array; ``no_grad``, in evaluation mode."""
@@ -84,7 +84,7 @@ class PyTorchFlavor(Flavor):
 def _made_again(factory: str, kwargs: Mapping[str, Any], weights: Path) -> Any:
     """Return a module of *factory* that holds *weights*, or raise ModelError where it cannot."""
     try:
-        return fill(find_factory(factory)(**kwargs), weights)
+        return fill(call_factory(find_factory(factory), kwargs), weights)
     except Exception as exc:
         raise ModelError(
             f"{factory}({', '.join(kwargs)}) does not make a module that holds these weights: give "

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,14 @@ def find_factory(factory: str) -> Any:
     if not callable(found):
         raise ModelError(f"The factory {factory} is not callable.")
     return found
+
+
+def call_factory(make: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Return what *make* makes. Its first weights are random and thrown away: no other random number changes by it."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        return make(**kwargs)
 
 
 def is_layer(factory: str) -> bool:
