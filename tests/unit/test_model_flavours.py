@@ -460,6 +460,27 @@ def test_the_file_of_a_study_travels_with_the_model_and_runs_only_when_trusted(a
     sys.modules.pop("mystudy", None)
 
 
+def test_a_file_of_the_same_name_is_not_taken_for_the_code_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scaling.py").write_text(SCRIPT)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import scaling  # type: ignore[import-not-found]
+
+    save(scaling.Scale(3.0), tmp_path / "model")
+    for forget in (True, False):
+        if forget:
+            del sys.modules["scaling"]
+        assert load(tmp_path / "model", trust=["scaling.Scale"]).predict([[2.0]]).tolist() == [[6.0]]
+    (tmp_path / "scaling.py").write_text(SCRIPT.replace("* self.factor", "* 0"))
+    for forget in (False, True):
+        if forget:
+            del sys.modules["scaling"]
+        with pytest.raises(UntrustedError, match=r"scaling\.py is not the code .* which is its code/scaling\.py"):
+            load(tmp_path / "model", trust=["scaling.Scale"])
+    assert load(tmp_path / "model", trust=True).predict([[2.0]]).tolist() == [[6.0]]
+
+
 def test_a_class_that_came_by_value_brings_the_file_that_it_was_written_in(tmp_path: Path) -> None:
     (tmp_path / "byvalue.py").write_text(SCRIPT)
     send = (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trackers.errors import InvalidValueError, ModelError
+from trackers.errors import InvalidValueError, ModelError, UntrustedError
 from trackers.models import load, save
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'hpo[torch]'")
@@ -226,3 +226,19 @@ def test_a_module_of_a_script_is_saved_only_where_loading_does_not_run_it(guarde
         assert load(tmp_path / "model", trust=True).predict(ROWS).shape == (6, 1)
     else:
         assert "loading the model would run the script again (from its line 12)" in done.stderr
+
+
+def test_a_file_of_the_same_name_is_not_taken_for_the_code_of_the_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ownnets.py").write_text(SCRIPT)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import ownnets  # type: ignore[import-not-found]
+
+    save(ownnets.Tiny(), tmp_path / "model")
+    expected = load(tmp_path / "model", trust=["ownnets:Tiny"]).predict(ROWS)
+    del sys.modules["ownnets"]
+    (tmp_path / "ownnets.py").write_text(SCRIPT.replace("return self.layer(rows)", "return 0 * self.layer(rows)"))
+    with pytest.raises(UntrustedError, match=r"ownnets\.py is not the code .* which is its code/ownnets\.py"):
+        load(tmp_path / "model", trust=["ownnets:Tiny"])
+    np.testing.assert_array_equal(load(tmp_path / "model", trust=True).predict(ROWS), expected)

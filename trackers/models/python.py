@@ -16,7 +16,15 @@ from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import Flavor, Saving, full_name
-from trackers.models.source import bring, check_script, imported_packages, needed_packages, run_source, source_of
+from trackers.models.source import (
+    bring,
+    check_local,
+    check_script,
+    imported_packages,
+    needed_packages,
+    run_source,
+    source_of,
+)
 from trackers.models.trust import Trust
 
 DATA = "data"
@@ -71,13 +79,11 @@ class PythonFlavor(Flavor):
             return run_source(folder, str(details["source"]), module_name)
         if module_name == "__main__":
             raise UntrustedError(f"{name} comes from a script, whose file must run to load it: use trust=True.")
+        if details["source"]:
+            check_local(folder, str(details["source"]), module_name)
         try:
             return importlib.import_module(module_name)
         except ImportError as exc:
-            if details["source"]:
-                raise UntrustedError(
-                    f"{module_name} cannot be imported here; the model brings its file: use trust=True to run it."
-                ) from exc
             raise ModelError(
                 f"The model needs {module_name}, which cannot be imported here: install it. ({exc})"
             ) from exc

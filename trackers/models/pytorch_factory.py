@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trackers.errors import ModelError, UntrustedError
+from trackers.errors import ModelError
 from trackers.models.flavor import Saving
-from trackers.models.source import run_source
+from trackers.models.source import check_local, run_source
 from trackers.models.trust import Trust
 
 
@@ -68,9 +67,8 @@ def carried_factory(folder: Path, factory: str, source: Any, trust: Trust) -> An
     if not source:
         return find_factory(factory)
     if not trust.everything:
-        if module != "__main__" and importlib.util.find_spec(module.partition(".")[0]):
-            return find_factory(factory)
-        raise UntrustedError(f"{module} cannot be imported here; the model brings its file: use trust=True to run it.")
+        check_local(folder, str(source), module)
+        return find_factory(factory)
     found: Any = run_source(folder, str(source), module)
     for part in name.split("."):
         found = getattr(found, part)

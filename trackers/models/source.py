@@ -16,7 +16,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from trackers.artifacts.names import check_name
-from trackers.errors import ModelError
+from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import full_name
 from trackers.processes import APART
 
@@ -147,6 +147,24 @@ def run_source(folder: Path, source: str, name: str) -> ModuleType:
             raise ModelError(f"The code that came with the model fails: {type(exc).__name__}: {exc}") from exc
         raise
     return module
+
+
+def check_local(folder: Path, source: str, name: str) -> None:
+    """Raise UntrustedError unless the module *name* of this machine has the code that came with the model.
+
+    Another file of that name may be anything; who trusts a name means what the model was saved with.
+    """
+    carried = folder / check_name(source)
+    loaded = sys.modules.get(name)
+    spec = None if loaded is not None or _cannot_find(name) else importlib.util.find_spec(name)
+    local = getattr(loaded, "__file__", None) or getattr(spec, "origin", None)
+    if local is None:
+        raise UntrustedError(f"{name} cannot be imported here; the model brings its file: use trust=True to run it.")
+    if _digest_of(Path(local)) != _digest_of(carried):
+        raise UntrustedError(
+            f"{local} is not the code that the model was saved with, which is its {source}: use trust=True to run the "
+            f"model's own, or put that in the place of {Path(local).name}."
+        )
 
 
 @contextmanager
