@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import io
 import os
+import random
+import re
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from trackers.errors import ModelError, UntrustedError
+from trackers.errors import ModelError
 from trackers.models.archives import check_stored
-from trackers.models.boosted import read_json
 from trackers.models.flavor import Flavor, Saving
+from trackers.models.keras_classes import check_classes, own_homes, own_objects
 from trackers.models.trust import Trust
 
 FILE = "model.keras"
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
-_RUNS_CODE = frozenset({"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})
-"""Classes of Keras' own whose config holds code, or the path of it."""
 _BACKENDS = {"torch": "torch", "tensorflow": "tensorflow", "jax": "jax"}
 
 
@@ -39,11 +39,17 @@ class KerasFlavor(Flavor):
         import keras
 
         model.save(folder / FILE)
+        homes = own_homes(folder / FILE)
+        if homes:
+            with _random_kept():
+                _open(folder / FILE, own_objects(folder / FILE, homes), safe=False)
         backend = keras.backend.backend()
-        return {"file": FILE, "backend": backend, "packages": [_BACKENDS.get(backend, backend)]}
+        details = {"file": FILE, "backend": backend, "packages": [_BACKENDS.get(backend, backend)]}
+        # Where the loader looks for them; it trusts none of them for it.
+        return details | {"own": homes} if homes else details
 
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
-        return read_keras(folder / FILE, str(details.get("backend", "")), trust)
+        return read_keras(folder / FILE, str(details.get("backend", "")), trust, details.get("own", {}))
 
     def describe_input(self, model: Any) -> dict[str, Any] | None:
         inputs = getattr(model, "inputs", None)
@@ -64,17 +70,35 @@ class KerasFlavor(Flavor):
         return {"keras": stanza | {"keras_backend": details["backend"], "save_exported_model": False}}
 
 
-def read_keras(path: Path, backend: str, trust: Trust) -> Any:
-    """Read a ``.keras`` file after looking at its members, its classes and its weights."""
+def read_keras(path: Path, backend: str, trust: Trust, homes: Mapping[str, str] | None = None) -> Any:
+    """Read a ``.keras`` file after looking at its members, its classes and its weights.
+
+    *homes*: see ``check_classes``.
+    """
+    homes = homes or {}
     if not trust.everything:
         check_stored(path, "Keras", _MEMBERS, folder="assets/")
-        _check_classes(path, trust)
+        check_classes(path, homes, trust)
     _choose_backend(backend)
-    import keras
+    import keras  # noqa: F401 - before the modules of the user, which import it
 
     if not trust.everything:
         _check_weights(path)
-    return keras.saving.load_model(path, compile=False, safe_mode=not trust.everything)
+    return _open(path, own_objects(path, homes), safe=not trust.everything)
+
+
+def _open(path: Path, own: Mapping[str, Any], safe: bool) -> Any:
+    """Have Keras read the file with these classes and functions of the user's; what it says is cut to a sentence."""
+    import keras
+
+    try:
+        return keras.saving.load_model(path, custom_objects=dict(own), compile=False, safe_mode=safe)
+    except Exception as exc:
+        innermost = str(exc).rpartition("Exception encountered: ")[2].strip()
+        said = re.split(r"\n|config=|Full object config|Full config", innermost, maxsplit=1)[0].strip(" .:")
+        raise ModelError(
+            f"Keras cannot make the model of {path.name} anew ({type(exc).__name__}: {said[:300]})."
+        ) from exc
 
 
 def _choose_backend(saved_with: str) -> None:
@@ -90,40 +114,17 @@ def _choose_backend(saved_with: str) -> None:
     os.environ["KERAS_BACKEND"] = able[0]
 
 
-def _check_classes(path: Path, trust: Trust) -> None:
-    with zipfile.ZipFile(path) as archive:
-        if "config.json" not in archive.namelist():
-            raise ModelError(f"{path.name} holds no config: it is damaged.")
-        config = read_json(archive.read("config.json").decode("utf-8", "replace"))
-    for module, name, registered in _classes(config):
-        if name in _RUNS_CODE:
-            raise UntrustedError(f"The model holds a {name}, which runs code of its file: if you trust it, trust=True.")
-        if _is_keras(module) and ">" not in registered:
-            continue
-        full = f"{module}.{name}"
-        if not trust.allows(full):
-            raise UntrustedError(f"The model holds the class {full}: if you trust it, load it with trust=[{full!r}].")
+@contextmanager
+def _random_kept() -> Iterator[None]:
+    """Leave the random numbers that come after the block as they were: new layers draw theirs inside it."""
+    state = random.getstate()
+    with ExitStack() as stack:
+        if torch := sys.modules.get("torch"):
+            stack.enter_context(torch.random.fork_rng(devices=[]))
         try:
-            importlib.import_module(module)
-        except ImportError as exc:
-            raise ModelError(f"The model needs {module}, which cannot be imported here: install it. ({exc})") from exc
-
-
-def _is_keras(module: str) -> bool:
-    return module in ("", "builtins", "keras") or module.startswith("keras.")
-
-
-def _classes(config: Any) -> Iterator[tuple[str, str, str]]:
-    """Yield the module, the name and the registered name of every class that a config makes."""
-    stack = [config]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, Mapping):
-            if "class_name" in value:
-                yield tuple(str(value.get(key) or "") for key in ("module", "class_name", "registered_name"))  # type: ignore[misc]
-            stack += value.values()
-        elif isinstance(value, list):
-            stack += value
+            yield
+        finally:
+            random.setstate(state)
 
 
 def _check_weights(path: Path) -> None:

@@ -158,9 +158,10 @@ def check_local(folder: Path, source: str, name: str) -> None:
     loaded = sys.modules.get(name)
     spec = None if loaded is not None or _cannot_find(name) else importlib.util.find_spec(name)
     local = getattr(loaded, "__file__", None) or getattr(spec, "origin", None)
-    if local is None:
+    differs = local is None or _digest_of(Path(local)) != _digest_of(carried)
+    if local is None or (differs and name == "__main__"):
         raise UntrustedError(f"{name} cannot be imported here; the model brings its file: use trust=True to run it.")
-    if _digest_of(Path(local)) != _digest_of(carried):
+    if differs:
         raise UntrustedError(
             f"{local} is not the code that the model was saved with, which is its {source}: use trust=True to run the "
             f"model's own, or put that in the place of {Path(local).name}."
