@@ -242,3 +242,24 @@ def test_a_file_of_the_same_name_is_not_taken_for_the_code_of_the_module(
     with pytest.raises(UntrustedError, match=r"ownnets\.py is not the code .* which is its code/ownnets\.py"):
         load(tmp_path / "model", trust=["ownnets:Tiny"])
     np.testing.assert_array_equal(load(tmp_path / "model", trust=True).predict(ROWS), expected)
+
+
+def test_tensors_are_arrays_in_signatures_and_in_what_is_predicted(tmp_path: Path) -> None:
+    module, rows = Net(), torch.from_numpy(ROWS).float().requires_grad_()
+    manifest = save(module, tmp_path / "model", input_example=rows)
+    assert manifest["input"] == {"kind": "array", "shape": [None, 4], "dtype": "float32"}
+    assert manifest["output"] == {"kind": "array", "shape": [None, 3], "dtype": "float32"}
+    expected = same(tmp_path / "model", module).predict(ROWS)
+    loaded = load(tmp_path / "model", trust=True)
+    for given in (rows, rows.double(), list(rows), rows.to_sparse()):
+        np.testing.assert_array_equal(loaded.predict(given), expected)
+    assert loaded.predict(rows.bfloat16()).dtype == "float32"
+    save(Difference(), tmp_path / "two", input_example={"old": rows, "new": torch.zeros(6, 4)})
+    assert load(tmp_path / "two", trust=True).predict({"new": rows, "old": rows}).tolist() == [[0.0, 0.0]] * 6
+
+
+def test_outputs_that_numpy_has_no_dtype_for_come_as_float32(tmp_path: Path) -> None:
+    module = Net().bfloat16()
+    manifest = save(module, tmp_path / "model", input_example=ROWS)
+    assert manifest["output"]["dtype"] == "float32"
+    assert load(tmp_path / "model", trust=True).predict(ROWS).dtype == "float32"

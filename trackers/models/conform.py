@@ -9,16 +9,18 @@ from typing import Any
 from trackers.errors import InvalidValueError
 from trackers.models.casting import cast_array, cast_column
 from trackers.models.schema import is_frame, numeric, some
+from trackers.models.tensors import without_tensors
 
 
 def conform(data: Any, schema: Mapping[str, Any] | None) -> Any:
-    """Return *data* in the form of *schema*: NumPy, pandas, Arrow, lists and lists of dicts become what it names.
+    """Return *data* in the form of *schema*: NumPy, pandas, Arrow, tensors, lists and dicts become what it names.
 
     Columns are put in order and those that the model does not know are left out; numbers are cast where nothing is
     lost. Raises InvalidValueError with what does not fit: a wrong shape, missing columns, a dtype, a category.
     """
     if hasattr(data, "to_pandas") and not is_frame(data):
         data = data.to_pandas()
+    data = without_tensors(data)
     kind = (schema or {}).get("kind")
     if schema is not None and kind == "frame":
         return _to_frame(data, schema["columns"])

@@ -20,6 +20,7 @@ from trackers.models.pytorch_factory import call_factory, carried_factory, find_
 from trackers.models.pytorch_input import arguments
 from trackers.models.pytorch_weights import check_same, fill, say_nothing_compared, write_weights
 from trackers.models.source import bring, check_script, imported_packages, needed_packages, source_of
+from trackers.models.tensors import to_array
 from trackers.models.trust import Trust
 
 WEIGHTS, SCRIPT, PROGRAM = "model.safetensors", "model.pt", "model.pt2"
@@ -141,7 +142,7 @@ def _to_numpy(value: Any) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().numpy()
+        return to_array(value)
     if isinstance(value, Mapping):
         return {name: _to_numpy(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
