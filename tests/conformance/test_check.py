@@ -55,7 +55,12 @@ BROKEN = {
     ),
     "attr": ("UPDATE trackers_attrs SET value = 'nul'", lambda store: store.get_trials(store.get_study("s").id)),
 }
-POINTS = ("DELETE FROM trackers_points WHERE ordinal = 0", "DELETE FROM trackers_points WHERE ordinal = 2")
+LOST_POINTS = {
+    "the first": "DELETE FROM trackers_points WHERE ordinal = 0",
+    "one between": "DELETE FROM trackers_points WHERE ordinal = 1",
+    "the last": "DELETE FROM trackers_points WHERE ordinal = 2",
+    "all": "DELETE FROM trackers_points",
+}
 
 
 @contextmanager
@@ -150,13 +155,36 @@ def test_a_folder_that_is_not_mounted_is_no_damage(filled: Store) -> None:
     assert filled.fsck().findings == ()
 
 
-@pytest.mark.parametrize("statement", POINTS)
-def test_a_series_that_lost_points_is_summed_up_again(filled: Store, statement: str) -> None:
+@pytest.mark.parametrize("what", LOST_POINTS)
+def test_the_summary_of_a_series_that_lost_points_is_kept(filled: Store, what: str) -> None:
+    with filled.start_run("three") as run:
+        run.log_points("acc", [0.5, 0.9, 0.7])
+    before = filled.metrics(run)
     with by_hand(filled) as connection:
-        connection.execute(text(statement))
+        connection.execute(text(LOST_POINTS[what]))
+    left = filled.fsck(repair=True).left
+    assert left
+    assert {one.check for one in left} == {"series"}
+    assert all("restore a backup" in one.problem for one in left)
+    assert filled.metrics(run) == before
+
+
+def test_a_summary_that_counts_too_few_points_is_made_again(filled: Store) -> None:
+    with by_hand(filled) as connection:
+        connection.execute(text('UPDATE trackers_series SET "count" = 1'))
     assert {one.check for one in filled.fsck().findings} == {"series"}
-    filled.fsck(repair=True)
+    assert filled.fsck(repair=True).left == ()
     assert filled.fsck().findings == ()
+
+
+def test_more_series_than_one_query_looks_at_are_checked(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trackers.sql.audit_series._AT_ONCE", 2)
+    with filled.start_run("wide") as run:
+        run.log_metrics({f"m{i}": float(i) for i in range(7)})
+    assert filled.fsck().findings == ()
+    with by_hand(filled) as connection:
+        connection.execute(text("UPDATE trackers_series SET max = 99 WHERE \"key\" LIKE 'm%'"))
+    assert len(filled.fsck().findings) == 7
 
 
 def test_a_long_series_is_checked_with_its_sealed_points(filled: Store) -> None:
@@ -173,6 +201,20 @@ def test_a_long_series_is_checked_with_its_sealed_points(filled: Store) -> None:
         connection.execute(text("DELETE FROM trackers_chunks WHERE ordinal = 0"))
     left = filled.fsck(repair=True).left
     assert ["missing" in one.problem for one in left] == [True]
+
+
+def test_a_long_series_that_lost_its_last_points_keeps_its_summary(filled: Store) -> None:
+    with filled.start_run("long") as run:
+        run.log_points("x", [float(step % 1000) for step in range(2500)])
+        run.flush()
+        run.log_metrics({"x": 7.0}, step=2500)
+        run.log_metrics({"x": 8.0}, step=2501)
+    before = filled.metrics(run)
+    with by_hand(filled) as connection:
+        assert connection.execute(text("DELETE FROM trackers_points WHERE ordinal = 2501")).rowcount == 1
+    (left,) = filled.fsck(repair=True).left
+    assert (left.check, "restore a backup" in left.problem) == ("sealed series", True)
+    assert filled.metrics(run) == before
 
 
 def test_what_is_kept_beside_sealed_points_is_checked_by_them(filled: Store) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trackers.errors import ArtifactError, DigestError
 from trackers.keeping.backup import file_of, read_manifest
 from trackers.sql import audit, dump, repairs
+from trackers.sql.flaw import Flaw
 from trackers.wording import counted
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def check(
     return Checked(tuple(findings), len(files), sum(files.values()), quick)
 
 
-def _repaired(store: Store, flaw: audit.Flaw) -> str:
+def _repaired(store: Store, flaw: Flaw) -> str:
     def size_of(digest: str) -> int | None:
         try:
             return store.artifacts.size(digest)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -16,7 +15,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Text,
     and_,
-    case,
     func,
     not_,
     or_,
@@ -28,10 +26,9 @@ from trackers.artifacts.names import check_name
 from trackers.errors import DamagedError, InvalidValueError
 from trackers.models.manifest import manifest_digest
 from trackers.sql import tables as t
-from trackers.sql.chunks import COLUMNS, made_again
+from trackers.sql.audit_series import chunks, sealed_series, series
 from trackers.sql.columns import BOOL, FINITE, FLOAT, INT, JSON, NONE, STR, Json
-from trackers.sql.fold import summary, visible
-from trackers.sql.history import read_series
+from trackers.sql.flaw import Flaw
 from trackers.sql.objects import missing_objects
 from trackers.states import RunState
 from trackers.wording import counted
@@ -42,15 +39,6 @@ LATEST = 253_402_300_799_999_999
 
 _SHOWN = 20
 """So many flaws of one kind are named; the others are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """Something that does not hold: *check* names the rule, *where* the rows (for the repair), *problem* is a sentence."""
-
-    check: str
-    problem: str
-    where: dict[str, Any] = field(default_factory=dict)
 
 
 def audit(connection: Connection) -> Iterator[Flaw]:
@@ -246,96 +234,6 @@ def states(connection: Connection) -> Iterator[Flaw]:
     r = t.runs.c
     for uid, state in connection.execute(select(r.uid, r.state).where(r.state.not_in([int(s) for s in RunState]))):
         yield Flaw("states", f"run {uid} is in state {state}, which is none")
-
-
-def series(connection: Connection) -> Iterator[Flaw]:
-    """Check that what a series keeps of its points is what they say: how many, the last, the extremes."""
-    s, p = t.series.c, t.points.c
-    rank = func.row_number().over(
-        partition_by=p.series_id, order_by=(p.attempt.desc(), p.step.desc(), p.ordinal.desc())
-    )
-    # Where a later attempt began again at a step, what older ones logged from that step on is in no extreme.
-    later = func.min(p.step).over(partition_by=p.series_id, order_by=p.attempt.desc(), range_=(None, -1))
-    ranked = select(t.points, rank.label("rank"), later.label("later")).subquery()
-    q = ranked.c
-    shown = or_(q.later.is_(None), q.step < q.later)
-    seen = case((shown, q.value))
-
-    def last(column: Any) -> Any:
-        return func.max(case((q.rank == 1, column)))
-
-    told = (
-        select(
-            q.series_id,
-            func.count().label("n"),
-            func.sum(case((shown, 0), else_=1)).label("hidden"),
-            func.min(q.ordinal).label("first"),
-            func.max(q.ordinal).label("highest"),
-            func.min(seen).label("low"),
-            func.max(seen).label("high"),
-            last(q.value).label("value"),
-            last(q.kind).label("kind"),
-            last(q.step).label("step"),
-            last(q.attempt).label("attempt"),
-        )
-        .group_by(q.series_id)
-        .subquery()
-    )
-    c = told.c
-    pairs = ((s["last"], c.value), (s.last_kind, c.kind), (s.last_step, c.step), (s.last_attempt, c.attempt))
-    wrong = [
-        *(left.is_distinct_from(right) for left, right in (*pairs, (s.min, c.low), (s.max, c.high))),
-        func.coalesce(c.n, 0) != s["count"],
-        func.coalesce(c.hidden, 0) != func.coalesce(s.hidden, 0),
-        c.first != 0,
-        c.highest != c.n - 1,
-    ]
-    query = select(s.id, s.run_id, s.key, s.context, s["count"], c.n).outerjoin(told, c.series_id == s.id)
-    query = query.where(s.sealed.is_(None))  # for the others see sealed_series
-    for series_id, run_id, key, context, count, n in connection.execute(query.where(or_(*wrong))):
-        name = f"{key}{{{context}}}" if context else key
-        yield Flaw(
-            "series",
-            f"the summary of {name} of run {run_id} does not agree with its points ({count} counted, {n or 0} there)",
-            {"series_id": series_id},
-        )
-
-
-def sealed_series(connection: Connection) -> Iterator[Flaw]:
-    """Check the same of series with sealed points, which have to be read: chunk after chunk, one series at a time."""
-    s = t.series.c
-    hidden = func.coalesce(s.hidden, 0)
-    kept = (s["count"], hidden, s.sealed, s["last"], s.last_kind, s.last_step, s.last_attempt, s.min, s.max)
-    query = select(s.id, s.run_id, s.key, s.context, *kept).where(s.sealed.is_not(None))
-    for series_id, run_id, key, context, *found in connection.execute(query).all():
-        points, sealed, gap = read_series(connection, series_id)
-        shown = visible(points)
-        last, kind, step, attempt, _, low, high = summary(shown) if shown else (None,) * 7
-        if gap or found != [len(points), len(points) - len(shown), sealed, last, kind, step, attempt, low, high]:
-            name = f"{key}{{{context}}}" if context else key
-            lost = "; some of its sealed points are missing" if gap else ""
-            yield Flaw(
-                "sealed series",
-                f"the summary of {name} of run {run_id} does not agree with its points ({found[0]} counted, "
-                f"{len(points)} there){lost}",
-                {} if gap else {"series_id": series_id},
-            )
-
-
-def chunks(connection: Connection) -> Iterator[Flaw]:
-    """Check that what is kept beside sealed points, which pictures are drawn from, is what the points say."""
-    c, s = t.chunks.c, t.series.c
-    query = select(*(c[name] for name in COLUMNS), s.run_id, s.key).join(t.series, s.id == c.series_id)
-    for *row, run_id, key in connection.execution_options(yield_per=100).execute(query):
-        whole = made_again(row)
-        where = {} if whole is None else {"series_id": row[0], "ordinal": row[1]}
-        if whole is None:
-            yield Flaw("chunks", f"sealed points of {key} of run {run_id} cannot be read, from the point {row[1]} on")
-        elif whole != tuple(row):
-            problem = (
-                f"what is kept of the sealed points of {key} of run {run_id} from {row[1]} on does not agree with them"
-            )
-            yield Flaw("chunks", problem, where)
 
 
 def models(connection: Connection) -> Iterator[Flaw]:

@@ -87,9 +87,11 @@ def read_series(connection: Connection, series_id: int) -> tuple[list[Point], in
     for ordinal, count in rows:
         gap = gap or ordinal != sealed
         sealed = ordinal + count
-    first = connection.execute(select(func.min(p.ordinal)).where(p.series_id == series_id)).scalar()
-    points = [*read_chunks(connection, [series_id]).get(series_id, []), *_open_points(connection, series_id)]
-    return points, sealed, gap or (first is not None and first != sealed)
+    query = select(func.min(p.ordinal), func.max(p.ordinal)).where(p.series_id == series_id)
+    first, last = connection.execute(query).one()
+    tail = _open_points(connection, series_id)
+    gap = gap or (bool(tail) and (first, last) != (sealed, sealed + len(tail) - 1))
+    return [*read_chunks(connection, [series_id]).get(series_id, []), *tail], sealed, gap
 
 
 def _open_points(connection: Connection, series_id: int) -> list[Point]:

@@ -12,9 +12,8 @@ from trackers.processes import host_name, user_name
 from trackers.sql import registry_notes
 from trackers.sql import tables as t
 from trackers.sql.aliases import Move, move_alias
-from trackers.sql.audit import Flaw
 from trackers.sql.chunks import COLUMNS, made_again
-from trackers.sql.columns import join_number
+from trackers.sql.flaw import Flaw
 from trackers.sql.fold import summary, visible
 from trackers.sql.history import read_series
 from trackers.sql.objects import make_object
@@ -117,26 +116,16 @@ def _end(connection: Connection, where: Mapping[str, Any], size_of: Any) -> str:
 
 
 def _series(connection: Connection, where: Mapping[str, Any], size_of: Any) -> str:
-    s, p = t.series.c, t.points.c
-    mine = p.series_id == where["series_id"]
-    rows = connection.execute(
-        select(p.ordinal, p.step, p.attempt, p.time, p.value, p.kind).where(mine).order_by(p.ordinal)
-    ).all()
-    if not rows:
+    s = t.series.c
+    count = connection.execute(select(s["count"]).where(s.id == where["series_id"])).scalar_one()
+    points, sealed, gap = read_series(connection, where["series_id"])
+    if gap or len(points) < count:
+        return ""  # the summary is the last that is known of what is missing
+    if not points:
         connection.execute(delete(t.series).where(s.id == where["series_id"]))
         return "removed, since it has no points"
-    _renumber(connection, mine, [row.ordinal for row in rows])
-    points = [(row.step, row.attempt, row.time, join_number(row.value, row.kind)) for row in rows]
-    connection.execute(update(t.series).where(s.id == where["series_id"]).values(_summed_up(points)))
-    return "the summary was made again from the points"
-
-
-def _sealed_series(connection: Connection, where: Mapping[str, Any], size_of: Any) -> str:
-    points, sealed, gap = read_series(connection, where["series_id"])
-    if gap or not points:
-        return ""  # what is missing cannot be told from what never was
     values = {**_summed_up(points), "sealed": sealed or None}
-    connection.execute(update(t.series).where(t.series.c.id == where["series_id"]).values(values))
+    connection.execute(update(t.series).where(s.id == where["series_id"]).values(values))
     return "the summary was made again from the points"
 
 
@@ -163,13 +152,6 @@ def _since(points: Sequence[tuple[int, int, int, float]]) -> int | None:
     if all(attempt == newest for _, attempt, _, _ in points):
         return None
     return min(step for step, attempt, _, _ in points if attempt == newest)
-
-
-def _renumber(connection: Connection, mine: Any, ordinals: Sequence[int]) -> None:
-    """Close the gaps, the lowest first, so that no two points have one number at any moment."""
-    for new, old in enumerate(ordinals):
-        if new != old:
-            connection.execute(update(t.points).where(mine, t.points.c.ordinal == old).values(ordinal=new))
 
 
 def _parent(connection: Connection, where: Mapping[str, Any], size_of: Any) -> str:
@@ -203,7 +185,7 @@ _REPAIRS: dict[str, Callable[[Connection, Mapping[str, Any], Callable[[str], int
     "attempts": _attempt,
     "ends": _end,
     "series": _series,
-    "sealed series": _sealed_series,
+    "sealed series": _series,
     "chunks": _chunk,
     "parents": _parent,
     "names": _name,
