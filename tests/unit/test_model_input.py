@@ -193,3 +193,72 @@ def test_probabilities_come_by_the_same_front(tmp_path: Path) -> None:
     save(LinearRegression().fit(frame, [0, 1, 1]), tmp_path / "linear")
     with pytest.raises(Exception, match="LinearRegression gives no probabilities: use predict"):
         load(tmp_path / "linear").predict_proba(frame)
+
+
+TEXTS = ["good film", "bad film", "good", "bad", "so bad", "so good"]
+
+
+@pytest.mark.parametrize(
+    "example", [TEXTS, np.array(TEXTS, dtype=object), pd.Series(TEXTS)], ids=["list", "array", "series"]
+)
+def test_a_model_of_texts_takes_a_table_of_one_column(example: Any, tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, [1, 0] * 3)
+    save(model, tmp_path / "model", input_example=example)
+    loaded = load(tmp_path / "model")
+    wanted = model.predict(TEXTS).tolist()
+    for rows in (TEXTS, np.array(TEXTS, dtype=object), pd.DataFrame({"text": TEXTS})):
+        assert loaded.predict(rows).tolist() == wanted
+    with pytest.raises(InvalidValueError, match="2"):
+        loaded.predict(pd.DataFrame({"text": TEXTS, "more": TEXTS}))
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_categories_are_those_of_the_model_and_not_of_its_example(library: str, tmp_path: Path) -> None:
+    module = pytest.importorskip(library)
+    frame = pd.DataFrame({"n": np.arange(40.0), "c": pd.Categorical(list("abcd") * 10)})
+    target = frame["c"].isin(["b", "d"]).astype(int)
+    model = (
+        module.LGBMClassifier(n_estimators=5, min_child_samples=1, verbose=-1)
+        if library == "lightgbm"
+        else module.XGBClassifier(n_estimators=5, enable_categorical=True)
+    ).fit(frame, target)
+    few = frame.head(2).assign(c=frame["c"].head(2).cat.remove_unused_categories())
+    save(model, tmp_path / "model", input_example=few)
+    loaded = load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(frame), model.predict(frame))
+    np.testing.assert_array_equal(loaded.predict(frame.assign(c=frame["c"].astype(str))), model.predict(frame))
+    with pytest.raises(InvalidValueError, match="its categories are a, b, c, d"):
+        loaded.predict(frame.assign(c="e"))
+
+
+def test_a_column_with_a_space_is_found_under_the_name_that_lightgbm_gives_it(tmp_path: Path) -> None:
+    lgb = pytest.importorskip("lightgbm")
+    frame = pd.DataFrame({"annual income": np.arange(40.0), "b": np.arange(40.0)[::-1]})
+    model = lgb.LGBMRegressor(n_estimators=3, min_child_samples=1, verbose=-1).fit(frame, frame["b"])
+    save(model, tmp_path / "model")
+    np.testing.assert_array_equal(load(tmp_path / "model").predict(frame), model.predict(frame))
+
+
+def test_a_helper_that_does_not_travel_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "own_helper.py").write_text("FACTOR = 3\n")
+    (tmp_path / "own_lines.py").write_text(
+        "import json\nimport numpy\nimport own_helper\n\n"
+        "class Line:\n"
+        "    def save(self, folder): open(f'{folder}/x', 'w').close()\n"
+        "    @classmethod\n    def load(cls, folder): return cls()\n"
+        "    def predict(self, rows): return [own_helper.FACTOR * row for row in rows]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import own_lines
+
+    save(own_lines.Line(), tmp_path / "model")
+    (told,) = [record.getMessage() for record in caplog.records if "does not travel" in record.getMessage()]
+    assert "imports own_helper" in told
+    caplog.clear()
+    save(own_lines.Line(), tmp_path / "whole", code=[tmp_path / "own_helper.py"])
+    assert "does not travel" not in caplog.text

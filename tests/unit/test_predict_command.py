@@ -18,7 +18,7 @@ from tests.extras import needs
 from trackers.cli.app import trackers as command
 from trackers.cli.exit import run_command
 from trackers.errors import InvalidValueError, ModelError, NotFoundError, UntrustedError
-from trackers.models import archives
+from trackers.models import archives, save
 from trackers.models.reference import Reference
 from trackers.models.rows import read_rows, write_rows
 from trackers.store import Store
@@ -429,3 +429,22 @@ def test_an_alias_behind_a_slash_is_told_how_it_is_written(logged: Store) -> Non
         logged.load_model("models:/fraud/production")
     with pytest.raises(InvalidValueError, match=r"models:/fraud@Production, and has no capitals"):
         logged.load_model("models:/fraud/Production")
+
+
+def test_a_model_of_texts_that_nobody_described_does_not_answer_for_the_names_of_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
+
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good film", "bad film"], [1, 0])
+    save(model, tmp_path / "model")
+    (tmp_path / "in.csv").write_text("text\ngood film\nbad film\nnice\n")
+    assert run_command(["predict", str(tmp_path / "model"), str(tmp_path / "in.csv")]) != 0
+    assert "The model gives 1 answer for 3 rows" in capsys.readouterr().err
+    save(model, tmp_path / "told", input_example=["good film", "bad film"])
+    assert run_command(["predict", str(tmp_path / "told"), str(tmp_path / "in.csv")]) == 0
+    assert capsys.readouterr().out.split() == [
+        "prediction",
+        *map(str, model.predict(["good film", "bad film", "nice"])),
+    ]

@@ -116,7 +116,13 @@ def _as_options(sentence: str) -> str:
 def _predicted(loaded: LoadedModel, data: Any, proba: bool) -> Any:
     """Predict; what a model of anybody's raises is said in a sentence, with the first cell that may be why."""
     try:
-        return loaded.predict_proba(data) if proba else loaded.predict(data)
+        found = loaded.predict_proba(data) if proba else loaded.predict(data)
+        if getattr(found, "ndim", 0) > 0 and len(found) != len(data):
+            raise ModelError(
+                f"The model gives {counted(len(found), 'answer')} for {counted(len(data), 'row')}: it takes another form "
+                "of input, which input_example= would have told when it was logged."
+            )
+        return found
     except TrackersError:
         raise
     except Exception as exc:

@@ -16,7 +16,7 @@ from typing import Any
 
 from trackers.artifacts.names import check_name
 from trackers.errors import InvalidValueError
-from trackers.models.source import CODE, imported_packages, no_bytecode
+from trackers.models.source import CODE, imported_names, imported_packages, no_bytecode, packages_of
 from trackers.processes import APART
 
 
@@ -40,6 +40,14 @@ def bring_code(paths: Sequence[str | os.PathLike[str]], folder: Path) -> tuple[l
             packages |= set(imported_packages(file))
         names.append(f"{CODE}/{path.name}")
     return names, sorted(packages)
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Return the modules that the code in the model's *folder* imports here, and that would be missing elsewhere."""
+    files = sorted((folder / CODE).rglob("*.py"))
+    there = {path.stem for path in (folder / CODE).iterdir()} if files else set()
+    names = set().union(*map(imported_names, files)) - there - sys.stdlib_module_names
+    return sorted(name for name in names if not packages_of([name]) and importlib.util.find_spec(name) is not None)
 
 
 @contextmanager

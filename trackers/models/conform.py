@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,10 @@ def conform(data: Any, schema: Mapping[str, Any] | None) -> Any:
         return _to_array(data, schema["shape"], schema.get("dtype"), "The input")
     if schema is not None and kind == "tensors":
         return _to_tensors(data, schema["tensors"])
+    if kind == "list" and is_frame(data):
+        if data.shape[1] != 1:
+            raise InvalidValueError(f"The model takes a list, not a table of {data.shape[1]} columns.")
+        return data.iloc[:, 0].tolist()
     if kind is None and isinstance(data, list | tuple):
         array = numeric(data)
         return (_records(data) if _is_records(data) else data) if array is None else array
@@ -58,6 +63,8 @@ def _to_array(data: Any, shape: list[int | None], dtype: str | None, what: str) 
         array = data if is_array else np.asarray(data)
     except ValueError as exc:
         raise InvalidValueError(f"{what} has rows of different lengths: give each the same number of values.") from exc
+    if len(shape) == 1 and array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]  # a table of one column
     fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
     if fits:
         return cast_array(array, dtype, what)
@@ -104,6 +111,14 @@ def _rows(data: Any, names: list[str]) -> Any:
     return data
 
 
+def _respelled(data: Any, names: list[str]) -> Any:
+    """Return a frame whose columns have the names that LightGBM gives them: with ``_`` for each space."""
+    spelled = {str(name): re.sub(r"\s", "_", str(name)) for name in data.columns}
+    wanted = set(names) - set(data.columns)
+    renamed = {name: other for name, other in spelled.items() if other in wanted}
+    return data.rename(columns=renamed) if renamed else data
+
+
 def _to_frame(data: Any, columns: list[dict[str, Any]]) -> Any:
     names = [column["name"] for column in columns]
     if not is_frame(data):
@@ -124,6 +139,7 @@ def _to_frame(data: Any, columns: list[dict[str, Any]]) -> Any:
             raise InvalidValueError(f"The input is no table: {exc}.") from exc
     if getattr(data.columns, "nlevels", 1) > 1:
         raise InvalidValueError("The input has columns of several levels: name each by one text.")
+    data = _respelled(data, names)
     if missing := [name for name in names if name not in data.columns]:
         there = some([str(name) for name in data.columns]) if len(data.columns) else "none"
         raise InvalidValueError(

@@ -65,6 +65,10 @@ class Flavor:
         """Return the input schema that the model itself knows (see ``trackers.models.schema``), if any."""
         return None
 
+    def categories(self, model: Any, columns: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Return the categories that the model itself was made with, of those of these *columns* that it knows."""
+        return {}
+
     def predict(self, model: Any, data: Any, **kwargs: Any) -> Any:
         """Predict from *data*, which has the form of the model's input schema."""
         return model.predict(data, **kwargs)

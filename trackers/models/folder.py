@@ -13,12 +13,12 @@ from typing import Any
 from trackers.errors import ModelError, TrackersError
 from trackers.models import manifest as manifests
 from trackers.models import mlmodel
-from trackers.models.code import bring_code, importable
+from trackers.models.code import bring_code, importable, left_behind
 from trackers.models.conform import conform
 from trackers.models.flavor import Flavor, Saving, choose_flavor, find_flavor, full_name
 from trackers.models.loaded import LoadedModel
 from trackers.models.requirements import check_installed, differences, requirement_lines, unique, write_requirements
-from trackers.models.schema import describe_fully, head, to_json
+from trackers.models.schema import describe_fully, head, plain, to_json
 from trackers.models.signature import Signature
 from trackers.models.trust import Trust
 
@@ -68,6 +68,8 @@ def save(
     except Exception as exc:
         raise ModelError(f"The {full_name(type(model))} cannot be saved: {type(exc).__name__}: {exc}") from exc
     brought, imported = bring_code(code, target)
+    for name in left_behind(target):
+        _log.warning("the code of the model imports %s, which does not travel with it: give code=[...] with it", name)
     described = _describe(chosen, model, rows, given)
     if input_example is not None:
         _write_example(target, input_example)
@@ -128,7 +130,7 @@ def _describe(flavor: Flavor, model: Any, rows: Any, given: Signature | None) ->
     if rows is None:
         found["input"] = found["input"] or flavor.describe_input(model)
         return found
-    found["input"] = found["input"] or describe_fully(rows)
+    found["input"] = found["input"] or _described(flavor, model, rows)
     if found["output"] is None:
         try:
             found["output"] = describe_fully(flavor.predict(model, conform(head(rows), found["input"])))
@@ -138,6 +140,20 @@ def _describe(flavor: Flavor, model: Any, rows: Any, given: Signature | None) ->
             if given is None or given.input is None:  # it is no example of what the model takes
                 found["input"] = flavor.describe_input(model)
     return found
+
+
+def _described(flavor: Flavor, model: Any, rows: Any) -> dict[str, Any]:
+    """Return the schema of *rows*; of a column of categories those of the model, which an example need not have all."""
+    schema = describe_fully(rows)
+    columns = {str(column["name"]): column for column in schema.get("columns", ()) if column.get("categories")}
+    try:
+        known = flavor.categories(model, list(columns)) if columns else {}
+    except Exception as exc:  # noqa: BLE001 - of another release of the library: the example has to do
+        _log.debug("the model does not say its categories (%s: %s)", type(exc).__name__, exc)
+        known = {}
+    for name, categories in known.items():
+        columns[name]["categories"] = [plain(value) for value in categories]
+    return schema
 
 
 def _write_example(folder: Path, example: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,10 @@ class LightGBMFlavor(Flavor):
         names = booster.feature_name()
         own = names != [f"Column_{i}" for i in range(len(names))]
         return names_or_width(names if own else None, booster.num_feature())
+
+    def categories(self, model: Any, columns: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        known = getattr(model, "booster_", model).pandas_categorical or []
+        return dict(zip(columns, known, strict=True)) if len(known) == len(columns) else {}
 
     def mlflow_flavors(self, model: Any, details: Mapping[str, Any]) -> dict[str, Any]:
         import lightgbm

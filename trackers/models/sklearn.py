@@ -14,7 +14,7 @@ from trackers.models import nested
 from trackers.models.archives import check_stored
 from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.sklearn_types import KNOWN_TYPES
-from trackers.models.source import bring, run_source, source_of
+from trackers.models.source import bring, packages_of, run_source, source_of
 from trackers.models.trust import Trust
 
 FILE = "model.skops"
@@ -46,8 +46,8 @@ class SklearnFlavor(Flavor):
         if unknown and trusted is None:
             _log.warning("a loader of this model has to trust these types by name: trust=%s", sorted(unknown))
         sources = {module: bring(file, folder) for module, file in _own_modules(unknown).items()}
-        packages = sorted({name.partition(".")[0] for name in unknown} - {"__main__", "builtins", *sources})
-        packages = [*nested.packages(apart.details), *packages]
+        modules = {name.partition(".")[0] for name in unknown} - {"__main__", "builtins", *sources}
+        packages = [*nested.packages(apart.details), *packages_of(modules)]
         # For people to read; a loader never takes it for permission.
         details = {"file": FILE, "unknown_types": unknown, "packages": packages, "sources": sources}
         details |= {"known_types": [name for name in asked if name in KNOWN_TYPES]}

@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import packages_distributions
@@ -106,16 +106,26 @@ def _distributions() -> dict[str, list[str]]:
     return dict(packages_distributions())
 
 
-def imported_packages(source: Path) -> list[str]:
-    """Return the installed packages that a source file imports at any place."""
+def imported_names(source: Path) -> set[str]:
+    """Return the first parts of the modules that a source file imports at any place."""
     names = set()
     for node in ast.walk(ast.parse(source.read_bytes())):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.partition(".")[0])
+    return names
+
+
+def imported_packages(source: Path) -> list[str]:
+    """Return the installed packages that a source file imports at any place."""
+    return packages_of(imported_names(source))
+
+
+def packages_of(modules: Iterable[str]) -> list[str]:
+    """Return the installed packages that bring these modules, by the names that pip knows: ``imblearn`` has another."""
     known = _distributions()
-    return sorted({package for name in names for package in known.get(name, ())})
+    return sorted({package for name in modules for package in known.get(name, ())})
 
 
 def run_source(folder: Path, source: str, name: str) -> ModuleType:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,13 @@ class XGBoostFlavor(Flavor):
     def describe_input(self, model: Any) -> dict[str, Any] | None:
         booster = model if type(model).__name__ == "Booster" else model.get_booster()
         return names_or_width(booster.feature_names, booster.num_features())
+
+    def categories(self, model: Any, columns: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        booster = model if type(model).__name__ == "Booster" else model.get_booster()
+        if not hasattr(booster, "get_categories") or importlib.util.find_spec("pyarrow") is None:
+            return {}
+        known = booster.get_categories(export_to_arrow=True).to_arrow() or []
+        return {name: values.to_pylist() for name, values in known if values is not None and name in columns}
 
     def predict(self, model: Any, data: Any, **kwargs: Any) -> Any:
         if type(model).__name__ != "Booster":
