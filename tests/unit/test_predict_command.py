@@ -448,3 +448,14 @@ def test_a_model_of_texts_that_nobody_described_does_not_answer_for_the_names_of
         "prediction",
         *map(str, model.predict(["good film", "bad film", "nice"])),
     ]
+
+
+def test_an_argument_that_log_model_has_not_is_named_with_what_there_is(tmp_path: Path) -> None:
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as store, store.start_run("e") as run:
+        for name, hint in (
+            ("artifact_path", "give the name"),
+            ("input_exemple", "did you mean input_example?"),
+            ("nonsense", "there are"),
+        ):
+            with pytest.raises(TypeError, match=f"log_model has no argument {name}.*{hint}"):
+                run.log_model(MODEL, **{name: "x"})

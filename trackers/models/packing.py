@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from trackers.artifacts import ArtifactStore
 from trackers.models.folder import save
+from trackers.wording import suggestion
+
+_MLFLOW = {
+    "artifact_path": ": give the name, as in log_model(model, 'model')",
+    "registered_model_name": ": register what it returns, with store.registry.register(name, logged)",
+    "code_paths": ": it is called code",
+    "extra_pip_requirements": ": give all of them as pip_requirements",
+}
+"""What MLflow's ``log_model`` has besides, and what is done instead."""
 
 
 def pack(model: Any, artifacts: ArtifactStore, **options: Any) -> tuple[dict[str, Any], dict[str, tuple[str, int]]]:
     """Save *model* and store its files; return its manifest and name -> (digest, size) of all of them.
 
     The files include ``model.json``. *options* are those of ``trackers.models.save``. Raises ModelError when it cannot
-    be saved, ArtifactError when it cannot be stored.
+    be saved, ArtifactError when it cannot be stored, TypeError for an option that there is not.
     """
+    known = inspect.signature(save).parameters
+    for name in options:
+        if name not in known:
+            hint = _MLFLOW.get(name) or suggestion(name, known) or f": there are {', '.join(list(known)[2:])}"
+            raise TypeError(f"log_model has no argument {name}{hint}")
     with tempfile.TemporaryDirectory(prefix="trackers-model-") as temporary:
         folder = Path(temporary, "model")
         manifest = save(model, folder, **options)
