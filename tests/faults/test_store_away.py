@@ -16,6 +16,7 @@ from tests.faults.proxy import proxied
 from trackers.changes import StudyChanged
 from trackers.errors import FencedError, StoreAwayError
 from trackers.sql import tables as t
+from trackers.sql.commit import Commit
 from trackers.states import RunState
 from trackers.store import Store
 
@@ -142,6 +143,31 @@ def test_a_read_whose_connection_is_lost_on_the_way_is_done_again_once(server_st
         with pytest.raises(StoreAwayError):
             store.database.read(work)
         assert len(calls) == 4, "it was never there"
+
+
+def test_who_submits_more_than_the_queue_holds_waits_with_it(outage: Outage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trackers.sql.writer.LARGEST_QUEUE", 50)
+    monkeypatch.setattr("trackers.sql.writer.FIRST_WAIT", 0.05)
+    monkeypatch.setattr("trackers.sql.writer.LONGEST_PAUSE", 0.05)
+    with trackers.connect(outage.url) as store:
+        study = store.create_study("full", directions=["minimize"], metric_names=["loss"])
+        lease = store.acquire_study(study.id, lease_seconds=10.0)
+        outage.away()
+        submitted: list[Commit] = []
+
+        def submit() -> None:
+            submitted.extend(lease.submit([StudyChanged(user_attrs={"n": number})]) for number in range(400))
+
+        thread = threading.Thread(target=submit)
+        thread.start()
+        thread.join(2.0)  # many tries of the writer's
+        assert thread.is_alive()
+        assert len(submitted) < 200
+        outage.back()
+        thread.join(60)
+        submitted[-1].wait(60)
+        assert all(commit.exception() is None for commit in submitted)
+        assert store.get_study(study.id).user_attrs == {"n": 399}
 
 
 def test_commits_that_are_refused_leave_the_writer_whole(postgresql_store_url: str) -> None:

@@ -386,11 +386,12 @@ class Writer:
                 group.append(work)
                 size += work.size
                 self._hasty -= not work.lazy
-            self._queued -= size
             self._urgent = bool(self._queue) and self._urgent
             self._last_group = len(group)
             self._current = group
-            self._room.notify_all()
+            if not self._was_away:  # else it is counted once it is known what of it has to wait on
+                self._queued -= size
+                self._room.notify_all()
             return group
 
     def _is_due(self) -> bool:
@@ -424,8 +425,11 @@ class Writer:
             while True:
                 group = self._next_group()
                 if group:
+                    was_away = self._was_away
                     self._write(group)
                     self._current = []
+                    if was_away or self._was_away:
+                        self._count()
                 if self._may_drain():
                     self._drain()
                 elif not group and self._closing:
@@ -436,6 +440,12 @@ class Writer:
             raise
         finally:
             self._end(group, failure)
+
+    def _count(self) -> None:
+        """Count anew what is queued, with what waits for the database: those who submit more wait when it is too much."""
+        with self._lock:
+            self._queued = sum(work.size for work in (*self._waiting, *self._queue))
+            self._room.notify_all()
 
     def _end(self, group: list[Work], failure: BaseException) -> None:
         with self._lock:
@@ -533,7 +543,6 @@ class Writer:
                 _log.warning("%s; what the study did waits until it is back", self._said(exc))
             self._was_away = True
             self._waiting = sorted([*self._waiting, *patient], key=attrgetter("seq"))
-            self._queued += sum(work.size for work in patient)
             self._again_at, self._pause = now + self._pause, min(LONGEST_PAUSE, 2 * self._pause)
         return [work for work in group if work not in patient]
 
