@@ -263,3 +263,77 @@ def test_outputs_that_numpy_has_no_dtype_for_come_as_float32(tmp_path: Path) -> 
     manifest = save(module, tmp_path / "model", input_example=ROWS)
     assert manifest["output"]["dtype"] == "float32"
     assert load(tmp_path / "model", trust=True).predict(ROWS).dtype == "float32"
+
+
+class Ids(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.layer = nn.Embedding(10, 3), nn.Linear(3, 2)
+
+    def forward(self, ids: Any) -> Any:
+        return self.layer(self.table(ids).mean(1))
+
+
+class OneHot(nn.Module):
+    """Its first layer takes floats, and its input is whole numbers all the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(5, 2)
+
+    def forward(self, classes: Any) -> Any:
+        return self.layer(nn.functional.one_hot(classes, 5).float())
+
+
+LINEAR = {"factory": "torch.nn:Linear", "factory_kwargs": {"in_features": 4, "out_features": 2}}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("example", [None, ROWS], ids=["plain", "signature"])
+def test_whole_numbers_and_truth_are_floats_to_a_module_of_floats(dtype: Any, example: Any, tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    module = nn.Linear(4, 2).to(dtype)
+    save(module, tmp_path / "model", input_example=example, **LINEAR)
+    loaded, whole = load(tmp_path / "model"), np.array([[1, 0, 1, 1]])
+    expected = loaded.predict(whole.astype("float64"))
+    frame = pd.DataFrame(whole, columns=list("abcd"))
+    mixed = frame.astype({"a": bool, "b": "float32"})
+    given = [whole.tolist(), whole, whole.astype("uint8"), whole.astype(bool), frame, mixed, frame.astype("Int64")]
+    for rows in given:
+        np.testing.assert_array_equal(loaded.predict(rows), expected)
+    for rows in (frame.assign(a="x"), [["x", 1, 1, 1]], np.array([["x", 1, 1, 1]], object)):
+        with pytest.raises(InvalidValueError, match=r"The input holds ('x'|text), where the model takes numbers"):
+            loaded.predict(rows)
+
+
+def test_ids_and_classes_stay_whole_numbers(tmp_path: Path) -> None:
+    save(Ids(), tmp_path / "ids", input_example=np.array([[1, 2]]))
+    save(Ids(), tmp_path / "plain")
+    save(OneHot(), tmp_path / "classes", input_example=[1, 2])
+    assert load(tmp_path / "ids", trust=True).predict(
+        [
+            [
+                1,
+                2,
+            ]
+        ]
+    ).shape == (1, 2)
+    assert load(tmp_path / "plain", trust=True).predict([[1, 2, 3]]).shape == (1, 2)
+    with pytest.raises(
+        InvalidValueError, match=r"is an embedding, which takes whole numbers .* RuntimeError: Expected"
+    ):
+        load(tmp_path / "plain", trust=True).predict([[1.5, 2.0]])
+    assert load(tmp_path / "classes", trust=True).predict([1, 2]).shape == (2, 2)
+
+
+def test_whole_numbers_that_do_not_fit_are_told_in_a_sentence(tmp_path: Path) -> None:
+    save(nn.Linear(4, 2), tmp_path / "model", **LINEAR)
+    loaded = load(tmp_path / "model")
+    with pytest.raises(
+        InvalidValueError, match="fails with whole numbers as with the same as floats: RuntimeError: mat1"
+    ):
+        loaded.predict([[1, 2]])
+    with pytest.raises(InvalidValueError, match="rows of different lengths"):
+        loaded.predict([[1, 2, 3, 4], [1]])
+    with pytest.raises(InvalidValueError, match="The input has no rows"):
+        loaded.predict(np.zeros((0, 4)))

@@ -17,7 +17,7 @@ from typing import Any
 from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.pytorch_factory import call_factory, carried_factory, find_factory, is_layer, name_factory
-from trackers.models.pytorch_input import arguments
+from trackers.models.pytorch_input import call_module
 from trackers.models.pytorch_weights import check_same, fill, say_nothing_compared, write_weights
 from trackers.models.source import bring, check_script, imported_packages, needed_packages, source_of
 from trackers.models.tensors import to_array
@@ -116,12 +116,10 @@ def _outputs(model: Any, data: Any, **kwargs: Any) -> Any:
     import torch
 
     if _is_program(model):
-        args, named = arguments(target := model.module(), data, None, kwargs)
         with torch.no_grad():
-            return target(*args, **named)
-    args, named = arguments(model, data, next(iter(model.parameters()), None), kwargs)
+            return call_module(model.module(), data, None, kwargs)
     with _evaluating(model), torch.no_grad():
-        return model(*args, **named)
+        return call_module(model, data, next(iter(model.parameters()), None), kwargs)
 
 
 @contextmanager

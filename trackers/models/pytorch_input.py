@@ -7,22 +7,61 @@ from collections.abc import Mapping
 from typing import Any
 
 from trackers.errors import InvalidValueError
+from trackers.models.casting import cast_array
 from trackers.models.schema import is_frame, some
 
 _GATHERS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def arguments(module: Any, data: Any, like: Any, kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return *data* as the arguments of *module*, and *kwargs* beside them.
+def call_module(module: Any, data: Any, like: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Return what *module* gives for *data*. *like*: a parameter whose dtype and device it takes (None: it has none).
 
-    Arrays of a dict go by name where all names are parameters of ``forward``, and in their order where none is. Floats
-    take the dtype and all take the device of *like*, a parameter of the module (None: it has none).
+    Whole numbers and truth go as they are, since they may be ids or a mask, and as floats where the module cannot
+    take them so.
     """
-    if is_frame(data):
-        data = data.to_numpy()
+    args, named = _arguments(module, data, like, kwargs)
+    try:
+        return module(*args, **named)
+    except (RuntimeError, TypeError) as exc:
+        said = f"{type(exc).__name__}: {str(exc).strip().partition(chr(10))[0][:200]}"
+        if _embeds(module):
+            takes = "The first layer of the module is an embedding, which takes whole numbers (int64)"
+            raise InvalidValueError(f"{takes}, and it fails: {said}") from exc
+        if not _has_whole(data):
+            raise
+        args, named = _arguments(module, data, like, kwargs, whole=False)
+        try:
+            return module(*args, **named)
+        except (RuntimeError, TypeError):
+            raise InvalidValueError(f"The module fails with whole numbers as with the same as floats: {said}") from exc
+
+
+def _embeds(module: Any) -> bool:
+    """Tell whether the first layer that has weights is an embedding."""
+    import torch
+
+    layers = (part for part in module.modules() if next(part.parameters(recurse=False), None) is not None)
+    return isinstance(next(layers, None), torch.nn.Embedding | torch.nn.EmbeddingBag)
+
+
+def _has_whole(data: Any) -> bool:
+    values = data.values() if isinstance(data, Mapping) else [data]
+    return any(_array(value).dtype.kind in "biu" for value in values)
+
+
+def _arguments(
+    module: Any, data: Any, like: Any, kwargs: Mapping[str, Any], whole: bool = True
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return *data* as the arguments of *module*, and *kwargs* beside them; without *whole*, all of it as floats.
+
+    Arrays of a dict go by name where all names are parameters of ``forward``, and in their order where none is.
+    """
+    named = data if isinstance(data, Mapping) else {"": data}
+    tensors = {str(name): _tensor(value, like, whole) for name, value in named.items()}
+    if not any(tensor.ndim == 0 or len(tensor) for tensor in tensors.values()):
+        raise InvalidValueError("The input has no rows: give at least one.")
     if not isinstance(data, Mapping):
-        return (_tensor(data, like),), dict(kwargs)
-    tensors = {str(name): _tensor(value, like) for name, value in data.items()}
+        return tuple(tensors.values()), dict(kwargs)
     signature = _signature(module)
     if signature is None:
         return tuple(tensors.values()), dict(kwargs)
@@ -88,12 +127,39 @@ def _check_count(signature: inspect.Signature, tensors: Mapping[str, Any]) -> No
         )
 
 
-def _tensor(value: Any, like: Any) -> Any:
-    import numpy as np
+def _tensor(value: Any, like: Any, whole: bool) -> Any:
+    """Return *value* as a tensor; floats (without *whole*, all numbers) have the dtype of *like*."""
     import torch
 
-    tensor = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(value))
-    if like is None:
-        return tensor.float() if tensor.dtype == torch.float64 else tensor
-    dtype = like.dtype if tensor.is_floating_point() and like.is_floating_point() else tensor.dtype
-    return tensor.to(like.device, dtype)
+    tensor = torch.from_numpy(_array(value))
+    floats = like.dtype if like is not None and like.is_floating_point() else torch.float32
+    if tensor.is_floating_point() or not (whole or tensor.is_complex()):
+        tensor = tensor.to(floats if like is None or like.is_floating_point() else tensor.dtype)
+    return tensor if like is None else tensor.to(like.device)
+
+
+def _array(value: Any) -> Any:
+    """Return *value* as an array of numbers of its own, or raise InvalidValueError with what in it is no number."""
+    import numpy as np
+
+    if is_frame(value):
+        value = _frame_array(value)
+    if hasattr(value, "toarray"):  # a sparse matrix
+        value = value.toarray()
+    try:
+        array = np.ascontiguousarray(value)
+    except ValueError as exc:
+        raise InvalidValueError("The input has rows of different lengths: give each as many values.") from exc
+    if array.dtype.kind not in "biufc":
+        array = cast_array(array, "float64", "The input")
+    return array if array.flags.writeable else array.copy()  # PyTorch warns of what it could write into
+
+
+def _frame_array(frame: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    array = frame.to_numpy()
+    if array.dtype == object and all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes):  # or truth
+        return frame.to_numpy(dtype="float64", na_value=np.nan)
+    return array
