@@ -1,5 +1,6 @@
 """What of a PyTorch module comes back, and what is said of what cannot, with the real package where it is installed."""
 
+import functools
 import logging
 import os
 import subprocess
@@ -337,3 +338,84 @@ def test_whole_numbers_that_do_not_fit_are_told_in_a_sentence(tmp_path: Path) ->
         loaded.predict([[1, 2, 3, 4], [1]])
     with pytest.raises(InvalidValueError, match="The input has no rows"):
         loaded.predict(np.zeros((0, 4)))
+
+
+def test_wrappers_are_taken_off(tmp_path: Path) -> None:
+    from torch.optim.swa_utils import AveragedModel
+
+    for number, wrap in enumerate(
+        (torch.compile, nn.DataParallel, AveragedModel, lambda m: nn.DataParallel(torch.compile(m)))
+    ):
+        module = Net()
+        manifest = save(wrap(module), tmp_path / str(number), input_example=ROWS)
+        assert manifest["class"] == f"{__name__}.Net"
+        same(tmp_path / str(number), module, trust=[f"{__name__}:Net"])
+
+
+def make_sloped(slope: float) -> Net:
+    return Net(slope)
+
+
+class Sized(nn.Module):
+    def __init__(self, sizes: Any) -> None:
+        super().__init__()
+        self.layer = nn.Linear(*sizes)
+
+    @classmethod
+    def small(cls) -> "Sized":
+        return cls([4, 2])
+
+    def forward(self, rows: Any) -> Any:
+        return self.layer(rows)
+
+
+def test_a_factory_may_be_given_itself(tmp_path: Path) -> None:
+    module = Net(slope=0.3)
+    save(module, tmp_path / "model", factory=make_sloped, factory_kwargs={"slope": 0.3}, input_example=ROWS)
+    same(tmp_path / "model", module, trust=[f"{__name__}:make_sloped"])
+    save(Sized([4, 2]), tmp_path / "small", factory=Sized.small, input_example=ROWS)
+    assert load(tmp_path / "small", trust=[f"{__name__}:Sized.small"]).predict(ROWS).shape == (6, 2)
+    for factory in (lambda: Net(), functools.partial(make_sloped, 0.3)):
+        with pytest.raises(ModelError, match="cannot be found by its name"):
+            save(Net(), tmp_path / "other", factory=factory)
+
+
+def test_what_cannot_be_kept_says_why_in_a_sentence(tmp_path: Path) -> None:
+    class Inner(Net):
+        pass
+
+    class Extra(Sized):
+        def get_extra_state(self) -> Any:
+            return {"seen": 3}
+
+    with pytest.raises(ModelError, match="Inner is defined inside a function: define it at the top"):
+        save(Inner(), tmp_path / "inner")
+    with pytest.raises(ModelError, match=r"sizes in factory_kwargs holds a tuple, .* give a list"):
+        save(Sized((4, 2)), tmp_path / "tuple", factory_kwargs={"sizes": (4, 2)})
+    with pytest.raises(ModelError, match="_extra_state of the module is no plain tensor"):
+        save(Extra([4, 2]), tmp_path / "extra", factory=Sized, factory_kwargs={"sizes": [4, 2]})
+    with pytest.raises(ModelError, match=r"0\.weight has no size yet: run the module once"):
+        save(lazy(), tmp_path / "lazy", factory=lazy)
+
+
+def lazy() -> Any:
+    return nn.Sequential(nn.LazyLinear(3))
+
+
+def test_lazy_layers_that_have_run_come_back(tmp_path: Path) -> None:
+    module = lazy()
+    module(torch.zeros(1, 4))
+    module.double()
+    save(module, tmp_path / "model", factory=lazy, input_example=ROWS)
+    assert load(tmp_path / "model", trust=True).predict(ROWS).dtype == "float64"
+
+
+def test_a_program_of_doubles_is_given_doubles(tmp_path: Path) -> None:
+    module = nn.Linear(4, 2).double()
+    rows = torch.export.Dim("rows", min=1)
+    save(torch.export.export(module, (torch.from_numpy(ROWS),), dynamic_shapes=({0: rows},)), tmp_path / "model")
+    loaded = load(tmp_path / "model", trust=True)
+    expected = module(torch.from_numpy(ROWS)).detach().numpy()
+    for given in (ROWS, torch.from_numpy(ROWS), ROWS.tolist()):
+        np.testing.assert_allclose(loaded.predict(given), expected, rtol=1e-12)
+    assert loaded.predict([[1, 2, 3, 4]]).dtype == "float64"

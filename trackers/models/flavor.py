@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
@@ -17,12 +17,12 @@ class Saving:
     """What the caller of a save says about how.
 
     *trusted*: the types that may be saved although a loader will not trust them (None: any). *factory*
-    (``module:name``) and *factory_kwargs* (JSON) make a PyTorch module anew, to be filled with what was saved.
+    (``module:name``, or what that is) and *factory_kwargs* (JSON) make a PyTorch module anew, to be filled with what was saved.
     *example*: a few rows as ``predict`` takes them, for a flavour that tries what it saved.
     """
 
     trusted: Sequence[str] | None = None
-    factory: str | None = None
+    factory: str | Callable[..., Any] | None = None
     factory_kwargs: Mapping[str, Any] = field(default_factory=dict)
     example: Any = None
 
@@ -41,6 +41,10 @@ class Flavor:
     def accepts(self, model: object) -> bool:
         """Tell whether this flavour can save *model*."""
         raise NotImplementedError
+
+    def bare(self, model: Any) -> Any:
+        """Return the model itself where *model* is no more than a wrapper, which compiles it or spreads its work."""
+        return model
 
     def save(self, model: Any, folder: Path, how: Saving) -> dict[str, Any]:
         """Write the model's files into the empty *folder* and return what the manifest says about them (JSON).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def save(
     code: Sequence[str | os.PathLike[str]] = (),
     pip_requirements: Sequence[str] | None = None,
     trusted: Sequence[str] | None = None,
-    factory: str | None = None,
+    factory: str | Callable[..., Any] | None = None,
     factory_kwargs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Save *model* into *folder* (new or empty) and return its manifest.
@@ -59,6 +59,7 @@ def save(
         raise ModelError(f"The folder {target} is not empty: give a new one to save the model in.")
     given = None if signature is None else Signature.of(signature)
     chosen = choose_flavor(model, flavor)
+    model = chosen.bare(model)
     rows = None if input_example is None else conform(input_example, given.input if given else None)
     try:
         how = Saving(trusted, factory, factory_kwargs or {}, None if rows is None else head(rows))

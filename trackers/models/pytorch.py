@@ -18,7 +18,7 @@ from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.pytorch_factory import call_factory, carried_factory, find_factory, is_layer, name_factory
 from trackers.models.pytorch_input import call_module
-from trackers.models.pytorch_weights import check_same, fill, say_nothing_compared, write_weights
+from trackers.models.pytorch_weights import bare_module, check_same, fill, say_nothing_compared, write_weights
 from trackers.models.source import bring, check_script, imported_packages, needed_packages, source_of
 from trackers.models.tensors import to_array
 from trackers.models.trust import Trust
@@ -37,6 +37,9 @@ class PyTorchFlavor(Flavor):
         torch = sys.modules.get("torch")
         return torch is not None and (isinstance(model, torch.nn.Module) or _is_program(model))
 
+    def bare(self, model: Any) -> Any:
+        return bare_module(model)
+
     def save(self, model: Any, folder: Path, how: Saving) -> dict[str, Any]:
         import torch
 
@@ -48,14 +51,7 @@ class PyTorchFlavor(Flavor):
             return {"file": SCRIPT, "form": "script", "packages": []}
         factory, kwargs = name_factory(model, how)
         details: dict[str, Any] = {"file": WEIGHTS, "form": "weights", "factory": factory, "kwargs": kwargs}
-        make = find_factory(factory)
-        plain = isinstance(make, type | FunctionType)
-        source = source_of(make) if plain else None
-        if plain:
-            check_script(make, source)
-        details |= {"source": None, "packages": needed_packages(make) if plain and source is None else []}
-        if source is not None:
-            details |= {"source": bring(source, folder), "packages": imported_packages(source)}
+        details |= _code_of(factory, folder)
         write_weights(model, folder / WEIGHTS)
         made = _made_again(factory, kwargs, folder / WEIGHTS)
         if how.example is None:
@@ -80,6 +76,21 @@ class PyTorchFlavor(Flavor):
 
     def predict_proba(self, model: Any, data: Any, **kwargs: Any) -> Any:
         raise ModelError(f"A {full_name(type(model))} gives no probabilities by itself: use predict.")
+
+
+def _code_of(factory: str, folder: Path) -> dict[str, Any]:
+    """Bring the file of the factory, or name the packages that have it."""
+    found = find_factory(factory)
+    make = getattr(found, "__func__", found)  # a classmethod
+    if not isinstance(make, type | FunctionType):
+        if factory.startswith("__main__:"):
+            raise ModelError(f"The factory {factory} is in the script itself: move it into a file and import it.")
+        return {"source": None, "packages": []}
+    source = source_of(make)
+    check_script(make, source)
+    if source is None:
+        return {"source": None, "packages": needed_packages(make)}
+    return {"source": bring(source, folder), "packages": imported_packages(source)}
 
 
 def _made_again(factory: str, kwargs: Mapping[str, Any], weights: Path) -> Any:
@@ -117,9 +128,16 @@ def _outputs(model: Any, data: Any, **kwargs: Any) -> Any:
 
     if _is_program(model):
         with torch.no_grad():
-            return call_module(model.module(), data, None, kwargs)
+            return call_module(model.module(), data, _input_of(model), kwargs)
     with _evaluating(model), torch.no_grad():
         return call_module(model, data, next(iter(model.parameters()), None), kwargs)
+
+
+def _input_of(program: Any) -> Any:
+    """Return the first input of an exported program that is of floats, as it was when it was exported."""
+    names = program.graph_signature.user_inputs
+    inputs = (node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder" and node.name in names)
+    return next((value for value in inputs if hasattr(value, "dtype") and value.is_floating_point()), None)
 
 
 @contextmanager

@@ -15,17 +15,45 @@ _CLOSE = {"float64": 1e-9, "complex128": 1e-9, "float32": 1e-5, "complex64": 1e-
 _log = logging.getLogger("trackers.models")
 
 
+def bare_module(model: Any) -> Any:
+    """Return what ``torch.compile``, data parallelism or an average of weights has wrapped."""
+    import torch
+    from torch.optim.swa_utils import AveragedModel
+
+    wrappers = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel, AveragedModel)
+    while isinstance(model, torch.nn.Module):
+        if "_orig_mod" in model._modules:
+            model = model._orig_mod
+        elif isinstance(model, wrappers):
+            model = model.module
+        else:
+            break
+    return model
+
+
 def write_weights(model: Any, path: Path) -> None:
-    """Write the weights of *model*; what is shared stands there once."""
+    """Write the weights of *model*; what is shared stands there once. Raises ModelError for what is no plain tensor."""
+    import torch
     from safetensors.torch import save_model
 
+    for name, value in model.state_dict().items():
+        if torch.nn.parameter.is_lazy(value):
+            raise ModelError(f"{name} has no size yet: run the module once on an example, and save it then.")
+        if not isinstance(value, torch.Tensor) or value.is_quantized:
+            raise ModelError(
+                f"{name} of the module is no plain tensor (a quantized layer, or what get_extra_state gives), which "
+                "the format of weights cannot hold: keep it in a buffer, or save torch.export.export(model, example)."
+            )
     save_model(model, str(path))
 
 
 def fill(module: Any, path: Path) -> Any:
     """Give *module* the weights in *path* with their dtypes, and return it in evaluation mode."""
-    from safetensors.torch import load_model
+    import torch
+    from safetensors.torch import load_file, load_model
 
+    if any(torch.nn.parameter.is_lazy(parameter) for parameter in module.parameters()):
+        module.load_state_dict(load_file(path), strict=False)  # which gives them their sizes
     _take_dtypes(module, path)
     load_model(module, path)
     return module.eval()
