@@ -288,6 +288,17 @@ def test_a_lost_or_cut_file_is_found_without_reading_the_others(filled: Store) -
     assert ["a.txt" in one.problem for one in filled.fsck(quick=True).findings].count(False) == 1
 
 
+def test_a_folder_in_the_place_of_a_file_is_found_however_one_looks_and_repaired(filled: Store, tmp_path: Path) -> None:
+    filled.backup(tmp_path / "backup", link=False)
+    path = path_of(filled, b"weights")
+    path.unlink()
+    path.mkdir()
+    assert filled.fsck(quick=True).findings == filled.fsck().findings
+    assert ["missing" in one.problem for one in filled.fsck().findings] == [True]
+    assert filled.fsck(repair=True, source=tmp_path / "backup").left == ()
+    assert filled.fsck().findings == ()
+
+
 def test_a_wrong_size_in_the_store_is_put_right_after_reading_the_file(filled: Store) -> None:
     with by_hand(filled) as connection:
         connection.execute(text("UPDATE trackers_blobs SET size = 1"))

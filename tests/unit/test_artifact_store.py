@@ -86,6 +86,30 @@ def test_a_file_that_was_cut_short_is_healed_by_storing_it_again(tmp_path: Path)
     assert store.read(digest) == b"all of it"
 
 
+def test_a_file_whose_bytes_changed_is_healed_by_storing_it_again(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "root")
+    digest, _ = store.put_bytes(b"some weights")
+    blob(store, digest).chmod(0o644)
+    blob(store, digest).write_bytes(b"some weighty")
+    before = blob(store, digest).stat().st_ino
+    assert store.put_bytes(b"some weights") == (digest, 12)
+    assert store.read(digest) == b"some weights"
+    assert blob(store, digest).stat().st_ino != before, "put in its place at once, not written over"
+    assert not list((tmp_path / "root" / "incoming").iterdir())
+
+
+def test_a_folder_in_the_place_of_a_file_is_moved_away_by_storing_the_file(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "root")
+    digest, _ = store.put_bytes(b"some weights")
+    for _ in range(2):
+        blob(store, digest).unlink()
+        (blob(store, digest) / "inside").mkdir(parents=True)
+        assert list(store.sizes()) == []
+        store.put_bytes(b"some weights")
+        assert store.read(digest) == b"some weights"
+    assert len(list((tmp_path / "root" / "quarantine").iterdir())) == 2
+
+
 def test_a_missing_file_and_a_wrong_digest_are_told_apart(store: ArtifactStore) -> None:
     store.put_bytes(b"x")
     with pytest.raises(ArtifactError, match=r"There is no file 000000000000\.\.\."):

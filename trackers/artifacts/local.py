@@ -16,8 +16,9 @@ import stat
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 CHUNK = 1 << 20
 _LEFTOVER_SECONDS = 24 * 3600.0
@@ -54,18 +55,24 @@ class LocalPlace:
 
         The note is written before the blob is looked for, and `delete` takes the blob away before it looks for the
         note: whichever comes second sees the other, so the bytes of the second writer are never lost. A blob that
-        was cut short (by a failing disk) is not kept but replaced.
+        was cut short or altered (by a failing disk) is not kept but replaced.
         """
-        path = self._path(digest)
-        try:
-            if path.stat().st_size != size:
-                path.unlink()
-                return False
-        except FileNotFoundError:
+        if not self._is_whole(digest, size):
             return False
+        path = self._path(digest)
         note = path.with_name(digest + ".reused")
         note.touch(mode=0o644)
         return path.exists()
+
+    def _is_whole(self, digest: str, size: int) -> bool:
+        """Read a blob to its end: what is acknowledged as stored has to be there, and reading costs less than writing."""
+        try:
+            with self.open(digest) as kept:
+                if os.fstat(kept.fileno()).st_size != size:
+                    return False
+                return hashlib.file_digest(cast(BufferedReader, kept), "sha256").hexdigest() == digest
+        except OSError:
+            return False
 
     def _move_in(self, descriptor: int, temporary: Path, digest: str, size: int) -> None:
         path = self._path(digest)
@@ -79,6 +86,8 @@ class LocalPlace:
             os.link(temporary, path)
         except FileExistsError:
             if not self._reuse(digest, size):
+                if path.is_dir() and not path.is_symlink():
+                    self.quarantine(digest)
                 temporary.replace(path)
         except OSError:  # a file system without hard links
             temporary.replace(path)
@@ -186,8 +195,11 @@ class LocalPlace:
     def quarantine(self, digest: str) -> str:
         folder = self._root / "quarantine"
         folder.mkdir(mode=0o700, exist_ok=True)
-        self._path(digest).replace(folder / digest)
-        return str(folder / digest)
+        target = folder / digest
+        if target.is_dir() or self._path(digest).is_dir():  # neither takes the place of the other
+            target = folder / f"{digest}.{uuid.uuid4().hex}"
+        self._path(digest).replace(target)
+        return str(target)
 
     def read_marks(self) -> dict[str, str]:
         try:
@@ -206,7 +218,8 @@ class LocalPlace:
 def _sizes(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str, int]]:
     for entry in entries:
         try:
-            yield entry.name, entry.stat().st_size
+            if entry.is_file():
+                yield entry.name, entry.stat().st_size
         except FileNotFoundError:
             pass  # deleted since it was listed
 
