@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
 from trackers.errors import ArtifactError, DigestError, InvalidValueError, NotFoundError, StoreBusyError, StoreError
 from trackers.journal import (
+    ASIDE,
     Again,
     Entry,
     Journal,
@@ -40,9 +42,11 @@ class Synced:
     """What became of one journal.
 
     *written* entries came into the store now, *known* ones were there already, *refused* are sentences about those that
-    the store does not take, which are tried again by the next call; *damaged* lines could not be read: the journal is
-    kept as ``NAME.damaged`` then. *busy* says why nothing was done. The journal is gone unless something was refused,
-    damaged or busy.
+    the store does not take, which are tried again by the next call; *damaged* lines could not be read, and *missing*
+    names entries that were in the journal once (``"entry 5"``): it is kept as ``NAME.damaged`` then. *torn* bytes at its
+    end are of a line that was being written when the process ended; no call that returned told of it. *origin* is the
+    URL that it was logged for, where that is not the store's. *busy* says why nothing was done. The journal is gone
+    unless something was refused, damaged, missing or busy.
     """
 
     journal: Path
@@ -51,6 +55,9 @@ class Synced:
     files: int = 0
     refused: tuple[str, ...] = ()
     damaged: int = 0
+    missing: tuple[str, ...] = ()
+    torn: int = 0
+    origin: str = ""
     busy: str = ""
 
 
@@ -137,6 +144,7 @@ class _Drain:
         self._again = Again.read(journal.folder)
         """What an earlier call could not write: the run may have been restored since."""
 
+        self._missing: list[str] = []
         self._left: set[int] = set()
         self._there: set[str] = set()
         """Files that the store has."""
@@ -147,20 +155,30 @@ class _Drain:
         with self._store.database.reading() as connection:
             done, redone = read_position(connection, uid), read_position(connection, self._again.uid)
         self._left = {seq for seq in self._again.seqs if seq > redone}
+        unseen = set(self._left)
         while lines := list(self._journal.read(place, BATCH)):
             place = lines[-1].end
             rising: list[Line] = []
-            for line in lines:
+            for line in sorted(lines, key=attrgetter("seq")):  # a disk may hand out blocks in another order
                 if line.seq > last:  # else it is a copy of an earlier one
+                    self._look_for_gap(line, max(last, done))
                     rising.append(line)
                     last = line.seq
             fresh = [line for line in rising if line.seq > done]
             again = [line for line in rising if redone < line.seq <= done and line.seq in self._again.seqs]
+            unseen.difference_update(line.seq for line in again)
             self._known += len(lines) - len(fresh) - len(again)
             for line in again:  # one by one: what is refused is noted before a later one moves the position past it
                 self._write([line], self._again.uid)
             self._write(fresh, uid)
+        self._missing += [f"entry {seq}" for seq in sorted(unseen)]
         return self._end()
+
+    def _look_for_gap(self, line: Line, known: int) -> None:
+        """Note what was written to the journal between the number *known*, which is here or in the store, and *line*."""
+        if line.before is not None and line.before > known:
+            first = f"{known + 1} to " if line.before > known + 1 else ""
+            self._missing.append(f"{'entries' if first else 'entry'} {first}{line.before}")
 
     def _write(self, lines: Sequence[Line], uid: str) -> None:
         before = len(self._refused)
@@ -234,11 +252,22 @@ class _Drain:
         journal, refused = self._journal, tuple(self._refused)
         if refused:
             write_refused(journal.folder, refused)
-        if journal.damaged:
+        if journal.damaged or self._missing or journal.folder.suffix == ASIDE:
             journal.put_aside()  # for a person to look at; it does not wait any more
         elif not refused:
             journal.remove()  # how far it was drained stays in the store: a copy of it may be brought as well
-        return Synced(journal.folder, self._written, self._known, self._files, refused, journal.damaged)
+        url = str(journal.head.get("url") or "")
+        return Synced(
+            journal.folder,
+            self._written,
+            self._known,
+            self._files,
+            refused,
+            damaged=journal.damaged,
+            missing=tuple(self._missing),
+            torn=journal.torn,
+            origin="" if url == self._store.safe_url else url,
+        )
 
 
 def _copy(source: ArtifactStore, target: ArtifactStore, digest: str, by: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import func, select
 
 import trackers
@@ -24,8 +25,10 @@ from tests.faults.outage import Outage
 from tests.faults.proxy import proxied
 from tests.git import git, make_repository
 from trackers import capture
+from trackers.cli.app import trackers as command
 from trackers.errors import InvalidValueError, StoreBusyError, StoreError, TrackersError
 from trackers.journal import Journal, list_journals
+from trackers.journal.file import seal, unseal
 from trackers.keeping.doctor import examine
 from trackers.sql import tables as t
 from trackers.states import RunState
@@ -483,6 +486,113 @@ def test_a_torn_tail_is_dropped_and_a_damaged_line_is_told(sqlite_url: str) -> N
         assert steps_of(store, uid) == [0, 1, 2, *range(4, 10)]
 
 
+def as_first_release(journal: Path) -> None:
+    """Write a journal as the first release did: no entry says which one comes before it."""
+    head, *lines = map(unseal, (journal / "records").read_bytes().splitlines(keepends=True))
+    assert head is not None
+    kept = [json.dumps(json.loads(line or b"")[:4]).encode() for line in lines]
+    (journal / "records").write_bytes(b"".join(map(seal, [head.replace(b'"journal": 2', b'"journal": 1'), *kept])))
+
+
+def change_lines(journal: Path, change: Callable[[list[bytes]], object]) -> None:
+    lines = (journal / "records").read_bytes().splitlines(keepends=True)
+    change(lines)
+    (journal / "records").write_bytes(b"".join(lines))
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["today", "first release"])
+def test_an_entry_that_is_gone_from_a_journal_is_named_and_the_journal_is_kept(sqlite_url: str, first: bool) -> None:
+    uid, journal = offline(sqlite_url)
+    if first:
+        as_first_release(journal)
+    change_lines(journal, lambda lines: (lines.pop(5), lines.pop(7), lines.pop(7)))
+    (found,) = trackers.sync(store=sqlite_url)
+    assert (found.written, found.damaged, found.missing) == (9, 0, ("entry 5", "entries 8 to 9"))
+    assert found.journal == journal.with_name(f"{journal.name}.damaged")
+    trackers.sync(found.journal, store=sqlite_url)
+    assert (found.journal / "records").exists()
+    with trackers.connect(sqlite_url) as store:
+        assert steps_of(store, uid) == [0, 1, 2, 4, 5, 8, 9]
+
+
+def test_the_last_line_is_damaged_where_it_has_its_end_and_torn_where_it_has_none(sqlite_url: str) -> None:
+    _, journal = offline(sqlite_url)
+    change_lines(journal, lambda lines: lines.append(lines.pop().replace(b"[", b"(", 1)))
+    (found,) = trackers.sync(store=sqlite_url)
+    assert (found.written, found.damaged, found.torn, found.journal.suffix) == (11, 1, 0, ".damaged")
+    _, journal = offline(sqlite_url)
+    change_lines(journal, lambda lines: lines.append(lines.pop()[:30]))
+    (found,) = trackers.sync(store=sqlite_url)
+    assert (found.written, found.damaged, found.torn, found.missing) == (11, 0, 30, ())
+    assert not journal.exists()
+
+
+def test_lines_in_another_order_are_all_written(sqlite_url: str) -> None:
+    uid, journal = offline(sqlite_url)
+    change_lines(journal, lambda lines: lines.insert(8, lines.pop(4)))
+    (found,) = trackers.sync(store=sqlite_url)
+    assert (found.written, found.damaged, found.missing) == (12, 0, ())
+    with trackers.connect(sqlite_url) as store:
+        assert steps_of(store, uid) == list(range(10))
+
+
+def test_numbers_that_went_straight_to_the_database_are_not_missed(outage: Outage) -> None:
+    store = trackers.connect(outage.url)
+    run = store.start_run("e")
+    for step in range(20):
+        run.log_metric("loss", float(step), step=step)
+    run.flush()
+    outage.away()
+    for step in range(20, 40):
+        run.log_metric("loss", float(step), step=step)
+    run.flush()
+    (journal,) = journals(outage.url)
+    copy = journal.parent.parent / "copy" / journal.name
+    shutil.copytree(journal, copy)
+    outage.back()
+    whole = trackers.sync(copy, store=outage.direct)
+    assert [(one.written > 0, one.missing, one.damaged) for one in whole] == [(True, (), 0)]
+    store.close()
+
+
+def test_a_line_that_is_gone_from_the_journal_of_an_outage_is_named(outage: Outage) -> None:
+    store = trackers.connect(outage.url)
+    run = store.start_run("e")
+    run.flush()
+    outage.away()
+    for step in range(20):
+        run.log_metric("loss", float(step), step=step)
+        run.flush()
+    (journal,) = journals(outage.url)
+    copy = journal.parent.parent / "copy" / journal.name
+    shutil.copytree(journal, copy)
+    change_lines(copy, lambda lines: lines.pop(10))
+    outage.back()
+    (found,) = trackers.sync(copy, store=outage.direct)
+    assert len(found.missing) == 1
+    assert found.missing[0].startswith("entry ")
+    store.close()
+
+
+def test_sync_says_what_is_missing_and_where_a_journal_came_from(sqlite_url: str, tmp_path: Path) -> None:
+    _, journal = offline(sqlite_url)
+    change_lines(journal, lambda lines: lines.pop(5))
+    other = f"sqlite:///{tmp_path}/other.db"
+    trackers.connect(other).close()
+    done = CliRunner().invoke(command, ["sync", str(journal), "--storage", other])
+    assert done.exit_code == 1
+    assert "entry 5 is missing" in done.output
+    assert f"it was logged for {sqlite_url}" in done.output
+
+
+def test_a_damaged_head_before_entries_is_no_empty_journal(sqlite_url: str) -> None:
+    _, journal = offline(sqlite_url)
+    change_lines(journal, lambda lines: lines.insert(0, lines.pop(0).replace(b"{", b"(", 1)))
+    with pytest.raises(StoreError, match="damaged head, and entries lie behind it"):
+        trackers.sync(store=sqlite_url)
+    assert (journal / "records").exists()
+
+
 def test_a_journal_goes_into_one_store_only(sqlite_url: str, tmp_path: Path) -> None:
     other = f"sqlite:///{tmp_path}/other.db"
     trackers.connect(other).close()
@@ -809,6 +919,6 @@ def test_the_journal_is_plain_and_holds_no_password(state: Path, postgresql_stor
     (journal,) = journals(url)
     lines = (journal / "records").read_text().splitlines()
     head = json.loads(lines[0].partition(" ")[2])
-    assert head["journal"] == 1
+    assert head["journal"] == 2
     assert "hunter2" not in "".join(lines)
     assert (os.stat(journal).st_mode & 0o077, os.stat(journal / "records").st_mode & 0o077) == (0, 0)

@@ -38,7 +38,7 @@ def sync(journal: str | None, storage: str | None, as_json: bool) -> None:
         click.echo("No journal waits.")
     for one in [] if as_json else found:
         click.echo(_sentence(one))
-    if any(one.refused or one.damaged for one in found):
+    if any(one.refused or one.damaged or one.missing for one in found):
         click.get_current_context().exit(1)
 
 
@@ -48,14 +48,28 @@ def _sentence(one: Synced) -> str:
     said = f"{one.journal.name}: {counted(one.written, 'entry', 'entries')} written"
     said += f", {one.known} {_was(one.known)} there already" if one.known else ""
     said += f", {counted(one.files, 'file')}" if one.files else ""
-    if one.damaged:
-        lines = f"{counted(one.damaged, 'line')} {'is' if one.damaged == 1 else 'are'} damaged and {_was(one.damaged)}"
-        said += f"; {lines} passed over (to look at them: {one.journal}; delete it when you have)"
+    said += f"; it was logged for {one.origin}" if one.origin else ""
+    said += f"; the last line was cut off while it was written ({counted(one.torn, 'byte')})" if one.torn else ""
+    if one.damaged or one.missing:
+        said += f"; {_lost(one)} (to look at it: {one.journal}; delete it when you have)"
     if one.refused:
         listed = "\n  ".join(one.refused[:5])
         kept = f" (all in {one.journal}/refused)" if len(one.refused) > 5 else ""
         said += f"; {len(one.refused)} {_was(len(one.refused))} refused{kept}:\n  {listed}"
     return said + ("" if one.refused else ".")
+
+
+def _lost(one: Synced) -> str:
+    """Name what of a journal could not be read, and what is not in it any more."""
+    lost = []
+    if one.damaged:
+        are = "is" if one.damaged == 1 else "are"
+        lost.append(f"{counted(one.damaged, 'line')} {are} damaged and {_was(one.damaged)} passed over")
+    if one.missing:
+        named = ", ".join(one.missing[:5]) + (f" and {len(one.missing) - 5} more" if len(one.missing) > 5 else "")
+        single = len(one.missing) == 1 and one.missing[0].startswith("entry ")
+        lost.append(f"{named} {'is' if single else 'are'} missing")
+    return "; ".join(lost)
 
 
 def _was(count: int) -> str:

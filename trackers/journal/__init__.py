@@ -4,6 +4,8 @@ from trackers.journal.again import Again as Again
 from trackers.journal.again import add_refused as add_refused
 from trackers.journal.again import write_refused as write_refused
 from trackers.journal.entry import Entry as Entry
+from trackers.journal.entry import encode as encode
+from trackers.journal.file import ASIDE as ASIDE
 from trackers.journal.file import Journal as Journal
 from trackers.journal.file import Line as Line
 from trackers.journal.place import journal_folder as journal_folder
@@ -12,11 +14,13 @@ from trackers.journal.place import other_journals as other_journals
 from trackers.journal.place import owner_of as owner_of
 
 __all__ = [
+    "ASIDE",
     "Again",
     "Entry",
     "Journal",
     "Line",
     "add_refused",
+    "encode",
     "journal_folder",
     "list_journals",
     "other_journals",

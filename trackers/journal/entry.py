@@ -49,24 +49,28 @@ class Entry:
         return sum(len(x.points) if type(x) is c.PointsLogged else 1 for x in self.content)
 
 
-def encode(seq: int, entry: Entry) -> bytes:
-    """Return an entry as one line of JSON, without its end; raises InvalidValueError for what JSON cannot hold."""
+def encode(seq: int, entry: Entry, before: int) -> bytes:
+    """Return an entry as one line of JSON, without its end; raises InvalidValueError for what JSON cannot hold.
+
+    *before* is the number of the entry that comes before it in the same journal, 0 for the first: numbers jump where
+    entries went straight to the database, and so one that is missing is told from one that never was there.
+    """
     content = entry.content
     if entry.kind == "log":
         content = [[type(x).__name__, {name: getattr(x, name) for name in _fields_of(x)}] for x in content]
     try:
-        text = json.dumps([seq, entry.kind, entry.run, content], separators=(",", ":"), default=plain)
+        text = json.dumps([seq, entry.kind, entry.run, content, before], separators=(",", ":"), default=plain)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidValueError(f"what run {entry.run} logged cannot be kept as JSON: {exc}") from exc
     return text.encode("ascii")
 
 
-def decode(line: bytes) -> tuple[int, Entry]:
-    """Return the number and the entry that were kept as *line*."""
-    seq, kind, run, content = json.loads(line)
+def decode(line: bytes) -> tuple[int, Entry, int | None]:
+    """Return what was kept as *line*: number, entry, and the number before it (None: an older release did not say)."""
+    seq, kind, run, content, *before = json.loads(line)
     if kind == "log":
         content = [_change(name, values) for name, values in content]
-    return int(seq), Entry(kind, run, content)
+    return int(seq), Entry(kind, run, content), int(before[0]) if before else None
 
 
 def _fields_of(change: c.Change) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ from trackers.journal.entry import Entry, decode
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
 
-VERSION = 1
+VERSION = 2
+"""In the first one no entry said which one comes before it."""
 ASIDE = ".damaged"
 """Ends the name of a journal that was drained but for lines that cannot be read."""
 LARGEST_HELD = 100_000
@@ -32,11 +33,15 @@ LARGEST_HELD = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An entry with its number, and *end*: where the next one begins in the file."""
+    """An entry with its number, and *end*: where the next one begins in the file.
+
+    *before* is the number of the entry that was written before it, None where that is not known.
+    """
 
     seq: int
     entry: Entry
     end: int
+    before: int | None = None
 
 
 def seal(content: bytes) -> bytes:
@@ -66,6 +71,9 @@ class Journal:
         self.start = size
         self.damaged = 0
         self.torn = 0
+        self._passed = 0
+        """Where the last damaged line ends that was counted."""
+
         self._descriptor = descriptor
         self._held: deque[bytes] = deque()
 
@@ -121,15 +129,22 @@ class Journal:
             source.seek(0)
             content = unseal(source.readline())
             size = source.tell()
+        whole = os.fstat(descriptor).st_size
         head = {} if content is None else json.loads(content)
-        if head.get("journal") != VERSION:
+        if head.get("journal") not in range(1, VERSION + 1):
             os.close(descriptor)
-            what = (
-                "was written by a newer release: install that one" if head else "has no head: nothing was logged to it"
-            )
+            if head:
+                what = "was written by a newer release: install that one"
+            elif whole > size:
+                what = (
+                    "has a damaged head, and entries lie behind it: bring it back from a copy. Nothing was written to "
+                    "the store, and nothing removed"
+                )
+            else:
+                what = "has no head: nothing was logged to it"
             raise StoreError(f"the journal {folder} {what}")
         found = cls(folder, descriptor, head, size)
-        found.size = os.fstat(descriptor).st_size
+        found.size = whole
         return found
 
     def append(self, entries: Iterable[bytes]) -> None:
@@ -188,11 +203,17 @@ class Journal:
                 content = unseal(line)
                 if content is not None:
                     found += 1
-                    yield Line(*decode(content), end)
-                elif end >= self.size:
+                    yield self._line(content, end)
+                elif line[-1:] != b"\n" and end >= self.size:
                     self.torn = len(line)  # what a killed process was writing: it was never acknowledged
-                else:
-                    self.damaged += 1
+                elif end > self._passed:  # a line at the end may be looked at again
+                    self.damaged, self._passed = self.damaged + 1, end
+
+    def _line(self, content: bytes, end: int) -> Line:
+        seq, entry, before = decode(content)
+        if before is None and not self.head.get("store"):
+            before = seq - 1  # offline from the start: every entry is here
+        return Line(seq, entry, end, before)
 
     @property
     def holds(self) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trackers.errors import StoreError
-from trackers.journal import Journal, Line, add_refused
+from trackers.errors import InvalidValueError, StoreError
+from trackers.journal import Entry, Journal, Line, add_refused, encode
+from trackers.wording import counted
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds between two tries to reach a database that is away."""
@@ -36,6 +37,8 @@ class Spill:
         self.offline = offline
         self.active = offline
         self.seq = 0
+        self._last = 0
+        """The number of the last entry in the journal."""
         self.direct = False
         """Whether entries went to the database itself: then there is a note of how far."""
         self.attempts = 0
@@ -94,12 +97,25 @@ class Spill:
         """Say once, when the database goes, where what is logged stays meanwhile."""
         _log.warning("%s; what is logged waits in %s, and is written when it is back", failure, self.folder)
 
-    def keep(self, entries: Iterable[bytes]) -> None:
-        """Append encoded entries, by rising numbers; from now on all go to the journal, until it is drained."""
+    def keep(self, entries: Sequence[tuple[int, Entry]]) -> dict[int, InvalidValueError]:
+        """Append entries, by rising numbers; from now on all go to the journal, until it is drained.
+
+        Return what JSON cannot hold: number -> why. It is left out. Raises StoreError where the others are not kept.
+        """
+        lines, odd, last = [], {}, self._last
+        for seq, entry in entries:
+            try:
+                lines.append(encode(seq, entry, last))
+            except InvalidValueError as exc:
+                odd[seq] = exc
+            else:
+                last = seq
         if not self.active:
             self.active, self._drained = True, None
             self._due = time.monotonic() + self._wait
-        self.journal.append(entries)
+        self.journal.append(lines)
+        self._last = last
+        return odd
 
     # --- draining (the writer's thread) ------------------------------------------------------------------------
 
@@ -113,11 +129,14 @@ class Spill:
         if self._drained is None:
             self._drained = read_position()
         while True:
+            whole = self.journal.size
             lines = list(self.journal.read(self._place, BATCH))
             fresh = [line for line in lines if line.seq > self._drained]
-            if fresh or not lines:
+            if fresh:
                 return fresh
-            self._place = lines[-1].end
+            self._place = lines[-1].end if lines else max(self._place, whole)  # what is left cannot be read
+            if not lines:
+                return []
 
     def passed(self, line: Line) -> None:
         """Note that everything up to *line* is in the store, or was refused by it."""
@@ -155,13 +174,22 @@ class Spill:
             return False
         if journal is not None:
             if journal.damaged:
-                _log.error("%d lines of the journal %s were damaged and are lost", journal.damaged, journal.folder)
-                journal.damaged = 0
-            if not self._refused:
+                self._tell_damage(journal)
+            elif not self._refused:
                 journal.clear()
+                self._last = 0
             self._place = journal.size
         self.active = False
         return True
+
+    def _tell_damage(self, journal: Journal) -> None:
+        """Keep a journal with lines that cannot be read for a person to look at; what comes goes to a new one."""
+        lines, journal.damaged = journal.damaged, 0
+        if not self._refused:  # else `trackers sync` finds both there
+            journal.put_aside()
+            journal.close()
+            self._journal, self._last = None, 0
+        _log.error("%s of the journal could not be read: it is kept in %s", counted(lines, "line"), journal.folder)
 
     def close(self) -> None:
         """Delete the journal where nothing is left in it, and say where it is where something is."""

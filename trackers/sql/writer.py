@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
 
-from trackers.errors import ConflictError, InvalidValueError, StoreError
-from trackers.journal.entry import encode
+from trackers.errors import ConflictError, StoreError
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Applier, Committer, Work
 from trackers.sql.engine import Database
@@ -294,22 +293,16 @@ class Writer:
     def _to_journal(self, works: Sequence[Work]) -> list[Work]:
         """Append *works* to the journal and return those that are there: one that JSON cannot hold fails alone."""
         assert self._spill is not None  # the caller looked
-        kept, lines = [], []
-        for work in works:
-            assert work.entry is not None  # a journal is named in entries only
-            try:
-                lines.append(encode(work.seq, work.entry))
-            except InvalidValueError as exc:
-                work.commit.resolve(failure=exc)
-            else:
-                kept.append(work)
         try:
-            self._spill.keep(lines)
+            odd = self._spill.keep([(work.seq, work.entry) for work in works if work.entry is not None])
         except StoreError as exc:  # the disk is full, and memory too: who waits is told, the training goes on
-            for work in kept:
+            for work in works:
                 work.commit.resolve(failure=exc)
             return []
-        return kept
+        for work in works:
+            if work.seq in odd:
+                work.commit.resolve(failure=odd[work.seq])
+        return [work for work in works if work.seq not in odd]
 
     def _drain(self) -> None:
         """Write one batch of the journal to the database; go back to the database itself when it was the last."""
