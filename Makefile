@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := $(addprefix tests/unit/test_,model_networks.py model_modules.py model_keras_classes.py model_mlflow.py data_digest.py autolog.py samplers.py)
+EXTRAS := $(addprefix tests/unit/test_,model_networks.py model_modules.py model_keras_classes.py model_keras_inputs.py model_mlflow.py data_digest.py autolog.py samplers.py)
 # Processes start by the hundred here: what they import is compiled once, whatever the machine is set to.
 export PYTHONDONTWRITEBYTECODE :=
 

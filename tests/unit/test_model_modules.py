@@ -419,3 +419,31 @@ def test_a_program_of_doubles_is_given_doubles(tmp_path: Path) -> None:
     for given in (ROWS, torch.from_numpy(ROWS), ROWS.tolist()):
         np.testing.assert_allclose(loaded.predict(given), expected, rtol=1e-12)
     assert loaded.predict([[1, 2, 3, 4]]).dtype == "float64"
+
+
+class Graph(nn.Module):
+    """Takes nodes and edges, of which there are not as many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, nodes: Any, edges: Any) -> Any:
+        return self.layer(nodes).index_add(0, edges[1], self.layer(nodes)[edges[0]])
+
+
+def test_rows_must_match_where_those_of_the_example_do(tmp_path: Path) -> None:
+    save(Difference(), tmp_path / "pair", input_example={"new": ROWS, "old": ROWS})
+    with pytest.raises(InvalidValueError, match="The inputs have different numbers of rows: new 6, old 1"):
+        load(tmp_path / "pair", trust=True).predict({"new": ROWS, "old": ROWS[:1]})
+    edges = np.array([[0, 1, 2], [1, 2, 3]])
+    manifest = save(Graph(), tmp_path / "graph", input_example={"nodes": ROWS, "edges": edges})
+    assert manifest["input"]["ragged"] is True
+    assert load(tmp_path / "graph", trust=True).predict({"nodes": ROWS, "edges": edges}).shape == (6, 2)
+
+
+def test_an_example_of_whole_numbers_does_not_bind_a_module_of_floats(tmp_path: Path) -> None:
+    manifest = save(nn.Linear(4, 2), tmp_path / "model", input_example=[[1, 2, 3, 4]], **LINEAR)
+    assert manifest["input"] == {"kind": "array", "shape": [None, 4], "dtype": "float32"}
+    assert load(tmp_path / "model").predict([[1.5, 2, 3, 4]]).shape == (1, 2)
+    assert save(Ids(), tmp_path / "ids", input_example=[[1, 2]])["input"]["dtype"] == "int64"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trackers.errors import InvalidValueError
-from trackers.models.schema import plain, some
+from trackers.models.schema import is_frame, plain, some
 
 _TEXT = ("str", "string")
 
@@ -154,3 +154,32 @@ def _cast_categories(series: Any, column: Mapping[str, Any], what: str) -> Any:
             f"{some([str(value) for value in categories])}."
         )
     return series.astype(wanted)
+
+
+def to_numbers(value: Any) -> Any:
+    """Return *value* as an array of numbers of its own, or raise InvalidValueError with what in it is no number."""
+    import numpy as np
+
+    if is_frame(value):
+        value = frame_array(value)
+    if hasattr(value, "toarray"):  # a sparse matrix
+        value = value.toarray()
+    try:
+        array = np.ascontiguousarray(value)
+    except ValueError as exc:
+        raise InvalidValueError("The input has rows of different lengths: give each as many values.") from exc
+    if array.dtype.kind not in "biufc":
+        array = cast_array(array, "float64", "The input")
+    return array if array.flags.writeable else array.copy()  # PyTorch warns of what it could write into
+
+
+def frame_array(data: Any) -> Any:
+    """Return a frame or a Series as an array: of floats where its numbers, truths and gaps have no dtype in common."""
+    import numpy as np
+    import pandas as pd
+
+    array = data.to_numpy()
+    dtypes = data.dtypes if is_frame(data) else [data.dtype]
+    if array.dtype == object and all(pd.api.types.is_numeric_dtype(dtype) for dtype in dtypes):  # or truth
+        return data.to_numpy(dtype="float64", na_value=np.nan)
+    return array

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from trackers.errors import InvalidValueError
-from trackers.models.casting import cast_array, cast_column
-from trackers.models.schema import is_frame, numeric, some
+from trackers.models.casting import cast_array, cast_column, frame_array
+from trackers.models.schema import is_frame, numeric, row_counts, some
 from trackers.models.tensors import without_tensors
 
 
@@ -28,7 +28,7 @@ def conform(data: Any, schema: Mapping[str, Any] | None) -> Any:
     if schema is not None and kind == "array":
         return _to_array(data, schema["shape"], schema.get("dtype"), "The input")
     if schema is not None and kind == "tensors":
-        return _to_tensors(data, schema["tensors"])
+        return _to_tensors(data, schema["tensors"], bool(schema.get("ragged")))
     if kind == "list" and is_frame(data):
         if data.shape[1] != 1:
             raise InvalidValueError(f"The model takes a list, not a table of {data.shape[1]} columns.")
@@ -65,6 +65,8 @@ def _to_array(data: Any, shape: list[int | None], dtype: str | None, what: str) 
         raise InvalidValueError(f"{what} has rows of different lengths: give each the same number of values.") from exc
     if len(shape) == 1 and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]  # a table of one column
+    if len(shape) == 2 and shape[1] == 1 and array.ndim == 1:  # a column
+        array = np.asarray(frame_array(array) if hasattr(array, "to_frame") else array).reshape(-1, 1)
     fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
     if fits:
         return cast_array(array, dtype, what)
@@ -73,15 +75,32 @@ def _to_array(data: Any, shape: list[int | None], dtype: str | None, what: str) 
     raise InvalidValueError(f"The model takes an array of shape {expected}, not {tuple(array.shape)}{hint}.")
 
 
-def _to_tensors(data: Any, tensors: list[dict[str, Any]]) -> dict[str, Any]:
+def _to_tensors(data: Any, tensors: list[dict[str, Any]], ragged: bool) -> dict[str, Any]:
     names = [tensor["name"] for tensor in tensors]
+    if _is_records(data):
+        data = {name: [row[name] for row in data] for name in names if all(name in row for row in data)}
     if not isinstance(data, Mapping) and not is_frame(data):
         if len(tensors) == 1:
             return {names[0]: _to_array(data, tensors[0]["shape"], tensors[0].get("dtype"), f"{names[0]!r}")}
         raise InvalidValueError(f"The model takes arrays by name ({some(names)}): give a dict of them.")
     if missing := [name for name in names if name not in data]:
         raise InvalidValueError(f"The input lacks {some(missing)}: the model takes arrays named {some(names)}.")
-    return {t["name"]: _to_array(data[t["name"]], t["shape"], t.get("dtype"), f"{t['name']!r}") for t in tensors}
+    if is_frame(data):
+        data = {name: frame_array(data[name]) for name in names}
+    made = {t["name"]: _to_array(data[t["name"]], t["shape"], t.get("dtype"), f"{t['name']!r}") for t in tensors}
+    if not ragged:
+        check_rows(made)
+    return made
+
+
+def check_rows(arrays: Mapping[str, Any]) -> None:
+    """Raise InvalidValueError unless named arrays have the same number of rows, and any."""
+    counts = row_counts(arrays)
+    if len(counts) > 1:
+        each = some([f"{name} {value.shape[0]}" for name, value in arrays.items() if value.shape])
+        raise InvalidValueError(f"The inputs have different numbers of rows: {each}.")
+    if counts == {0}:
+        raise InvalidValueError("The input has no rows: give at least one.")
 
 
 def _one_row(data: Any) -> str:

@@ -9,6 +9,7 @@ from types import FunctionType
 from typing import Any
 
 from trackers.errors import ModelError
+from trackers.models.schema import describe_fully, plain
 from trackers.models.trust import Trust
 
 
@@ -72,6 +73,21 @@ class Flavor:
     def categories(self, model: Any, columns: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """Return the categories that the model itself was made with, of those of these *columns* that it knows."""
         return {}
+
+    def describe_rows(self, model: Any, rows: Any) -> dict[str, Any]:
+        """Return the input schema that an example shows, where *model* itself does not know better.
+
+        Of a column of categories that are those of the model, which an example need not have all.
+        """
+        schema = describe_fully(rows)
+        columns = {str(column["name"]): column for column in schema.get("columns", ()) if column.get("categories")}
+        try:
+            known = self.categories(model, list(columns)) if columns else {}
+        except Exception:  # noqa: BLE001 - another release of the library may not say: the example has to do
+            known = {}
+        for name, categories in known.items():
+            columns[name]["categories"] = [plain(value) for value in categories]
+        return schema
 
     def predict(self, model: Any, data: Any, **kwargs: Any) -> Any:
         """Predict from *data*, which has the form of the model's input schema."""

@@ -18,7 +18,7 @@ from trackers.models.conform import conform
 from trackers.models.flavor import Flavor, Saving, choose_flavor, find_flavor, full_name
 from trackers.models.loaded import LoadedModel
 from trackers.models.requirements import check_installed, differences, requirement_lines, unique, write_requirements
-from trackers.models.schema import describe_fully, head, plain, to_json
+from trackers.models.schema import describe_fully, head, to_json
 from trackers.models.signature import Signature
 from trackers.models.trust import Trust
 
@@ -131,7 +131,7 @@ def _describe(flavor: Flavor, model: Any, rows: Any, given: Signature | None) ->
     if rows is None:
         found["input"] = found["input"] or flavor.describe_input(model)
         return found
-    found["input"] = found["input"] or _described(flavor, model, rows)
+    found["input"] = found["input"] or flavor.describe_rows(model, rows)
     if found["output"] is None:
         try:
             found["output"] = describe_fully(flavor.predict(model, conform(head(rows), found["input"])))
@@ -141,20 +141,6 @@ def _describe(flavor: Flavor, model: Any, rows: Any, given: Signature | None) ->
             if given is None or given.input is None:  # it is no example of what the model takes
                 found["input"] = flavor.describe_input(model)
     return found
-
-
-def _described(flavor: Flavor, model: Any, rows: Any) -> dict[str, Any]:
-    """Return the schema of *rows*; of a column of categories those of the model, which an example need not have all."""
-    schema = describe_fully(rows)
-    columns = {str(column["name"]): column for column in schema.get("columns", ()) if column.get("categories")}
-    try:
-        known = flavor.categories(model, list(columns)) if columns else {}
-    except Exception as exc:  # noqa: BLE001 - of another release of the library: the example has to do
-        _log.debug("the model does not say its categories (%s: %s)", type(exc).__name__, exc)
-        known = {}
-    for name, categories in known.items():
-        columns[name]["categories"] = [plain(value) for value in categories]
-    return schema
 
 
 def _write_example(folder: Path, example: Any) -> None:

@@ -16,8 +16,11 @@ from typing import Any
 
 from trackers.errors import ModelError
 from trackers.models.archives import check_stored
+from trackers.models.casting import frame_array
+from trackers.models.conform import check_rows
 from trackers.models.flavor import Flavor, Saving
 from trackers.models.keras_classes import check_classes, own_homes, own_objects
+from trackers.models.schema import is_frame
 from trackers.models.trust import Trust
 
 FILE = "model.keras"
@@ -60,8 +63,21 @@ class KerasFlavor(Flavor):
             return {"kind": "array", "shape": parts[0]["shape"], "dtype": parts[0]["dtype"]}
         return {"kind": "tensors", "tensors": parts}
 
+    def describe_rows(self, model: Any, rows: Any) -> dict[str, Any]:
+        """Let the shapes that the model says win over those of the example, where a size may be any."""
+        schema, own = super().describe_rows(model, rows), self.describe_input(model)
+        if own is not None and schema["kind"] == own["kind"] == "array":
+            return schema | {"shape": own["shape"]}
+        if own is not None and schema["kind"] == own["kind"] == "tensors":
+            shapes = {tensor["name"]: tensor["shape"] for tensor in own["tensors"]}
+            tensors = [tensor | {"shape": shapes.get(tensor["name"], tensor["shape"])} for tensor in schema["tensors"]]
+            return schema | {"tensors": tensors}
+        return schema
+
     def predict(self, model: Any, data: Any, **kwargs: Any) -> Any:
-        return model.predict(_plain(data), **{"verbose": 0, **kwargs})
+        inputs = _inputs(model, data)
+        check_rows(inputs if isinstance(inputs, Mapping) else {"": inputs})
+        return model.predict(inputs, **{"verbose": 0, **kwargs})
 
     def mlflow_flavors(self, model: Any, details: Mapping[str, Any]) -> dict[str, Any]:
         import keras
@@ -156,5 +172,15 @@ def _check_group(top: Any, h5py: Any) -> None:
                 stack.append(item)
 
 
-def _plain(data: Any) -> Any:
-    return data.to_numpy() if hasattr(data, "to_numpy") else data
+def _inputs(model: Any, data: Any) -> Any:
+    """Return *data* as Keras takes it; the columns of a frame one by one where they are the model's inputs."""
+    import numpy as np
+
+    if is_frame(data):
+        names = [str(tensor.name) for tensor in getattr(model, "inputs", None) or ()]
+        if len(names) < 2 or not set(names) <= set(data.columns):
+            return frame_array(data)
+        data = {name: frame_array(data[name]).reshape(-1, 1) for name in names}
+    if isinstance(data, Mapping):
+        return {str(name): np.asarray(value) for name, value in data.items()}
+    return np.asarray(data)

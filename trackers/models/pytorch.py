@@ -17,8 +17,9 @@ from typing import Any
 from trackers.errors import ModelError, UntrustedError
 from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.pytorch_factory import call_factory, carried_factory, find_factory, is_layer, name_factory
-from trackers.models.pytorch_input import call_module
+from trackers.models.pytorch_input import call_module, takes_whole
 from trackers.models.pytorch_weights import bare_module, check_same, fill, say_nothing_compared, write_weights
+from trackers.models.schema import head
 from trackers.models.source import bring, check_script, imported_packages, needed_packages, source_of
 from trackers.models.tensors import to_array
 from trackers.models.trust import Trust
@@ -69,6 +70,19 @@ class PyTorchFlavor(Flavor):
             raise UntrustedError(f"Loading this model calls {factory}: if you trust it, load it with {how}.")
         make = carried_factory(folder, factory, details.get("source"), trust)
         return fill(call_factory(make, details["kwargs"]), folder / WEIGHTS)
+
+    def describe_rows(self, model: Any, rows: Any) -> dict[str, Any]:
+        """Describe whole numbers that the module only takes as floats as such: not all that comes will be whole."""
+        schema = super().describe_rows(model, rows)
+        first = None if _is_program(model) else next(iter(model.parameters()), None)
+        if schema["kind"] != "array" or first is None or rows.dtype.kind not in "biu":
+            return schema
+        import torch
+
+        with _evaluating(model), torch.no_grad():
+            if not takes_whole(model, head(rows), first):
+                schema["dtype"] = "float64" if first.dtype == torch.float64 else "float32"
+        return schema
 
     def predict(self, model: Any, data: Any, **kwargs: Any) -> Any:
         """Return what the module gives for *data* as an array; ``no_grad``, in evaluation mode."""

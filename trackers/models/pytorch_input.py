@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from trackers.errors import InvalidValueError
-from trackers.models.casting import cast_array
-from trackers.models.schema import is_frame, some
+from trackers.models.casting import to_numbers
+from trackers.models.schema import some
 
 _GATHERS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -36,6 +36,16 @@ def call_module(module: Any, data: Any, like: Any, kwargs: Mapping[str, Any]) ->
             raise InvalidValueError(f"The module fails with whole numbers as with the same as floats: {said}") from exc
 
 
+def takes_whole(module: Any, data: Any, like: Any) -> bool:
+    """Tell whether *module* predicts from whole numbers as they are."""
+    args, named = _arguments(module, data, like, {})
+    try:
+        module(*args, **named)
+    except Exception:  # noqa: BLE001 - whatever the user's module raises
+        return False
+    return True
+
+
 def _embeds(module: Any) -> bool:
     """Tell whether the first layer that has weights is an embedding."""
     import torch
@@ -46,7 +56,7 @@ def _embeds(module: Any) -> bool:
 
 def _has_whole(data: Any) -> bool:
     values = data.values() if isinstance(data, Mapping) else [data]
-    return any(_array(value).dtype.kind in "biu" for value in values)
+    return any(to_numbers(value).dtype.kind in "biu" for value in values)
 
 
 def _arguments(
@@ -131,35 +141,8 @@ def _tensor(value: Any, like: Any, whole: bool) -> Any:
     """Return *value* as a tensor; floats (without *whole*, all numbers) have the dtype of *like*."""
     import torch
 
-    tensor = torch.from_numpy(_array(value))
+    tensor = torch.from_numpy(to_numbers(value))
     floats = like.dtype if like is not None and like.is_floating_point() else torch.float32
     if tensor.is_floating_point() or not (whole or tensor.is_complex()):
         tensor = tensor.to(floats if like is None or like.is_floating_point() else tensor.dtype)
     return tensor if like is None else tensor.to(like.device)
-
-
-def _array(value: Any) -> Any:
-    """Return *value* as an array of numbers of its own, or raise InvalidValueError with what in it is no number."""
-    import numpy as np
-
-    if is_frame(value):
-        value = _frame_array(value)
-    if hasattr(value, "toarray"):  # a sparse matrix
-        value = value.toarray()
-    try:
-        array = np.ascontiguousarray(value)
-    except ValueError as exc:
-        raise InvalidValueError("The input has rows of different lengths: give each as many values.") from exc
-    if array.dtype.kind not in "biufc":
-        array = cast_array(array, "float64", "The input")
-    return array if array.flags.writeable else array.copy()  # PyTorch warns of what it could write into
-
-
-def _frame_array(frame: Any) -> Any:
-    import numpy as np
-    import pandas as pd
-
-    array = frame.to_numpy()
-    if array.dtype == object and all(pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes):  # or truth
-        return frame.to_numpy(dtype="float64", na_value=np.nan)
-    return array

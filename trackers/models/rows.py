@@ -131,9 +131,11 @@ def _value(cell: str) -> Any:
 
 
 def _as_table(columns: dict[str, list[Any]], schema: Mapping[str, Any] | None) -> Any:
-    """Return columns as a frame; as rows in their order for a model that takes an array, which needs no pandas."""
+    """Return columns as a frame; as rows in their order, or by name, for a model of arrays, which needs no pandas."""
     if (schema or {}).get("kind") == "array":
         return [list(row) for row in zip(*columns.values(), strict=True)]
+    if (schema or {}).get("kind") == "tensors":
+        return columns
     return _pandas("A CSV with columns").DataFrame(columns)
 
 

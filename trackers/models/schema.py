@@ -2,7 +2,8 @@
 
 A schema is JSON: ``{"kind": "array", "shape": [None, 64], "dtype": "float64"}``, ``{"kind": "frame", "columns":
 [{"name": "age", "dtype": "int64"}]}``, ``{"kind": "tensors", "tensors": [{"name": "x", "shape": ..., "dtype": ...}]}``
-or ``{"kind": "list"}``. The first dimension, the rows, is always None. A column may say ``nullable``, and for the
+or ``{"kind": "list"}``. The first dimension, the rows, is always None. Tensors of an example with several numbers of rows
+(the nodes and the edges of a graph) are ``ragged``. A column may say ``nullable``, and for the
 dtype ``category`` its ``categories`` and whether they are ``ordered``.
 """
 
@@ -36,10 +37,16 @@ def describe(data: Any) -> dict[str, Any]:
         return {"kind": "array", "shape": [None, *(int(n) for n in shape[1:])], "dtype": str(dtype)}
     if isinstance(data, Mapping) and data and all(hasattr(value, "shape") for value in data.values()):
         tensors = [{"name": str(name), **describe(value)} for name, value in data.items()]
-        return {"kind": "tensors", "tensors": [{k: v for k, v in t.items() if k != "kind"} for t in tensors]}
+        found = {"kind": "tensors", "tensors": [{k: v for k, v in t.items() if k != "kind"} for t in tensors]}
+        return found | {"ragged": True} if len(row_counts(data)) > 1 else found
     if isinstance(data, list | tuple) and (array := numeric(data)) is not None:
         return describe(array)
     return {"kind": "list"}
+
+
+def row_counts(arrays: Mapping[str, Any]) -> set[int]:
+    """Return the numbers of rows that named arrays have."""
+    return {value.shape[0] for value in arrays.values() if value.shape}
 
 
 def describe_fully(data: Any) -> dict[str, Any]:
