@@ -75,3 +75,23 @@ def test_rows_that_do_not_match_and_no_rows_are_told_in_a_sentence(tmp_path: Pat
     save(keras.Sequential([keras.Input([4]), keras.layers.Dense(1)]), tmp_path / "one")
     with pytest.raises(InvalidValueError, match="The input has no rows"):
         load(tmp_path / "one").predict(np.zeros((0, 4)))
+
+
+def test_several_outputs_are_columns_in_files(tmp_path: Path) -> None:
+    model = columns_model(outputs=2)
+    manifest = save(model, tmp_path / "model", input_example=pd.DataFrame(COLUMNS))
+    assert [(t["name"], t["shape"]) for t in manifest["output"]["tensors"]] == [
+        ("output_0", [None, 1]),
+        ("output_1", [None, 2]),
+    ]
+    first, second = load(tmp_path / "model").predict(COLUMNS)
+    (tmp_path / "in.csv").write_text("income,age\n1.0,20\n2.5,30\n2.0,40\n")
+    runner, call = CliRunner(), [f"{tmp_path}/model", f"{tmp_path}/in.csv"]
+    records = json.loads(runner.invoke(predict, [*call, "--json"]).output)
+    np.testing.assert_allclose([r["output_0"] for r in records], first[:, 0], rtol=1e-5)
+    np.testing.assert_allclose([r["output_1"] for r in records], second, rtol=1e-5)
+    assert runner.invoke(predict, call).output.startswith("output_0,output_1\n")
+    done = runner.invoke(predict, [*call, "-o", f"{tmp_path}/out.jsonl"])
+    assert "3 rows written" in done.output
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
+    assert "npy holds one array" in str(runner.invoke(predict, [*call, "-o", f"{tmp_path}/out.npy"]).exception)

@@ -1,6 +1,7 @@
 """What of a PyTorch module comes back, and what is said of what cannot, with the real package where it is installed."""
 
 import functools
+import json
 import logging
 import os
 import subprocess
@@ -10,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from trackers.cli.predict import predict
 from trackers.errors import InvalidValueError, ModelError, UntrustedError
 from trackers.models import load, save
 
@@ -447,3 +450,25 @@ def test_an_example_of_whole_numbers_does_not_bind_a_module_of_floats(tmp_path: 
     assert manifest["input"] == {"kind": "array", "shape": [None, 4], "dtype": "float32"}
     assert load(tmp_path / "model").predict([[1.5, 2, 3, 4]]).shape == (1, 2)
     assert save(Ids(), tmp_path / "ids", input_example=[[1, 2]])["input"]["dtype"] == "int64"
+
+
+class Several(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, rows: Any) -> Any:
+        found = self.head(rows)
+        return found[:, 0], [found[:, 1:], found], {"label": found.argmax(1)}
+
+
+def test_outputs_without_names_are_columns_in_files(tmp_path: Path) -> None:
+    manifest = save(Several(), tmp_path / "model", input_example=ROWS)
+    names = ["output_0", "output_1_0", "output_1_1", "output_2_label"]
+    assert [tensor["name"] for tensor in manifest["output"]["tensors"]] == names
+    np.savetxt(tmp_path / "in.csv", ROWS, delimiter=",")
+    call = [f"{tmp_path}/model", f"{tmp_path}/in.csv", "--trust", "all"]
+    records = json.loads(CliRunner().invoke(predict, [*call, "--json"]).output)
+    assert len(records) == 6
+    assert list(records[0]) == names
+    assert records[0]["output_1_1"] == pytest.approx([records[0]["output_0"], records[0]["output_1_0"]])

@@ -85,8 +85,8 @@ def predict(
         write_rows(found, target, sys.stdout.buffer, names)
         return
     with Path(output).open("wb") as sink:
-        write_rows(found, target, sink, names)
-    click.echo(f"{counted(len(found), 'row')} written to {output}.", err=True)
+        count = write_rows(found, target, sink, names)
+    click.echo(f"{counted(count, 'row')} written to {output}.", err=True)
 
 
 def _form_written(output: str | None, as_json: bool) -> str:
@@ -115,6 +115,9 @@ def _as_options(sentence: str) -> str:
 
 def _predicted(loaded: LoadedModel, data: Any, proba: bool) -> Any:
     """Predict; what a model of anybody's raises is said in a sentence, with the first cell that may be why."""
+    from trackers.models.flavor import find_flavor
+    from trackers.models.schema import named_outputs
+
     try:
         found = loaded.predict_proba(data) if proba else loaded.predict(data)
         if getattr(found, "ndim", 0) > 0 and len(found) != len(data):
@@ -122,7 +125,6 @@ def _predicted(loaded: LoadedModel, data: Any, proba: bool) -> Any:
                 f"The model gives {counted(len(found), 'answer')} for {counted(len(data), 'row')}: it takes another form "
                 "of input, which input_example= would have told when it was logged."
             )
-        return found
     except TrackersError:
         raise
     except Exception as exc:
@@ -130,6 +132,7 @@ def _predicted(loaded: LoadedModel, data: Any, proba: bool) -> Any:
         raise ModelError(
             f"The model cannot predict these rows ({type(exc).__name__}: {said}){_odd_cell(data)}"
         ) from exc
+    return named_outputs(found) if not proba and find_flavor(loaded.flavor).lists_outputs else found
 
 
 def _odd_cell(data: Any) -> str:

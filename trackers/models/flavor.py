@@ -39,6 +39,9 @@ class Flavor:
     distributions: tuple[str, ...] = ()
     """The packages without which its models cannot be loaded."""
 
+    lists_outputs = False
+    """Whether a list that ``predict`` gives is one of several outputs, and not of rows."""
+
     def accepts(self, model: object) -> bool:
         """Tell whether this flavour can save *model*."""
         raise NotImplementedError

@@ -18,7 +18,7 @@ from trackers.models.conform import conform
 from trackers.models.flavor import Flavor, Saving, choose_flavor, find_flavor, full_name
 from trackers.models.loaded import LoadedModel
 from trackers.models.requirements import check_installed, differences, requirement_lines, unique, write_requirements
-from trackers.models.schema import describe_fully, head, to_json
+from trackers.models.schema import describe_fully, head, named_outputs, to_json
 from trackers.models.signature import Signature
 from trackers.models.trust import Trust
 
@@ -134,7 +134,8 @@ def _describe(flavor: Flavor, model: Any, rows: Any, given: Signature | None) ->
     found["input"] = found["input"] or flavor.describe_rows(model, rows)
     if found["output"] is None:
         try:
-            found["output"] = describe_fully(flavor.predict(model, conform(head(rows), found["input"])))
+            given_back = flavor.predict(model, conform(head(rows), found["input"]))
+            found["output"] = describe_fully(named_outputs(given_back) if flavor.lists_outputs else given_back)
         except Exception as exc:  # noqa: BLE001 - whatever the user's model raises; the model is kept all the same
             found["output"] = {"error": f"{type(exc).__name__}: {exc}"[:500]}
             _log.warning("the model does not predict its input_example (%s: %s)", type(exc).__name__, exc)

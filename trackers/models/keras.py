@@ -33,6 +33,7 @@ class KerasFlavor(Flavor):
 
     name = "keras"
     distributions = ("keras", "numpy")
+    lists_outputs = True
 
     def accepts(self, model: object) -> bool:
         library = sys.modules.get("keras")

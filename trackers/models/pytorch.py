@@ -33,6 +33,7 @@ class PyTorchFlavor(Flavor):
 
     name = "pytorch"
     distributions = ("torch", "safetensors", "numpy")
+    lists_outputs = True
 
     def accepts(self, model: object) -> bool:
         torch = sys.modules.get("torch")

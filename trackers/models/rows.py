@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from trackers.errors import InvalidValueError
 from trackers.models.archives import check_npz
-from trackers.models.schema import is_frame, plain
+from trackers.models.schema import is_frame, plain, some
 
 READS = ("csv", "jsonl", "json", "parquet", "npy", "npz")
 WRITES = ("csv", "jsonl", "json", "parquet", "npy")
@@ -160,12 +160,23 @@ def _read_json(text: str, form: str) -> Any:
     return rows
 
 
-def write_rows(predictions: Any, form: str, target: BinaryIO, names: list[str] | None = None) -> None:
-    """Write predictions: a column ``prediction``, or several with their *names* or numbers."""
+def write_rows(predictions: Any, form: str, target: BinaryIO, names: list[str] | None = None) -> int:
+    """Write predictions: a column ``prediction``, or several with their *names* or numbers. Return how many rows."""
     columns = _columns(predictions, names)
+    counts = {name: len(column) for name, column in columns.items()}
+    if len(set(counts.values())) > 1:
+        each = some([f"{name} {count}" for name, count in counts.items()])
+        raise InvalidValueError(f"The outputs have different numbers of rows, which no table holds: {each}.")
+    _write(predictions, columns, form, target)
+    return next(iter(counts.values()), 0)
+
+
+def _write(predictions: Any, columns: dict[str, list[Any]], form: str, target: BinaryIO) -> None:
     if form == "npy":
         import numpy as np
 
+        if isinstance(predictions, Mapping):
+            raise InvalidValueError("The model has several outputs, and .npy holds one array: write .json or .parquet.")
         np.save(target, np.asarray(predictions), allow_pickle=False)
         return
     if form == "parquet":
@@ -199,14 +210,22 @@ def _columns(predictions: Any, names: list[str] | None) -> dict[str, list[Any]]:
     if is_frame(predictions):
         return {str(name): [plain(v) for v in predictions[name]] for name in predictions.columns}
     if isinstance(predictions, Mapping):
-        return {str(name): np.asarray(value).tolist() for name, value in predictions.items()}
+        return {str(name): _cells(value) for name, value in predictions.items() if value is not None}
     array = np.asarray(predictions)
     if array.ndim == 2 and array.shape[1] > 1:
         named = names or [f"prediction_{at}" for at in range(array.shape[1])]
         return {name: array[:, at].tolist() for at, name in enumerate(named)}
-    if array.ndim == 2:
+    return {"prediction": _cells(array)}
+
+
+def _cells(values: Any) -> list[Any]:
+    """Return an output as the cells of one column: a value a row, or a list of them."""
+    import numpy as np
+
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    return {"prediction": array.tolist() if array.ndim else [array.item()]}
+    return array.tolist() if array.ndim else [array.item()]
 
 
 def _pandas(what: str, *others: str) -> Any:

@@ -97,6 +97,17 @@ def _is_array(schema: Any) -> bool:
     return isinstance(shape, list) and sizes and len(shape) > 0 and shape[0] is None
 
 
+def named_outputs(found: Any, name: str = "") -> Any:
+    """Return the outputs of a network that gives several by name: those of a list as output_0, output_1, ..."""
+    if isinstance(found, Mapping):
+        parts = [(f"{name}_{key}" if name else str(key), value) for key, value in found.items()]
+    elif isinstance(found, list) and found and all(hasattr(v, "shape") or isinstance(v, list | Mapping) for v in found):
+        parts = [(f"{name or 'output'}_{at}", value) for at, value in enumerate(found)]
+    else:
+        return {name: found} if name else found
+    return {key: value for part, inner in parts for key, value in named_outputs(inner, part).items()}
+
+
 def head(data: Any) -> Any:
     """Return the first rows of *data*."""
     if isinstance(data, Mapping):
