@@ -18,6 +18,7 @@ from trackers.models import mlmodel
 from trackers.models.manifest import FORMAT, manifest_digest
 from trackers.processes import host_name, user_name
 from trackers.sql import intake as rows
+from trackers.sql import statistics
 from trackers.sql.intake import Found
 from trackers.sql.launches import NewLaunch
 from trackers.sql.launches import keep as keep_launch
@@ -53,6 +54,10 @@ class Intake:
         """Return the id of an experiment, made where it is new; raises AlreadyExistsError for the name of a study."""
         keep = partial(rows.keep_experiment, name=name, description=description, tags=dict(tags), created_at=created_at)
         return self._store.writer.call(keep)
+
+    def finish(self) -> None:
+        """Let a server look at its tables, which are filled otherwise now: it plans queries by what it knows of them."""
+        statistics.gather(self._store.database)
 
     def find_runs(self, uids: Sequence[str], origin: str) -> dict[str, Found]:
         """Return those of the runs *uids* that are here, with their system attribute *origin*."""

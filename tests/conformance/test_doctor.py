@@ -52,6 +52,31 @@ def test_a_store_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     assert PROBLEM in levels(examine("postgresql+psycopg://nobody@127.0.0.1:1/none")).values()
 
 
+def test_large_tables_that_a_server_never_looked_at_are_named(
+    postgresql_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackers.sql.statistics.MANY", 50)
+    with trackers.connect(postgresql_store_url) as store:
+        with store.start_run("long") as run:
+            run.log_metrics({f"m{i}": 1.0 for i in range(100)})
+
+        def found() -> list[doctor.Diagnosis]:
+            store.writer.call(lambda connection: connection.execute(text("SELECT pg_stat_force_next_flush()")).all())
+            return [one for one in examine(store.url) if one.topic == "statistics"]
+
+        deadline = time.monotonic() + 20
+        while not found() and time.monotonic() < deadline:
+            time.sleep(0.3)
+        (told,) = found()
+        assert told.level == WARNING
+        assert "trackers_points" in told.told
+        assert "ANALYZE" in told.advice
+        store.intake.finish()
+        while found() and time.monotonic() < deadline:
+            time.sleep(0.3)
+        assert found() == []
+
+
 def test_what_processes_that_are_gone_left_open_is_named_with_what_to_do(store: Store) -> None:
     manager = manage(store, "sweep")
     run = store.start_run("fraud")

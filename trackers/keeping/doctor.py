@@ -15,7 +15,7 @@ from trackers.artifacts import ArtifactStore
 from trackers.errors import ArtifactError, TrackersError
 from trackers.journal import journal_folder, list_journals, other_journals
 from trackers.processes import host_name, is_alive, start_time
-from trackers.sql import settings
+from trackers.sql import settings, statistics
 from trackers.sql.address import Address, file_system, is_network, read_address
 from trackers.sql.dump import reachable_files
 from trackers.sql.engine import Database
@@ -182,6 +182,7 @@ def _pooler(address: Address) -> Iterator[Diagnosis]:
 def _postgresql(database: Database) -> Iterator[Diagnosis]:
     with database.reading() as connection:
         facts = settings.postgresql_facts(connection)
+        unknown = statistics.never_gathered(connection)
     yield Diagnosis(OK, "database", f"PostgreSQL {facts['server_version']}")
     if (encoding := facts["server_encoding"]) != "UTF8":
         told = f"is {encoding}, which cannot hold every text"
@@ -192,6 +193,10 @@ def _postgresql(database: Database) -> Iterator[Diagnosis]:
     if facts["synchronous_commit"] == "off":
         told = "is off for us: a crash of the server loses what was acknowledged"
         yield Diagnosis(PROBLEM, "synchronous_commit", told, "let our `options` through, or set it to on")
+    if unknown:
+        told = f"the server never looked at how {', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} filled"
+        advice = f"ANALYZE {', '.join(unknown)}; and see that autovacuum is on: queries may take very long without"
+        yield Diagnosis(WARNING, "statistics", told, advice)
     yield from _network(database.address, bool(facts["encrypted"]), "add ?sslmode=require (or verify-full) to the URL")
     yield from _clock(facts["ahead"])
     yield from _connections(int(facts["connections"]), int(facts["max_connections"]))

@@ -127,6 +127,7 @@ class _Import:
         self._nest(runs)
         self._points()
         self._counted.runs, self._counted.added = len(self._ids), len(self._made)
+        self._store.intake.finish()
         return self._outcome
 
     # --- files -------------------------------------------------------------------------------------------------

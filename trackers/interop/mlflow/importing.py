@@ -77,6 +77,7 @@ class _Import:
             gone = self._experiments((), ViewType.DELETED_ONLY)
             if gone:
                 self._outcome.note(f"deleted experiments were left out: {', '.join(sorted(e.name for e in gone)[:5])}")
+        self._store.intake.finish()
         return self._outcome
 
     def _experiments(self, names: tuple[str, ...], view: Any) -> list[Any]:

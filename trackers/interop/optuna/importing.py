@@ -78,6 +78,7 @@ def import_optuna(
             results.append(result)
             if on_study is not None:
                 on_study(result)
+        store.intake.finish()
         return results
 
 
