@@ -17,6 +17,7 @@ from tests.conformance.managed import manage
 from tests.processes import start
 from trackers.cli.app import trackers as command
 from trackers.errors import DigestError, InvalidValueError, NotFoundError, StoreError
+from trackers.models.manifest import manifest_digest
 from trackers.sql import dump
 from trackers.sql import tables as t
 from trackers.store import Store
@@ -139,12 +140,29 @@ def _lose_file(folder: Path) -> None:
 
 
 def _forget_table(folder: Path) -> None:
-    manifest = json.loads((folder / "backup.json").read_text())
-    manifest["tables"] = [table for table in manifest["tables"] if table["name"] != "trackers_params"]
-    (folder / "backup.json").write_text(json.dumps(manifest))
+    def without(found: Any) -> Any:
+        return found | {"tables": [table for table in found["tables"] if table["name"] != "trackers_params"]}
+
+    change_manifest(folder, without)
 
 
-@pytest.mark.parametrize("damage", [_cut_rows, _change_file, _lose_file, _forget_table])
+def change_manifest(folder: Path, change: Callable[[Any], Any], *, sealed: bool = True) -> None:
+    """Change ``backup.json``; *sealed*: by a hand that writes its digest anew."""
+    path = folder / "backup.json"
+    manifest = json.loads(path.read_text())
+    digest = manifest.pop("digest")
+    assert digest == manifest_digest(manifest)
+    changed = change(manifest)
+    if isinstance(changed, dict):
+        changed |= {"digest": manifest_digest(changed) if sealed else digest}
+    path.write_text(changed if isinstance(changed, str) else json.dumps(changed))
+
+
+def _change_a_size(folder: Path) -> None:
+    change_manifest(folder, lambda found: found | {"files": dict.fromkeys(found["files"], 1)}, sealed=False)
+
+
+@pytest.mark.parametrize("damage", [_cut_rows, _change_file, _lose_file, _forget_table, _change_a_size])
 def test_a_damaged_backup_is_refused(sqlite_url: str, tmp_path: Path, damage: Callable[[Path], None]) -> None:
     with trackers.connect(sqlite_url) as store:
         fill(store, tmp_path)
@@ -158,6 +176,97 @@ def test_a_damaged_backup_is_refused(sqlite_url: str, tmp_path: Path, damage: Ca
             assert new.list_experiments() == []
     except NotFoundError:
         pass
+
+
+DAMAGED = {
+    "a list": lambda found: [],
+    "a number": lambda found: 5,
+    "no tables": lambda found: {key: value for key, value in found.items() if key != "tables"},
+    "tables by name": lambda found: found | {"tables": {"trackers_runs": 1}},
+    "a table without rows": lambda found: found | {"tables": [{"name": "trackers_runs"}]},
+    "columns that are numbers": lambda found: found | {"tables": [found["tables"][0] | {"columns": [1]}]},
+    "rows elsewhere": lambda found: found | {"rows": 7},
+    "files that are a list": lambda found: found | {"files": list(found["files"])},
+    "a file that is a path": lambda found: found | {"files": {"../../etc/passwd": 1}},
+    "a size that is text": lambda found: found | {"files": dict.fromkeys(found["files"], "1")},
+    "missing that is a number": lambda found: found | {"missing": 3},
+    "a revision that is none": lambda found: found | {"revision": None},
+    "a format that is none": lambda found: found | {"format": {}},
+    "depth": lambda found: "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_a_manifest_that_is_none_is_said_to_be_damaged(sqlite_url: str, tmp_path: Path, what: str) -> None:
+    fill_two(sqlite_url, tmp_path)
+    with trackers.connect(sqlite_url) as store:
+        store.backup(tmp_path / "backup", link=False)
+    change_manifest(tmp_path / "backup", DAMAGED[what])
+    with pytest.raises(InvalidValueError, match="is damaged: use another copy"):
+        trackers.restore(tmp_path / "backup", tmp_path / "new.db")
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_file_that_rows_need_and_the_backup_does_not_name_stops_it(sqlite_url: str, tmp_path: Path) -> None:
+    uid, lost = fill_two(sqlite_url, tmp_path)
+    with trackers.connect(sqlite_url) as store:
+        store.backup(tmp_path / "backup", link=False)
+    change_manifest(
+        tmp_path / "backup",
+        lambda found: found | {"files": {name: size for name, size in found["files"].items() if name != lost.name}},
+    )
+    target = f"sqlite:///{tmp_path / 'new.db'}"
+    with pytest.raises(DigestError, match=rf"does not name the file {lost.name[:12]}.*run {uid}: first.txt needs"):
+        trackers.restore(tmp_path / "backup", target)
+    (problem,) = trackers.restore(tmp_path / "backup", target, partial=True).problems
+    assert f"needed by run {uid}: first.txt" in problem
+
+
+def test_a_folder_without_a_finished_backup_is_told(sqlite_url: str, tmp_path: Path) -> None:
+    trackers.connect(sqlite_url).close()
+    (tmp_path / "half" / "rows-1").mkdir(parents=True)
+    for folder in (tmp_path / "half", tmp_path / "nowhere"):
+        said = CliRunner().invoke(command, ["restore", str(folder), "--storage", sqlite_url])
+        assert isinstance(said.exception, NotFoundError)
+        assert f"there is no (finished) backup in {folder}" in str(said.exception)
+
+
+RESTORER = """
+import sys, trackers
+from trackers.errors import TrackersError
+try:
+    trackers.restore(sys.argv[1], sys.argv[2], artifacts=sys.argv[3])
+    print("restored")
+except TrackersError as exc:
+    print(exc)
+"""
+
+
+def test_of_restores_into_one_store_one_wins_and_the_others_say_so(
+    target_url: str, sqlite_url: str, tmp_path: Path
+) -> None:
+    with trackers.connect(sqlite_url) as store:
+        fill(store, tmp_path)
+        store.backup(tmp_path / "backup")
+    words = [str(tmp_path / "backup"), target_url, str(tmp_path / "new-files")]
+    runs = [start(RESTORER, *words) for _ in range(3)]
+    said = sorted(run.communicate(timeout=60)[0].strip() for run in runs)
+    assert said.count("restored") == 1
+    others = [one for one in said if one != "restored"]
+    assert all("another restore into" in one or "holds something already" in one for one in others), said
+    with trackers.connect(target_url, create=False) as new:
+        assert new.fsck().findings == ()
+
+
+def test_a_server_looks_at_its_tables_after_a_restore(postgresql_url: str, sqlite_url: str, tmp_path: Path) -> None:
+    with trackers.connect(sqlite_url) as store:
+        with store.start_run("long") as run:
+            run.log_metrics({f"m{i}": 1.0 for i in range(100)})
+        store.backup(tmp_path / "backup")
+    trackers.restore(tmp_path / "backup", postgresql_url, artifacts=str(tmp_path / "new-files"))
+    with trackers.connect(postgresql_url, create=False) as new, new.database.reading() as connection:
+        known = "SELECT reltuples FROM pg_class WHERE oid = 'trackers_points'::regclass"
+        assert connection.exec_driver_sql(known).scalar() == 100
 
 
 def fill_two(url: str, tmp_path: Path) -> tuple[str, Path]:

@@ -216,6 +216,9 @@ def test_an_archive_that_cannot_be_read_back_changes_nothing(sqlite_url: str, tm
             ({"tables": {"metrics.parquet": None}}, InvalidValueError, "is damaged"),
             ({"missing": None}, InvalidValueError, "is damaged"),
             ({"experiment": ["s"]}, InvalidValueError, "is damaged"),
+            ({"parents": ["s"]}, InvalidValueError, "is damaged"),
+            ({"parents": {"x": "y"}}, InvalidValueError, "is damaged"),
+            ({"files": None}, InvalidValueError, "is damaged"),
         ):
             (folder / "archive.json").write_text(json.dumps(about | changed))
             with pytest.raises(error, match=words):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trackers.cli.storage import open_store, reading_options
+from trackers.errors import NotFoundError
 from trackers.states import RunState
 from trackers.wording import counted
 
@@ -174,8 +176,25 @@ def restore(
         if name is not None:
             raise click.UsageError("--as is for an experiment; a backup goes to the store that --storage names.")
         return restore_backup(what, artifacts, partial, storage, as_json)
+    if what.startswith(("/", "./", "../", "~/")):  # no name is like that
+        from trackers.keeping.backup import no_backup
+
+        raise no_backup(what)
     if partial:
         raise click.UsageError(f"--partial is for a backup, and {what} is no folder of one.")
+    try:
+        _bring_back(what, name, storage)
+    except NotFoundError as exc:
+        if not Path(what).is_dir():
+            raise
+        from trackers.keeping.backup import no_backup
+
+        raise no_backup(what) from exc
+    _say(as_json, f"{name or what} is back.", restored=what, name=name or what)
+    return 0
+
+
+def _bring_back(what: str, name: str | None, storage: str | None) -> None:
     with open_store(storage) as store:
         if _is_run(store, what) and not _is_deleted_experiment(store, what):
             store.restore_run(_run_ref(what))
@@ -183,8 +202,6 @@ def restore(
                 store.rename_run(_run_ref(what), name)
         else:
             store.restore_experiment(what, name)
-    _say(as_json, f"{name or what} is back.", restored=what, name=name or what)
-    return 0
 
 
 def _is_deleted_experiment(store: Store, what: str) -> bool:

@@ -51,13 +51,16 @@ def read_archive(folder: Path) -> dict[str, Any]:
 
 def _check_form(manifest: Mapping[str, Any]) -> None:
     """Raise TypeError or KeyError for a manifest that is none: somebody may have written it by hand."""
-    kinds = {"revision": str, "experiment": str, "tables": dict, "missing": list}
+    kinds = {"revision": str, "experiment": str, "tables": dict, "missing": list, "parents": dict, "files": int}
     for key, kind in kinds.items():
         if not isinstance(manifest[key], kind):
             raise TypeError(key)
     for table in manifest["tables"].values():
         if not isinstance(table["sha256"], str):
             raise TypeError("sha256")
+    for number, uid in manifest["parents"].items():
+        if not isinstance(uid, str) or int(number) < 0:
+            raise TypeError("parents")
 
 
 def verify(folder: Path, manifest: Mapping[str, Any]) -> None:

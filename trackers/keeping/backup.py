@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -23,10 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.clock import now_us
-from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, StoreError
+from trackers.errors import ArtifactError, DigestError, InvalidValueError, NotFoundError, StoreError
 from trackers.keeping.room import is_full, write_json, writing_to
+from trackers.models.manifest import manifest_digest
 from trackers.sql import dump
-from trackers.sql.schema import HEAD
+from trackers.sql.schema import HEAD, REVISIONS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 NAME = "backup.json"
 FORMAT = 1
+_DIGEST = re.compile("[0-9a-f]{64}")
 _TRIES = 3
 _THREADS = 8
 """An object store answers several at once; a disk is busy with fewer."""
@@ -98,7 +101,7 @@ def _back_up(store: Store, folder: Path, link: bool) -> BackedUp:
             "files": dict(sorted(files.items())),
             "missing": sorted(problems),
         }
-        write_json(folder / NAME, manifest)
+        write_json(folder / NAME, manifest | {"digest": manifest_digest(manifest)})
         _clear(folder, manifest, before)
     counted = sum(table["rows"] for table in tables)
     sizes = sum(size for digest, size in files.items() if digest not in problems)
@@ -107,17 +110,55 @@ def _back_up(store: Store, folder: Path, link: bool) -> BackedUp:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read what a backup says of itself; raises NotFoundError where there is none, InvalidValueError for a newer one."""
+    """Read what a backup says of itself.
+
+    Raises NotFoundError where there is none, InvalidValueError for a newer one or what is no manifest, DigestError for
+    one that was changed since.
+    """
     try:
         manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
         form = int(manifest["format"])
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no backup in {folder}: it has no {NAME}") from None
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+        if form <= FORMAT:
+            _check_form(manifest)
+    except (FileNotFoundError, NotADirectoryError):
+        raise no_backup(folder) from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
         raise InvalidValueError(f"{folder / NAME} is damaged: use another copy of the backup") from exc
     if form > FORMAT:
         raise InvalidValueError(f"the backup in {folder} was written by a newer release (format {form}): install that")
+    digest = manifest.pop("digest", None)  # the first releases wrote none
+    if digest is not None and manifest["revision"] in REVISIONS and digest != manifest_digest(manifest):
+        raise DigestError(f"{folder / NAME} is damaged: use another copy of the backup.")
     return dict(manifest)
+
+
+def no_backup(folder: str | os.PathLike[str]) -> NotFoundError:
+    """Return the error for a folder that holds no backup, or one that was not written to its end."""
+    return NotFoundError(f"there is no (finished) backup in {folder}: it has no {NAME}")
+
+
+def _check_form(manifest: dict[str, Any]) -> None:
+    """Raise TypeError or KeyError for a manifest that none of ours wrote: its names become paths."""
+    about: dict[str, type] = {"revision": str, "rows": str, "tables": list, "files": dict}
+    of_table: dict[str, type] = {"name": str, "columns": list, "rows": int, "sha256": str}
+    for key, kind in about.items():
+        _expect(manifest[key], kind)
+    for table in manifest["tables"]:
+        for key, kind in of_table.items():
+            _expect(table[key], kind)
+        for column in table["columns"]:
+            _expect(column, str)
+    for size in manifest["files"].values():
+        _expect(size, int)
+    for digest in (*manifest["files"], *_expect(manifest.get("missing", []), list)):
+        if _DIGEST.fullmatch(digest) is None:
+            raise TypeError("a digest")
+
+
+def _expect(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind) or (isinstance(value, int) and value < 0):
+        raise TypeError(kind.__name__)
+    return value
 
 
 def file_of(folder: Path, digest: str) -> Path:

@@ -5,18 +5,19 @@ One of an older schema is upgraded on the way; the store is of this release's fr
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.artifacts import ArtifactStore
-from trackers.errors import DigestError, SchemaError, StoreError
+from trackers.errors import DigestError, SchemaError, StoreBusyError, StoreError, TrackersError
 from trackers.keeping.backup import file_of, read_manifest
-from trackers.sql import audit, dump
+from trackers.sql import audit, dump, statistics
 from trackers.sql.address import read_address
 from trackers.sql.backup_rows import Kept, open_rows, path_of
 from trackers.sql.engine import Database
@@ -90,9 +91,11 @@ def _restore(
         files = ArtifactStore(identity.artifact_root, identity.uid)
         files.claim(identity.uid, database.address.safe)
         copied = _copy_files(folder, manifest["files"], there, files, partial)
-        rows = _write(database, kept)
-        lost = manifest["files"].keys() - copied.keys()
+        checked = functools.partial(_check_named, folder=folder, named=manifest["files"])
+        rows = _write_alone(database, kept, None if partial else checked)
+        statistics.gather(database)
         with database.reading() as connection:
+            lost = (manifest["files"].keys() | dump.reachable_files(connection).keys()) - copied.keys()
             problems = tuple(
                 _sentence(connection, digest, digest in manifest.get("missing", ())) for digest in sorted(lost)
             )
@@ -176,7 +179,33 @@ def _sentence(connection: Connection, digest: str, was_missing: bool) -> str:
     return f"the file {digest[:12]}... {when}, needed by {shown or 'a pin'}"
 
 
-def _write(database: Database, given: Mapping[str, Kept]) -> int:
+def _write_alone(database: Database, kept: Mapping[str, Kept], check: Callable[[Connection], None] | None) -> int:
+    """Write the rows; raise StoreBusyError where another restore has written its own meanwhile."""
+    try:
+        return _write(database, kept, check)
+    except TrackersError as exc:
+        with database.reading() as connection:
+            taken = dump.holds_something(connection)
+        if not taken:
+            raise
+        raise StoreBusyError(
+            f"another restore into {database.address.safe} was at it at the same time and has written its rows: "
+            "nothing of this one was kept"
+        ) from exc
+
+
+def _check_named(connection: Connection, folder: Path, named: Mapping[str, int]) -> None:
+    """Raise DigestError where rows need a file that the backup does not name: it was changed since."""
+    lacking = sorted(dump.reachable_files(connection).keys() - named.keys())
+    if lacking:
+        users = [one["what"] for one in audit.users_of(connection, lacking[0])]
+        raise DigestError(
+            f"The backup in {folder} is damaged: it does not name the file {lacking[0][:12]}..., which "
+            f"{users[0] if users else 'a pin'} needs. Use another copy of it, or restore the rest with --partial."
+        )
+
+
+def _write(database: Database, given: Mapping[str, Kept], check: Callable[[Connection], None] | None) -> int:
     tables = {table.name: table for table in dump.dumped_tables()}
     if unknown := given.keys() - tables.keys():
         raise StoreError(f"the backup has tables that this release does not know: {sorted(unknown)}")
@@ -193,4 +222,6 @@ def _write(database: Database, given: Mapping[str, Kept]) -> int:
                     f"{name} has {counted(count, 'row')} after restoring, {kept.count} in the backup: nothing was kept"
                 )
             total += count
+        if check is not None:
+            check(connection)
     return total

@@ -81,9 +81,14 @@ def reachable_files(connection: Connection) -> dict[str, int]:
     return {row.digest: row.size for row in connection.execute(select(b.digest, b.size).where(is_reachable(b.digest)))}
 
 
+def holds_something(connection: Connection) -> bool:
+    """Tell whether anybody has written to this store."""
+    tables = (t.experiments, t.registered_models, t.registry_history, t.blobs, t.datasets)
+    return any(connection.execute(select(1).select_from(table).limit(1)).first() is not None for table in tables)
+
+
 def clear_counters(connection: Connection) -> None:
     """Make room for the counters of a backup in a store that holds nothing; raises StoreError where it holds something."""
-    for table in (t.experiments, t.registered_models, t.registry_history, t.blobs, t.datasets):
-        if connection.execute(select(1).select_from(table).limit(1)).first() is not None:
-            raise StoreError("this store holds something already: restore into one that does not exist yet")
+    if holds_something(connection):
+        raise StoreError("this store holds something already: restore into one that does not exist yet")
     connection.execute(delete(t.counters))
