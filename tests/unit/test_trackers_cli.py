@@ -377,3 +377,18 @@ def test_a_full_disk_behind_the_output_is_told(tmp_path: Path) -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode != 0
     assert "the disk is full; the work itself is done" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (["policy"], "trackers policy is called with one of its commands: add, list, remove."),
+        (["policy", "ad"], "There is no command ad in trackers policy; did you mean add?"),
+        (["db", "x"], "There is no command x in trackers db: there are check, upgrade."),
+    ],
+)
+def test_a_group_without_a_command_of_its_own_says_which_there_are(
+    call: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(call) == 2
+    assert capsys.readouterr().err == f"Error: {said}\n"

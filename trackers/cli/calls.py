@@ -20,6 +20,13 @@ def sentence(error: click.ClickException) -> str:
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     if ctx is None:
         return said
+    if isinstance(ctx.command, click.Group):
+        known = ctx.command.list_commands(ctx)
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            return f"{ctx.command_path} is called with one of its commands: {', '.join(known)}."
+        if found := re.match(r"No such command '(?P<name>.*?)'\.", said):
+            hint = suggestion(found["name"], known) or f": there are {', '.join(known)}."
+            return f"There is no command {found['name']} in {ctx.command_path}{hint}"
     if isinstance(error, click.NoSuchOption):
         known = [option for param in ctx.command.get_params(ctx) for option in param.opts if option.startswith("--")]
         hint = suggestion(error.option_name, known) or f"; see {ctx.command_path} --help."
