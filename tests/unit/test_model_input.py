@@ -262,3 +262,12 @@ def test_a_helper_that_does_not_travel_is_named(
     caplog.clear()
     save(own_lines.Line(), tmp_path / "whole", code=[tmp_path / "own_helper.py"])
     assert "does not travel" not in caplog.text
+
+
+def test_what_a_mask_hides_is_missing_and_not_what_lies_under_it() -> None:
+    schema = {"kind": "array", "shape": [None, 2], "dtype": "float64"}
+    rows = np.ma.array([[1, 2], [3, 99]], mask=[[False, False], [False, True]])
+    np.testing.assert_array_equal(conform(rows, schema), [[1.0, 2.0], [3.0, np.nan]])
+    np.testing.assert_array_equal(conform(np.ma.array([[1, 2]]), schema), [[1.0, 2.0]])
+    with pytest.raises(InvalidValueError, match="hides values of bool by a mask"):
+        conform(np.ma.array([[True, False]], mask=[[True, False]]), {**schema, "dtype": "bool"})

@@ -16,12 +16,12 @@ from trackers.models.tensors import without_tensors
 def conform(data: Any, schema: Mapping[str, Any] | None) -> Any:
     """Return *data* in the form of *schema*: NumPy, pandas, Arrow, tensors, lists and dicts become what it names.
 
-    Columns are put in order and those that the model does not know are left out; numbers are cast where nothing is
-    lost. Raises InvalidValueError with what does not fit: a wrong shape, missing columns, a dtype, a category.
+    Columns are put in order and those that the model does not know are left out; numbers are cast where they fit
+    (a large integer is rounded to a float's digits); what a mask hides is missing. Raises InvalidValueError with what does not fit: a wrong shape, missing columns, a dtype, a category.
     """
     if hasattr(data, "to_pandas") and not is_frame(data):
         data = data.to_pandas()
-    data = without_tensors(data)
+    data = _unmasked(without_tensors(data))
     kind = (schema or {}).get("kind")
     if schema is not None and kind == "frame":
         return _to_frame(data, schema["columns"])
@@ -37,6 +37,21 @@ def conform(data: Any, schema: Mapping[str, Any] | None) -> Any:
         array = numeric(data)
         return (_records(data) if _is_records(data) else data) if array is None else array
     return data
+
+
+def _unmasked(data: Any) -> Any:
+    """Return a masked array as one with NaN for what is hidden, which no model would see otherwise."""
+    import numpy as np
+
+    if not isinstance(data, np.ma.MaskedArray):
+        return data
+    if not np.ma.is_masked(data):
+        return data.data
+    if data.dtype.kind not in "iuf":
+        raise InvalidValueError(
+            f"The input hides values of {data.dtype} by a mask, and no {data.dtype} is missing: fill it."
+        )
+    return np.ma.asarray(data, dtype="float64" if data.dtype.kind in "iu" else data.dtype).filled(np.nan)
 
 
 def _is_records(data: Any) -> bool:
