@@ -327,6 +327,8 @@ def test_ids_and_classes_stay_whole_numbers(tmp_path: Path) -> None:
         InvalidValueError, match=r"is an embedding, which takes whole numbers .* RuntimeError: Expected"
     ):
         load(tmp_path / "plain", trust=True).predict([[1.5, 2.0]])
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):  # which is no matter of dtypes
+        load(tmp_path / "plain", trust=True).predict([1, 2])
     assert load(tmp_path / "classes", trust=True).predict([1, 2]).shape == (2, 2)
 
 

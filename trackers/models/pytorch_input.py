@@ -24,10 +24,11 @@ def call_module(module: Any, data: Any, like: Any, kwargs: Mapping[str, Any]) ->
         return module(*args, **named)
     except (RuntimeError, TypeError) as exc:
         said = f"{type(exc).__name__}: {str(exc).strip().partition(chr(10))[0][:200]}"
-        if _embeds(module):
+        dtypes = _dtypes(data)
+        if _embeds(module) and not dtypes <= {"int32", "int64"}:
             takes = "The first layer of the module is an embedding, which takes whole numbers (int64)"
             raise InvalidValueError(f"{takes}, and it fails: {said}") from exc
-        if not _has_whole(data):
+        if _embeds(module) or all(dtype.startswith(("float", "complex")) for dtype in dtypes):
             raise
         args, named = _arguments(module, data, like, kwargs, whole=False)
         try:
@@ -50,13 +51,14 @@ def _embeds(module: Any) -> bool:
     """Tell whether the first layer that has weights is an embedding."""
     import torch
 
-    layers = (part for part in module.modules() if next(part.parameters(recurse=False), None) is not None)
+    leaves = (part for part in module.modules() if next(part.children(), None) is None)
+    layers = (part for part in leaves if next(part.parameters(), None) is not None)
     return isinstance(next(layers, None), torch.nn.Embedding | torch.nn.EmbeddingBag)
 
 
-def _has_whole(data: Any) -> bool:
+def _dtypes(data: Any) -> set[str]:
     values = data.values() if isinstance(data, Mapping) else [data]
-    return any(to_numbers(value).dtype.kind in "biu" for value in values)
+    return {str(to_numbers(value).dtype) for value in values}
 
 
 def _arguments(
