@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,12 @@ def with_attribute(name: str, value: Any) -> Net:
     [
         Net(slope=0.2),
         Net(eps=0.1),
+        Net(eps=1e-6),
         with_attribute("scale", 2.0),
         with_attribute("shift", torch.ones(3)),
         with_attribute("act", nn.Tanh()),
     ],
-    ids=["slope", "eps", "attribute", "buffer", "activation"],
+    ids=["slope", "eps", "small eps", "attribute", "buffer", "activation"],
 )
 def test_what_is_no_weight_and_would_be_lost_is_told_when_saving(module: Any, tmp_path: Path) -> None:
     with pytest.raises(
@@ -88,6 +90,11 @@ def test_without_an_example_it_is_said_once_that_nothing_was_compared(
     assert len([r for r in caplog.records if "Net was saved without input_example=" in r.getMessage()]) == 1
 
 
+@dataclass
+class Found:
+    rows: Any
+
+
 class Many(nn.Module):
     """Gives whatever *what* names of its rows."""
 
@@ -99,12 +106,14 @@ class Many(nn.Module):
         found = self.layer(rows)
         if self.what == "dict":
             return {"a": found, "nan": found / 0 * 0, "label": found.argmax(1), "none": None}
+        if self.what == "dataclass":
+            return Found(found)
         if self.what == "tuple":
             return found, [found.bool(), found.to(torch.complex64)]
         return nn.functional.dropout(found, 0.5, training=True)  # random whatever the mode
 
 
-@pytest.mark.parametrize("what", ["dict", "tuple", "random"])
+@pytest.mark.parametrize("what", ["dict", "tuple", "dataclass", "random"])
 def test_outputs_of_every_form_are_compared(what: str, tmp_path: Path) -> None:
     module = Many(what)
     save(module, tmp_path / "model", factory_kwargs={"what": what}, input_example=ROWS.astype("float32"))
@@ -452,6 +461,21 @@ def test_an_example_of_whole_numbers_does_not_bind_a_module_of_floats(tmp_path: 
     assert manifest["input"] == {"kind": "array", "shape": [None, 4], "dtype": "float32"}
     assert load(tmp_path / "model").predict([[1.5, 2, 3, 4]]).shape == (1, 2)
     assert save(Ids(), tmp_path / "ids", input_example=[[1, 2]])["input"]["dtype"] == "int64"
+
+
+class Images(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()) for _ in range(12)])
+
+    def forward(self, images: Any) -> Any:
+        return self.layers(images).mean((2, 3))
+
+
+def test_another_layout_in_memory_is_no_difference(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(2, 3, 16, 16))
+    save(Images().to(memory_format=torch.channels_last), tmp_path / "model", input_example=images)
+    assert load(tmp_path / "model", trust=True).predict(images).shape == (2, 3)
 
 
 class Several(nn.Module):

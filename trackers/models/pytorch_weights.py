@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from trackers.errors import ModelError
 
-_CLOSE = {"float64": 1e-9, "complex128": 1e-9, "float32": 1e-5, "complex64": 1e-5}
+_CLOSE = {"float64": 1e-12, "complex128": 1e-12, "float32": 1e-6, "complex64": 1e-6}
 """How far two outputs of the same module may be apart, relative to the largest: the order of sums may differ."""
+_LITTLE = 1e-2
+"""The same for dtypes of half the size."""
 _log = logging.getLogger("trackers.models")
 
 
@@ -83,9 +86,7 @@ def check_same(model: Any, made: Any, predict: Callable[[Any], Any], factory: st
 
     *predict* is called with each. Where *model* itself cannot predict, there is nothing to compare.
     """
-    first = next(iter(model.parameters()), None)
-    if first is not None:
-        made.to(first.device)
+    _lay_alike(model, made)
     try:
         expected = _predicted(predict, model)
     except Exception:  # noqa: BLE001 - whatever the user's module raises; who describes the model says so
@@ -97,6 +98,16 @@ def check_same(model: Any, made: Any, predict: Callable[[Any], Any], factory: st
     # A module that differs from itself, by random numbers of its own, cannot be compared.
     if not _same(expected, found) and _same(expected, _predicted(predict, model)):
         raise ModelError(_lost(factory))
+
+
+def _lay_alike(model: Any, made: Any) -> None:
+    """Put the weights of *made* on the devices and in the memory layout of the others, for the same sums."""
+    import torch
+
+    theirs = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for name, tensor in (*made.named_parameters(), *made.named_buffers()):
+        if name in theirs and theirs[name].shape == tensor.shape:
+            tensor.data = torch.empty_like(theirs[name].data, dtype=tensor.dtype).copy_(tensor.data)
 
 
 def _lost(factory: str) -> str:
@@ -126,6 +137,8 @@ def _same(one: Any, other: Any) -> bool:
         return isinstance(other, Mapping) and one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
     if isinstance(one, list | tuple):
         return isinstance(other, list | tuple) and len(one) == len(other) and all(map(_same, one, other))
+    if is_dataclass(one):
+        return type(one) is type(other) and _same(vars(one), vars(other))
     return True
 
 
@@ -136,7 +149,7 @@ def _same_tensors(one: Any, other: Any) -> bool:
         return False
     if not (one.is_floating_point() or one.is_complex()):
         return bool(torch.equal(one, other))
-    tolerance = _CLOSE.get(str(one.dtype).removeprefix("torch."), 1e-2)
+    tolerance = _CLOSE.get(str(one.dtype).removeprefix("torch."), _LITTLE)
     wide = torch.complex128 if one.is_complex() else torch.float64
     one, other = one.to_dense().to(wide), other.to_dense().to(wide)
     size = one.abs()[one.isfinite()]
