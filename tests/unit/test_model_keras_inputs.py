@@ -41,6 +41,18 @@ def test_sizes_that_may_be_any_are_not_bound_by_the_example(tmp_path: Path) -> N
         load(tmp_path / "model").predict(np.zeros((2, 5, 4)))
 
 
+def test_an_example_of_whole_numbers_does_not_bind_a_model_of_floats(tmp_path: Path) -> None:
+    one = keras.Input((4,), name="x")
+    manifest = save(keras.Model(one, keras.layers.Dense(1)(one)), tmp_path / "model", input_example=[[1, 2, 3, 4]])
+    assert manifest["input"]["dtype"] == "float32"
+    loaded = load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict({"x": [[1.5, 2, 3, 4]]}), loaded.predict([[1.5, 2, 3, 4]]))
+    with pytest.raises(InvalidValueError, match=r"takes one array, not several by name \(x, y\)"):
+        loaded.predict({"x": [[1]], "y": [[1]]})
+    ids = keras.Sequential([keras.Input((None,), dtype="int32"), keras.layers.Embedding(10, 3)])
+    assert save(ids, tmp_path / "ids", input_example=[[1, 2]])["input"]["dtype"] == "int64"
+
+
 @pytest.mark.parametrize("example", ["none", "frame", "arrays", "flat"])
 def test_inputs_of_a_column_each_take_whatever_holds_columns(example: str, tmp_path: Path) -> None:
     flat = {name: np.array(values) for name, values in COLUMNS.items()}

@@ -90,7 +90,7 @@ def test_without_an_example_it_is_said_once_that_nothing_was_compared(
     assert len([r for r in caplog.records if "Net was saved without input_example=" in r.getMessage()]) == 1
 
 
-@dataclass
+@dataclass(slots=True)
 class Found:
     rows: Any
 

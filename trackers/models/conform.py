@@ -71,6 +71,10 @@ def _to_array(data: Any, shape: list[int | None], dtype: str | None, what: str) 
 
     if _is_records(data):
         data = [list(row.values()) for row in data]
+    if isinstance(data, Mapping):
+        if len(data) != 1:
+            raise InvalidValueError(f"The model takes one array, not several by name ({some(list(map(str, data)))}).")
+        data = next(iter(data.values()))
     if is_frame(data):
         data = data.to_numpy()
     is_array = hasattr(data, "ndim") and hasattr(data, "shape")  # also a sparse matrix

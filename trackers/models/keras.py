@@ -65,15 +65,15 @@ class KerasFlavor(Flavor):
         return {"kind": "tensors", "tensors": parts}
 
     def describe_rows(self, model: Any, rows: Any) -> dict[str, Any]:
-        """Let the shapes that the model says win over those of the example, where a size may be any."""
+        """Let what the model says of itself win: sizes that may be any, and floats where the example has none."""
         schema, own = super().describe_rows(model, rows), self.describe_input(model)
-        if own is not None and schema["kind"] == own["kind"] == "array":
-            return schema | {"shape": own["shape"]}
-        if own is not None and schema["kind"] == own["kind"] == "tensors":
-            shapes = {tensor["name"]: tensor["shape"] for tensor in own["tensors"]}
-            tensors = [tensor | {"shape": shapes.get(tensor["name"], tensor["shape"])} for tensor in schema["tensors"]]
-            return schema | {"tensors": tensors}
-        return schema
+        if own is None or schema["kind"] != own["kind"]:
+            return schema
+        if own["kind"] == "array":
+            return _loosened(schema, own)
+        known = {tensor["name"]: tensor for tensor in own["tensors"]}
+        tensors = [_loosened(tensor, known.get(tensor["name"], tensor)) for tensor in schema["tensors"]]
+        return schema | {"tensors": tensors}
 
     def predict(self, model: Any, data: Any, **kwargs: Any) -> Any:
         inputs = _inputs(model, data)
@@ -171,6 +171,11 @@ def _check_group(top: Any, h5py: Any) -> None:
             elif item.id not in seen:
                 seen.add(item.id)
                 stack.append(item)
+
+
+def _loosened(shown: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    floats = str(own["dtype"]).startswith("float") and str(shown["dtype"]).startswith(("int", "uint", "bool"))
+    return shown | {"shape": own["shape"], "dtype": own["dtype"] if floats else shown["dtype"]}
 
 
 def _inputs(model: Any, data: Any) -> Any:
