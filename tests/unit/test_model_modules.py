@@ -461,6 +461,8 @@ def test_an_example_of_whole_numbers_does_not_bind_a_module_of_floats(tmp_path: 
     assert manifest["input"] == {"kind": "array", "shape": [None, 4], "dtype": "float32"}
     assert load(tmp_path / "model").predict([[1.5, 2, 3, 4]]).shape == (1, 2)
     assert save(Ids(), tmp_path / "ids", input_example=[[1, 2]])["input"]["dtype"] == "int64"
+    nothing = save(nn.Linear(4, 2), tmp_path / "nothing", input_example=np.zeros((0, 4), int), **LINEAR)
+    assert "The input has no rows" in nothing["output"]["error"]
 
 
 class Images(nn.Module):

@@ -39,8 +39,8 @@ def call_module(module: Any, data: Any, like: Any, kwargs: Mapping[str, Any]) ->
 
 def takes_whole(module: Any, data: Any, like: Any) -> bool:
     """Tell whether *module* predicts from whole numbers as they are."""
-    args, named = _arguments(module, data, like, {})
     try:
+        args, named = _arguments(module, data, like, {})
         module(*args, **named)
     except Exception:  # noqa: BLE001 - whatever the user's module raises
         return False
