@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def predict(
     except UntrustedError as exc:
         raise UntrustedError(_as_options(str(exc))) from exc
     data = read_rows(source or sys.stdin.buffer, kind, loaded.manifest.get("input"))
-    if not len(data):
+    if _count_rows(data) == 0:
         raise InvalidValueError(f"There is no row in {rows if source is not None else 'what came in'}.")
     found = _predicted(loaded, data, proba)
     found, names = _columns(loaded.unwrap(), found) if proba else (found, None)
@@ -120,9 +121,10 @@ def _predicted(loaded: LoadedModel, data: Any, proba: bool) -> Any:
 
     try:
         found = loaded.predict_proba(data) if proba else loaded.predict(data)
-        if getattr(found, "ndim", 0) > 0 and len(found) != len(data):
+        rows = _count_rows(data)
+        if rows is not None and getattr(found, "ndim", 0) > 0 and len(found) != rows:
             raise ModelError(
-                f"The model gives {counted(len(found), 'answer')} for {counted(len(data), 'row')}: it takes another form "
+                f"The model gives {counted(len(found), 'answer')} for {counted(rows, 'row')}: it takes another form "
                 "of input, which input_example= would have told when it was logged."
             )
     except TrackersError:
@@ -133,6 +135,14 @@ def _predicted(loaded: LoadedModel, data: Any, proba: bool) -> Any:
             f"The model cannot predict these rows ({type(exc).__name__}: {said}){_odd_cell(data)}"
         ) from exc
     return named_outputs(found) if not proba and find_flavor(loaded.flavor).lists_outputs else found
+
+
+def _count_rows(data: Any) -> int | None:
+    """Return how many rows there are; of arrays by name, None where they do not agree."""
+    if not isinstance(data, Mapping):
+        return len(data)
+    counts = {len(value) if hasattr(value, "__len__") else None for value in data.values()}
+    return counts.pop() if len(counts) == 1 else None
 
 
 def _odd_cell(data: Any) -> str:
