@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from trackers.artifacts import ArtifactStore
-from trackers.errors import DigestError, InvalidValueError, ModelError, UntrustedError
+from trackers.errors import ArtifactError, DigestError, InvalidValueError, ModelError, UntrustedError
 from trackers.models import LoadedModel, load, pack, save
 from trackers.models.archives import check_stored
 from trackers.models.manifest import manifest_digest
@@ -291,6 +291,32 @@ def test_a_manifest_that_we_did_not_write_is_refused(text: str, message: str, tm
     (tmp_path / "model.json").write_text(text)
     with pytest.raises(ModelError, match=message):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.json", "MLmodel"])
+def test_a_pipe_in_the_place_of_a_manifest_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises((ModelError, ArtifactError), match=r"no plain file|is a pipe"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input": 5},
+        {"input": {"kind": "frame"}},
+        {"details": None},
+        {"code": 5},
+        {"libraries": []},
+        {"files": {"model.skops": 5}},
+    ],
+    ids=str,
+)
+def test_a_sealed_manifest_of_another_shape_is_refused_in_a_sentence(tmp_path: Path, changes: Any) -> None:
+    save(LogisticRegression().fit(X, y), tmp_path / "model")
+    edit_manifest(tmp_path / "model", **changes)
+    with pytest.raises(ModelError, match=r"damaged|cannot be loaded"):
+        load(tmp_path / "model")
 
 
 def test_a_manifest_with_a_name_outside_its_folder_is_refused(tmp_path: Path) -> None:

@@ -110,9 +110,9 @@ def load(
     manifest = manifests.read_manifest(source, digest)
     manifests.verify_files(source, manifest, LEFT_BY_MLFLOW)
     flavor = find_flavor(manifest["flavor"])
-    check_installed(manifest, flavor)
     code = manifest.get("code") or []
     try:
+        check_installed(manifest, flavor)
         with importable(source, code) if code and trusts.everything else nullcontext():
             model = flavor.load(source, manifest["details"], trusts)
     except TrackersError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import stat
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,7 +15,8 @@ from typing import Any
 
 from trackers.artifacts.names import check_name
 from trackers.artifacts.store import walk_files
-from trackers.errors import DigestError, ModelError
+from trackers.errors import DigestError, InvalidValueError, ModelError
+from trackers.models.schema import check_schema
 
 NAME = "model.json"
 FORMAT = 1
@@ -79,8 +81,8 @@ def read_manifest(folder: Path, digest: str | None = None) -> dict[str, Any]:
     """
     path = folder / NAME
     try:
-        if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
-            raise ModelError(f"{path} is not a manifest that we wrote: it is a link or far too large.")
+        if not _is_small_file(path):
+            raise ModelError(f"{path} is not a manifest that we wrote: it is no plain file, or far too large.")
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelError(f"{folder} is not a model folder: it has no {NAME}.") from exc
@@ -95,11 +97,17 @@ def read_manifest(folder: Path, digest: str | None = None) -> dict[str, Any]:
     return dict(manifest)
 
 
+def _is_small_file(path: Path) -> bool:
+    """Tell whether *path* is a plain file that can be read whole: a pipe would be waited for."""
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_size <= _MAX_BYTES
+
+
 def has_manifest(folder: Path) -> bool:
     """Tell whether ``model.json`` in *folder* is a manifest: XGBoost's own model may have that name."""
     path = folder / NAME
     try:
-        if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
+        if not _is_small_file(path):
             return False
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -119,6 +127,14 @@ def check_manifest(manifest: Any) -> None:
         check_name(name)
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
             raise ModelError(f"{NAME} names no digest for {name!r}: the model folder is damaged.")
+    code = manifest.get("code") or []
+    if not isinstance(code, list) or any(not isinstance(name, str) for name in code):
+        raise ModelError(f"{NAME} does not say which code belongs to it: the model folder is damaged.")
+    if manifest.get("input") is not None:
+        try:
+            check_schema(manifest["input"])
+        except InvalidValueError as exc:
+            raise ModelError(f"{NAME} does not say what the model takes, the folder is damaged: {exc}") from exc
 
 
 def verify_files(folder: Path, manifest: Mapping[str, Any], beside: Collection[str] = ()) -> None:
