@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from trackers.capture.secret import HIDDEN, clean_url, is_secret_name, looks_secret, redact, redact_arguments
+from trackers.capture.secret import (
+    HIDDEN,
+    clean_url,
+    is_secret_name,
+    is_settings_name,
+    looks_secret,
+    redact,
+    redact_arguments,
+)
 from trackers.errors import StoreError
 from trackers.interop.mlflow.client import first_line, safe
 from trackers.sql.address import read_address
@@ -63,6 +71,7 @@ HARMLESS = [
     'password = "${DB_PASSWORD}"',
     'api_key=os.environ["API_KEY"]',
     "mail ann@example.org",
+    'headers = {"Authorization": f"Bearer {token}"}',
     "git@github.com:team/repo.git",
     'commit = "3f786850e387550fdab836ed7e6dc881de23001b"',
     'digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"',
@@ -170,12 +179,64 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
         (["--dbpass", "x", "--pw", "y", "--bearer", "z"], ["--dbpass", "***", "--pw", "***", "--bearer", "***"]),
         (["-u", "me:pw", "--user", "me:pw"], ["-u", "***", "--user", "***"]),
         (["/password:hunter2"], ["/password:***"]),
+        (["--auth", "hunter", "--auth=hunter"], ["--auth", "***", "--auth=***"]),
+        (["--auth", "basic", "--auth=none"], ["--auth", "basic", "--auth=none"]),
+        (["-H", "Authorization: Bearer abc"], ["-H", "Authorization: Bearer ***"]),
+        (["--header=Authorization: Basic dXNlcjpw"], ["--header=Authorization: Basic ***"]),
         (["--lowpass", "3", "--bypass", "all"], ["--lowpass", "3", "--bypass", "all"]),
         (["--user", "alice", "-u", "http://host"], ["--user", "alice", "-u", "http://host"]),
     ],
 )
 def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
     assert redact_arguments(given) == shown
+
+
+SETTINGS = [
+    "password=correcthorse",
+    "password: correcthorse",
+    "  db.password = correct horse battery",
+    "token=SECRETTOML",
+    "- api_key: plainword",
+    "'client_secret': plainword",
+    "password=pa$$word\r",
+    "+password: correcthorse",
+]
+NO_SECRET_SETTINGS = [
+    "password: ${DB_PASSWORD}",
+    "password = %(pass)s",
+    "token: null",
+    "tokenizer: wordpiece",
+    "token_type: bearer",
+    "pad_token: pad",
+    "secrets: [a, b]",
+    "password:",
+    "password: *anchor",
+    "api_key: <your key>",
+    "password: changeme",
+]
+
+
+@pytest.mark.parametrize("line", SETTINGS)
+def test_in_a_settings_file_a_word_is_a_secret_too(line: str) -> None:
+    text = f"[a]\nx = 1\n{line}\ny = 2\n"
+    shown = redact(text, settings=True)
+    assert HIDDEN in shown
+    assert not any(word in shown for word in ("horse", "SECRETTOML", "plainword", "word\r"))
+    assert shown.split("\n")[1::2] == ["x = 1", "y = 2"]
+    assert redact(shown, settings=True) == shown
+
+
+@pytest.mark.parametrize("line", NO_SECRET_SETTINGS)
+def test_what_is_no_value_of_its_own_stays_in_a_settings_file(line: str) -> None:
+    assert redact(f"{line}\n", settings=True) == f"{line}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [("a/settings.YAML", True), ("x.ini", True), ("pyproject.toml", True), ("train.py", False), ("yaml", False)],
+)
+def test_settings_files_are_known_by_their_name(name: str, holds: bool) -> None:
+    assert is_settings_name(name) is holds
 
 
 def test_a_password_may_hold_what_ends_it() -> None:
@@ -205,7 +266,22 @@ def test_a_url_without_a_password_is_shown_as_it_is(url: str) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    "piece", ["a", "a://", "eyJaaaaaaaaaaaa", "token='", "-", "secret", "sk-", "@", "://a", "password=", "a@"]
+    "piece",
+    [
+        "a",
+        "a://",
+        "eyJaaaaaaaaaaaa",
+        "token='",
+        "-",
+        "secret",
+        "sk-",
+        "@",
+        "://a",
+        "password=",
+        "a@",
+        "authorization: ",
+        "password:x\n",
+    ],
 )
 def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
-    redact(piece * (300_000 // len(piece)))
+    redact(piece * (300_000 // len(piece)), settings=True)

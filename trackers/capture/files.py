@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trackers.artifacts.names import check_name
 from trackers.capture.imports import ELSEWHERE
-from trackers.capture.secret import is_secret_name, looks_secret
+from trackers.capture.secret import is_secret_name, is_settings_name, looks_secret
 from trackers.capture.state import SourceFile
 from trackers.errors import InvalidValueError
 
@@ -95,6 +95,6 @@ def _read(path: Path) -> SourceFile | str:
         return "it changed while it was read"
     if data.startswith(_DATABASE):
         return "it is a database"
-    if looks_secret(data.decode("latin-1")):
+    if looks_secret(data.decode("latin-1"), settings=is_settings_name(path.name)):
         return "there is something in it that looks like a secret"
     return SourceFile(data, bool(mode & stat.S_IXUSR))

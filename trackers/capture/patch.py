@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trackers.capture.secret import HIDDEN, redact
+from trackers.capture.secret import HIDDEN, is_settings_name, redact
 
 DIFF_OPTIONS = (
     *("--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color"),
@@ -96,7 +96,7 @@ def hide(section: Section) -> tuple[Section, bool]:
     if section.is_binary:
         return section, True
     text = section.body.decode("latin-1")
-    shown = redact(text, diff=True)
+    shown = redact(text, diff=True, settings=is_settings_name(section.name))
     if shown == text:
         return section, True
     pairs = zip(text.split("\n"), shown.split("\n"), strict=True)

@@ -39,6 +39,9 @@ SECRET_FILES = (
 HARMLESS_FILES = ("*.example", "*.sample", "*.template", "*.dist", "*.pub", "secrets.py", "credentials.py")
 """Names that the patterns above would catch and that hold no secret as such; what is in them is still looked at."""
 
+SETTINGS_FILES = ("*.ini", "*.yaml", "*.yml", "*.toml", "*.cfg", "*.conf", "*.properties")
+"""Names of files that hold settings: what has a secret name there is a value, and no variable of a program."""
+
 # Every repetition is bounded, so that a line of a megabyte takes no longer than a megabyte of lines.
 _WORD = (
     r"(?:passwords?|passwd|passphrase|pwd|secrets?|tokens?(?!iz)|api[_-]?keys?|access[_-]?keys?|account[_-]?key"
@@ -52,6 +55,19 @@ _ASSIGNED = re.compile(
 )
 _UNQUOTED = re.compile(
     rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({_NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S{{0,500}})$"
+)
+_SETTING = re.compile(
+    rf"(?im)^([+\- ]?[ \t]{{0,40}}(?:-[ \t]{{1,4}})?[\"']?([\w.-]{{0,40}}{_WORD_ANY_CASE})[\"']?[ \t]{{0,8}}[=:][ \t]{{0,8}})"
+    r"([^\s\"'][^\r\n]{0,500})(?=\r?$)"
+)
+_REFERENCE = re.compile(r"[\[{<*&!|>]|\$[({A-Z_]|%[(A-Z]")
+"""How what is no value of its own begins: a list, a variable, a placeholder, a mark of YAML."""
+_SECRET_LAST = re.compile(
+    r"(?i)[\w.-]{0,80}(?:passwords?|passwd|passphrase|pwd|secrets?|tokens?|(?:api|access|account|private|secret)[_-]?keys?"
+    r"|credentials?)"
+)
+_HEADER = re.compile(
+    r"(?i)(\bauthorization\W{1,6}[bfru]{0,2}[\"']?(?:bearer|basic|token|apikey)\s{1,4})[^\s\"'{}$<,)*]{1,2000}"
 )
 _URL = re.compile(
     r"://(?:(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']{0,200}:[^\s/\"']{1,300}|(?=\D{0,40}\d)[^\s/@:\"']{8,300})@"
@@ -94,15 +110,22 @@ def is_secret_name(name: str) -> bool:
     return secret and not any(fnmatch.fnmatchcase(base, pattern) for pattern in HARMLESS_FILES)
 
 
-def looks_secret(text: str) -> bool:
+def is_settings_name(name: str) -> bool:
+    """Tell whether a file called *name* (or ``folder/name``) holds settings."""
+    base = name.rpartition("/")[2].lower()
+    return any(fnmatch.fnmatchcase(base, pattern) for pattern in SETTINGS_FILES)
+
+
+def looks_secret(text: str, *, settings: bool = False) -> bool:
     """Tell whether there is something in *text* that ``redact`` would hide."""
-    return redact(text) != text
+    return redact(text, settings=settings) != text
 
 
-def redact(text: str, *, diff: bool = False) -> str:
+def redact(text: str, *, diff: bool = False, settings: bool = False) -> str:
     """Return *text* with values of secret names, passwords in URLs, and strings that look like keys hidden.
 
-    The number of lines stays; with *diff* so does the first character of each, the mark of a diff's line.
+    The number of lines stays; with *diff* so does the first character of each, the mark of a diff's line. With
+    *settings*, the text is that of a settings file: there a secret may be a word that would be a variable elsewhere.
     """
     if "PRIVATE KEY" in text:
         text = _hide_keys(text, diff)
@@ -110,8 +133,11 @@ def redact(text: str, *, diff: bool = False) -> str:
     text = _URL.sub(f"://{HIDDEN}@", text)
     text = _QUERY.sub(rf"\1{HIDDEN}", text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
+    text = _HEADER.sub(rf"\1{HIDDEN}", text)
     text = _ASSIGNED.sub(_hide_assigned, text)
     text = _UNQUOTED.sub(_hide_unquoted, text)
+    if settings:
+        text = _SETTING.sub(_hide_setting, text)
     return _RANDOM.sub(_hide_random, text)
 
 
@@ -134,6 +160,13 @@ def _hide_unquoted(match: re.Match[str]) -> str:
     if not shell and (bare.replace("_", "").replace(".", "").isalpha() or not re.search(r"\d", bare)):
         return match[0]
     return head + HIDDEN
+
+
+def _hide_setting(match: re.Match[str]) -> str:
+    head, name, value = match.groups()
+    named = _SECRET_LAST.fullmatch(name) is not None and _COUNTED.fullmatch(name) is None
+    hidden = named and not _PLACEHOLDERS.match(value.rstrip(" \t,;")) and not _REFERENCE.match(value)
+    return head + HIDDEN if hidden else match[0]
 
 
 def _hide_random(match: re.Match[str]) -> str:
@@ -203,9 +236,49 @@ def _may_be_secret(option: str, value: str) -> bool:
     word = re.split(r"[-_.]", option.lower())[-1]
     if _PASS.fullmatch(word) or word in ("pw", "passw", "bearer", "cookie"):
         return True
-    if word in ("auth", "login", "userpass", "user", "u"):
+    if word == "auth":
+        return value.lower() not in _WAYS and "://" not in value
+    if word in ("login", "userpass", "user", "u"):
         return ":" in value and "://" not in value
     return word == "key" and len(value) >= 16 and value.isascii() and any(c.isdigit() for c in value)
+
+
+_WAYS = frozenset(
+    [
+        "none",
+        "basic",
+        "digest",
+        "bearer",
+        "token",
+        "password",
+        "oauth",
+        "oauth2",
+        "oidc",
+        "jwt",
+        "iam",
+        "ntlm",
+        "ldap",
+        "saml",
+        "kerberos",
+        "gssapi",
+        "md5",
+        "scram",
+        "trust",
+        "true",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "auto",
+        "default",
+        "required",
+        "optional",
+        "0",
+        "1",
+    ]
+)
+"""What ``--auth`` takes that says how somebody logs in, and not as whom."""
 
 
 def _names_secret(name: str) -> bool:
