@@ -26,11 +26,10 @@ def clean_name(name: object, what: str = "name") -> str:
         clean = name
     else:
         clean = unicodedata.normalize("NFC", name)
-        for char in clean:
-            if char in _OVERRIDING or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}:
-                raise InvalidValueError(
-                    f"the name of {_article(what)} {what} may not hold the character {char!r}: {name!r}"
-                )
+        if char := odd_character(clean):
+            raise InvalidValueError(
+                f"the name of {_article(what)} {what} may not hold the character {char!r}: {name!r}"
+            )
     if not clean or clean != clean.strip():
         raise InvalidValueError(
             f"the name of {_article(what)} {what} may not be empty or start or end with a space: {name!r}"
@@ -40,6 +39,12 @@ def clean_name(name: object, what: str = "name") -> str:
             f"the name of {_article(what)} {what} may have {LONGEST} characters, not {len(clean)}: {clean[:40]}..."
         )
     return clean
+
+
+def odd_character(name: str) -> str:
+    """Return the first character of *name* that no name may hold, '' where there is none."""
+    odd = (char for char in name if char in _OVERRIDING or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"})
+    return next(odd, "")
 
 
 def clean_title(name: object, what: str) -> str:

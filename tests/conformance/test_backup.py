@@ -231,6 +231,16 @@ def test_a_folder_without_a_finished_backup_is_told(sqlite_url: str, tmp_path: P
         assert f"there is no (finished) backup in {folder}" in str(said.exception)
 
 
+def test_names_that_no_store_takes_are_told_after_a_restore(sqlite_url: str, tmp_path: Path) -> None:
+    with trackers.connect(sqlite_url) as store:
+        store.start_run("e", tags={"mark": "1"}).end()
+        with store.database.writing() as connection:
+            connection.exec_driver_sql("UPDATE trackers_tags SET name = 'a\tb'")
+        store.backup(tmp_path / "backup")
+    (problem,) = trackers.restore(tmp_path / "backup", tmp_path / "new.db").problems
+    assert "holds the character '\\t'" in problem
+
+
 RESTORER = """
 import sys, trackers
 from trackers.errors import TrackersError

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+import trackers
 from tests.conformance.managed import manage
 from trackers.changes import AttrsSet, ModelLogged
 from trackers.clock import now_us
@@ -326,7 +327,70 @@ ODD = {
     "a study": ("DELETE FROM trackers_studies", "nothing of one is there"),
     "a state": ("UPDATE trackers_runs SET state = 9 WHERE number = 1", "in state 9"),
     "a manifest": ("UPDATE trackers_models SET manifest = '[]'", "cannot be looked at whole"),
+    "a time of a file": ("UPDATE trackers_artifacts SET created_at = -1", "created_at in trackers_artifacts"),
+    "a time of a point": (
+        "UPDATE trackers_points SET time = 9000000000000000000 WHERE ordinal = 0",
+        "which is no time",
+    ),
+    "a time of an event": ("UPDATE trackers_events SET time = -5", "is -5, which is no time"),
+    "a result": ("UPDATE trackers_results SET kind = 9", "kind in trackers_results"),
+    "a param's number": ("UPDATE trackers_params SET number_kind = 9", "number_kind in trackers_params"),
+    "metrics of a version": ("UPDATE trackers_model_versions SET metrics = '5'", "is not an object: '5'"),
+    "directions": ("UPDATE trackers_studies SET directions = '{}'", "is not a list: '{}'"),
+    "attempts": ("DELETE FROM trackers_attempts", "and none of its attempts is there"),
+    "an alias that is gone": ("DELETE FROM trackers_aliases", "m@production points at nothing, and its history says"),
+    "a name": ("UPDATE trackers_runs SET name = 'a\tb'", "holds the character '\\t'"),
+    "the name of a metric": (
+        "UPDATE trackers_series SET \"key\" = 'a\tb' WHERE \"key\" = 'loss'",
+        "holds the character '\\t'",
+    ),
 }
+LITE = {
+    "a size": ("UPDATE trackers_blobs SET size = 'garbage'", "size in trackers_blobs", "whole number"),
+    "a time": ("UPDATE trackers_runs SET created_at = 'yesterday'", "created_at in trackers_runs", "whole number"),
+    "a number": ("UPDATE trackers_points SET value = 'one' WHERE ordinal = 0", "value in trackers_points", "number"),
+    "a step": ("UPDATE trackers_points SET step = 1.5 WHERE ordinal = 0", "step in trackers_points", "whole number"),
+    "a name": ("UPDATE trackers_runs SET name = x'00'", "name in trackers_runs", "text"),
+}
+
+
+@pytest.mark.parametrize("what", LITE)
+def test_a_value_of_another_type_is_named(sqlite_store_url: str, what: str) -> None:
+    statement, place, kind = LITE[what]
+    with trackers.connect(sqlite_store_url) as store:
+        with store.start_run("e", name="first") as run:
+            run.log_metrics({"loss": 1.0})
+            run.log_text("words", "a.txt")
+        store.flush()
+        with by_hand(store) as connection:
+            assert connection.execute(text(statement)).rowcount
+        for quick in (True, False):
+            found = store.fsck(quick=quick).findings
+            assert any(place in one.problem and f"which is no {kind}" in one.problem for one in found), found
+        store.fsck(repair=True)
+
+
+@pytest.mark.parametrize("url", ["sqlite_url", "postgresql_url", "mariadb_url"])
+def test_a_table_that_is_gone_is_named_and_ends_nothing(
+    request: pytest.FixtureRequest, url: str, tmp_path: Path
+) -> None:
+    with trackers.connect(request.getfixturevalue(url), artifacts=str(tmp_path / "artifacts")) as store:
+        store.start_run("e").end()
+        cascade = " CASCADE" if store.database.dialect == "postgresql" else ""
+        for table in ("artifacts", "points"):
+            with by_hand(store) as connection:
+                connection.execute(text(f"DROP TABLE trackers_{table}{cascade}"))
+        for repair in (False, True):
+            found = [one.problem for one in store.fsck(repair=repair).findings]
+            missing = [f"the table trackers_{table} is missing: restore a backup" for table in ("artifacts", "points")]
+            assert sorted(found) == missing
+
+
+def test_a_wrong_size_in_the_store_takes_no_file_away_when_it_is_repaired_quickly(filled: Store) -> None:
+    with by_hand(filled) as connection:
+        connection.execute(text("UPDATE trackers_blobs SET size = 1"))
+    assert filled.fsck(quick=True, repair=True).left == ()
+    assert filled.fsck().findings == ()
 
 
 @pytest.mark.parametrize("what", ODD)

@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trackers.artifacts.names import check_name
+from sqlalchemy import Column
+
 from trackers.errors import DigestError, InvalidValueError, NotFoundError, SchemaError, StoreBusyError
 from trackers.keeping.archive import FORMAT, NAME, ROWS
 from trackers.sql import archived
-from trackers.sql.audit import LATEST
-from trackers.sql.columns import BOOL, FLOAT, INT, JSON, NONE, STR
+from trackers.sql import tables as t
+from trackers.sql.audit_columns import wrong_with
+from trackers.sql.columns import FileName, Kind, Name, Time
 from trackers.sql.experiments import check_experiment
 from trackers.sql.schema import HEAD, REVISIONS
 from trackers.states import RunState
@@ -79,37 +81,40 @@ def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise DigestError(f"{folder / name} is damaged: use another copy of the archive.")
 
 
-def check_values(folder: Path, parquet: Any) -> None:
+def check_values(folder: Path, manifest: Mapping[str, Any], parquet: Any) -> None:
     """Refuse what a store never writes: its digests are in the archive, so whoever made that could write anything."""
-    for table, check in (("experiments", check_experiment), ("artifacts", check_name), ("model_files", check_name)):
-        names = parquet.read_table(folder / ROWS / f"{table}.parquet", columns=["name"]).column("name").unique()
-        for name in names.to_pylist():
-            if name == "" and table == "experiments":
-                continue  # Optuna lets a study have it
-            try:
-                check(name)
-            except InvalidValueError as exc:
-                raise InvalidValueError(f"the archive in {folder} was not written by a store: {exc}") from exc
-    kinds: dict[tuple[str, str], set[Any]] = {
-        ("runs", "state"): {int(state) for state in RunState},
-        ("params", "kind"): {NONE, BOOL, INT, FLOAT, STR, JSON},
-        ("experiments", "kind"): {"experiment", "study"},
-    }
-    for (table, column), known in kinds.items():
-        values = parquet.read_table(folder / ROWS / f"{table}.parquet", columns=[column]).column(column).unique()
-        if odd := [value for value in values.to_pylist() if value not in known]:
-            raise InvalidValueError(
-                f"the archive in {folder} was not written by a store: {column} of {table} is {odd[0]!r:.40}"
-            )
-    times = ["created_at", "started_at", "ended_at", "deleted_at", "archived_at"]
-    held = parquet.read_table(folder / ROWS / "runs.parquet", columns=times)
-    for column in times:
-        if odd := [
-            time for time in held.column(column).unique().to_pylist() if time is not None and not 0 <= time <= LATEST
-        ]:
-            raise InvalidValueError(
-                f"the archive in {folder} was not written by a store: {column} of runs is {odd[0]!r:.40}"
-            )
+    for name, table in archived.TABLES.items():
+        held = parquet.read_table(folder / ROWS / f"{name}.parquet")
+        for column in table.columns:
+            if column.name in held.schema.names and _is_checked(column):
+                for value in held.column(column.name).unique().to_pylist():
+                    if wrong := wrong_with(column, value) or _odd(column, value):
+                        raise InvalidValueError(f"the archive in {folder} was not written by a store: {wrong}")
+    title = parquet.read_table(folder / ROWS / "experiments.parquet", columns=["name"]).column("name").to_pylist()
+    if title != [manifest["experiment"]]:
+        raise InvalidValueError(f"{folder / NAME} is damaged: use another copy of the archive")
+
+
+_KNOWN: dict[Column[Any], frozenset[Any]] = {
+    t.runs.c.state: frozenset(int(state) for state in RunState),
+    t.experiments.c.kind: frozenset({"experiment", "study"}),
+}
+
+
+def _is_checked(column: Column[Any]) -> bool:
+    return column in _KNOWN or column.type in (Time, Kind, Name) or isinstance(column.type, FileName)
+
+
+def _odd(column: Column[Any], value: Any) -> str:
+    """Say what is wrong with a value by what its column alone may hold."""
+    if value not in _KNOWN.get(column, (value,)):
+        return f"{column.name} of {column.table.name} is {value!r:.40}"
+    if column is t.experiments.c.name and value != "":  # Optuna lets a study have it
+        try:
+            check_experiment(value)
+        except InvalidValueError as exc:
+            return str(exc)
+    return ""
 
 
 @contextmanager

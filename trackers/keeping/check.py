@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 from trackers.errors import ArtifactError, DigestError
 from trackers.keeping.backup import file_of, read_manifest
 from trackers.sql import audit, dump, repairs
+from trackers.sql.audit_columns import missing_tables
 from trackers.sql.flaw import Flaw
 from trackers.wording import counted
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from trackers.artifacts import ArtifactStore
     from trackers.store import Store
 
@@ -80,7 +83,7 @@ def check(
         read_manifest(Path(source))
     with store.database.reading() as connection:
         flaws = audit.shortened(list(audit.audit(connection))) if not repair else list(audit.audit(connection))
-        files = dump.reachable_files(connection)
+        files = _files_of(connection)
     if repair and source is None and files and next(iter(store.artifacts.digests()), None) is None:
         raise ArtifactError(
             f"there is no file in {store.artifacts.safe_root}, which {counted(len(files), 'file')} should be in: mount the "
@@ -93,6 +96,14 @@ def check(
     return Checked(tuple(findings), len(files), sum(files.values()), quick)
 
 
+def _files_of(connection: Connection) -> dict[str, int]:
+    """Return every file that rows refer to, and its size; -1 for a size that is none, which is no file's."""
+    if next(missing_tables(connection), None) is not None:
+        return {}  # the rows cannot say
+    found = dump.reachable_files(connection)
+    return {digest: size if isinstance(size, int) else -1 for digest, size in found.items()}
+
+
 def _repaired(store: Store, flaw: Flaw) -> str:
     def size_of(digest: str) -> int | None:
         try:
@@ -100,7 +111,10 @@ def _repaired(store: Store, flaw: Flaw) -> str:
         except ArtifactError:
             return None
 
-    said: str = store.writer.call(partial(repairs.repair, flaw=flaw, size_of=size_of))
+    try:
+        said: str = store.writer.call(partial(repairs.repair, flaw=flaw, size_of=size_of))
+    except audit.ODD:
+        return ""  # what it would be made from is damaged as well, as another flaw says
     return said
 
 
@@ -113,14 +127,14 @@ def _look_at(
     def look(item: tuple[str, int]) -> _Wrong | None:
         digest, size = item
         try:
-            found = (listed.get(digest) or artifacts.size(digest)) if quick else artifacts.verify(digest)
+            found = (listed.get(digest) or artifacts.size(digest)) if quick else None
+            if found is None or found != size:  # whether the file or the row is wrong, its bytes tell
+                found = artifacts.verify(digest)
         except DigestError:
             return _Wrong(digest, "damaged")
         except ArtifactError:
             return _Wrong(digest, "damaged" if artifacts.exists(digest) else "missing")
-        if found == size:
-            return None
-        return _Wrong(digest, "damaged", found) if quick else _Wrong(digest, "size", found)
+        return None if found == size else _Wrong(digest, "size", found)
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="trackers-fsck") as pool:
         for done, wrong in enumerate(pool.map(look, sorted(files.items())), start=1):

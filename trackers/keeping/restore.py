@@ -19,6 +19,7 @@ from trackers.errors import DigestError, SchemaError, StoreBusyError, StoreError
 from trackers.keeping.backup import file_of, read_manifest
 from trackers.sql import audit, dump, statistics
 from trackers.sql.address import read_address
+from trackers.sql.audit_columns import names_given
 from trackers.sql.backup_rows import Kept, open_rows, path_of
 from trackers.sql.engine import Database
 from trackers.sql.schema import HEAD, REVISIONS, open_database
@@ -34,7 +35,8 @@ _THREADS = 8
 class Restored:
     """What was restored into the store *url*: *rows* in *tables*, *files* of *bytes*.
 
-    *problems* name files that rows refer to and that the store lacks, and what needs them.
+    *problems* name files that rows refer to and that the store lacks, and what needs them; and names that no store
+    takes, which somebody wrote into its database or the backup.
     """
 
     url: str
@@ -99,6 +101,7 @@ def _restore(
             problems = tuple(
                 _sentence(connection, digest, digest in manifest.get("missing", ())) for digest in sorted(lost)
             )
+            problems += tuple(flaw.problem for flaw in audit.shortened(list(names_given(connection))))
     finally:
         database.close()
     return Restored(database.address.safe, len(kept), rows, len(copied), sum(copied.values()), problems)

@@ -71,7 +71,7 @@ def import_archive(store: Store, source: str | os.PathLike[str]) -> Imported:
     _, parquet = load_arrow()
     with alone(folder):
         verify(folder, manifest)
-        check_values(folder, parquet)
+        check_values(folder, manifest, parquet)
         return _Import(store, folder, manifest, parquet).run()
 
 

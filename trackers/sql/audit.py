@@ -5,7 +5,6 @@ A check is a function of a connection. What can be put right again is in ``track
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,42 +12,42 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     ForeignKeyConstraint,
-    Text,
     and_,
     func,
     not_,
     or_,
     select,
-    type_coerce,
 )
 
-from trackers.artifacts.names import check_name
-from trackers.errors import DamagedError, InvalidValueError
+from trackers.errors import DamagedError
 from trackers.models.manifest import manifest_digest
 from trackers.sql import tables as t
+from trackers.sql.audit_columns import columns, json_values, missing_tables, names_given
 from trackers.sql.audit_series import chunks, sealed_series, series
-from trackers.sql.columns import BOOL, FINITE, FLOAT, INT, JSON, NONE, STR, Json
+from trackers.sql.columns import BOOL, FINITE, FLOAT, INT
 from trackers.sql.flaw import Flaw
 from trackers.sql.objects import missing_objects
 from trackers.states import RunState
 from trackers.wording import counted
 
 _FINISHED = tuple(int(state) for state in RunState if state.is_finished())
-LATEST = 253_402_300_799_999_999
-"""The end of the year 9999, the last that a datetime knows, in microseconds."""
+ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What reading a value raises that none of ours wrote."""
 
 _SHOWN = 20
 """So many flaws of one kind are named; the others are counted."""
 
 
 def audit(connection: Connection) -> Iterator[Flaw]:
-    """Yield everything that is wrong with the rows."""
-    for check in CHECKS:
+    """Yield everything that is wrong with the rows; where tables are missing, those alone."""
+    lacking = list(missing_tables(connection))
+    yield from lacking
+    for check in () if lacking else CHECKS:
         try:
             yield from check(connection)
         except DamagedError as exc:
             yield Flaw(check.__name__.replace("_", " "), f"it cannot be looked at whole: {exc}")
-        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as exc:
+        except ODD as exc:
             said = f"it cannot be looked at whole: a value is none of ours ({type(exc).__name__}: {exc})"
             yield Flaw(check.__name__.replace("_", " "), said[:300])
 
@@ -66,31 +65,6 @@ def schema(connection: Connection) -> Iterator[Flaw]:
     """Check that every view and trigger is there."""
     for name, kind in missing_objects(connection).items():
         yield Flaw("schema", f"the {kind} {name} is missing", {"name": name})
-
-
-def json_values(connection: Connection) -> Iterator[Flaw]:
-    """Check that what is to be JSON is."""
-    for table in t.metadata.sorted_tables:
-        keys = list(table.primary_key)
-        for column in table.columns:
-            if isinstance(column.type, Json):
-                raw = type_coerce(column, Text)
-                yield from _unreadable(connection, column, select(*keys, raw).where(raw.is_not(None)))
-    p, a = t.params, t.attrs
-    structured = select(*p.primary_key, type_coerce(p.c.text, Text)).where(p.c.kind == JSON, p.c.text.is_not(None))
-    yield from _unreadable(connection, p.c.text, structured)
-    if not isinstance(a.c.value.type, Json):
-        yield from _unreadable(connection, a.c.value, select(*a.primary_key, type_coerce(a.c.value, Text)))
-
-
-def _unreadable(connection: Connection, column: Any, query: Any) -> Iterator[Flaw]:
-    keys = [key.name for key in column.table.primary_key]
-    for *key, text in connection.execution_options(yield_per=1000).execute(query):
-        try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            where = ", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True))
-            yield Flaw("json values", f"{column.name} in {column.table.name} ({where}) is no JSON: {text[:40]!r}")
 
 
 def references(connection: Connection) -> Iterator[Flaw]:
@@ -162,6 +136,10 @@ def attempts(connection: Connection) -> Iterator[Flaw]:
     for run_id, uid, state, number in connection.execute(query.where(r.state.in_(resting), a.ended_at.is_(None))):
         where = {"run_id": run_id, "number": number, "state": state}
         yield Flaw("attempts", f"run {uid} is {_state(state)}, and its attempt {number} never ended", where)
+    tried = select(a.run_id).where(a.run_id == r.id)
+    lost = select(r.uid).where(r.started_at.is_not(None), r.state != int(RunState.WAITING), not_(tried.exists()))
+    for (uid,) in connection.execute(lost):
+        yield Flaw("attempts", f"run {uid} was started, and none of its attempts is there")
     unended = select(r.id, r.uid, r.state).where(r.state.in_(_FINISHED), r.ended_at.is_(None))
     for run_id, uid, state in connection.execute(unended):
         yield Flaw(
@@ -202,26 +180,13 @@ def _state(state: int) -> str:
 
 
 def values(connection: Connection) -> Iterator[Flaw]:
-    """Check kinds, times, uids and names that readers rely on."""
-    p, r, e, a = t.params.c, t.runs.c, t.experiments.c, t.artifacts.c
-    query = select(p.run_id, p.name, p.kind).where(p.kind.not_in((NONE, BOOL, INT, FLOAT, STR, JSON)))
-    for run_id, name, kind in connection.execute(query):
-        yield Flaw("values", f"the param {name!r} of run {run_id} is of kind {kind}, which is none")
+    """Check params, uids and names that readers rely on."""
+    p, r, e = t.params.c, t.runs.c, t.experiments.c
     lost = and_(p.kind.in_((BOOL, INT, FLOAT)), p.number.is_(None), p.number_kind == FINITE, p.text.is_(None))
     for run_id, name in connection.execute(select(p.run_id, p.name).where(lost)):
         yield Flaw("values", f"the param {name!r} of run {run_id} is a number without one")
-    for column in (r.created_at, r.started_at, r.ended_at, r.deleted_at, r.archived_at):
-        raw = type_coerce(column, Text)
-        for uid, time in connection.execute(select(r.uid, raw).where(or_(column < 0, column > LATEST))):
-            yield Flaw("values", f"run {uid} was {column.name.removesuffix('_at')} at {time}, which is no time")
     for run_id, uid in connection.execute(select(r.id, r.uid).where(func.length(r.uid) != 32)):
         yield Flaw("values", f"the run {run_id} has the uid {uid!r}, which is none")
-    odd = or_(a.name.like("/%"), a.name.like("%..%"), a.name == "")
-    for run_id, name in connection.execute(select(a.run_id, a.name).where(odd)):
-        try:
-            check_name(name)
-        except InvalidValueError as exc:
-            yield Flaw("values", f"run {run_id}: {exc}")
     for experiment_id, name in connection.execute(select(e.id, e.name).where(e.name.like("%/%"))):
         yield Flaw("values", f"the experiment {experiment_id} is named {name!r}, with a slash")
     studies = select(t.studies.c.id).where(t.studies.c.id == e.id)
@@ -259,6 +224,26 @@ def models(connection: Connection) -> Iterator[Flaw]:
         told = (lineage or {}).get("manifest")
         if told is not None and (manifest is None or manifest_digest(manifest) != told):
             yield Flaw("versions", f"the manifest of {name} version {version} was changed after it was registered")
+
+
+def aliases(connection: Connection) -> Iterator[Flaw]:
+    """Check that aliases point at what the last line of the history says: a model is loaded by them."""
+    h, n, a = t.registry_history.c, t.registered_models.c, t.aliases.c
+    lines = select(h.name, h.alias, h.new_version).where(h.alias.is_not(None)).where(h.action.in_(_MOVES))
+    said = {(name, alias): version for name, alias, version in connection.execute(lines.order_by(h.id))}
+    models = set(connection.execute(select(n.name)).scalars())
+    rows = connection.execute(select(n.name, a.alias, a.version).join(t.registered_models, n.id == a.model_id))
+    there = {(name, alias): version for name, alias, version in rows}
+    for (name, alias), version in said.items():
+        found = there.get((name, alias))
+        if name in models and found != version:
+            shown = "nothing" if found is None else f"version {found}"
+            last = "nothing" if version is None else f"version {version}"
+            yield Flaw("aliases", f"{name}@{alias} points at {shown}, and its history says {last}: promote it again")
+
+
+_MOVES = ("promote", "rollback", "unset")
+"""The actions of lines of history that move an alias."""
 
 
 def launches(connection: Connection) -> Iterator[Flaw]:
@@ -324,6 +309,8 @@ CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     database_file,
     schema,
     json_values,
+    columns,
+    names_given,
     references,
     names,
     counters,
@@ -337,6 +324,7 @@ CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     chunks,
     sealed_series,
     models,
+    aliases,
     launches,
     parents,
 )
