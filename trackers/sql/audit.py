@@ -137,7 +137,8 @@ def attempts(connection: Connection) -> Iterator[Flaw]:
         where = {"run_id": run_id, "number": number, "state": state}
         yield Flaw("attempts", f"run {uid} is {_state(state)}, and its attempt {number} never ended", where)
     tried = select(a.run_id).where(a.run_id == r.id)
-    lost = select(r.uid).where(r.started_at.is_not(None), r.state != int(RunState.WAITING), not_(tried.exists()))
+    # Optuna knows of no attempts: a trial need not have one.
+    lost = select(r.uid).where(r.started_at.is_not(None), r.number.is_(None), not_(tried.exists()))
     for (uid,) in connection.execute(lost):
         yield Flaw("attempts", f"run {uid} was started, and none of its attempts is there")
     unended = select(r.id, r.uid, r.state).where(r.state.in_(_FINISHED), r.ended_at.is_(None))
