@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 import hpo
 import trackers
@@ -348,3 +348,16 @@ def test_a_state_without_anything_is_a_state(store: Store) -> None:
     assert launch is not None
     assert launch.code is not None
     assert (launch.code.commit, launch.code.bundle, launch.code.dirty) == (None, None, None)
+
+
+@pytest.mark.parametrize("table", ["code_versions", "environments"])
+def test_fsck_finds_a_record_that_was_changed_since(store: Store, repository: Path, table: str) -> None:
+    with store.start_run("e"):
+        pass
+    assert store.fsck().findings == ()
+    kept = t.metadata.tables[f"trackers_{table}"]
+    with by_hand(store) as connection:
+        content = connection.execute(select(kept.c.content)).scalar_one()
+        connection.execute(update(kept).values(content={**content, "commit": "0" * 40}))
+    (found,) = store.fsck(repair=True).left
+    assert (found.check, "was changed after it was recorded" in found.problem) == ("records", True)

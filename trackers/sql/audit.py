@@ -5,6 +5,7 @@ A check is a function of a connection. What can be put right again is in ``track
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,13 +13,17 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     ForeignKeyConstraint,
+    Text,
     and_,
     func,
     not_,
     or_,
     select,
+    type_coerce,
 )
 
+from trackers.capture.process import content_digest
+from trackers.capture.state import state_digest
 from trackers.errors import DamagedError
 from trackers.models.manifest import manifest_digest
 from trackers.sql import tables as t
@@ -247,6 +252,21 @@ _MOVES = ("promote", "rollback", "unset")
 """The actions of lines of history that move an alias."""
 
 
+def records(connection: Connection) -> Iterator[Flaw]:
+    """Check that what is kept of code and of environments is what it was found by: its digest."""
+    for table, what in ((t.code_versions, "version of the code"), (t.environments, "environment")):
+        c = table.c
+        query = select(c.id, c.digest, type_coerce(c.content, Text))
+        for record_id, digest, content in connection.execution_options(yield_per=100).execute(query):
+            try:
+                kept = json.loads(content)
+            except (ValueError, TypeError, RecursionError):
+                continue  # json_values says so
+            # the first release took all of a version of the code for its digest
+            if isinstance(kept, dict) and digest not in (content_digest(kept), state_digest(kept)):
+                yield Flaw("records", f"the {what} {record_id} was changed after it was recorded: restore a backup")
+
+
 def launches(connection: Connection) -> Iterator[Flaw]:
     """Check that attempts and studies name launches that are there: no foreign key does."""
     n, r, a, s = t.launches.c, t.runs.c, t.attempts.c, t.studies.c
@@ -326,6 +346,7 @@ CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     sealed_series,
     models,
     aliases,
+    records,
     launches,
     parents,
 )
