@@ -164,7 +164,7 @@ def objective(trial):
 )
 def test_a_study_is_written_wrongly_where_every_trial_returns_no_number(call: Call, first: str, code: int) -> None:
     Path("mixed.py").write_text("import hpo\n" + MIXED.format(first=first))
-    assert call("run", "mixed.py", "--trials", "3", "--pruner", "none")[0] == code
+    assert call("run", "mixed.py", "--trials", "3", "--pruner", "none", "--workers", "0")[0] == code
 
 
 def test_resume_advises_only_what_it_has(call: Call) -> None:

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column
-
 from trackers.errors import DigestError, InvalidValueError, NotFoundError, SchemaError, StoreBusyError
 from trackers.keeping.archive import FORMAT, NAME, ROWS
 from trackers.sql import archived
@@ -95,17 +93,17 @@ def check_values(folder: Path, manifest: Mapping[str, Any], parquet: Any) -> Non
         raise InvalidValueError(f"{folder / NAME} is damaged: use another copy of the archive")
 
 
-_KNOWN: dict[Column[Any], frozenset[Any]] = {
+_KNOWN: dict[Any, frozenset[Any]] = {
     t.runs.c.state: frozenset(int(state) for state in RunState),
     t.experiments.c.kind: frozenset({"experiment", "study"}),
 }
 
 
-def _is_checked(column: Column[Any]) -> bool:
+def _is_checked(column: Any) -> bool:
     return column in _KNOWN or column.type in (Time, Kind, Name) or isinstance(column.type, FileName)
 
 
-def _odd(column: Column[Any], value: Any) -> str:
+def _odd(column: Any, value: Any) -> str:
     """Say what is wrong with a value by what its column alone may hold."""
     if value not in _KNOWN.get(column, (value,)):
         return f"{column.name} of {column.table.name} is {value!r:.40}"
