@@ -14,6 +14,8 @@ from sqlalchemy import func, select, update
 import trackers
 from tests.conformance.managed import manage
 from trackers.artifacts import ArtifactStore
+from trackers.capture.process import content_digest
+from trackers.capture.state import state_digest
 from trackers.changes import ArtifactsLogged, ModelLogged
 from trackers.clock import now_us
 from trackers.errors import NotFoundError, StateError
@@ -323,7 +325,8 @@ def test_code_stays_as_long_as_a_run_that_ran_it_and_goes_with_the_last(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest, size = store.artifacts.put_bytes(b"a bundle of changes")
-    new = NewLaunch("1" * 64, "2" * 64, "v", {}, digest, size, "3" * 64, {"python": "3.11"}, None, "train.py", ())
+    code, environment = state_digest({}), content_digest({"python": "3.11"})
+    new = NewLaunch("1" * 64, code, "v", {}, digest, size, environment, {"python": "3.11"}, None, "train.py", ())
     launch = store.writer.call(lambda connection: keep(connection, new))
     monkeypatch.setattr(Store, "own_launch", lambda self: launch)
     first, second = log_run(store, "a"), log_run(store, "b")
