@@ -13,14 +13,12 @@ which is therefore in the journal too, is not written again.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
@@ -30,8 +28,8 @@ from trackers.sql.commit import Commit
 from trackers.sql.committer import Applier, Committer, Work
 from trackers.sql.engine import Database
 from trackers.sql.failures import is_away, is_driver_error, is_everyones, is_value_error, translate
-from trackers.sql.ids import new_uid
 from trackers.sql.journals import forget, read_position
+from trackers.sql.waiting import Waiting, deadline
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -46,11 +44,6 @@ LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
 SPILL_AT = 10_000
 """In changes; of SPILL_AT the journal takes what runs log."""
-
-FIRST_WAIT, LONGEST_PAUSE = 0.5, 5.0
-"""Seconds between two tries to write what waits for a database that is away."""
-
-_log = logging.getLogger("trackers")
 
 T = TypeVar("T")
 
@@ -83,14 +76,7 @@ class Writer:
         self._last_group = 0
         self._dead: BaseException | None = None
         self._thread: threading.Thread | None = None
-        self._uid = new_uid()
-        self._patient = 0
-        self._waiting: list[Work] = []
-        """What waits for a database that is away, in order: it comes before the queue."""
-
-        self._was_away = False
-        self._again_at = 0.0
-        self._pause = FIRST_WAIT
+        self._waiting = Waiting()
 
     def submit(
         self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False, patience: float = 0.0
@@ -103,7 +89,7 @@ class Writer:
         Raises StoreError when the store is closed.
         """
         commit = Commit()
-        work = Work(commit, changes=changes, guard=guard, lazy=lazy, deadline=_deadline(patience))
+        work = Work(commit, changes=changes, guard=guard, lazy=lazy, deadline=deadline(patience))
         self._put(work, urgent=False)
         return commit
 
@@ -126,7 +112,7 @@ class Writer:
         if urgent and threading.current_thread() is self._thread:
             raise StoreError("a callback of a commit may submit, but not wait for the writer it runs on")
         commit = Commit()
-        self._put(Work(commit, task=task, lazy=lazy, deadline=_deadline(patience)), urgent=urgent)
+        self._put(Work(commit, task=task, lazy=lazy, deadline=deadline(patience)), urgent=urgent)
         return commit
 
     def log(self, entry: Entry) -> Commit:
@@ -248,9 +234,7 @@ class Writer:
             self._room.wait()
         self._check_open()
         self._start()
-        if work.deadline:
-            self._patient += 1
-            work.journal, work.seq = self._uid, self._patient
+        self._waiting.number(work)
         self._queue.append(work)
         self._queued += size
         self._hasty += not work.lazy
@@ -372,7 +356,7 @@ class Writer:
             self._awake = True
             if self._last_group > 1 or not self._hasty:
                 self._linger()
-            group, self._waiting = self._waiting, []
+            group = self._waiting.take()
             size = sum(work.size for work in group)
             while self._queue and size < LARGEST_GROUP:
                 work = self._queue.popleft()
@@ -382,7 +366,7 @@ class Writer:
             self._urgent = bool(self._queue) and self._urgent
             self._last_group = len(group)
             self._current = group
-            if not self._was_away:  # else it is counted once it is known what of it has to wait on
+            if not self._waiting.away:  # else it is counted once it is known what of it has to wait on
                 self._queued -= size
                 self._room.notify_all()
             return group
@@ -391,16 +375,13 @@ class Writer:
         """Tell whether there is something to do now; the lock is held."""
         if self._closing or self._may_drain():
             return True
-        if self._waiting and not self._urgent:
-            return time.monotonic() >= self._again_at
-        return bool(self._queue or self._waiting)
+        left = self._waiting.seconds_left
+        return bool(self._queue) if left is None else self._urgent or left <= 0.0
 
     def _seconds_left(self) -> float | None:
         """Return how long nothing is due that is known of; None: for ever. The lock is held."""
-        known = [] if self._spill is None or self._spill.seconds_left is None else [self._spill.seconds_left]
-        if self._waiting:
-            known.append(max(0.0, self._again_at - time.monotonic()))
-        return min(known, default=None)
+        known = (self._waiting.seconds_left, None if self._spill is None else self._spill.seconds_left)
+        return min((left for left in known if left is not None), default=None)
 
     def _linger(self) -> None:
         deadline = time.monotonic() + LINGER_SECONDS
@@ -418,10 +399,10 @@ class Writer:
             while True:
                 group = self._next_group()
                 if group:
-                    was_away = self._was_away
+                    was_away = self._waiting.away
                     self._write(group)
                     self._current = []
-                    if was_away or self._was_away:
+                    if was_away or self._waiting.away:
                         self._count()
                 if self._may_drain():
                     self._drain()
@@ -437,7 +418,7 @@ class Writer:
     def _count(self) -> None:
         """Count anew what is queued, with what waits for the database: those who submit more wait when it is too much."""
         with self._lock:
-            self._queued = sum(work.size for work in (*self._waiting, *self._queue))
+            self._queued = sum(work.size for work in (*self._waiting.works, *self._queue))
             self._room.notify_all()
 
     def _end(self, group: list[Work], failure: BaseException) -> None:
@@ -446,8 +427,7 @@ class Writer:
             logged = any(work.logged for work in (*group, *self._queue))
             safe = logged and self._spill is not None and self._spill.usable
             ended = [*self._spill_over([]), *(work for work in group if work.logged)] if safe else []
-            left = [*self._waiting, *group, *self._queue]
-            self._waiting = []
+            left = [*self._waiting.take(), *group, *self._queue]
             self._queue.clear()
             self._room.notify_all()
             self._attempted.notify_all()
@@ -460,7 +440,7 @@ class Writer:
     def _forget(self) -> None:
         """Delete the note about the journal where all of it is in the database: nobody will ask for it."""
         spill = self._spill
-        over = [self._uid] if self._patient else []
+        over = [self._waiting.uid] if self._waiting.used else []
         if spill is not None and spill.direct and not spill.active and not spill.refused:
             over.append(spill.uid)
         try:
@@ -472,21 +452,20 @@ class Writer:
     def _write(self, group: list[Work]) -> Exception | None:
         """Write a group; return what was wrong with the database itself, None where it was there."""
         try:
-            if self._was_away:
+            if self._waiting.away:
                 group = self._without_written(group)
             self._commit(group)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it reaches those who wait
             return self._fail(group, exc)
-        if self._was_away:
-            self._was_away, self._pause = False, FIRST_WAIT
-            _log.warning("the store is back, and what waited for it is written")
+        if self._waiting.away:
+            self._waiting.back()
         for work in group:
             work.commit.resolve(work.result)
         return None
 
     def _without_written(self, group: list[Work]) -> list[Work]:
         """Resolve what is in the database already, though the answer to its commit was lost; return the rest."""
-        work = Work(Commit(), task=partial(read_position, uid=self._uid))
+        work = Work(Commit(), task=partial(read_position, uid=self._waiting.uid))
         self._commit([work])
         there = {one for one in group if one.deadline and one.seq <= work.result}
         for one in there:
@@ -510,8 +489,8 @@ class Writer:
         """Leave to the journal what runs logged, in this group and in the queue; what may wait waits; others are told."""
         kept: list[Work] = []
         with self._lock:
-            if is_away(exc):
-                group = self._keep_waiting(group, exc)
+            if is_away(exc) and not self._closing:
+                group = self._waiting.keep(group, self._said(exc))
             logged = [work for work in group if work.logged]
             spill = self._spill
             fresh = spill is not None and not spill.active
@@ -527,18 +506,6 @@ class Writer:
         for work in group:
             work.commit.resolve(failure=failure)
 
-    def _keep_waiting(self, group: Sequence[Work], exc: Exception) -> list[Work]:
-        """Put aside what has patience, and return the rest; the lock is held."""
-        now = time.monotonic()
-        patient = {work for work in group if work.deadline > now and not self._closing}
-        if patient:
-            if not self._was_away:
-                _log.warning("%s; what the study did waits until it is back", self._said(exc))
-            self._was_away = True
-            self._waiting = sorted([*self._waiting, *patient], key=attrgetter("seq"))
-            self._again_at, self._pause = now + self._pause, min(LONGEST_PAUSE, 2 * self._pause)
-        return [work for work in group if work not in patient]
-
     def _said(self, exc: Exception) -> Exception:
         """Return what those who wait are told of *exc*."""
         if is_driver_error(exc) or is_value_error(exc) or isinstance(exc, ImportError):
@@ -551,7 +518,3 @@ class Writer:
         self._committer.commit(group)
         if self._spill is not None and not self._spill.direct:
             self._spill.direct = any(work.logged for work in group)
-
-
-def _deadline(patience: float) -> float:
-    return time.monotonic() + patience if patience else 0.0
