@@ -9,6 +9,8 @@ What runs log (`log`) is different where there is a spill: it never waits for ro
 It goes to the journal instead, in order and numbered; the thread drains the journal when the database is back. The
 number of the last entry is written in the same transaction as the entries, so that a commit whose answer was lost, and
 which is therefore in the journal too, is not written again.
+
+Long, since one lock guards the queue, the journal and the thread; what waits lies in ``trackers.sql.waiting``.
 """
 
 from __future__ import annotations
