@@ -100,7 +100,7 @@ def captured(store: Store, code: Mapping[str, Any], need: Mapping[str, Any]) -> 
     # The source of a file is in the code around it, that of a function in a notebook nowhere else.
     kept = ("file", "name", "digest") if code.get("file") else ("name", "digest", "source")
     objective = {name: code.get(name) for name in kept}
-    found = capture.capture(place, beside=store.own_files(), objective=objective)
+    found = capture.capture(place, beside=store.own_files, objective=objective)
     if not need:
         return found
     from importlib.metadata import version

@@ -39,9 +39,10 @@ class Launching(ABC):
     def artifacts(self) -> ArtifactStore:
         """The files of this store."""
 
+    @property
     @abstractmethod
     def own_files(self) -> tuple[Path, ...]:
-        """Return the files and folders of this store, which are nobody's code."""
+        """The files and folders of this store, which are nobody's code."""
 
     @abstractmethod
     def _run_id(self, ref: Any) -> int:
@@ -129,10 +130,10 @@ class Launching(ABC):
         """Return the id of how this process was launched; None where that cannot be told. Kept once a process."""
         if self.writer.spilling:
             return None  # it would wait for the database that is away
-        from trackers.capture import launch
+        from trackers.capture.process import launch
 
         try:
-            captured = launch(self.own_files())
+            captured = launch(self.own_files)
             known = self._launched
             if known is None or known[0] is not captured:
                 kept = self._ask_to_keep(captured).result(PATIENCE if self.writer.may_spill else None)
@@ -150,7 +151,7 @@ class Launching(ABC):
         known = self._launched
         if run_id is None or known is None or self.writer.spilling:
             return
-        from trackers.capture import has_grown
+        from trackers.capture.process import has_grown
 
         if has_grown(known[0]) and (launch := self.own_launch()) not in (None, known[1]):
             follow = partial(launches.follow_launch, run_id=run_id, attempt=attempt, launch=launch)
@@ -164,10 +165,10 @@ class Launching(ABC):
         """
         if not self.writer.spilling and not self._launch_waits:
             return None
-        from trackers.capture import launch
+        from trackers.capture.process import launch
 
         try:
-            captured = launch(self.own_files())
+            captured = launch(self.own_files)
             known = self._packed_launch
             if known is None or known[0] is not captured:
                 self._packed_launch = known = (captured, asdict(self._packed(captured)))

@@ -8,7 +8,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,8 +142,9 @@ class Store(Tracking, Keeping):
         """Where the files of this store lie: an absolute path or a URL."""
         return self.identity.artifact_root
 
+    @cached_property
     def own_files(self) -> tuple[Path, ...]:
-        """Return the files and folders of this store, which are nobody's code."""
+        """The files and folders of this store, which are nobody's code."""
         address = self.database.address
         path, root = address.path, self.artifact_root
         ends = ("", "-wal", "-shm", "-journal")

@@ -7,7 +7,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,7 @@ class Tracking(Lifecycle, Launching):
     def __init__(self) -> None:
         super().__init__()
         self._log_lock = threading.Lock()
+        self._user, self._host = user_name()[:LONGEST], host_name()[:LONGEST]
         self._latest: Commit | None = None
 
     @abstractmethod
@@ -138,8 +139,8 @@ class Tracking(Lifecycle, Launching):
             params=clean_params(params or {}),
             tags=clean_tags(tags or {}),
             parent_id=parent_id,
-            user=user_name()[:LONGEST],
-            host=host_name()[:LONGEST],
+            user=self._user,
+            host=self._host,
             pid=os.getpid(),
             time=now_us(),
             parent=parent_uid,
@@ -191,7 +192,7 @@ class Tracking(Lifecycle, Launching):
                     raise
         if start.launch is None:
             start = replace(start, captured=self.waiting_launch())
-        return start, self._submit(Entry("start", start.uid, asdict(start), start.run_id))
+        return start, self._submit(Entry("start", start.uid, start.fields(), start.run_id))
 
     def _next_id(self) -> int:
         """Return an id; -1 where the database is slow to give one and need not be waited for: another process has it."""
@@ -209,8 +210,8 @@ class Tracking(Lifecycle, Launching):
         NotFoundError, and StateError for a run that has ended.
         """
         run_id = self._run_id(ref)
-        host, launch = host_name()[:LONGEST], self.own_launch()
-        resume = partial(runs.resume_run, run_id=run_id, host=host, pid=os.getpid(), launch=launch)
+        launch = self.own_launch()
+        resume = partial(runs.resume_run, run_id=run_id, host=self._host, pid=os.getpid(), launch=launch)
         attempt = self.writer.call(resume)
         with self.database.reading() as connection:
             found = read_runs(connection, [run_id])[0]

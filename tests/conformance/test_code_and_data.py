@@ -140,7 +140,7 @@ def test_where_files_cannot_be_stored_or_code_not_read_the_run_goes_on(
     def fail(*args: object, **options: object) -> None:
         raise OSError("no disk")
 
-    monkeypatch.setattr("trackers.capture.launch", fail)
+    monkeypatch.setattr("trackers.capture.process.launch", fail)
     with store.start_run("e", name="no code") as run:
         pass
     assert store.launch(run) is None

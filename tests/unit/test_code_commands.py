@@ -220,7 +220,7 @@ def test_a_run_of_which_nothing_is_known_says_so(cli: Cli, tmp_path: Path, monke
     def fail(*args: Any, **options: Any) -> None:
         raise OSError
 
-    monkeypatch.setattr("trackers.capture.launch", fail)
+    monkeypatch.setattr("trackers.capture.process.launch", fail)
     with trackers.connect(tmp_path / "hpo.db") as store, store.start_run("e") as run:
         pass
     for command, sentence in (("checkout", "was not recorded"), ("env", "was not recorded")):

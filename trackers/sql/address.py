@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -93,7 +94,7 @@ class Address:
         """The URL with its password, to connect with."""
         return self.url.render_as_string(hide_password=False)
 
-    @property
+    @cached_property
     def safe(self) -> str:
         """The URL to show: its password is hidden."""
         query = {key: "***" if _SECRET.search(key) else value for key, value in self.url.query.items()}

@@ -11,11 +11,13 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Double,
     Join,
     Select,
     and_,
+    any_,
     cast,
     exists,
     false,
@@ -141,11 +143,11 @@ class FilterCompiler:
         if isinstance(node, Like):
             return self._like(node, source)
         if isinstance(node, In):
-            return or_(*(_equal(node.field, source, part) for part in _groups(node.values)))
+            return or_(*(self._equal(node.field, source, part) for part in _groups(node.values)))
         if isinstance(node, Between):
             return and_(_ordered(source, ">=", node.low), _ordered(source, "<=", node.high))
         if node.op in {"=", "!="}:
-            return _equal(node.field, source, [node.value])
+            return self._equal(node.field, source, [node.value])
         return _ordered(source, node.op, node.value)
 
     def _like(self, node: Like, source: Source) -> Condition:
@@ -195,6 +197,53 @@ class FilterCompiler:
         # with an OFFSET, PostgreSQL makes neither a join nor a hash of it
         return exists(row.offset(0) if self.dialect == "postgresql" else row)
 
+    def _equal(self, field: Field, source: Source, values: Sequence[Literal]) -> Condition:
+        """Tell that the field equals one of *values*, which are all numbers, all text or all booleans."""
+        if field.holds == "state":
+            return self._numbers_equal(source, [int(RunState[str(value)]) for value in values])
+        first = values[0]
+        if isinstance(first, bool):
+            return and_(source.kind == BOOL, source.number.in_([float(value) for value in values]))
+        if not isinstance(first, str):
+            return self._numbers_equal(source, values)
+        texts = [str(value) for value in values]
+        found = [self._texts_equal(source, texts)]
+        if source.kind is not None:
+            found += self._as_written(source, texts)
+            if source.full is not None and (written := [text for text in texts if _may_be_json(text[:1])]):
+                found.append(and_(source.kind == JSON, self._one_of(source.full, written)))
+        return or_(*found)
+
+    def _texts_equal(self, source: Source, texts: Sequence[str]) -> Condition:
+        words = [_text_value(source.text, text) for text in texts]
+        if source.full is None or all(len(word) < WORD for word in words):
+            return self._one_of(source.text, words)
+        return and_(self._one_of(source.text, [word[:WORD] for word in words]), self._one_of(source.full, texts))
+
+    def _as_written(self, source: Source, texts: Sequence[str]) -> list[Condition]:
+        """Let text equal the number or boolean that it writes: in MLflow every param is text."""
+        found: list[Condition] = []
+        if numbers := [float(text) for text in texts if _NUMBER.fullmatch(text)]:
+            found.append(and_(source.kind.in_((INT, FLOAT)), self._numbers_equal(source, numbers)))
+        if flags := [float(text.lower() == "true") for text in texts if text.lower() in {"true", "false"}]:
+            found.append(and_(source.kind == BOOL, source.number.in_(flags)))
+        return found
+
+    def _numbers_equal(self, source: Source, values: Sequence[Any]) -> Condition:
+        numbers = [_number(source, value) for value in values if value == value]
+        columns = {id(column): column for column, _ in numbers}.values()
+        found = [self._one_of(column, [value for other, value in numbers if other is column]) for column in columns]
+        if len(numbers) < len(values):
+            found.append(source.is_nan)
+        return or_(*found)
+
+    def _one_of(self, column: ColumnElement[Any], values: Sequence[Any]) -> Condition:
+        """Tell that *column* is one of *values*; a long list goes to PostgreSQL as one value, not as a thousand."""
+        if self.dialect == "postgresql" and len(values) > LONG_LIST:
+            return column == any_(literal(values, ARRAY(column.type)))
+        found: Condition = column.in_(values)
+        return found
+
     def _matches(self, column: Any, parts: Sequence[str], ignore_case: bool) -> Condition:
         if self.dialect == "sqlite" and not ignore_case:
             found: Condition = column.op("GLOB", is_comparison=True)(_text(column, "".join(map(_glob, parts))))
@@ -215,6 +264,7 @@ class FilterCompiler:
 
 
 _LAST = "\U0010ffff"
+LONG_LIST = 16
 _MOST_PARTS = 16
 """How many values are left out of an index by reading what is around them."""
 
@@ -250,51 +300,6 @@ def _groups(values: Sequence[Literal]) -> list[list[Literal]]:
     for value in values:
         groups.setdefault(float if type(value) is int else type(value), []).append(value)
     return list(groups.values())
-
-
-def _equal(field: Field, source: Source, values: Sequence[Literal]) -> Condition:
-    """Tell that the field equals one of *values*, which are all numbers, all text or all booleans."""
-    if field.holds == "state":
-        return _numbers_equal(source, [int(RunState[str(value)]) for value in values])
-    first = values[0]
-    if isinstance(first, bool):
-        return and_(source.kind == BOOL, source.number.in_([float(value) for value in values]))
-    if not isinstance(first, str):
-        return _numbers_equal(source, values)
-    texts = [str(value) for value in values]
-    found = [_texts_equal(source, texts)]
-    if source.kind is not None:
-        found += _as_written(source, texts)
-        if source.full is not None and (written := [text for text in texts if _may_be_json(text[:1])]):
-            found.append(and_(source.kind == JSON, source.full.in_(written)))
-    return or_(*found)
-
-
-def _texts_equal(source: Source, texts: Sequence[str]) -> Condition:
-    words = [_text_value(source.text, text) for text in texts]
-    if source.full is None or all(len(word) < WORD for word in words):
-        found: Condition = source.text.in_(words)
-        return found
-    return and_(source.text.in_([word[:WORD] for word in words]), source.full.in_(texts))
-
-
-def _as_written(source: Source, texts: Sequence[str]) -> list[Condition]:
-    """Let text equal the number or boolean that it writes: in MLflow every param is text."""
-    found: list[Condition] = []
-    if numbers := [float(text) for text in texts if _NUMBER.fullmatch(text)]:
-        found.append(and_(source.kind.in_((INT, FLOAT)), _numbers_equal(source, numbers)))
-    if flags := [float(text.lower() == "true") for text in texts if text.lower() in {"true", "false"}]:
-        found.append(and_(source.kind == BOOL, source.number.in_(flags)))
-    return found
-
-
-def _numbers_equal(source: Source, values: Sequence[Any]) -> Condition:
-    numbers = [_number(source, value) for value in values if value == value]
-    columns = {id(column): column for column, _ in numbers}.values()
-    found = [column.in_([value for other, value in numbers if other is column]) for column in columns]
-    if len(numbers) < len(values):
-        found.append(source.is_nan)
-    return or_(*found)
 
 
 def _ordered(source: Source, op: str, value: Literal) -> Condition:

@@ -268,26 +268,31 @@ class Finder:
         """
         whole = [one for one in self._countable if _reads_all(self._wanted[one[0]].node)]
         counted = [one for one in self._countable if one not in whole]
-        parts = [_together(queries).limit(FEW + 1) for _, queries in counted]
+        asked = [self._listed(_together(queries).limit(FEW + 1)) for _, queries in counted]
         hidden = self._hidden() if self._view == "active" else None
-        if hidden is not None:
-            parts.append(hidden.limit(max(FEW, 0) + 1))
         self._hides = FEW + 1
-        counts = [select(func.count()).select_from(part.subquery()).scalar_subquery() for part in parts]
-        query = select(*(one.label(f"n{at}") for at, one in enumerate(counts)))
-        found = list(self._connection.execute(query).one()) if counts else []
+        if hidden is not None:
+            asked.append(select(func.count()).select_from(hidden.limit(max(FEW, 0) + 1).subquery()))
+        query = select(*(one.scalar_subquery().label(f"n{at}") for at, one in enumerate(asked)))
+        found = list(self._connection.execute(query).one()) if asked else []
         if hidden is not None:
             self._hides = found.pop()
-        fewest, at = min(((count, at) for at, count in enumerate(found)), default=(FEW + 1, 0))
-        if fewest <= FEW:
-            place, queries = counted[at]
-            self._take([] if fewest == 0 else self._connection.execute(_together(queries)).scalars().all(), {place})
+        listed = [json.loads(ids) if isinstance(ids, str) else ids or [] for ids in found]
+        at = min(range(len(listed)), key=lambda one: len(listed[one]), default=0)
+        if listed and len(listed[at]) <= FEW:
+            self._take(listed[at], {counted[at][0]})
             return
         for place, queries in whole:
             ids = self._connection.execute(_together(queries).limit(FEW + 1)).scalars().all()
             if len(ids) <= FEW:
                 self._take(ids, {place})
                 return
+
+    def _listed(self, ids: Select[int]) -> Select[Any]:
+        """Return the query for the ids that *ids* finds as one value: as good as their number, and not asked for twice."""
+        run = ids.subquery().c[0]
+        name = {"postgresql": "array_agg", "sqlite": "json_group_array"}.get(self._dialect, "json_arrayagg")
+        return select(getattr(func, name)(run))
 
     def _take(self, ids: Sequence[int], places: set[int]) -> None:
         self._few = sorted(set(ids))

@@ -62,6 +62,10 @@ class Start:
     launch: int | None = None
     captured: Mapping[str, Any] | None = None
 
+    def fields(self) -> dict[str, Any]:
+        """Return what an entry of a journal holds of it; nothing is copied, as ``dataclasses.asdict`` does at length."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 def start_later(connection: Connection, start: Start) -> int:
     """Write a run that started while the store was away, unless it is there already; return its id."""
