@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Passes bytes between clients and a server until ``cut``; ``lose_commits`` cuts after the answer to a COMMIT."""
+    """Passes bytes between clients and a server until ``cut``; ``commits_to_lose`` cuts after the answer to a COMMIT.
+
+    ``freeze`` keeps every connection and passes nothing more; ``thaw`` passes what came meanwhile.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -18,6 +21,9 @@ class Proxy:
         self._open = True
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
+        self._frozen: set[socket.socket] = set()
+        self._all_frozen = False
+        self._thawed = threading.Condition()
         self._lock = threading.Lock()
         self.commits_to_lose = 0
         self.lost = 0
@@ -58,6 +64,7 @@ class Proxy:
                 elif not from_client and lose.is_set():
                     self.lost += 1
                     break  # the server has committed, and nobody hears of it
+                self._wait(source, target)
                 target.sendall(data)
         except OSError:
             pass
@@ -66,6 +73,24 @@ class Proxy:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def _wait(self, *sockets: socket.socket) -> None:
+        with self._thawed:
+            while self._all_frozen or not self._frozen.isdisjoint(sockets):
+                self._thawed.wait()
+
+    def freeze(self, *, new_ones: bool) -> None:
+        """Pass nothing more, with *new_ones* also for clients that come from now on."""
+        with self._thawed, self._lock:
+            self._all_frozen = new_ones
+            self._frozen = set(self._sockets)
+
+    def thaw(self) -> None:
+        """Go on."""
+        with self._thawed:
+            self._all_frozen = False
+            self._frozen.clear()
+            self._thawed.notify_all()
 
     def cut(self) -> None:
         """Refuse every client from now on, and cut off those that are there."""
@@ -82,6 +107,7 @@ class Proxy:
         self._open = True
 
     def close(self) -> None:
+        self.thaw()
         self.cut()
         try:
             self._listener.shutdown(socket.SHUT_RDWR)

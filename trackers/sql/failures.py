@@ -136,6 +136,12 @@ def is_away(exc: BaseException) -> bool:
     return is_driver_error(cause) and type(cause).__name__ in {"OperationalError", "InterfaceError", "AdminShutdown"}
 
 
+def is_unreachable(exc: BaseException) -> bool:
+    """Tell whether the server did not answer at all, not even with a refusal."""
+    number, state = number_of(exc), _state(cause_of(exc))
+    return number in _MARIADB_LOST if number is not None else state is None or state[:2] == "08"
+
+
 def is_value_error(exc: BaseException) -> bool:
     """Tell whether a value is too large or too long for its column, or not what the column holds."""
     cause = cause_of(exc)

@@ -1,0 +1,85 @@
+"""A server that keeps its connections and says nothing more: what is logged is not held by it, and nothing is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+import trackers
+from tests.faults.proxy import Proxy, proxied
+from trackers.changes import StudyChanged
+from trackers.sql import watch
+
+pytestmark = pytest.mark.usefixtures("state")
+
+
+@pytest.fixture
+def proxy(server_store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    trackers.connect(server_store_url).close()
+    monkeypatch.setattr(watch, "SECONDS", 0.4)
+    monkeypatch.setattr("trackers.sql.mariadb._GREETING_SECONDS", 2)
+    with proxied(server_store_url) as found:
+        if found.url.startswith("postgresql"):
+            found.url += "&connect_timeout=2"
+        yield found
+
+
+@pytest.mark.parametrize("new_ones", [False, True], ids=["one connection", "the server"])
+def test_a_run_ends_though_the_server_stands_still(
+    proxy: Proxy, server_store_url: str, new_ones: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with trackers.connect(proxy.url) as store:
+        run = store.start_run("night")
+        run.flush()
+        proxy.freeze(new_ones=new_ones)
+        for step in range(20):
+            run.log_metrics({"loss": step}, step=step)
+        run.end()  # it would never return
+        assert "its connection is given up" in caplog.text
+        assert store.writer.spilling is new_ones
+        proxy.thaw()
+        store.writer.drain()
+        with trackers.connect(server_store_url) as other:
+            assert [point.value for point in other.metric_history(run.uid, "loss")] == list(range(20))
+            assert other.get_run(run.uid).state.name == "COMPLETE"
+
+
+def test_a_transaction_that_is_long_is_left_alone(proxy: Proxy) -> None:
+    asked = []
+    with trackers.connect(proxy.url) as store:
+        is_dead = store.writer._committer._watch._is_dead
+
+        def ask(raw: object) -> bool:
+            asked.append(is_dead(raw))
+            return asked[-1]
+
+        store.writer._committer._watch._is_dead = ask  # type: ignore[method-assign]
+        seconds = "pg_sleep(1.5)" if store.database.dialect == "postgresql" else "SLEEP(1.5)"
+        store.writer.call(lambda connection: connection.execute(sa.text(f"SELECT {seconds}")).all())
+    assert asked
+    assert not any(asked)
+
+
+def test_a_commit_that_nobody_waits_for_ends_too(proxy: Proxy) -> None:
+    """As those of a manager do, which is told when they are done."""
+    with trackers.connect(proxy.url) as store:
+        lease = store.acquire_study(store.create_study("night", directions=["maximize"], metric_names=["value"]).id)
+        proxy.freeze(new_ones=False)
+        ended = threading.Event()
+        commit = lease.submit([StudyChanged(user_attrs={"mood": "good"})])
+        commit.add_done_callback(lambda commit: ended.set())
+        assert ended.wait(30.0), "it waits for ever"
+        commit.result()
+        lease.release("stopped", "the test is over")
+
+
+def test_no_thread_is_left_of_the_watch(proxy: Proxy) -> None:
+    before = set(threading.enumerate())
+    with trackers.connect(proxy.url) as store:
+        store.start_run("one").end()
+        (watching,) = [one for one in set(threading.enumerate()) - before if one.name == "trackers-watch"]
+    watching.join(10.0)
+    assert not watching.is_alive()
