@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trackers.capture.git import Git, GitError
-from trackers.capture.secret import is_secret_name, looks_secret
+from trackers.capture.secret import is_secret_name, is_settings_name, looks_secret
 from trackers.errors import DigestError, InvalidValueError, NotFoundError
 from trackers.wording import counted
 
@@ -68,8 +69,20 @@ def _refused(git: Git) -> str:
     text = git(*log, "-p", *plain, *_UNPUSHED, limit=MAX_BYTES)
     if len(text) == MAX_BYTES:
         return _large()
-    added = b"\n".join(line for line in text.split(b"\n") if not line.startswith((b"index ", b"-")))
-    return "there is something in them that looks like a secret" if looks_secret(added.decode("latin-1")) else ""
+    if any(map(_holds_secret, _SECTION.split(text.decode("latin-1")))):
+        return "there is something in them that looks like a secret"
+    return ""
+
+
+_SECTION = re.compile(r"^diff --git ", re.MULTILINE)
+
+
+def _holds_secret(section: str) -> bool:
+    """Tell whether what is added to one file, or a message, looks like a secret."""
+    lines = section.split("\n")
+    name = next((line.removeprefix("+++ ").strip('"\r') for line in lines if line.startswith("+++ ")), "")
+    added = [line for line in lines if not line.startswith(("index ", "-", "+++ "))]
+    return looks_secret("\n".join(added), settings=is_settings_name(name))
 
 
 def _large() -> str:
