@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import trackers
 from tests.git import git, make_repository
 from trackers import capture
 from trackers.capture import checkout, patch
@@ -270,6 +271,19 @@ def test_what_is_too_large_is_left_out_and_listed(repository: Path, tmp_path: Pa
     done = restore(state, tmp_path / "again", repository)
     assert (tmp_path / "again" / "study.py").read_text() == "x = 2\n"
     assert len(done.missing) == 4
+
+
+def test_files_of_other_stores_in_the_repository_are_nobody_s_code(repository: Path) -> None:
+    with trackers.connect(f"sqlite:///{repository / 'other.db'}") as store, store.start_run("a") as run:
+        run.log_text("a note", "note.txt")
+    url = f"sqlite:///{repository / 'third.db'}"
+    with trackers.connect(url, offline=True) as store, store.start_run("a") as run:
+        run.log_text("a note", "note.txt")
+    (repository / "stores").mkdir()
+    (repository / "stores" / "berlin.py").write_text("x = 1\n")
+    state = read(repository)
+    assert set(state.files) == {"stores/berlin.py"}
+    assert set(state.left_out) <= {"other.db", "other.db-wal", "other.db-shm"}
 
 
 def test_many_new_files_are_counted_and_the_store_beside_is_none_of_them(repository: Path) -> None:

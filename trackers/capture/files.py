@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Collection, Mapping
@@ -18,6 +19,8 @@ MAX_FILE_BYTES = 1 << 20
 MAX_FILES_BYTES = 8 << 20
 MAX_FILES = 500
 _MOST_NAMES = 100_000
+_MARK = re.compile(r"[0-9a-f-]{32,36}")
+"""A store's uid: the name of its note where it keeps files, and of a journal's folder."""
 _DATABASE = b"SQLite format 3\0"
 
 
@@ -37,11 +40,12 @@ def read_files(
     Those in *first* come before others, what is from elsewhere comes last, and among them the small ones come first.
     """
     apart = {path.resolve() for path in beside}
+    stores: dict[Path, bool] = {}
     files: dict[str, SourceFile] = {}
     left_out: dict[str, str] = {}
     sizes: list[tuple[int, int, str]] = []
     for name, path in list(paths.items())[:_MOST_NAMES]:
-        if apart & {path, *path.parents}:
+        if apart & {path, *path.parents} or _is_kept_by_a_store(path.parent, stores):
             continue
         size, why = _size(path, name)
         if why:
@@ -62,6 +66,24 @@ def read_files(
                 files[name] = found
                 room -= size
     return files, left_out
+
+
+def _is_kept_by_a_store(folder: Path, known: dict[Path, bool]) -> bool:
+    """Tell whether *folder* lies where some store keeps its files or journals, which are nobody's code either."""
+    if folder not in known:
+        known[folder] = (
+            any(map(_MARK.fullmatch, _names_in(folder / "stores")))
+            or (_MARK.fullmatch(folder.name) is not None and (folder / "records").is_file())
+            or (folder != folder.parent and _is_kept_by_a_store(folder.parent, known))
+        )
+    return known[folder]
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _size(path: Path, name: str) -> tuple[int, str]:
