@@ -7,12 +7,13 @@ import sys
 import threading
 
 import pytest
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, create_engine, text, update
 
 import trackers
 from tests import mariadb
 from trackers.errors import InvalidValueError, StoreError
 from trackers.sql import tables as t
+from trackers.sql.address import read_address
 from trackers.store import Store
 
 
@@ -161,3 +162,19 @@ def test_without_the_driver_the_extra_is_named() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "hpo[mysql]" in said.stdout
+
+
+def test_a_server_that_cuts_lists_short_cuts_no_search(mariadb_server: str, mariadb_url: str) -> None:
+    engine = create_engine(read_address(mariadb_server).url)
+    with engine.connect() as admin:
+        before = admin.execute(text("SELECT @@GLOBAL.group_concat_max_len")).scalar_one()
+        admin.execute(text("SET GLOBAL group_concat_max_len = 1024"))
+        try:
+            with trackers.connect(mariadb_url, artifacts="/nowhere") as store:
+                for number in range(400):
+                    store.start_run("e", params={"x": 1, "y": number}).end()
+                found = store.search_runs("params.x = 1", order_by="params.y desc", limit=3)
+        finally:
+            admin.execute(text(f"SET GLOBAL group_concat_max_len = {before}"))
+    engine.dispose()
+    assert [run.params["y"] for run in found] == [399, 398, 397]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -59,7 +60,17 @@ def test_a_transaction_that_is_long_is_left_alone(proxy: Proxy) -> None:
         store.writer._committer._watch._is_dead = ask  # type: ignore[method-assign]
         seconds = "pg_sleep(1.5)" if store.database.dialect == "postgresql" else "SLEEP(1.5)"
         store.writer.call(lambda connection: connection.execute(sa.text(f"SELECT {seconds}")).all())
-    assert asked
+        assert len(asked) > 1
+        answered = len(asked)
+
+        def slow(connection: sa.Connection) -> int:
+            end = time.monotonic() + 20
+            while len(asked) < answered + 3 and time.monotonic() < end:
+                time.sleep(0.05)  # it is we who take so long: the server waits for us
+            return int(connection.execute(sa.text("SELECT 7")).scalar_one())
+
+        assert store.writer.call(slow) == 7
+        assert len(asked) >= answered + 3
     assert not any(asked)
 
 

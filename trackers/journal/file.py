@@ -14,6 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,6 +221,16 @@ class Journal:
         """Whether lines are in memory that the disk did not take."""
         return bool(self._held)
 
+    def held(self, limit: int) -> list[Line]:
+        """Return the first of these lines, at most *limit*; each ends where the file does now."""
+        found = (unseal(line) for line in islice(self._held, limit))
+        return [self._line(content, self.size) for content in found if content is not None]
+
+    def forget_held(self, upto: int) -> None:
+        """Forget those of them up to the number *upto*: they are in the store."""
+        while self._held and self._line(self._held[0][9:-1], 0).seq <= upto:
+            self._held.popleft()
+
     @property
     def empty(self) -> bool:
         return self.size <= self.start and not self._held
@@ -232,7 +243,11 @@ class Journal:
     def put_aside(self) -> Path:
         """Rename the journal, of which all that can be read is in its store, so that it no longer waits; return where it is."""
         if self.folder.suffix != ASIDE:
-            self.folder = self.folder.rename(self.folder.with_name(self.folder.name + ASIDE))
+            to, copies = self.folder.with_name(self.folder.name + ASIDE), 1
+            while to.exists():  # another copy of it was put aside before
+                copies += 1
+                to = self.folder.with_name(f"{self.folder.name}-{copies}{ASIDE}")
+            self.folder = self.folder.rename(to)
         return self.folder
 
     def remove(self) -> None:

@@ -43,6 +43,7 @@ _PG_WORDS = (
     ("pg_hba", "28000"),
     ("too many", "53300"),
     ("remaining connection slots", "53300"),
+    ("the database system is", "57P03"),
 )
 """A connection that is refused has no code, only words."""
 
@@ -136,10 +137,17 @@ def is_away(exc: BaseException) -> bool:
     return is_driver_error(cause) and type(cause).__name__ in {"OperationalError", "InterfaceError", "AdminShutdown"}
 
 
+def was_too_slow(exc: BaseException) -> bool:
+    """Tell whether the server ended a statement that took longer than it allows."""
+    return _state(cause_of(exc)) == "57014"
+
+
 def is_unreachable(exc: BaseException) -> bool:
     """Tell whether the server did not answer at all, not even with a refusal."""
-    number, state = number_of(exc), _state(cause_of(exc))
-    return number in _MARIADB_LOST if number is not None else state is None or state[:2] == "08"
+    number, cause = number_of(exc), cause_of(exc)
+    if number is not None:
+        return number in _MARIADB_LOST
+    return (_state(cause) or "08")[:2] == "08" and "FATAL:" not in str(cause)
 
 
 def is_value_error(exc: BaseException) -> bool:

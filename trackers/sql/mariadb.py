@@ -43,7 +43,8 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
         "write_timeout": _ANSWER_SECONDS,
         "cursorclass": _cursor_class(pymysql),
         "init_command": f"SET NAMES utf8mb4 COLLATE {COLLATION}, SESSION sql_mode = '{_SETTINGS}', "
-        f"SESSION innodb_lock_wait_timeout = {int(busy_seconds)}, SESSION lock_wait_timeout = {int(busy_seconds)}"
+        f"SESSION innodb_lock_wait_timeout = {int(busy_seconds)}, SESSION lock_wait_timeout = {int(busy_seconds)}, "
+        "SESSION group_concat_max_len = 1048576"  # to which MariaDB cuts a list of JSON, without a word
         f"{'' if writes else _LOOK_UP}",
     }
     url = make_url(address.url).set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
@@ -99,10 +100,25 @@ def _connection_class(pymysql: Any) -> Any:
         """Makes what encryption needs once a process where the URL asks for nothing special.
 
         The driver encrypts then where the server can, and checks no certificate; yet for each connection it reads all
-        certificates that the machine trusts, which takes thirty milliseconds.
+        certificates that the machine trusts, which takes thirty milliseconds. *waits* tells whether an answer is
+        waited for.
         """
 
         usual: Any = None
+        waits = False
+
+        def query(self, *args: Any) -> Any:
+            return self._waiting(super().query, *args)
+
+        def commit(self) -> None:
+            self._waiting(super().commit)
+
+        def _waiting(self, ask: Any, *args: Any) -> Any:
+            self.waits = True
+            try:
+                return ask(*args)
+            finally:
+                self.waits = False
 
         def _create_ssl_ctx(self, given: Any) -> Any:
             if given:

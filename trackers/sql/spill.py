@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from trackers.errors import InvalidValueError, StoreError
@@ -52,6 +54,13 @@ class Spill:
         self._due = 0.0
         self._tried = -math.inf
         self._told = False
+        self._unsaid: deque[tuple[int, str, tuple[object, ...]]] = deque()
+
+    def say(self) -> None:
+        """Log what was found under the writer's lock, which is not held now: who takes such a record may log to a run."""
+        while self._unsaid:
+            level, words, values = self._unsaid.popleft()
+            _log.log(level, words, *values)
 
     def number(self) -> int:
         """Return the number of the next entry."""
@@ -83,7 +92,8 @@ class Spill:
         except StoreError as exc:
             self._tried = time.monotonic()
             if not self._told:
-                _log.warning("%s; without a journal, logging waits for the database and fails with it", exc)
+                words = "%s; without a journal, logging waits for the database and fails with it"
+                self._unsaid.append((logging.WARNING, words, (exc,)))
             self._told = True
             return False
         return True
@@ -95,7 +105,8 @@ class Spill:
 
     def tell(self, failure: Exception) -> None:
         """Say once, when the database goes, where what is logged stays meanwhile."""
-        _log.warning("%s; what is logged waits in %s, and is written when it is back", failure, self.folder)
+        words = "%s; what is logged waits in %s, and is written when it is back"
+        self._unsaid.append((logging.WARNING, words, (failure, self.folder)))
 
     def keep(self, entries: Sequence[tuple[int, Entry]]) -> dict[int, InvalidValueError]:
         """Append entries, by rising numbers; from now on all go to the journal, until it is drained.
@@ -137,6 +148,24 @@ class Spill:
             self._place = lines[-1].end if lines else max(self._place, whole)  # what is left cannot be read
             if not lines:
                 return []
+
+    def held_lines(self) -> list[Line]:
+        """Return entries that the disk does not take, to be drained from memory; the lock is held.
+
+        None where it takes them now: they are in the file then.
+        """
+        journal = self._journal
+        if journal is None or not journal.holds:
+            return []
+        before = journal.size
+        with suppress(StoreError):
+            journal.sync()
+        return journal.held(BATCH) if journal.size == before else []
+
+    def forget_held(self) -> None:
+        """Forget those of them that were drained; the lock is held."""
+        if self._journal is not None and self._drained is not None:
+            self._journal.forget_held(self._drained)
 
     def passed(self, line: Line) -> None:
         """Note that everything up to *line* is in the store, or was refused by it."""
@@ -189,7 +218,8 @@ class Spill:
             journal.put_aside()
             journal.close()
             self._journal, self._last = None, 0
-        _log.error("%s of the journal could not be read: it is kept in %s", counted(lines, "line"), journal.folder)
+        words = "%s of the journal could not be read: it is kept in %s"
+        self._unsaid.append((logging.ERROR, words, (counted(lines, "line"), journal.folder)))
 
     def close(self) -> None:
         """Delete the journal where nothing is left in it, and say where it is where something is."""

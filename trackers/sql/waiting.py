@@ -45,22 +45,25 @@ class Waiting:
         """How long to wait before the next try; None: nothing waits."""
         return max(0.0, self._again_at - time.monotonic()) if self.works else None
 
-    def keep(self, group: Sequence[Work], failure: Exception) -> list[Work]:
+    def keep(self, group: Sequence[Work]) -> list[Work]:
         """Hold what of *group* has patience left, and return the rest."""
         now = time.monotonic()
         patient = {work for work in group if work.deadline > now}
         if patient:
-            if not self.away:
-                _log.warning("%s; what the study did waits until it is back", failure)
             self.away = True
             self.works = sorted([*self.works, *patient], key=attrgetter("seq"))
             self._again_at, self._pause = now + self._pause, min(LONGEST_PAUSE, 2 * self._pause)
         return [work for work in group if work not in patient]
 
-    def back(self) -> None:
-        """Note that the database took a group again."""
+    @staticmethod
+    def tell(failure: Exception) -> None:
+        """Say that something waits, when it is the first; the lock is not held."""
+        _log.warning("%s; what the study did waits until it is back", failure)
+
+    def back(self, *, wrote: bool) -> None:
+        """Note that the database took a group again; *wrote*: something of it had waited."""
         self.away, self._pause = False, FIRST_WAIT
-        _log.warning("the store is back, and what waited for it is written")
+        _log.warning("the store is back%s", ", and what waited for it is written" if wrote else "")
 
 
 def deadline(patience: float) -> float:

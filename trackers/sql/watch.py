@@ -2,8 +2,8 @@
 
 A server that stands still, or whose answer was lost on the way, holds whoever waits for it for ever: the connection is
 there, so no error comes. That a transaction takes long says nothing, since some do. So another connection asks the
-server what it is doing for the first one; where it waits for us, or does not even let that other connection in, the
-first is cut, and what was being written goes the way of what is written while the database is away.
+server what it is doing for the first one; where it waits for us, who wait for it, or does not even let that other
+connection in, the first is cut, and what was being written goes the way of what is written while the database is away.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Watch:
             busy = self._busy
             if busy is None or time.monotonic() - busy[0] < SECONDS:
                 continue
-            if self._is_dead(busy[1]) and self._busy is busy:
+            if self._is_dead(busy[1]) and self._busy is busy and _waits(busy[1]):
                 _log.warning(
                     "the store %s has not answered for %.0f s: its connection is given up",
                     self._database.address.safe,
@@ -78,8 +78,10 @@ class Watch:
     def _is_dead(self, raw: Any) -> bool:
         """Tell whether the server does nothing for *raw*, or answers nobody. Where it cannot say, it is not."""
         dialect = self._database.dialect
-        pid = raw.thread_id() if dialect == "mysql" else raw.info.backend_pid
         try:
+            if not _waits(raw):
+                return False  # it is we who take so long
+            pid = raw.thread_id() if dialect == "mysql" else raw.info.backend_pid
             with self._database.open_writer() as other:
                 # a pooler has numbers of its own: then there is no such row
                 return bool(other.exec_driver_sql(_ASK[dialect], (SECONDS / 2, pid)).scalar())
@@ -87,6 +89,15 @@ class Watch:
             return exc.__cause__ is not None and is_unreachable(exc.__cause__)
         except Exception:  # noqa: BLE001 - it answers, if only with a refusal
             return False
+
+
+def _waits(raw: Any) -> bool:
+    """Tell whether an answer of the server is waited for."""
+    if hasattr(raw, "pgconn"):
+        from psycopg.pq import TransactionStatus
+
+        return bool(raw.pgconn.transaction_status == TransactionStatus.ACTIVE)
+    return bool(raw.waits)
 
 
 def _cut(raw: Any) -> None:

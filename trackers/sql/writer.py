@@ -29,7 +29,7 @@ from trackers.errors import ConflictError, StoreError
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Applier, Committer, Work
 from trackers.sql.engine import Database
-from trackers.sql.failures import is_away, is_driver_error, is_everyones, is_value_error, translate
+from trackers.sql.failures import is_away, is_driver_error, is_everyones, is_value_error, translate, was_too_slow
 from trackers.sql.journals import forget, read_position
 from trackers.sql.waiting import Waiting, deadline
 
@@ -150,6 +150,7 @@ class Writer:
                 if not self._spill.active:
                     self._spill.tell(failure)
                 ended = self._spill_over([])
+        self._say()
         for work in ended:
             work.commit.resolve()
 
@@ -222,19 +223,27 @@ class Writer:
                 self._enqueue(work, size, urgent)
             else:
                 self._check_open()
+                spills = spill.active or (self._queued >= SPILL_AT and spill.usable)
+                if not spills:
+                    self._wait_for_room()
+                    spills = spill.active  # as it may be by now: then nothing goes past what is in the journal
                 work.journal, work.seq = spill.uid, spill.number()
-                if spill.active or (self._queued >= SPILL_AT and spill.usable):
+                if spills:
                     ended = self._spill_over([work])
                 else:
                     self._enqueue(work, size, urgent)
+        self._say()
         for one in ended:
             one.commit.resolve()
 
-    def _enqueue(self, work: Work, size: int, urgent: bool) -> None:
+    def _wait_for_room(self) -> None:
         while self._queued >= LARGEST_QUEUE and threading.current_thread() is not self._thread:
             self._check_open()
             self._room.wait()
         self._check_open()
+
+    def _enqueue(self, work: Work, size: int, urgent: bool) -> None:
+        self._wait_for_room()
         self._start()
         self._waiting.number(work)
         self._queue.append(work)
@@ -297,16 +306,21 @@ class Writer:
         failure: BaseException | None = None
         try:
             lines = spill.next_lines(self._read_position)
+            if not lines:
+                with self._lock:
+                    lines = spill.held_lines()
             if lines:
                 self._write_lines(spill, lines)
         except Exception as exc:  # noqa: BLE001 - the database is still away: tried again later
             failure = self._said(exc)
         with self._lock:
+            spill.forget_held()
             if failure is not None or (not lines and spill.leave()):
                 spill.tried(failure)
                 self._drain_wanted = False
                 self._gone = failure is not None
                 self._attempted.notify_all()
+        self._say()
 
     def _write_lines(self, spill: Spill, lines: Sequence[Line]) -> None:
         works = [Work(Commit(), entry=line.entry, journal=spill.uid, seq=line.seq) for line in lines]
@@ -433,6 +447,7 @@ class Writer:
             self._queue.clear()
             self._room.notify_all()
             self._attempted.notify_all()
+        self._say()
         for work in ended:
             work.commit.resolve()
         for work in left:
@@ -460,7 +475,7 @@ class Writer:
         except Exception as exc:  # noqa: BLE001 - whatever it is, it reaches those who wait
             return self._fail(group, exc)
         if self._waiting.away:
-            self._waiting.back()
+            self._waiting.back(wrote=any(work.deadline for work in group))
         for work in group:
             work.commit.resolve(work.result)
         return None
@@ -475,7 +490,7 @@ class Writer:
         return [one for one in group if one not in there]
 
     def _fail(self, group: list[Work], exc: Exception) -> Exception | None:
-        if is_everyones(exc):
+        if is_everyones(exc) and not (len(group) > 1 and was_too_slow(exc)):  # alone each may be quick enough
             self._give_up(group, exc)
             return exc
         if len(group) > 1:
@@ -491,8 +506,9 @@ class Writer:
         """Leave to the journal what runs logged, in this group and in the queue; what may wait waits; others are told."""
         kept: list[Work] = []
         with self._lock:
+            was_away = self._waiting.away
             if is_away(exc) and not self._closing:
-                group = self._waiting.keep(group, self._said(exc))
+                group = self._waiting.keep(group)
             logged = [work for work in group if work.logged]
             spill = self._spill
             fresh = spill is not None and not spill.active
@@ -501,12 +517,20 @@ class Writer:
                 kept = logged + (self._spill_over([]) if fresh else [])
             self._gone = True
         failure = self._said(exc)
+        if self._waiting.away and not was_away:
+            self._waiting.tell(failure)
         if spill is not None and kept and fresh:
             spill.tell(failure)
+        self._say()
         for work in kept:
             work.commit.resolve()
         for work in group:
             work.commit.resolve(failure=failure)
+
+    def _say(self) -> None:
+        """Log what the lock kept from being said; it is not held."""
+        if self._spill is not None:
+            self._spill.say()
 
     def _said(self, exc: Exception) -> Exception:
         """Return what those who wait are told of *exc*."""
