@@ -75,7 +75,7 @@ def verdict(exc: Exception) -> tuple[int, str]:
     if isinstance(exc, HpoError):
         return FAILED, str(exc)
     if isinstance(exc, OSError) and exc.filename is not None:
-        return WRONG, f"{exc.filename}: {exc.strerror}."
+        return FAILED if exc.errno == errno.ENOSPC else WRONG, f"{exc.filename}: {exc.strerror}."
     if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
         from trackers.cli.exit import NO_ROOM
 

@@ -13,6 +13,7 @@ import click
 from hpo.cli.command import Command
 from hpo.cli.options import open_store, storage_options, study_argument
 from hpo.errors import UserError
+from trackers.cli.exit import naming
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,8 @@ def export(
     else:
         from trackers.wording import counted
 
-        output.write_text(written, encoding="utf-8")
+        with naming(output):
+            output.write_text(written, encoding="utf-8")
         click.echo(f"Wrote {counted(len(trials), 'trial')} to {output}.", err=True)
 
 

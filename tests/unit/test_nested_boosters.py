@@ -83,6 +83,21 @@ def test_an_estimator_that_no_format_holds_is_left_to_skops_and_has_to_be_truste
     np.testing.assert_array_equal(found.predict(X), model.predict(X))
 
 
+class Mine(xgb.XGBRegressor):
+    """A class of the user's own, which no format of the library's holds."""
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_a_subclass_of_the_user_is_left_to_skops(fitted: bool, tmp_path: Path) -> None:
+    model = make_pipeline(StandardScaler(), Mine(n_estimators=2))
+    manifest = save(model.fit(X, y) if fitted else model, tmp_path / "model")
+    assert any(name.endswith(".Mine") for name in manifest["details"]["unknown_types"])
+    found = load(tmp_path / "model", trust=True).unwrap()
+    assert type(found[-1]) is Mine
+    if fitted:
+        np.testing.assert_array_equal(found.predict(X), model.predict(X))
+
+
 def squared(truth: Any, found: Any) -> Any:
     return found - truth, np.ones_like(truth)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import hpo
 import trackers
 from trackers.cli.exit import run_command
 
@@ -377,6 +378,17 @@ def test_a_full_disk_behind_the_output_is_told(tmp_path: Path) -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode != 0
     assert "the disk is full; the work itself is done" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_under_a_file_is_not_taken_for_that_of_the_output(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hpo.db"
+    hpo.create_study(study_name="s", storage=url).optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    run = "import sys; from hpo.cli import main; sys.exit(main())"
+    call = [sys.executable, "-c", run, "export", "s", "--storage", url, "-o", "/dev/full"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "/dev/full: No space left on device" in done.stderr
 
 
 @pytest.mark.parametrize(

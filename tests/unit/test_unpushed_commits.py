@@ -33,11 +33,11 @@ def clone(origin: Path, name: str, *options: str) -> Path:
     return folder
 
 
-def commit(folder: Path, name: str, text: str) -> str:
+def commit(folder: Path, name: str, text: str, message: str = "") -> str:
     (folder / name).parent.mkdir(exist_ok=True, parents=True)
     (folder / name).write_text(text)
     git(folder, "add", "-f", name)
-    git(folder, "commit", "-q", "-m", f"write {name}")
+    git(folder, "commit", "-q", "-m", message or f"write {name}")
     return git(folder, "rev-parse", "HEAD")
 
 
@@ -127,10 +127,14 @@ def test_the_same_commits_are_the_same_file(tmp_path: Path) -> None:
             "looks like a secret",
         ),
         (lambda folder: commit(folder, "deep/db.yaml", "db:\n  password: correcthorse\n"), "looks like a secret"),
+        (
+            lambda folder: commit(folder, "a.txt", "a\n", "what was done:\n\n- the token is ghp_" + "k3yK" * 9),
+            "looks like a secret",
+        ),
         (lambda folder: [commit(folder, "n.txt", f"{i}\n") for i in range(4)], "they are more than 3"),
         (lambda folder: commit(folder, "big.txt", "x y z\n" * 40_000), "they are larger than"),
     ],
-    ids=["name", "name in a folder", "content", "settings", "many", "large"],
+    ids=["name", "name in a folder", "content", "settings", "a list in a message", "many", "large"],
 )
 def test_what_must_not_be_kept_is_not_and_it_is_said_why(
     spoil: Callable[[Path], object], why: str, origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

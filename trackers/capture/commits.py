@@ -65,7 +65,13 @@ def _refused(git: Git) -> str:
     secret = next((name for name in names.decode("utf-8", "replace").split("\0") if is_secret_name(name.strip())), None)
     if secret is not None:
         return f"the name of {secret.strip()!r} in them says that it holds secrets"
-    plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--text", "--format=%B")
+    plain = (
+        "--no-color",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--text",
+        "--format=%w(0,1,1)%B",
+    )  # else a list in a message would look like lines that were removed
     text = git(*log, "-p", *plain, *_UNPUSHED, limit=MAX_BYTES)
     if len(text) == MAX_BYTES:
         return _large()

@@ -7,12 +7,25 @@ import io
 import os
 import select
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 NO_ROOM = "what was to be printed could not be written: the disk is full; the work itself is done"
 BROKEN = "a connection was closed by its other end (broken pipe): call again."
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system that is raised here name the file that is written: a full disk names none."""
+    try:
+        yield
+    except OSError as exc:
+        exc.filename = exc.filename or str(path)
+        raise
 
 
 def run_command(args: list[str] | None = None) -> int:
@@ -100,7 +113,7 @@ def _verdict(exc: Exception) -> tuple[int, str]:
     if isinstance(exc, TrackersError):
         return (FAILED if isinstance(exc, DigestError | PolicyError) else WRONG), str(exc)
     if isinstance(exc, OSError) and exc.filename is not None:
-        return WRONG, f"{exc.filename}: {exc.strerror}"
+        return FAILED if exc.errno == errno.ENOSPC else WRONG, f"{exc.filename}: {exc.strerror}"
     if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:
         return FAILED, NO_ROOM
     return FAILED, f"{type(exc).__name__}: {exc} (this should not happen; --debug shows where)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackers.cli.completing import complete_alias, complete_model, complete_reference
+from trackers.cli.exit import naming
 from trackers.cli.storage import open_store, reading_options
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def lineage(ref: str, form: str | None, output: Path | None, storage: str | None
         json.dumps(text.as_json(graph.as_json()), indent=2) if as_json else _written(graph, form or _form_of(output))
     )
     if output is not None:
-        output.write_text(written + "\n" * (not written.endswith("\n")), encoding="utf-8")
+        with naming(output):
+            output.write_text(written + "\n" * (not written.endswith("\n")), encoding="utf-8")
         click.echo(f"Wrote {output}.")
         return
     for line in written.splitlines():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackers.cli.completing import complete_reference
+from trackers.cli.exit import naming
 from trackers.cli.storage import DEFAULT
 from trackers.errors import InvalidValueError, ModelError, TrackersError, UntrustedError
 from trackers.wording import counted
@@ -85,7 +86,7 @@ def predict(
     if output is None:
         write_rows(found, target, sys.stdout.buffer, names)
         return
-    with Path(output).open("wb") as sink:
+    with naming(Path(output)), Path(output).open("wb") as sink:
         count = write_rows(found, target, sink, names)
     click.echo(f"{counted(count, 'row')} written to {output}.", err=True)
 

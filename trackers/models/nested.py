@@ -52,8 +52,11 @@ class _Writing:
     def state_of(self, model: Any) -> dict[str, Any] | None:
         """Write the folder of one estimator, the first time; return what stands for it in the skops file.
 
-        None: its library's format cannot hold it.
+        None: its library's format cannot hold it, or it is of a class of the user's own.
         """
+        if full_name(type(model)) not in TYPES:
+            self.left.add(full_name(type(model)))
+            return None
         number = next((number for number, seen in enumerate(self._seen) if seen is model), None)
         if number is None:
             number = len(self._seen)
