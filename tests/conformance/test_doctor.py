@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from trackers.keeping.revision import check_schema
 from trackers.processes import host_name
 from trackers.sql import settings
 from trackers.sql.address import read_address
+from trackers.sql.postgresql import pooler_mode
 from trackers.sql.schema import HEAD
 from trackers.store import Store
 
@@ -202,61 +200,8 @@ def test_an_older_store_says_which_upgrade_is_pending(sqlite_url: str, capsys: p
     assert levels(examine(sqlite_url))["schema"] == PROBLEM
 
 
-POOLED = """
-[databases]
-* = host=127.0.0.1 port={server}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-auth_type = any
-pool_mode = {mode}
-ignore_startup_parameters = options,extra_float_digits
-unix_socket_dir =
-logfile = {folder}/log
-"""
-
-
-@pytest.fixture(params=["transaction", "session"])
-def pooled(request: pytest.FixtureRequest, postgresql_store_url: str) -> Iterator[tuple[str, str]]:
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if program is None:
-        pytest.skip("pgbouncer is not installed")
-    address = read_address(postgresql_store_url)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = Path(tempfile.mkdtemp(prefix="hpo-pool-"))  # another user must get there
-    line = POOLED.format(server=address.url.port or 5432, port=port, mode=request.param, folder=folder)
-    line = line.replace("* = host=", f"* = user={address.url.username} host=")
-    (folder / "pool.ini").write_text(line)
-    user = None
-    if os.geteuid() == 0:
-        user = "nobody"
-        shutil.chown(folder, user)
-    process = subprocess.Popen([program, str(folder / "pool.ini")], user=user, stderr=subprocess.DEVNULL, cwd="/")
-    try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, (folder / "log").read_text()
-        yield request.param, address.url.set(port=port, query={}).render_as_string(hide_password=False)
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder)
-
-
-def test_a_pooler_is_found_and_one_in_transaction_mode_is_a_problem(pooled: tuple[str, str]) -> None:
-    mode, url = pooled
-    assert settings.pooler_mode(read_address(url)) == mode
-    found = next(one for one in examine(url) if one.topic == "pooler")
-    assert found.level == (PROBLEM if mode == "transaction" else OK)
-
-
 def test_a_server_itself_is_no_pooler(postgresql_store_url: str) -> None:
-    assert settings.pooler_mode(read_address(postgresql_store_url)) == ""
+    assert pooler_mode(read_address(postgresql_store_url)) == ""
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])

@@ -19,6 +19,7 @@ from trackers.sql import settings, statistics
 from trackers.sql.address import Address, file_system, is_network, read_address
 from trackers.sql.dump import reachable_files
 from trackers.sql.engine import Database
+from trackers.sql.postgresql import pooler_mode
 from trackers.sql.schema import HEAD, REVISIONS, VERSION_TABLE, open_database, read_revision
 from trackers.wording import counted
 
@@ -163,18 +164,20 @@ def _sqlite(database: Database) -> Iterator[Diagnosis]:
 
 def _pooler(address: Address) -> Iterator[Diagnosis]:
     try:
-        mode = settings.pooler_mode(address)
+        mode = pooler_mode(address)
     except Exception as exc:  # noqa: BLE001 - whatever the driver says; that it fails is told by whoever connects next
         yield Diagnosis(WARNING, "pooler", f"it could not be found out whether there is one ({type(exc).__name__})")
         return
-    if mode == "transaction":
-        told = (
-            "a pooler in transaction mode is in between: our settings, locks and prepared statements do not hold there"
+    if mode == "statement":
+        told = "a pooler in statement mode is in between: no transaction gets through"
+        yield Diagnosis(
+            PROBLEM, "pooler", told, "use pool_mode = transaction or session, or connect to the server itself"
         )
-        yield Diagnosis(PROBLEM, "pooler", told, "connect to the server itself, or use pool_mode = session")
-    elif mode == "session":
-        told = "a pooler in session mode is in between"
-        yield Diagnosis(OK, "pooler", told, "it must pass on our settings: no `options` in ignore_startup_parameters")
+    elif mode:
+        told = (
+            f"one in {mode} mode is in between: our settings go with each transaction, and statements are not prepared"
+        )
+        yield Diagnosis(OK, "pooler", told)
     else:
         yield Diagnosis(OK, "pooler", "none is in between")
 

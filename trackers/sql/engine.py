@@ -114,7 +114,9 @@ def _make_engine(address: Address, *, writes: bool) -> Engine:
         from trackers.sql import mariadb
 
         return mariadb.make_engine(address, writes=writes, busy_seconds=BUSY_SECONDS, pool=_pool(writes))
-    return _postgresql_engine(address, writes)
+    from trackers.sql import postgresql
+
+    return postgresql.make_engine(address, writes=writes, busy_seconds=BUSY_SECONDS, pool=_pool(writes))
 
 
 def _pool(writes: bool) -> dict[str, Any]:
@@ -153,35 +155,5 @@ def _sqlite_engine(address: Address, writes: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _postgresql_engine(address: Address, writes: bool) -> Engine:
-    arguments: dict[str, Any] = {
-        "connect_timeout": 10,
-        "application_name": "trackers",
-        "client_encoding": "utf8",  # a database without an encoding would answer with bytes
-        "keepalives_idle": 15,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 30_000,
-        "options": f"-c lock_timeout={int(BUSY_SECONDS * 1000)} -c timezone=UTC -c client_min_messages=warning"
-        " -c synchronous_commit=on"
-        # what a search looks at is bounded: to start workers, or to compile, takes longer than to do it
-        " -c jit=off -c max_parallel_workers_per_gather=0",
-    }
-    for key, value in address.url.query.items():
-        arguments[key] = f"{arguments[key]} {value}" if key == "options" else value
-    engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=not writes, **_pool(writes))
-
-    if not writes:
-
-        @event.listens_for(engine, "connect")
-        def _prepare(connection: Any, _record: Any) -> None:
-            from psycopg import IsolationLevel
-
-            connection.isolation_level = IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
 
     return engine

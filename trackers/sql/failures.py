@@ -27,14 +27,21 @@ _LITE = (
         "the file {store} cannot be opened: check that it exists, who may read it, and who may write to its folder",
     ),
 )
+_MIXED_UP = ("26000", "42P05")
 _PG = {
     "53100": "the disk of the server is full: free some space and try again ({store})",
-    "53300": "the server has no connection left: raise max_connections, or close some clients ({store})",
+    "53300": "the server, or the pool in front of it, has no connection left: raise max_connections (or the size of the "
+    "pool), or close some clients ({store})",
     "25006": "the server is read-only: connect to the primary ({store})",
     "28P01": "the server refuses the password: check the user and the password in the URL {store}",
     "28000": "the server refuses the user: check the user in the URL {store}",
     "3D000": "the server has no such database: create it first (createdb), or check the URL {store}",
     "42501": "the user may not do that in this database: grant it the rights on the schema ({store})",
+    **dict.fromkeys(
+        _MIXED_UP,
+        "a pooler in front of the server mixes up what its clients prepared: use its session mode, or connect to the "
+        "server itself ({store})",
+    ),
     "55P03": "another process holds a lock in the store for too long: wait until it is done, or end it ({store})",
 }
 _PG_WORDS = (
@@ -42,6 +49,8 @@ _PG_WORDS = (
     ("role ", "28000"),
     ("pg_hba", "28000"),
     ("too many", "53300"),
+    ("query_wait_timeout", "53300"),
+    ("no more connections", "53300"),
     ("remaining connection slots", "53300"),
     ("the database system is", "57P03"),
 )
@@ -117,7 +126,7 @@ def is_everyones(exc: BaseException) -> bool:
         return number in _MARIADB or number in _MARIADB_LOST
     state = _state(cause)
     if state is not None:
-        return state[:2] in {"08", "53", "57", "58", "XX"} or state in {"25006", "55P03"}
+        return state[:2] in {"08", "53", "57", "58", "XX"} or state in {"25006", "42501", "55P03", *_MIXED_UP}
     return is_driver_error(cause) and type(cause).__name__ in {"OperationalError", "InterfaceError", "AdminShutdown"}
 
 
@@ -215,6 +224,12 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
     if isinstance(cause, PoolTimeoutError):
         return StoreError(f"every connection to the store is in use: read with fewer threads ({address.safe})")
     state, number = _state(cause), number_of(exc)
+    if "statement pooling mode" in str(cause):
+        return StoreError(
+            f"a pooler in statement mode lets no transaction through: use its transaction or session mode ({address.safe})"
+        )
+    if "invalid connection option" in str(cause):
+        return InvalidValueError(f"the URL of the store has an option that is none: {_first_line(cause, address)}")
     if state in _PG or number in _MARIADB:
         sentence = _PG[state] if state in _PG else _MARIADB[number or 0]
         return kind(sentence.format(store=address.safe))

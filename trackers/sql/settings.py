@@ -1,4 +1,4 @@
-"""What a database says of itself: version, settings, size, and a pooler in front of it."""
+"""What a database says of itself: version, settings, size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from sqlalchemy import Connection, inspect, select, text, update
 
 from trackers.sql import schema
 from trackers.sql import tables as t
-from trackers.sql.address import Address
 from trackers.sql.objects import missing_objects
 from trackers.states import RunState
 
@@ -58,32 +57,6 @@ def mariadb_facts(connection: Connection) -> dict[str, Any]:
     there = float(connection.exec_driver_sql("SELECT UNIX_TIMESTAMP(NOW(6))").scalar_one())
     facts["ahead"] = there - (before + time.time()) / 2
     return facts
-
-
-def pooler_mode(address: Address) -> str:
-    """Return ``"transaction"`` or ``"session"`` where a pooler such as PgBouncer is between here and the server, else ``""``.
-
-    A pooler gives its clients process ids that are not the server's. In transaction mode a second client is handed
-    the server's process that the first one, still connected, has just used.
-    """
-    import psycopg
-
-    url = address.url
-    known = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
-    given: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
-    given |= {name: value for name, value in url.query.items() if name in {"host", "sslmode", "sslrootcert"}}
-    with (
-        psycopg.connect(**given, autocommit=True, connect_timeout=10, prepare_threshold=None) as first,
-        psycopg.connect(**given, autocommit=True, connect_timeout=10, prepare_threshold=None) as second,
-    ):
-        mine = _backend(first)
-        if mine == first.info.backend_pid:
-            return ""
-        return "transaction" if _backend(second) == mine else "session"
-
-
-def _backend(connection: Any) -> int:
-    return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
 
 
 def held_studies(connection: Connection) -> list[Any]:

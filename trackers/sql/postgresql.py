@@ -1,0 +1,131 @@
+"""PostgreSQL: how a connection is set up, with or without a pooler in front of the server.
+
+Our settings go along when a connection is opened. A pooler may refuse them, or drop them without a word, and in
+transaction mode hands each transaction to whatever server process is free, with what another client prepared there.
+So behind one the settings go with each transaction, and no statement is prepared. It is told by the process ids that it
+gives its clients, which are not the server's.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+if TYPE_CHECKING:
+    from trackers.sql.address import Address
+
+_SETTINGS = {
+    "timezone": "UTC",
+    "client_min_messages": "warning",
+    "synchronous_commit": "on",
+    # what a search looks at is bounded: to start workers, or to compile, takes longer than to do it
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+_GIVEN = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
+"""A setting among libpq's ``options``."""
+_SECONDS = 5.0
+"""How long a pooler may take to find a second process of the server."""
+
+
+def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: dict[str, Any]) -> Engine:
+    """Make the engine of the writer or of the readers, whose transactions are snapshots and cannot write."""
+    settings = {"lock_timeout": str(int(busy_seconds * 1000)), **_SETTINGS}
+    arguments: dict[str, Any] = {
+        "connect_timeout": 10,
+        "application_name": "trackers",
+        "client_encoding": "utf8",  # a database without an encoding would answer with bytes
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        **_of_url(address),
+    }
+    given = arguments.get("options", "")
+    settings |= {name.replace("-", "_"): value.replace("\\", "") for name, value in _GIVEN.findall(given)}
+    arguments["options"] = " ".join((*(f"-c {name}={value}" for name, value in settings.items()), given)).strip()
+    engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=not writes, **pool)
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, _record: Any, positional: Any, named: Any) -> Any:
+        try:
+            return dialect.connect(*positional, **named)
+        except dialect.loaded_dbapi.OperationalError as exc:
+            if "unsupported startup parameter" not in str(exc):
+                raise
+        return dialect.connect(*positional, **{name: value for name, value in named.items() if name != "options"})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, record: Any) -> None:
+        from psycopg import IsolationLevel
+
+        connection.autocommit = True  # one way to the server and back, and no transaction is left open
+        if _process(connection) != connection.info.backend_pid:
+            record.info["pooled"] = True
+            connection.prepare_threshold = None
+        connection.autocommit = False
+        if not writes:
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+    values = tuple(part for setting in settings.items() for part in setting)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.info.get("pooled"):
+            connection.exec_driver_sql(f"SELECT {calls}", values)
+
+    return engine
+
+
+def _of_url(address: Address) -> dict[str, Any]:
+    """Return what the URL says besides the server, for the driver; several hosts are the dialect's to read."""
+    given: dict[str, Any] = {key: value for key, value in address.url.query.items() if key not in {"host", "port"}}
+    if isinstance(threshold := given.get("prepare_threshold"), str):
+        given["prepare_threshold"] = int(threshold) if threshold.isdigit() else None
+    return given
+
+
+def pooler_mode(address: Address) -> str:
+    """Return the mode of a pooler such as PgBouncer between here and the server, ``""`` where there is none.
+
+    It is ``"statement"`` where no transaction gets through, and ``"transaction"`` where a second client is handed the
+    server's process that the first one, still connected, has just used; else ``"session"``.
+    """
+    import psycopg
+
+    _, server = address.url.get_dialect()().create_connect_args(address.url)
+    given = {**server, **_of_url(address), "autocommit": True, "prepare_threshold": None, "connect_timeout": 10}
+    given.pop("options", None)  # it may refuse them
+    with closing(psycopg.connect(**given)) as first, closing(psycopg.connect(**given)) as second:
+        mine = _process(first)
+        if mine == first.info.backend_pid:
+            return ""
+        try:
+            first.execute("BEGIN")
+            first.execute("ROLLBACK")
+        except psycopg.Error:
+            return "statement"
+        return "transaction" if _process_soon(second) == mine else "session"
+
+
+def _process(connection: Any) -> int:
+    return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
+
+
+def _process_soon(connection: Any) -> int | None:
+    """Return the server's process behind a connection; None where none is free for it."""
+    connection.pgconn.send_query(b"SELECT pg_backend_pid()")
+    if not select.select([connection.pgconn.socket], [], [], _SECONDS)[0]:
+        return None
+    connection.pgconn.consume_input()
+    result = connection.pgconn.get_result()
+    found = None if result is None else result.get_value(0, 0)
+    while connection.pgconn.get_result() is not None:
+        pass
+    return None if found is None else int(found)
