@@ -89,9 +89,10 @@ class Lifecycle(ABC):
 
         Raises NotFoundError, and StudyBusyError for a study that a living manager runs.
         """
-        with self.database.reading() as connection:
-            found = experiments.find_experiments(connection, [ref])[0]
-            kind = experiments.read_experiments(connection, found)[0].kind
+        found = self.database.read(lambda connection: experiments.find_experiments(connection, [ref])[0])
+        (kind,) = self.database.read(
+            lambda connection: {e.kind for e in experiments.read_experiments(connection, found)}
+        )
         if kind == "study":
             self.delete_study(found)
         else:
@@ -104,8 +105,7 @@ class Lifecycle(ABC):
         StateError where it was not deleted.
         """
         name = None if name is None else experiments.check_experiment(name)
-        with self.database.reading() as connection:
-            found = lifecycle.find_any_experiment(connection, ref)
+        found = self.database.read(lambda connection: lifecycle.find_any_experiment(connection, ref))
         self.writer.call(partial(lifecycle.restore_experiment, experiment_id=found, name=name))
 
     def list_expired(self, grace_days: float = GRACE_DAYS) -> list[Expired]:

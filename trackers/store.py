@@ -285,8 +285,7 @@ class Store(Tracking, Keeping):
 
         Raises NotFoundError, and StudyBusyError while a living manager runs it.
         """
-        with self.database.reading() as connection:
-            study_id = studies.find_study(connection, ref)
+        study_id = self.database.read(lambda connection: studies.find_study(connection, ref))
         found = holding.await_free(self.database, study_id, LEASE_SECONDS, take_over=False)
         self.writer.call(partial(studies.delete_study, study_id=study_id, epoch=found.epoch))
 

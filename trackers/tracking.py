@@ -44,6 +44,8 @@ from trackers.values import (
 )
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from trackers.page import RunPage
     from trackers.sql.commit import Commit
     from trackers.sql.engine import Database
@@ -89,9 +91,12 @@ class Tracking(Lifecycle, Launching):
 
     def get_experiment(self, ref: str | int) -> Experiment:
         """Return the experiment or study with this name or id; raises NotFoundError, which names the close matches."""
-        with self.database.reading() as connection:
+
+        def read(connection: Connection) -> Experiment:
             found = experiments.find_experiments(connection, [ref])[0]
             return experiments.read_experiments(connection, found)[0]
+
+        return self.database.read(read)
 
     def list_experiments(self, view: str = "active") -> list[Experiment]:
         """Return every experiment and study in *view*, newest first; see ``search_runs``."""
@@ -229,9 +234,12 @@ class Tracking(Lifecycle, Launching):
     def children(self, run: RunRef, *, limit: int = 100) -> tuple[int, list[Run]]:
         """Return how many children a run has, and the first *limit* of them; deleted ones are left out."""
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
+
+        def read(connection: Connection) -> tuple[int, list[Run]]:
             count, found = runs.find_children(connection, run_id, limit)
             return count, read_runs(connection, found)
+
+        return self.database.read(read)
 
     def attempts(self, run: RunRef) -> list[Attempt]:
         """Return every start of a run, the first one first: where, when, and how it ended. Raises NotFoundError."""
@@ -310,10 +318,13 @@ class Tracking(Lifecycle, Launching):
             raise InvalidValueError(f"max_points must be 4 or more, not {max_points!r}: leave it away for every point")
         key, label = clean_name(key, "metric"), context_label(context)
         run_id = self._run_id(run)
-        with self.database.reading() as connection:
-            if isinstance(context, str) and context != label and history.has_series(connection, run_id, key, context):
-                label = context  # as ``metrics`` shows it: from before contexts had one form
-            return history.read_history(connection, run_id, key, label, max_points)
+
+        def read(connection: Connection) -> list[MetricPoint]:
+            # as ``metrics`` shows it: from before contexts had one form
+            old = isinstance(context, str) and context != label and history.has_series(connection, run_id, key, context)
+            return history.read_history(connection, run_id, key, str(context) if old else label, max_points)
+
+        return self.database.read(read)
 
     def inputs(self, run: RunRef) -> list[RunInput]:
         """Return the data sets that a run read, by role and name."""

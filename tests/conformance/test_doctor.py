@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 import trackers
 from tests.conformance.managed import manage
@@ -224,3 +226,61 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
             ]
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def role(postgresql_store_url: str) -> Iterator[tuple[str, Any]]:
+    """A role of its own, without rights yet: its URL, and what runs a statement as the owner of the store."""
+    address = read_address(postgresql_store_url)
+    name = f"role_{uuid.uuid4().hex[:12]}"
+    engine = create_engine(address.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as admin:
+
+        def run(statement: str) -> None:
+            admin.exec_driver_sql(statement.format(role=name, schema=schema))
+
+        schema = admin.exec_driver_sql("SELECT current_schema()").scalar_one()
+        run("CREATE ROLE {role} LOGIN")
+        run("GRANT USAGE ON SCHEMA {schema} TO {role}")
+        try:
+            yield address.url.set(username=name).render_as_string(hide_password=False), run
+        finally:
+            run("DROP OWNED BY {role}")
+            run("DROP ROLE {role}")
+    engine.dispose()
+
+
+def test_a_role_with_a_schema_of_its_own_misses_nothing_of_another(role: tuple[str, Any]) -> None:
+    url, run = role
+    run("CREATE SCHEMA {role} AUTHORIZATION {role}")
+    run("GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}")
+    schema = (
+        read_address(url).url.query["options"].partition("%3D")[2]
+        or str(read_address(url).url.query["options"]).partition("=")[2]
+    )
+    name = read_address(url).url.username
+    both = read_address(url).url.update_query_dict({"options": f"-csearch_path={name},{schema}"})
+    found = {one.topic: one for one in examine(both.render_as_string(hide_password=False))}
+    assert not [one for one in found.values() if one.level == PROBLEM]
+
+
+def test_a_right_that_is_taken_away_for_a_while_loses_nothing(
+    role: tuple[str, Any], postgresql_store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    url, run = role
+    run("GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}")
+    with trackers.connect(url) as store:
+        logged = store.start_run("night")
+        for step in range(90):
+            if step == 30:
+                run("REVOKE INSERT ON trackers_points FROM {role}")
+            if step == 60:
+                run("GRANT INSERT ON trackers_points TO {role}")
+            logged.log_metric("loss", float(step), step=step)
+            if step % 10 == 9:
+                logged.flush()
+        store.writer.drain()
+        logged.end()
+    with trackers.connect(postgresql_store_url) as store:
+        assert [point.step for point in store.metric_history(logged.uid, "loss")] == list(range(90))

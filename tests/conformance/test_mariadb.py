@@ -12,6 +12,7 @@ from sqlalchemy import Connection, create_engine, text, update
 import trackers
 from tests import mariadb
 from trackers.errors import InvalidValueError, StoreError
+from trackers.keeping.doctor import PROBLEM, examine
 from trackers.sql import tables as t
 from trackers.sql.address import read_address
 from trackers.store import Store
@@ -178,3 +179,38 @@ def test_a_server_that_cuts_lists_short_cuts_no_search(mariadb_server: str, mari
             admin.execute(text(f"SET GLOBAL group_concat_max_len = {before}"))
     engine.dispose()
     assert [run.params["y"] for run in found] == [399, 398, 397]
+
+
+def test_many_params_that_no_packet_holds_together_are_kept(mariadb_server: str, mariadb_url: str) -> None:
+    engine = create_engine(read_address(mariadb_server).url)
+    with engine.connect() as admin:
+        before = admin.execute(text("SELECT @@GLOBAL.max_allowed_packet")).scalar_one()
+        admin.execute(text("SET GLOBAL max_allowed_packet = 65536"))
+        try:
+            with trackers.connect(mariadb_url, artifacts="/nowhere") as store:
+                run = store.start_run("e")
+                run.log_params({f"p{number}": "y" * 1000 for number in range(200)})
+                run.end()
+                found = store.get_run(run.uid).params
+        finally:
+            admin.execute(text(f"SET GLOBAL max_allowed_packet = {before}"))
+    engine.dispose()
+    assert len(found) == 200
+
+
+def test_a_user_who_may_only_read_hears_of_no_missing_triggers(mariadb_server: str, mariadb_url: str) -> None:
+    trackers.connect(mariadb_url, artifacts="/nowhere").close()
+    url = read_address(mariadb_url).url
+    name = f"ro_{url.database}"[:32]
+    engine = create_engine(read_address(mariadb_server).url)
+    with engine.connect() as admin:
+        admin.execute(text(f"CREATE USER '{name}'@'%' IDENTIFIED BY 'secret'"))
+        try:
+            admin.execute(text(f"GRANT SELECT ON `{url.database}`.* TO '{name}'@'%'"))
+            found = examine(url.set(username=name, password="secret").render_as_string(hide_password=False))
+        finally:
+            admin.execute(text(f"DROP USER '{name}'@'%'"))
+    engine.dispose()
+    problems = {one.topic: one.advice for one in found if one.level == PROBLEM}
+    assert problems["rights"] == "give the role INSERT, UPDATE and DELETE, or connect as another"
+    assert "schema" not in problems

@@ -19,6 +19,7 @@ from trackers.sql import settings, statistics
 from trackers.sql.address import Address, file_system, is_network, read_address
 from trackers.sql.dump import reachable_files
 from trackers.sql.engine import Database
+from trackers.sql.failures import why_not_written
 from trackers.sql.postgresql import pooler_mode
 from trackers.sql.schema import HEAD, REVISIONS, VERSION_TABLE, open_database, read_revision
 from trackers.wording import counted
@@ -110,8 +111,16 @@ def _rights(database: Database) -> Iterator[Diagnosis]:
         with database.writing() as connection:
             settings.try_to_write(connection)
     except TrackersError as exc:
-        told = f"it can be read here, and not written: {exc}"
-        yield Diagnosis(PROBLEM, "rights", told, "give the role INSERT, UPDATE and DELETE, or connect as another")
+        why = why_not_written(exc)
+        if why == "read-only" and database.read(settings.is_standby):
+            told = "this is a standby: the store can be read here"
+            yield Diagnosis(WARNING, "rights", told, "to write, connect to the primary")
+            return
+        advice = {
+            "read-only": "connect to the primary, or let the server or this user write",
+            "denied": "give the role INSERT, UPDATE and DELETE, or connect as another",
+        }
+        yield Diagnosis(PROBLEM, "rights", f"it can be read here, and not written: {exc}", advice.get(why, ""))
 
 
 def _schema(revision: str) -> Diagnosis:

@@ -12,9 +12,9 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
-from trackers.errors import StoreAwayError, StoreError
+from trackers.errors import StoreError
 from trackers.sql.address import Address, lies_read_only
-from trackers.sql.failures import translated
+from trackers.sql.failures import may_retry, translated
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process's transaction before it says that the store is locked."""
@@ -47,12 +47,16 @@ class Database:
             yield connection
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Return what *work* reads of one moment; where the connection is lost on the way it is done again, once."""
+        """Return what *work* reads of one moment.
+
+        Where the connection is lost on the way, or a standby has to take it back, it is done again, once.
+        """
         try:
             with self.reading() as connection:
                 return work(connection)
-        except StoreAwayError as exc:
-            if not getattr(exc.__cause__, "connection_invalidated", False):
+        except StoreError as exc:
+            cause = exc.__cause__
+            if cause is None or not (getattr(cause, "connection_invalidated", False) or may_retry(cause)):
                 raise  # it was never there: another try would only take the same time
         with self.reading() as connection:
             return work(connection)

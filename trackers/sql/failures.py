@@ -56,6 +56,8 @@ _PG_WORDS = (
 )
 """A connection that is refused has no code, only words."""
 
+_READ_ONLY = frozenset({"25006", 1290, 1792, 1836})
+_DENIED = frozenset({"42501", 1044, 1142})
 _RETRY = frozenset({"40001", "40P01"})
 
 DUPLICATE = 1062
@@ -146,6 +148,14 @@ def is_away(exc: BaseException) -> bool:
     return is_driver_error(cause) and type(cause).__name__ in {"OperationalError", "InterfaceError", "AdminShutdown"}
 
 
+def why_not_written(exc: TrackersError) -> str:
+    """Return ``"read-only"`` where the server takes no writes, ``"denied"`` where this user may not; else ``""``."""
+    if exc.__cause__ is None:
+        return ""
+    code = number_of(exc.__cause__) or _state(cause_of(exc.__cause__))
+    return "read-only" if code in _READ_ONLY else "denied" if code in _DENIED else ""
+
+
 def was_too_slow(exc: BaseException) -> bool:
     """Tell whether the server ended a statement that took longer than it allows."""
     return _state(cause_of(exc)) == "57014"
@@ -227,6 +237,11 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
     if "statement pooling mode" in str(cause):
         return StoreError(
             f"a pooler in statement mode lets no transaction through: use its transaction or session mode ({address.safe})"
+        )
+    if "conflict with recovery" in str(cause):
+        return StoreAwayError(
+            "the standby took back what was being read: raise its max_standby_streaming_delay, or set "
+            f"hot_standby_feedback = on ({address.safe})"
         )
     if "invalid connection option" in str(cause):
         return InvalidValueError(f"the URL of the store has an option that is none: {_first_line(cause, address)}")

@@ -98,8 +98,7 @@ def busy(owner: Owner, more: str = "") -> StudyBusyError:
 
 
 def _look(database: Database, study_id: int) -> Holding:
-    with database.reading() as connection:
-        return look(connection, study_id)
+    return database.read(lambda connection: look(connection, study_id))
 
 
 def _is_gone(owner: Owner) -> bool:

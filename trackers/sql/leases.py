@@ -110,9 +110,10 @@ def acquire(
     if found.owner is not None and on_previous is not None:
         on_previous(found.owner)  # first: a process frozen inside a transaction keeps SQLite locked for everybody
     epoch: int = writer.call(partial(_raise_epoch, study_id=study_id, found=found, me=me, take_over=take_over))
-    with database.reading() as connection:
-        study = read_studies(connection, study_id)[0]
-        last = connection.execute(select(func.max(t.runs.c.number)).where(t.runs.c.experiment_id == study_id)).scalar()
+    highest = select(func.max(t.runs.c.number)).where(t.runs.c.experiment_id == study_id)
+    study, last = database.read(
+        lambda connection: (read_studies(connection, study_id)[0], connection.execute(highest).scalar())
+    )
     guard = Guard(study_id, epoch, me.user, me.host)
     return StudyLease(study, epoch, 0 if last is None else last + 1, study.last_seq + 1, writer, guard)
 

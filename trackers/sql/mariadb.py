@@ -107,16 +107,16 @@ def _connection_class(pymysql: Any) -> Any:
         usual: Any = None
         waits = False
 
-        def query(self, *args: Any) -> Any:
-            return self._waiting(super().query, *args)
+        def query(self, *args: Any, **options: Any) -> Any:
+            return self._waiting(super().query, *args, **options)
 
         def commit(self) -> None:
             self._waiting(super().commit)
 
-        def _waiting(self, ask: Any, *args: Any) -> Any:
+        def _waiting(self, ask: Any, *args: Any, **options: Any) -> Any:
             self.waits = True
             try:
-                return ask(*args)
+                return ask(*args, **options)
             finally:
                 self.waits = False
 
@@ -133,7 +133,12 @@ def _connection_class(pymysql: Any) -> Any:
 @cache
 def _cursor_class(pymysql: Any) -> Any:
     class Cursor(pymysql.cursors.Cursor):  # type: ignore[misc]
-        """Refuses a statement that the server would end the connection for."""
+        """Refuses a statement that the server would end the connection for, and cuts one of many rows in time."""
+
+        def __init__(self, connection: Any) -> None:
+            super().__init__(connection)
+            if (largest := getattr(connection, "largest_packet", None)) is not None:
+                self.max_stmt_length = min(pymysql.cursors.Cursor.max_stmt_length, largest // 2)
 
         def execute(self, query: Any, args: Any = None) -> int:
             text = query if args is None else self.mogrify(query, args)

@@ -46,6 +46,13 @@ def postgresql_facts(connection: Connection) -> dict[str, Any]:
     return facts
 
 
+def is_standby(connection: Connection) -> bool:
+    """Tell whether the server is a hot standby of PostgreSQL, which repeats what another one writes."""
+    return connection.dialect.name == "postgresql" and bool(
+        connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()
+    )
+
+
 def mariadb_facts(connection: Connection) -> dict[str, Any]:
     """Return the server's version, settings that safety rests on, its connections, and how far its clock is ahead."""
     names = ("version", "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "max_connections", "max_allowed_packet")

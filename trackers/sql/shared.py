@@ -66,10 +66,14 @@ class SharedStudy:
 
     def read_since(self, known: int, open_numbers: Iterable[int]) -> tuple[Standing, list[Trial]]:
         """Return where the study is, and its trials from number *known* on and those of *open_numbers*, in one look."""
-        with self._database.reading() as connection:
+        still_open = list(open_numbers)
+
+        def read(connection: Connection) -> tuple[Standing, list[Trial]]:
             standing = read_standing(connection, self._id)
-            numbers = [*open_numbers, *range(known, standing.trials)]
+            numbers = [*still_open, *range(known, standing.trials)]
             return standing, read_trials(connection, self._id, numbers=numbers) if numbers else []
+
+        return self._database.read(read)
 
     def agree(self, name: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the study's distribution (Optuna's JSON form) of the param *name*: the first one that was given."""

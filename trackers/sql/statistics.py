@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from trackers.sql import tables as t
 from trackers.sql.engine import Database
+from trackers.sql.objects import OWN_SCHEMA
 
 MANY = 10_000
 """A table of fewer rows is read in no time however a query is planned."""
@@ -26,7 +27,7 @@ def gather(database: Database) -> None:
 def never_gathered(connection: Connection) -> list[str]:
     """Return the tables of many rows that PostgreSQL has never looked at."""
     query = text(
-        "SELECT relname FROM pg_stat_user_tables WHERE schemaname = current_schema() AND relname = ANY(:names) "
+        f"SELECT relname FROM pg_stat_user_tables WHERE schemaname = {OWN_SCHEMA} AND relname = ANY(:names) "
         "AND n_live_tup >= :many AND last_analyze IS NULL AND last_autoanalyze IS NULL ORDER BY relname"
     )
     names = [table.name for table in t.metadata.sorted_tables]
