@@ -25,6 +25,9 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_LAUNCHED = frozenset({"commit", "branch", "dirty", "entry_point", "python"})
+_EMPTY_IS_NULL = frozenset(Field("attribute", name) for name in ("name", "user", "host"))
+"""What every run has a text for; an empty one says that there is none."""
 _PATTERN = re.compile(r"\\.|.", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 
@@ -50,25 +53,40 @@ class Condition:
             return None if None in found else not decisive
         value = _look_up(self.subject, node.field)
         if value is not None:
-            self.figures[str(node.field)] = value
-        if isinstance(node, IsNull):
-            is_empty = value is None or (node.field.kind == "attribute" and value == "")
+            self.figures[str(node.field)] = _shown(node.field, value)
+        is_gone = node.field.kind == "attribute" and self.subject.run is None  # of a run that is gone nothing is known
+        if isinstance(node, IsNull) and not is_gone:
+            is_empty = value is None or (node.field in _EMPTY_IS_NULL and value == "")
             return is_empty is not node.negated
-        if value is None:
+        if isinstance(node, IsNull) or value is None:
             self._miss(node.field)
             return None
         return _compare(node, value)
 
     def _miss(self, wanted: Field) -> None:
-        known = _known(self.subject, wanted)
-        close = closest(wanted.key, known)
-        has = ", ".join(known[:4]) + (", ..." if len(known) > 4 else "")
-        hint = f"; did you mean {close}?" if close else f": it has {has}" if known else ": it has none"
-        if wanted.key == "latency_ms":
-            hint = ": trackers measure records it"
-        said = f"{self.subject} has no {wanted}{hint}"
+        said = f"{self.subject} has no {wanted}{_hint(self.subject, wanted)}"
         if said not in self.missing:
             self.missing.append(said)
+
+
+def _hint(subject: Subject, wanted: Field) -> str:
+    """Return the end of the sentence that a version has no such thing: why, or what it has."""
+    if wanted.kind == "attribute":
+        return ": its run is gone" if subject.run is None else ": its run has none"
+    if wanted.key == "latency_ms":
+        return ": trackers measure records it"
+    if wanted.aggregate == "best" and wanted.key not in subject.goals:
+        plain = str(Field("metric", wanted.key, context=wanted.context))
+        return f": it comes from no study with that objective, write max({plain}) or min({plain})"
+    known = _known(subject, wanted)
+    close = closest(wanted.key, [name for name in known if name != wanted.key])
+    has = ", ".join(known[:4]) + (", ..." if len(known) > 4 else "")
+    return f"; did you mean {close}?" if close else f": it has {has}" if known else ": it has none"
+
+
+def _shown(wanted: Field, value: Any) -> Any:
+    """Return *value* as people read it: of a time, which compares by its microseconds, ISO 8601 in UTC."""
+    return (EPOCH + timedelta(microseconds=value)).isoformat() if wanted.holds == "time" else value
 
 
 def _known(subject: Subject, wanted: Field) -> list[str]:
@@ -109,11 +127,14 @@ def look_up_metric(subject: Subject, wanted: Field, data: Collection[str] | None
                 return figure.value
         if (value := subject.version.metrics.get(shown)) is not None:
             return value
-    if wanted.aggregate == "best":
-        return None
+    aggregate = wanted.aggregate
+    if aggregate == "best":
+        if wanted.key not in subject.goals:
+            return None
+        aggregate = "max" if subject.goals[wanted.key] == "maximize" else "min"
     for one in subject.series:
         if (one.key, one.context) == (wanted.key, wanted.context):
-            return {"last": one.last, "min": one.min, "max": one.max}[wanted.aggregate]
+            return {"last": one.last, "min": one.min, "max": one.max}[aggregate]
     return None
 
 
@@ -121,6 +142,8 @@ def _attribute(subject: Subject, name: str) -> Any:
     run = subject.run
     if run is None:
         return None
+    if name in _LAUNCHED:
+        return subject.launch.get(name)
     if name == "duration":
         return (run.ended_at - run.started_at).total_seconds() if run.started_at and run.ended_at else None
     found = {
@@ -128,6 +151,7 @@ def _attribute(subject: Subject, name: str) -> Any:
         "name": run.name,
         "experiment": run.experiment,
         "run_id": run.uid,
+        "parent": subject.parent,
         "user": run.user,
         "host": run.host,
         "number": run.number,
@@ -135,7 +159,7 @@ def _attribute(subject: Subject, name: str) -> Any:
         "created": run.created_at,
         "started": run.started_at,
         "ended": run.ended_at,
-    }.get(name)
+    }[name]  # every attribute of the language: of one that is not looked up, `is null` would hold
     return (found - EPOCH) // timedelta(microseconds=1) if isinstance(found, datetime) else found
 
 

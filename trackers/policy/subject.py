@@ -13,7 +13,9 @@ from trackers.values import Approval, Figure, MetricSummary, ModelVersion, Run
 class Subject:
     """A version with its run (None where it is gone), the run's series, and what was added since it was made.
 
-    *size* is that of the model's files in bytes.
+    *size* is that of the model's files in bytes. Of its run, as a search reads them: *parent* is the parent's uid,
+    *launch* the commit, branch, dirty, entry_point and python of its newest attempt, and *goals* the direction of each
+    objective of its study.
     """
 
     version: ModelVersion
@@ -23,6 +25,9 @@ class Subject:
     approvals: tuple[Approval, ...] = ()
     size: int = 0
     code: Mapping[str, Any] = field(default_factory=dict)
+    parent: str | None = None
+    launch: Mapping[str, Any] = field(default_factory=dict)
+    goals: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"version {self.version.version}"

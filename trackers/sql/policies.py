@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from trackers.errors import AlreadyExistsError, NotFoundError
-from trackers.policy import Better, Only, Policy, Result, Rule, judge
+from trackers.policy import Better, Only, Policy, Require, Result, Rule, judge
 from trackers.policy.rule import rule_from_json, rule_to_json
 from trackers.sql import tables as t
 from trackers.sql.registry import close_names, hold_model
 from trackers.sql.registry_history import EVERY_MODEL, Actor, next_id, write_line
+from trackers.sql.search import best_keys, find_best
 from trackers.sql.subjects import Subjects
 from trackers.values import to_datetime
 
@@ -32,8 +33,11 @@ class NewPolicy:
 def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
     """Write a policy, as the next version of the one of its name and model; the same again changes nothing.
 
-    Raises AlreadyExistsError for one of the name that is for another alias: that would be without it.
+    Raises AlreadyExistsError for one of the name that is for another alias: that would be without it; FilterError for
+    a ``best(...)`` that no study defines.
     """
+    if isinstance(new.rule, Require):
+        find_best(connection, best_keys(new.rule.node), None)
     model = new.model or EVERY_MODEL
     if new.model is not None:
         hold_model(connection, new.model)

@@ -50,7 +50,7 @@ def search_runs(connection: Connection, search: Search, limit: int, token: str |
     hidden = search.view in {"deleted", "all"}
     scope = None if search.experiments is None else find_experiments(connection, search.experiments, deleted=hidden)
     keys = search.order or (_NEWEST_FIRST,)
-    best = _find_best(connection, _best_keys(search.filter, keys), scope)
+    best = find_best(connection, best_keys(search.filter, keys), scope)
     if search.view == "active" and scope is not None:
         scope = living(connection, scope)
         if not scope:
@@ -87,13 +87,14 @@ def _flat(node: Node) -> list[Node]:
 # --- best(...) --------------------------------------------------------------------------------------------------
 
 
-def _best_keys(node: Node | None, order: Sequence[OrderKey]) -> set[str]:
+def best_keys(node: Node | None, order: Sequence[OrderKey] = ()) -> set[str]:
+    """Return the metrics whose ``best(...)`` is asked for."""
     fields = [*fields_of(node), *(key.field for key in order)]
     return {field.key for field in fields if field.aggregate == "best"}
 
 
-def _find_best(connection: Connection, keys: set[str], scope: list[int] | None) -> dict[str, Best]:
-    """Return, for each key, the studies that maximize and that minimize it."""
+def find_best(connection: Connection, keys: set[str], scope: list[int] | None) -> dict[str, Best]:
+    """Return, for each key, the studies that maximize and that minimize it; raises FilterError where none does."""
     if not keys:
         return {}
     s = t.studies.c

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, select
 
 from trackers.policy import Subject
 from trackers.sql import tables as t
+from trackers.sql.launches import last_launch
 from trackers.sql.metrics import read_summaries
 from trackers.sql.registry import find_model_id, list_versions, read_run_code
 from trackers.sql.run_pages import read_runs
@@ -47,7 +50,32 @@ def read_subject(connection: Connection, name: str, number: int) -> Subject:
         approvals=tuple(list_approvals(connection, name, number)),
         size=int(connection.execute(select(m.size).where(m.uid == version.model_uid)).scalar() or 0),
         code=code if isinstance(code, dict) else {},
+        parent=_parent(connection, run.parent_id) if run else None,
+        launch=_launch(connection, run.id) if run else {},
+        goals=_goals(connection, run.experiment_id) if run else {},
     )
+
+
+def _parent(connection: Connection, parent_id: int | None) -> str | None:
+    r = t.runs.c
+    found: str | None = connection.execute(select(r.uid).where(r.id == parent_id)).scalar() if parent_id else None
+    return found
+
+
+def _launch(connection: Connection, run_id: int) -> dict[str, Any]:
+    """Return what a search knows of how the newest attempt of a run was launched."""
+    n, c, e = t.launches.c, t.code_versions.c, t.environments.c
+    query = select(c.commit, c.dirty, n.branch, n.entry_point, e.python).select_from(t.launches)
+    query = query.outerjoin(t.code_versions, c.id == n.code_id).outerjoin(t.environments, e.id == n.environment_id)
+    row = connection.execute(query.where(n.id == last_launch(connection, run_id))).first()
+    return {} if row is None else row._asdict()
+
+
+def _goals(connection: Connection, experiment_id: int) -> dict[str, str]:
+    """Return the direction of each objective of a study, nothing of an experiment that is none."""
+    s = t.studies.c
+    row = connection.execute(select(s.metric_names, s.directions).where(s.id == experiment_id)).first()
+    return {} if row is None else dict(zip(*row, strict=True))
 
 
 def list_approvals(connection: Connection, name: str, version: int) -> list[Approval]:
