@@ -262,6 +262,22 @@ def test_versions_with_other_data_are_not_comparable(store: Store, make: Make) -
     assert "no data is recorded for version 3" in only(registry.check("m", 3, to="production")).says
 
 
+def test_data_that_one_run_logged_twice_are_the_data_that_another_logged_once(store: Store, make: Make) -> None:
+    registry = store.registry
+    registry.set_policy("p", Better("auc", margin=0.01))
+    make({"auc": 0.5})
+    registry.promote("m", 1, to="production")
+    with store.start_run("exp") as run:
+        for role in ("train", "check"):
+            run.log_input(MAY, "data", role)
+        run.log_metrics({"auc": 0.9})
+        registry.register("m", run.log_model(MODEL))
+    result = only(registry.check("m", 2, to="production"))
+    assert result.holds, result.says
+    assert result.figures["data"] == [data_digest(MAY).digest]
+    assert "and others" not in result.says
+
+
 def test_other_training_data_is_no_matter_where_the_role_is_named(store: Store, make: Make) -> None:
     registry = store.registry
     registry.set_policy("p", Better("auc", margin=0.01, role="test"))

@@ -114,7 +114,7 @@ def _better(rule: Better, subject: Subject, champion: Subject | None) -> Verdict
         data, mine, theirs = both[0], of_figure(both[1]), of_figure(both[2])
         return _compare(rule, champion, mine, theirs, f"data {data[:_DIGEST]}", figures | {"data": [data]})
     own, other = subject.data(rule.role), champion.data(rule.role)
-    figures["data"], figures["champion_data"] = sorted(own.values()), sorted(other.values())
+    figures["data"], figures["champion_data"] = sorted(set(own.values())), sorted(set(other.values()))
     if (why := _not_comparable(rule, subject, champion)) is not None:
         return Verdict(False, why, figures)
     found = [(one, estimate(one, field, list(own.values()))) for one in (subject, champion)]  # both have that data
@@ -124,7 +124,7 @@ def _better(rule: Better, subject: Subject, champion: Subject | None) -> Verdict
     (_, mine_or_none), (_, theirs_or_none) = found
     assert mine_or_none is not None  # returned above otherwise
     assert theirs_or_none is not None
-    where = f"data {sorted(own.values())[0][:_DIGEST]}{' and others' if len(own) > 1 else ''}"
+    where = f"data {figures['data'][0][:_DIGEST]}{' and others' if len(figures['data']) > 1 else ''}"
     return _compare(rule, champion, mine_or_none, theirs_or_none, where, figures)
 
 
@@ -142,7 +142,7 @@ def _not_comparable(rule: Better, subject: Subject, champion: Subject) -> str | 
     for one, found in ((subject, own), (champion, other)):
         if not found:
             return f"not comparable: no {kind} is recorded for {one}, call log_input, or measure both on the same data"
-    if sorted(own.values()) == sorted(other.values()):
+    if set(own.values()) == set(other.values()):  # who logs one data set twice has no other data than who does once
         return None
     a, b = (min(set(x.values()) - set(y.values()) or x.values())[:_DIGEST] for x, y in ((own, other), (other, own)))
     return f"not comparable: {subject} has {kind} {a}, {champion} has {b}"
