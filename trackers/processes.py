@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 APART = "__trackers_apart__"
@@ -20,7 +21,15 @@ def host_name() -> str:
 
 
 def user_name() -> str:
-    """Return the name of the user who runs this process (its number where it has no name)."""
+    """Return the name of the user who runs this process, as the operating system has it.
+
+    What LOGNAME or USER says, which anybody can set, counts only where it has none, and the number where they say
+    nothing.
+    """
+    with suppress(ImportError, KeyError):
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

@@ -71,6 +71,11 @@ def make(store: Store) -> Make:
     return version
 
 
+def be(monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    """Let the registry take this process for one of *user*."""
+    monkeypatch.setattr("trackers.registry.user_name", lambda: user)
+
+
 def only(results: Sequence[Result]) -> Result:
     assert len(results) == 1
     return results[0]
@@ -389,7 +394,7 @@ def test_approvals_count_of_those_who_are_named_or_of_others_than_the_author(
     store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = store.registry
-    monkeypatch.setenv("LOGNAME", "ann")
+    be(monkeypatch, "ann")
     make()
     registry.set_policy("eyes", Approvals(1), alias="production")
     registry.set_policy("named", Approvals(2, by=("bob", "cy")), alias="production")
@@ -397,11 +402,11 @@ def test_approvals_count_of_those_who_are_named_or_of_others_than_the_author(
     assert not registry.approve("m", 1, comment="mine"), "the same word again is no change"
     eyes, named = registry.check("m", 1, to="production")
     assert eyes.says == "approved by nobody: 0 of 1 (ann registered it and does not count)"
-    monkeypatch.setenv("LOGNAME", "bob")
+    be(monkeypatch, "bob")
     registry.approve("m", 1, comment="looked at it")
     eyes, named = registry.check("m", 1, to="production")
     assert (eyes.holds, named.holds, named.says) == (True, False, "approved by bob: 1 of 2")
-    monkeypatch.setenv("LOGNAME", "cy")
+    be(monkeypatch, "cy")
     registry.approve("m", 1)
     assert registry.promote("m", 1, to="production").details["policies"][1]["figures"]["counted"] == ["bob", "cy"]
     registry.approve("m", 1, withdraw=True)
@@ -419,14 +424,14 @@ def test_a_protected_alias_is_moved_by_those_who_are_named_and_by_no_force(
     for _ in range(2):
         make()
     registry.set_policy("owners", Only(("ann",)), model="m", alias="production")
-    monkeypatch.setenv("LOGNAME", "bob")
+    be(monkeypatch, "bob")
     for force in (False, True):
         with pytest.raises(PolicyError, match="bob may not move it: ann may"):
             registry.promote("m", 1, to="production", force=force, reason="now")
-    monkeypatch.setenv("LOGNAME", "ann")
+    be(monkeypatch, "ann")
     for number in (1, 2):
         registry.promote("m", number, to="production")
-    monkeypatch.setenv("LOGNAME", "bob")
+    be(monkeypatch, "bob")
     for move in (lambda: registry.rollback("m"), lambda: registry.unset_alias("m", "production")):
         with pytest.raises(PolicyError, match="bob may not move it"):
             move()

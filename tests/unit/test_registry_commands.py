@@ -20,6 +20,7 @@ from trackers.cli.exit import run_command
 from trackers.errors import InvalidValueError
 from trackers.store import Store
 
+from trackers.processes import user_name
 pytest.importorskip("skops")
 
 from sklearn.linear_model import LogisticRegression
@@ -215,7 +216,7 @@ def test_versions_and_models_are_taken_out_of_the_registry(call: Any) -> None:
 
 
 def test_a_version_is_approved_and_measured(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGNAME", "bob")
+    monkeypatch.setattr("trackers.registry.user_name", lambda: "bob")
     assert call("approve", "fraud", "3", "--comment", "looked")[1] == "fraud version 3 is approved by bob.\n"
     assert call("approve", "fraud", "3", "--comment", "looked")[1].startswith(
         "fraud version 3 was approved by you already"
@@ -572,3 +573,19 @@ def test_a_model_is_named_in_one_way_everywhere(store: Store) -> None:
     store.registry.promote("fraud", 2, to="production")
     for ref in ("fraud@production", "fraud/2", "models:/fraud@production", "models:/fraud/2"):
         assert list(trackers.load_model(ref, store=store).predict(X)) == [0, 0, 1, 1], ref
+
+
+def test_who_somebody_is_says_the_operating_system_and_no_variable(
+    call: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "anna")
+    own = pwd.getpwuid(os.getuid()).pw_name
+    assert call("approve", "fraud", "2")[1] == f"fraud version 2 is approved by {own}.\n"
+    assert [one.user for one in store.registry.approvals("fraud", 2)] == [own]
+
+    def without(uid: int) -> Any:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", without)
+    assert user_name() == "anna", "where the system knows no name"
