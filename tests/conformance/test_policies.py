@@ -359,6 +359,29 @@ def test_a_policy_does_not_leave_the_alias_that_it_guards(store: Store, make: Ma
     assert [(one.alias, one.version) for one in registry.policies("m")] == [("production", 2)]
 
 
+def test_who_removes_an_alias_first_has_its_last_version_to_beat(store: Store, make: Make) -> None:
+    registry = store.registry
+    for value in (0.5, 0.9, 0.7):
+        make({"auc": value})
+    registry.set_policy("better", Better("auc", margin=0.01), model="m", alias="production")
+    for number in (1, 2):
+        registry.promote("m", number, to="production")
+    registry.unset_alias("m", "production")
+    with pytest.raises(
+        PolicyError, match="the alias was removed and pointed at version 2 last: auc 0[.]7 against 0[.]9 of"
+    ):
+        registry.promote("m", 3, to="production")
+    same = only(registry.check("m", 2, to="production"))
+    assert same.holds
+    assert same.figures["alias_was_removed"]
+    registry.delete_version("m", 2)
+    result = only(registry.check("m", 3, to="production"))
+    assert result.holds
+    assert "pointed at version 1 last: auc 0.7 against 0.5 of version 1" in result.says
+    registry.delete_version("m", 1)
+    assert only(registry.check("m", 3, to="production")).says == "there is no champion to beat yet"
+
+
 def test_better_than_an_alias_that_is_not_there_does_not_hold(store: Store, make: Make) -> None:
     make({"auc": 0.9})
     store.registry.set_policy("p", Better("auc", than="champion"))

@@ -27,10 +27,13 @@ class Verdict:
     figures: Mapping[str, Any]
 
 
-def judge(policy: Policy, subject: Subject | None, champion: Subject | None, user: str) -> Result:
+def judge(
+    policy: Policy, subject: Subject | None, champion: Subject | None, user: str, *, former: bool = False
+) -> Result:
     """Judge *policy* for moving its alias to *subject* (None: to nothing), which is what *user* is about to do.
 
-    *champion* is the version that the rule ``Better`` compares with, None where there is none.
+    *champion* is the version that the rule ``Better`` compares with, None where there is none; *former* says that the
+    alias was removed, and that it is what it pointed at last.
     """
     rule = policy.rule
     if isinstance(rule, Only):
@@ -41,6 +44,9 @@ def judge(policy: Policy, subject: Subject | None, champion: Subject | None, use
         verdict = _require(rule, subject)
     elif isinstance(rule, Better):
         verdict = _better(rule, subject, champion)
+        if former:
+            says = f"the alias was removed and pointed at {champion} last: {verdict.says}"
+            verdict = Verdict(verdict.holds, says, {**verdict.figures, "alias_was_removed": True})
     elif isinstance(rule, MaxSize):
         verdict = _size(rule, subject)
     elif isinstance(rule, Committed):

@@ -51,9 +51,10 @@ class Better:
     """The version beats the champion at *metric*, on the same data, by more than noise.
 
     *metric* is a key, with a context where it has one: ``auc{split=val}``. The champion is what the alias *than* points
-    at (None: the alias that is to be moved); without one the rule holds. The gain must reach *margin*, the part
-    *relative* of the champion's value, and *sigmas* standard errors, whichever is largest. The data are equal when the
-    digests of the inputs in *role* are (None: all inputs).
+    at (None: the alias that is to be moved, which may have been removed: then what it pointed at last); where nothing
+    was ever at it the rule holds. The gain must reach *margin*, the part *relative* of the champion's value, and
+    *sigmas* standard errors, whichever is largest. The data are equal when the digests of the inputs in *role* are
+    (None: all inputs).
     """
 
     metric: str

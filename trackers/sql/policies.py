@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from trackers.errors import AlreadyExistsError, NotFoundError
-from trackers.policy import Better, Only, Policy, Require, Result, Rule, judge
+from trackers.policy import Better, Only, Policy, Require, Result, Rule, Subject, judge
 from trackers.policy.rule import rule_from_json, rule_to_json
 from trackers.sql import tables as t
 from trackers.sql.registry import close_names, hold_model
@@ -113,14 +113,22 @@ def judge_move(
         return []
     subjects = Subjects(connection, name)
     subject = None if version is None or only else subjects.read(version)
-    return [judge(policy, subject, _champion(subjects, policy.rule, old), user) for policy in policies]
+    results = []
+    for policy in policies:
+        champion, former = _champion(subjects, policy.rule, alias, old)
+        results.append(judge(policy, subject, champion, user, former=former))
+    return results
 
 
-def _champion(subjects: Subjects, rule: Rule, old: int | None) -> Any:
+def _champion(subjects: Subjects, rule: Rule, alias: str, old: int | None) -> tuple[Subject | None, bool]:
+    """Return what *rule* compares with, and whether that is only what the alias pointed at before it was removed."""
     if not isinstance(rule, Better):
-        return None
+        return None, False
     number = old if rule.than is None else subjects.find(rule.than)
-    return None if number is None else subjects.read(number)
+    former = number is None and rule.than is None
+    if former:  # else whoever removes an alias first has nothing to beat
+        number = subjects.find_former(alias)
+    return (None, False) if number is None else (subjects.read(number), former)
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from trackers.sql import tables as t
 from trackers.sql.launches import last_launch
 from trackers.sql.metrics import read_summaries
 from trackers.sql.registry import find_model_id, list_versions, read_run_code
+from trackers.sql.registry_history import list_lines
 from trackers.sql.run_pages import read_runs
 from trackers.values import Approval, Figure, to_datetime
 
@@ -34,6 +35,15 @@ class Subjects:
         query = select(a.version).where(a.model_id == find_model_id(self._connection, self._name), a.alias == alias)
         found: int | None = self._connection.execute(query).scalar()
         return found
+
+    def find_former(self, alias: str) -> int | None:
+        """Return the version at which *alias* pointed last, of those that are still registered; None without one."""
+        v = t.model_versions.c
+        query = select(v.version).where(v.model_id == find_model_id(self._connection, self._name))
+        there = set(self._connection.execute(query).scalars())
+        lines = list_lines(self._connection, self._name, alias)
+        passed = (number for line in reversed(lines) for number in (line.new_version, line.old_version))
+        return next((number for number in passed if number in there), None)
 
 
 def read_subject(connection: Connection, name: str, number: int) -> Subject:
