@@ -39,6 +39,7 @@ from trackers.sql import (
     subjects,
 )
 from trackers.sql import registry as rows
+from trackers.sql.alias_names import check_new_alias
 from trackers.sql.aliases import ANYTHING, Anything, Expected, Move
 from trackers.sql.engine import Database
 from trackers.sql.registry_history import Actor
@@ -214,7 +215,9 @@ class Registry:
         in the same transaction: PolicyError, with their *results*, when one does not hold, and nothing is changed.
         *force* moves it all the same, needs a *reason*, and is recorded with what did not hold; a policy on who may
         move the alias is not overcome. Where the alias points at *version* already nothing is written: the line that
-        moved it there is returned, its ``written`` false. Raises ModelError when the version's files are gone.
+        moved it there is returned, its ``written`` false. Raises ModelError when the version's files are gone,
+        InvalidValueError for a new alias with other characters than letters, digits, ``_``, ``-`` and ``.``, or that
+        differs only in case from one of the model, or from one that a policy names.
         """
         move = Move(
             clean_model_name(name),
@@ -320,6 +323,8 @@ class Registry:
             rows.list_versions(connection, name, number)  # says so where there is no such version
             aliases.check_expected(connection, name, alias, expected)
             old = subjects.Subjects(connection, name).find(alias)
+            if old is None:
+                check_new_alias(connection, name, alias)
             return policies.judge_move(connection, name, alias, number, old, _actor().user)
 
         self._check_files(name, number)

@@ -31,6 +31,14 @@ def clean_alias(alias: str) -> str:
     return alias
 
 
+def check_alias_characters(alias: str) -> None:
+    """Raise InvalidValueError for an alias that a shell, a list or a page would take for something else."""
+    if odd := next((char for char in alias if not (char.isalnum() or char in "_-.")), ""):
+        raise InvalidValueError(
+            f"The alias {alias!r} may have letters, digits, '_', '-' and '.', and no {odd!r}: take another word."
+        )
+
+
 def new_alias(alias: str) -> str:
     """Return an alias that may be given: not one of the words that mean something else."""
     alias = clean_alias(alias)

@@ -29,6 +29,7 @@ from trackers.errors import (
     UntrustedError,
 )
 from trackers.models import pack
+from trackers.policy import Approvals
 from trackers.states import RunState
 from trackers.store import Store
 from trackers.values import LoggedModel
@@ -165,6 +166,51 @@ def test_a_name_that_cannot_be_part_of_a_reference_is_refused(store: Store) -> N
             store.registry.promote("m", 1, to=name)
     with pytest.raises(InvalidValueError, match="not a number"):
         store.registry.promote("m", 1, to="12")
+
+
+def test_a_new_alias_is_told_from_those_that_are_there(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    for name in ("m", "other"):
+        registry.register(name, sweep.model())
+    for alias in ("production,staging", "a;b", "<b>", "$(x)", "prod\u200buction", "a'b"):
+        for act in (
+            lambda alias: registry.promote("m", 1, to=alias),
+            lambda alias: registry.check("m", 1, to=alias),
+            lambda alias: registry.set_policy("p", Approvals(1), alias=alias),
+        ):
+            with pytest.raises(InvalidValueError, match="may have letters, digits"):
+                act(alias)
+    for alias in ("production", "v1.2-rc_3", "größe"):
+        registry.promote("m", 1, to=alias)
+    for act in (registry.promote, registry.check):
+        with pytest.raises(InvalidValueError, match="'Production' differs only in case from 'production', which m has"):
+            act("m", 1, to="Production")
+    registry.promote("other", 1, to="Production")
+    registry.set_policy("p", Approvals(1), model="m", alias="STAGING")
+    with pytest.raises(InvalidValueError, match="only in case from 'STAGING', which a policy names: write 'STAGING'"):
+        registry.promote("m", 1, to="staging")
+    with pytest.raises(InvalidValueError, match="only in case from 'production', which m has"):
+        registry.set_policy("q", Approvals(1), model="m", alias="PRODUCTION")
+    with pytest.raises(InvalidValueError, match="which a model has: write 'Production'"):
+        registry.set_policy("q", Approvals(1), alias="PRODUCTION")
+    registry.set_policy("q", Approvals(1), alias="production")
+
+
+def test_an_odd_alias_of_an_older_store_is_listed_moved_and_removed(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    for value in (0.5, 0.6):
+        registry.register("m", sweep.model(value=value))
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr("trackers.sql.aliases.check_new_alias", lambda *asked: None)
+        for alias in ("production", "Production", "a;b"):
+            registry.promote("m", 1, to=alias)
+    assert [one.alias for one in registry.aliases("m")] == ["Production", "a;b", "production"]
+    for alias in ("Production", "a;b"):
+        assert registry.version("m", alias).version == 1
+        assert registry.promote("m", 2, to=alias).new_version == 2
+        registry.set_policy("p" + alias, Approvals(1), model="m", alias=alias)
+        registry.unset_alias("m", alias)
+    assert registry.get("m").aliases == {"production": 1}
 
 
 def test_a_version_is_a_positive_number(store: Store) -> None:

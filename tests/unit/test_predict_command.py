@@ -427,7 +427,7 @@ def test_a_lineage_is_written_in_the_form_that_its_file_is_named_after(
 def test_an_alias_behind_a_slash_is_told_how_it_is_written(logged: Store) -> None:
     with pytest.raises(InvalidValueError, match=r"an alias is written models:/fraud@production$"):
         logged.load_model("models:/fraud/production")
-    with pytest.raises(InvalidValueError, match=r"models:/fraud@Production, and has no capitals"):
+    with pytest.raises(InvalidValueError, match=r"models:/fraud@Production, its capitals as they were given"):
         logged.load_model("models:/fraud/Production")
 
 

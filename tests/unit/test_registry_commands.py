@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -18,9 +20,9 @@ from hpo.cli.exit import run_command as run_hpo
 from trackers.cli.app import trackers as trackers_command
 from trackers.cli.exit import run_command
 from trackers.errors import InvalidValueError
+from trackers.processes import user_name
 from trackers.store import Store
 
-from trackers.processes import user_name
 pytest.importorskip("skops")
 
 from sklearn.linear_model import LogisticRegression
@@ -278,7 +280,9 @@ def test_what_a_user_stored_becomes_no_markup_and_no_escape_sequence(call: Any, 
     store.registry.register('evil<&"`#', model, lineage={"code": {"commit": EVIL, "file": EVIL}}, source=EVIL)
     store.registry.describe('evil<&"`#', EVIL)
     store.registry.set_policy("p", f"tags.t = '{EVIL}'", description=EVIL)
-    assert call("promote", 'evil<&"`#', "1", "--to", "x<y", "--reason", EVIL)[0] == 0
+    with pytest.MonkeyPatch.context() as before:  # as a store may have it whose release took such aliases
+        before.setattr("trackers.sql.aliases.check_new_alias", lambda *asked: None)
+        assert call("promote", 'evil<&"`#', "1", "--to", "x<y", "--reason", EVIL)[0] == 0
     svg = call("lineage", 'evil<&"`#@x<y', "--format", "svg")[1]
     assert ElementTree.fromstring(svg) is not None
     for form in ("text", "dot", "mermaid", "svg"):

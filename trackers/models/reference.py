@@ -93,7 +93,7 @@ class Reference:
         if slash and name and version:
             raise InvalidValueError(
                 f"{text[:200]!r} names no version: an alias is written models:/{name}@{version}"
-                f"{', and has no capitals' if version != version.lower() else ''}"
+                f"{', its capitals as they were given' if version != version.lower() else ''}"
             )
         if rest and not at and not rest.endswith("/"):
             return cls(name=rest)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, select, update
 from trackers.errors import ConflictError, NotFoundError, PolicyError
 from trackers.policy import Result
 from trackers.sql import tables as t
+from trackers.sql.alias_names import check_new_alias
 from trackers.sql.policies import judge_move
 from trackers.sql.registry import check_version, close_names, find_model_id, hold_model
 from trackers.sql.registry_history import Actor, last_line, list_lines, write_line
@@ -49,7 +50,7 @@ def move_alias(connection: Connection, move: Move, actor: Actor) -> RegistryMove
 
     Where it points at that version already nothing is written, and its last line is returned. Raises ConflictError
     when it does not point at what is expected, PolicyError for policies that do not hold, NotFoundError for a version
-    that does not exist and for removing an alias that is not there.
+    that does not exist and for removing an alias that is not there, InvalidValueError for a new one that may not be.
     """
     name, alias, version = move.name, move.alias, move.version
     model_id = hold_model(connection, name)
@@ -59,6 +60,8 @@ def move_alias(connection: Connection, move: Move, actor: Actor) -> RegistryMove
     _check(connection, name, alias, old, move.expected)
     if version is None and old is None:
         raise NotFoundError(_no_alias(connection, model_id, name, alias))
+    if old is None and move.action == "promote":
+        check_new_alias(connection, name, alias)
     if old == version and (last := last_move(connection, name, alias)) is not None:
         return last
     results = judge_move(connection, name, alias, version, old, actor.user, only=move.action != "promote")

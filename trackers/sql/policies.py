@@ -12,6 +12,7 @@ from trackers.errors import AlreadyExistsError, NotFoundError
 from trackers.policy import Better, Only, Policy, Require, Result, Rule, Subject, judge
 from trackers.policy.rule import rule_from_json, rule_to_json
 from trackers.sql import tables as t
+from trackers.sql.alias_names import check_new_alias
 from trackers.sql.registry import close_names, hold_model
 from trackers.sql.registry_history import EVERY_MODEL, Actor, next_id, write_line
 from trackers.sql.search import best_keys, find_best
@@ -34,13 +35,15 @@ def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
     """Write a policy, as the next version of the one of its name and model; the same again changes nothing.
 
     Raises AlreadyExistsError for one of the name that is for another alias: that would be without it; FilterError for
-    a ``best(...)`` that no study defines.
+    a ``best(...)`` that no study defines; InvalidValueError for an alias that nothing could have.
     """
     if isinstance(new.rule, Require):
         find_best(connection, best_keys(new.rule.node), None)
     model = new.model or EVERY_MODEL
     if new.model is not None:
         hold_model(connection, new.model)
+    if new.alias is not None:
+        check_new_alias(connection, new.model, new.alias)
     row_id = next_id(connection)  # whoever has an id is alone: two who set one policy come one after the other
     p = t.policies.c
     mine = (p.model == model) & (p.name == new.name)
