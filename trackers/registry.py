@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trackers.active import ActiveRun
 from trackers.clock import now_us
 from trackers.comparison import Comparison, Side, compare
 from trackers.errors import InvalidValueError, ModelError, NotFoundError
@@ -18,6 +19,7 @@ from trackers.names import LONGEST, clean_name
 from trackers.policy import Policy, Require, Result, Rule
 from trackers.processes import host_name, user_name
 from trackers.registry_arguments import (
+    VersionNumber,
     clean_alias,
     clean_model_name,
     clean_number,
@@ -27,6 +29,7 @@ from trackers.registry_arguments import (
     is_digest,
     lineage_of,
     new_alias,
+    number_of,
 )
 from trackers.sql import (
     aliases,
@@ -45,7 +48,7 @@ from trackers.sql.engine import Database
 from trackers.sql.registry_history import Actor
 from trackers.sql.registry_notes import Target
 from trackers.sql.writer import Writer
-from trackers.values import Alias, Approval, Figure, LoggedModel, ModelVersion, RegisteredModel, RegistryMove
+from trackers.values import Alias, Approval, Figure, LoggedModel, ModelVersion, RegisteredModel, RegistryMove, Run
 from trackers.wording import suggestion
 
 if TYPE_CHECKING:
@@ -111,18 +114,11 @@ class Registry:
         """Return the versions, of whatever model, that came from a run, by name and number."""
         return self._read(lambda connection: rows.list_versions_of_run(connection, run_id))
 
-    def version(self, name: str, ref: int | str) -> ModelVersion:
-        """Return a version by its number or by an alias."""
-        name = clean_model_name(name)
-
-        def read(connection: Connection) -> ModelVersion:
-            if isinstance(ref, int) or (isinstance(ref, str) and ref.isascii() and ref.isdigit()):
-                number = min(int(str(ref)[:20]), 2**31 - 1)  # more than a database can hold: there is none, as it says
-            else:
-                number = aliases.find_alias(connection, name, clean_name(ref, "alias"))
-            return rows.list_versions(connection, name, number)[0]
-
-        return self._read(read)
+    def version(self, name: str, ref: VersionNumber) -> ModelVersion:
+        """Return a version by its number, by an alias, or the newest one as ``"latest"``."""
+        name, number = clean_model_name(name), number_of(ref)
+        wanted = clean_name(ref, "alias") if number is None else number
+        return self._read(lambda connection: aliases.find_version(connection, name, wanted))
 
     def find(self, ref: str) -> ModelVersion:
         """Return the version that *ref* names: ``NAME@ALIAS``, ``NAME/3``, or ``NAME`` for the newest; also after ``models:/``."""
@@ -149,7 +145,7 @@ class Registry:
     def register(
         self,
         name: str,
-        model: LoggedModel | str,
+        model: LoggedModel | Run | ActiveRun | str,
         *,
         description: str = "",
         metrics: Mapping[str, float] | None = None,
@@ -160,15 +156,17 @@ class Registry:
     ) -> ModelVersion:
         """Make *model* the next version of *name*, which is created when it is new.
 
-        *model* is what ``log_model`` returned, or names it: ``runs:/UID/model``, ``STUDY/17``, a run's uid. *metrics*
-        are the last values of its run's by default. *lineage* says where it comes from (JSON); the digest of the
+        *model* is what ``log_model`` returned, or names it: ``runs:/UID/model``, ``STUDY/17``, a run's uid. Of a run,
+        as a value, it is the only model; InvalidValueError names them where it has more. *metrics* are the last values of its run's by default. *lineage* says where it comes from (JSON); the digest of the
         model's manifest is added to it. The same model again returns the version that it is: a description and tags
         that were given are written to it, the rest stays. Raises ModelError when the model's files are not kept any
         more.
         """
         name = clean_model_name(name)
         self._settle()  # it may have been logged a moment ago, and to a journal
-        if not isinstance(model, LoggedModel):
+        if isinstance(model, Run | ActiveRun):
+            model = self._read(partial(logged_models.only_model, run_uid=model.uid))
+        elif not isinstance(model, LoggedModel):
             model = self._logged(model)
         origin = lineage_of({**(lineage or {}), "manifest": manifest_digest(model.manifest)})
         cleaned = {clean_name(key, "tag"): clean_text(str(value), "tag") for key, value in (tags or {}).items()}
@@ -178,7 +176,7 @@ class Registry:
         write = partial(registry_notes.register, name=name, new=new, actor=_actor(reason))
         return self.version(name, self._writer.call(write))
 
-    def delete_version(self, name: str, version: int, *, reason: str = "") -> RegistryMove:
+    def delete_version(self, name: str, version: VersionNumber, *, reason: str = "") -> RegistryMove:
         """Take a version out of the registry and return the line of history, which keeps what it was.
 
         Its number is not given again. The logged model stays with its run: delete that, and ``gc`` frees its files.
@@ -201,7 +199,7 @@ class Registry:
     def promote(
         self,
         name: str,
-        version: int,
+        version: VersionNumber,
         *,
         to: str,
         reason: str = "",
@@ -226,7 +224,8 @@ class Registry:
             _expected(expect),
             force=_forced(force, reason),
         )
-        self._check_files(move.name, version)
+        assert move.version is not None
+        self._check_files(move.name, move.version)
         return self._move(move, reason)
 
     def rollback(
@@ -311,7 +310,7 @@ class Registry:
         name = None if model is None else self.get(model).name
         return self._read(lambda connection: policies.list_policies(connection, name, alias))
 
-    def check(self, name: str, version: int, *, to: str, expect: Expected = UNSET) -> Results:
+    def check(self, name: str, version: VersionNumber, *, to: str, expect: Expected = UNSET) -> Results:
         """Return what the policies say about moving the alias *to* to *version* now; nothing is changed.
 
         Raises what ``promote`` would: ConflictError where the alias does not point at what is expected, ModelError
@@ -330,14 +329,14 @@ class Registry:
         self._check_files(name, number)
         return self._read(judge)
 
-    def approve(self, name: str, version: int, *, comment: str = "", withdraw: bool = False) -> bool:
+    def approve(self, name: str, version: VersionNumber, *, comment: str = "", withdraw: bool = False) -> bool:
         """Give this user's word for a version, or *withdraw* it; tell whether that changed anything."""
         target, actor = Target(clean_model_name(name), clean_version(version)), _actor(comment)
         return self._writer.call(
             lambda connection: registry_notes.approve(connection, target, actor, withdraw=withdraw)
         )
 
-    def approvals(self, name: str, version: int) -> Approvals:
+    def approvals(self, name: str, version: VersionNumber) -> Approvals:
         """Return the approvals of a version, in the order in which they were given."""
         return self._read(
             lambda connection: subjects.list_approvals(connection, clean_model_name(name), clean_version(version))
@@ -346,7 +345,7 @@ class Registry:
     def record(
         self,
         name: str,
-        version: int,
+        version: VersionNumber,
         figures: Mapping[str, float | Sequence[float]],
         *,
         data: str = "",
@@ -372,7 +371,7 @@ class Registry:
             )
         self._writer.call(lambda connection: registry_notes.record_figures(connection, target, clean, data, actor))
 
-    def measure(self, name: str, version: int, *, trust: bool | str | Sequence[str] = False) -> float:
+    def measure(self, name: str, version: VersionNumber, *, trust: bool | str | Sequence[str] = False) -> float:
         """Measure how long a version takes to predict its input example, record it as ``latency_ms`` and return it (the example is the data).
 
         It is loaded in this process, on this host; *trust* is that of ``trackers.load_model``. Raises ModelError for a
@@ -391,7 +390,7 @@ class Registry:
         self.record(name, version, {"latency_ms": values}, data=model.files[EXAMPLE])
         return sum(values) / len(values)
 
-    def figures(self, name: str, version: int) -> Figures:
+    def figures(self, name: str, version: VersionNumber) -> Figures:
         """Return what was measured of a version after it was registered, by name."""
         return self._read(
             lambda connection: subjects.list_figures(connection, clean_model_name(name), clean_version(version))
@@ -399,13 +398,13 @@ class Registry:
 
     # --- notes and history -------------------------------------------------------------------------------------
 
-    def describe(self, name: str, text: str, *, version: int | None = None, alias: str | None = None) -> None:
+    def describe(self, name: str, text: str, *, version: VersionNumber | None = None, alias: str | None = None) -> None:
         """Set the description of a model, of one of its versions, or of one of its aliases."""
         target, actor, text = _target(name, version, alias), _actor(), clean_text(text, "description")
         self._writer.call(lambda connection: registry_notes.describe(connection, target, text, actor))
 
     def set_tag(
-        self, name: str, key: str, value: str | None, *, version: int | None = None, alias: str | None = None
+        self, name: str, key: str, value: str | None, *, version: VersionNumber | None = None, alias: str | None = None
     ) -> None:
         """Set a tag of a model, of one of its versions, or of one of its aliases; None removes it."""
         target, key, actor = _target(name, version, alias), clean_name(key, "tag"), _actor()
@@ -455,8 +454,8 @@ class Registry:
             if ref.startswith("runs:/") or not is_name:
                 return "", None
         found = self.find(ref)
-        _, at, alias = ref.rpartition("@")
-        return found.name, alias if at else found.version
+        alias = ref.rpartition("@")[2]
+        return found.name, alias if alias in found.aliases else found.version
 
     def _is_registered(self, name: str) -> bool:
         try:
@@ -490,7 +489,7 @@ def _forced(force: bool, reason: str) -> bool:
     return force
 
 
-def _target(name: str, version: int | None, alias: str | None) -> Target:
+def _target(name: str, version: VersionNumber | None, alias: str | None) -> Target:
     if version is not None and alias is not None:
         raise InvalidValueError("Name a version or an alias, not both.")
     return Target(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 from trackers.errors import InvalidValueError
 from trackers.names import clean_name
 
+_MOST_DIGITS = 1000
+"""More than any number has, and as many as Python reads quickly."""
 LONGEST_TEXT = 100_000
 """Characters of a description, a tag or a reason."""
 
@@ -50,10 +53,27 @@ def new_alias(alias: str) -> str:
     return alias
 
 
-def clean_version(version: int) -> int:
-    if isinstance(version, bool) or not isinstance(version, int) or not 0 < version < 2**31:
-        raise InvalidValueError(f"A version is a number such as 3, not {version!r}.")
-    return version
+VersionNumber = SupportsIndex | str
+"""The number of a version: an integer, also of NumPy, or its digits."""
+
+
+def clean_version(version: VersionNumber) -> int:
+    number = number_of(version)
+    if number is None or not 0 < number < 2**31:
+        raise InvalidValueError(f"A version is a number such as 3, not {version!r:.80}.")
+    return number
+
+
+def number_of(version: object) -> int | None:
+    """Return the number that *version* is or writes, None where it is another word or value."""
+    if isinstance(version, str):
+        return int(version[:_MOST_DIGITS]) if version.isascii() and version.isdigit() else None
+    if isinstance(version, bool) or not isinstance(version, SupportsIndex):
+        return None
+    try:
+        return operator.index(version)
+    except TypeError:  # an array, say
+        return None
 
 
 def clean_text(text: str, what: str) -> str:

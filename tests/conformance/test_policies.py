@@ -368,7 +368,7 @@ def test_who_removes_an_alias_first_has_its_last_version_to_beat(store: Store, m
         registry.promote("m", number, to="production")
     registry.unset_alias("m", "production")
     with pytest.raises(
-        PolicyError, match="the alias was removed and pointed at version 2 last: auc 0[.]7 against 0[.]9 of"
+        PolicyError, match=r"the alias was removed and pointed at version 2 last: auc 0[.]7 against 0[.]9 of"
     ):
         registry.promote("m", 3, to="production")
     same = only(registry.check("m", 2, to="production"))

@@ -214,9 +214,50 @@ def test_an_odd_alias_of_an_older_store_is_listed_moved_and_removed(store: Store
 
 
 def test_a_version_is_a_positive_number(store: Store) -> None:
-    for version in (0, -1, True, "1", 1.0, 2**40):
+    for version in (0, -1, True, "v1", "one", "0", 1.0, 2**40, np.array([1])):
         with pytest.raises(InvalidValueError, match="A version is a number"):
             store.registry.promote("m", version, to="production")  # type: ignore[arg-type]
+
+
+def test_a_version_is_named_by_any_integer_its_digits_or_as_the_latest(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    for value in (0.5, 0.6):
+        registry.register("m", sweep.model(value=value))
+    for number in (1, "1", np.int64(1)):
+        assert registry.version("m", number).version == 1
+        registry.promote("m", number, to="production", expect=None)
+        registry.describe("m", "first", version=number)
+        registry.record("m", number, {"auc": 0.5})
+        registry.unset_alias("m", "production", expect=number)  # type: ignore[arg-type]
+    assert registry.version("m", "latest").version == registry.find("m@latest").version == 2
+    assert registry.lineage("m@latest") == registry.lineage("m/2")
+    for ref in (99999999999999, "99999999999999"):
+        with pytest.raises(NotFoundError, match="has no version 99999999999999: its versions are 1 to 2"):
+            registry.version("m", ref)
+    with pytest.raises(NotFoundError, match="has no alias 'v2', and a version is a number: write 2"):
+        registry.version("m", "v2")
+    registry.create("empty")
+    with pytest.raises(NotFoundError, match="'empty' has no version yet"):
+        registry.version("empty", "latest")
+
+
+def test_a_run_is_registered_by_its_only_model(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    with store.start_run("exp") as run:
+        model = run.log_model(MODEL)
+        assert registry.register("m", run).model_uid == model.uid
+    assert registry.register("m", store.get_run(run.uid)).version == 1
+    with store.start_run("exp") as two:
+        for name in ("model", "other"):
+            two.log_model(MODEL, name=name)
+    with pytest.raises(
+        InvalidValueError, match=f"has 2 models: name one, runs:/{two.uid}/model or runs:/{two.uid}/oth"
+    ):
+        registry.register("m", two)
+    with store.start_run("exp") as none:
+        pass
+    with pytest.raises(NotFoundError, match="has no model: it logged none"):
+        registry.register("m", store.get_run(none.uid))
 
 
 def test_descriptions_and_tags_are_kept_and_recorded(store: Store, sweep: Sweep) -> None:

@@ -573,6 +573,16 @@ def test_a_version_that_cannot_be_is_not_there(call: Any, number: str) -> None:
         assert "register one" not in err
 
 
+def test_a_version_is_promoted_by_its_number_or_as_the_latest(call: Any) -> None:
+    assert call("promote", "fraud", "latest", "--to", "p")[1].splitlines()[0] == "fraud@p now points at version 3."
+    for number, words in (
+        ("v2", "has no alias 'v2', and a version is a number: write 2."),
+        ("99999999999999", "has no version 99999999999999: its versions are 1 to 3."),
+    ):
+        code, _, err = call("promote", "fraud", number, "--to", "p")
+        assert (code, words in err) == (2, True), err
+
+
 def test_a_model_is_named_in_one_way_everywhere(store: Store) -> None:
     store.registry.promote("fraud", 2, to="production")
     for ref in ("fraud@production", "fraud/2", "models:/fraud@production", "models:/fraud/2"):

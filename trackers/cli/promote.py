@@ -54,7 +54,7 @@ def promote(
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """Point the alias ALIAS of the model NAME at VERSION (a number, or another alias).
+    """Point the alias ALIAS of the model NAME at VERSION (a number, another alias, or latest).
 
     The policies of the model and the alias are judged as they are at that moment; exit code 1 when one does not hold.
     With --expect the move is refused when somebody else moved the alias first. Who moved it, when, from where and why,

@@ -6,6 +6,7 @@ policies in force are judged, and the line of history is written with what they 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,20 @@ from trackers.policy import Result
 from trackers.sql import tables as t
 from trackers.sql.alias_names import check_new_alias
 from trackers.sql.policies import judge_move
-from trackers.sql.registry import check_version, close_names, find_model_id, hold_model
+from trackers.sql.registry import (
+    check_version,
+    close_names,
+    find_model_id,
+    hold_model,
+    latest_version,
+    list_versions,
+    no_version,
+)
 from trackers.sql.registry_history import Actor, last_line, list_lines, write_line
-from trackers.values import Alias, RegistryMove
+from trackers.values import Alias, ModelVersion, RegistryMove
+
+LATEST = "latest"
+"""What is no alias, and means the newest version, as ``models:/NAME/latest`` does."""
 
 
 class Anything:
@@ -165,10 +177,20 @@ def _point(connection: Connection, model_id: int, alias: str, old: int | None, v
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
+def find_version(connection: Connection, name: str, ref: int | str) -> ModelVersion:
+    """Return a version by its number, by an alias, or as ``latest``; raises NotFoundError, which says what there is."""
+    number = find_alias(connection, name, ref) if isinstance(ref, str) else ref
+    if abs(number) >= 2**31:  # more than a column of a database can hold
+        raise NotFoundError(no_version(connection, find_model_id(connection, name), name, number))
+    return list_versions(connection, name, number)[0]
+
+
 def find_alias(connection: Connection, name: str, alias: str) -> int:
     """Return the version that *alias* points at; raises NotFoundError, which names the close matches."""
     model_id = find_model_id(connection, name)
     version = _points_at(connection, model_id, alias)
+    if version is None and alias == LATEST:
+        version = latest_version(connection, model_id, name)
     if version is None:
         raise NotFoundError(_no_alias(connection, model_id, name, alias))
     return version
@@ -198,6 +220,8 @@ def list_aliases(connection: Connection, name: str) -> list[Alias]:
 
 
 def _no_alias(connection: Connection, model_id: int, name: str, alias: str) -> str:
+    if re.fullmatch(r"[vV]\d+", alias, re.ASCII):
+        return f"The registered model {name!r} has no alias {alias!r}, and a version is a number: write {alias[1:]}."
     query = select(t.aliases.c.alias).where(t.aliases.c.model_id == model_id).order_by(t.aliases.c.alias)
     known = close_names(alias, connection.execute(query).scalars().all(), "it has no alias yet")
     return f"The registered model {name!r} has no alias {alias!r}{known}"

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
+from trackers.errors import InvalidValueError, NotFoundError
 from trackers.sql.columns import join_number
-from trackers.sql.tables import model_files, model_versions, models
+from trackers.sql.tables import model_files, model_versions, models, runs
 from trackers.values import LoggedModel, to_datetime
 
 _BATCH = 500
@@ -49,6 +50,19 @@ def list_models(
             query = query.where(or_(models.c.deleted_at.is_(None), registered))
         found += _with_files(connection, connection.execute(query).all())
     return sorted(found, key=lambda model: (model.run_id, model.name))
+
+
+def only_model(connection: Connection, run_uid: str) -> LoggedModel:
+    """Return the one model that a run keeps; raises NotFoundError without one, InvalidValueError where it has more."""
+    run_id: int | None = connection.execute(select(runs.c.id).where(runs.c.uid == run_uid)).scalar()
+    found = [] if run_id is None else list_models(connection, [run_id])
+    if not found:
+        why = "is not in this store" if run_id is None else "has no model: it logged none, or it was dropped"
+        raise NotFoundError(f"Run {run_uid} {why}: nothing can be registered of it.")
+    if len(found) > 1:
+        names = [f"runs:/{run_uid}/{model.name}" for model in found]
+        raise InvalidValueError(f"Run {run_uid} has {len(found)} models: name one, {' or '.join(names[:5])}.")
+    return found[0]
 
 
 def _with_files(connection: Connection, rows: Sequence[Any]) -> list[LoggedModel]:

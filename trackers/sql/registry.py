@@ -178,7 +178,7 @@ def check_version(connection: Connection, model_id: int, name: str, version: int
     versions = t.model_versions
     query = select(versions.c.version).where(versions.c.model_id == model_id, versions.c.version == version)
     if connection.execute(query).scalar() is None:
-        raise NotFoundError(_no_version(connection, model_id, name, version))
+        raise NotFoundError(no_version(connection, model_id, name, version))
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ def list_versions(connection: Connection, name: str, number: int | None = None) 
         query = query.where(versions.c.version == number)
     rows = connection.execute(query).all()
     if number is not None and not rows:
-        raise NotFoundError(_no_version(connection, model_id, name, number))
+        raise NotFoundError(no_version(connection, model_id, name, number))
     named: dict[int, list[str]] = {}
     for row in connection.execute(select(aliases).where(aliases.c.model_id == model_id).order_by(aliases.c.alias)):
         named.setdefault(row.version, []).append(row.alias)
@@ -235,6 +235,15 @@ def list_versions(connection: Connection, name: str, number: int | None = None) 
         _to_version(name, row, gone.get(row.version), named.get(row.version, ()), tagged.get(row.version, {}))
         for row in rows
     ]
+
+
+def latest_version(connection: Connection, model_id: int, name: str) -> int:
+    """Return the number of the newest version; raises NotFoundError where there is none."""
+    v = t.model_versions.c
+    number: int | None = connection.execute(select(func.max(v.version)).where(v.model_id == model_id)).scalar()
+    if number is None:
+        raise NotFoundError(f"The registered model {name!r} has no version yet.")
+    return number
 
 
 def list_versions_of_run(connection: Connection, run_id: int) -> list[ModelVersion]:
@@ -303,7 +312,8 @@ def _no_model(connection: Connection, name: str) -> str:
     return f"There is no registered model named {name!r}{close_names(name, known, 'the registry is empty')}"
 
 
-def _no_version(connection: Connection, model_id: int, name: str, version: int) -> str:
+def no_version(connection: Connection, model_id: int, name: str, version: int) -> str:
+    """Return the sentence that a model has no such version, and which it has."""
     v = t.model_versions.c
     numbers = list(connection.execute(select(v.version).where(v.model_id == model_id).order_by(v.version)).scalars())
     if not numbers:
@@ -315,7 +325,7 @@ def _no_version(connection: Connection, model_id: int, name: str, version: int) 
     else:
         shown = ", ".join(map(str, numbers[-10:]))
         has = f"its versions are {'..., ' if len(numbers) > 10 else ''}{shown}"
-    return f"The registered model {name!r} has no version {version}: {has}."
+    return f"The registered model {name!r} has no version {str(version)[:80]}: {has}."
 
 
 def close_names(name: str, names: Iterable[str], none: str) -> str:
