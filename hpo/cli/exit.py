@@ -60,13 +60,13 @@ def guarded(call: Callable[[], object], *, debug: bool = False) -> int:
 
 def verdict(exc: Exception) -> tuple[int, str]:
     """Return the exit code and the sentence for what a command raised."""
-    from trackers.errors import DigestError, FencedError, PolicyError, TrackersError
+    from trackers.errors import ConflictError, DigestError, FencedError, PolicyError, TrackersError
 
     if isinstance(exc, click.ClickException):
         from trackers.cli.calls import sentence
 
         return WRONG, sentence(exc)
-    if isinstance(exc, NodeGoneError | FencedError | DigestError | PolicyError):
+    if isinstance(exc, NodeGoneError | FencedError | ConflictError | DigestError | PolicyError):
         return FAILED, str(exc)
     if isinstance(exc, UserError | ClusterError):
         return WRONG, str(exc)

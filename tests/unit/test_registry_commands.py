@@ -460,7 +460,7 @@ def test_a_dry_run_refuses_what_promote_would_refuse(call: Any, store: Store) ->
     path.chmod(0o600)
     path.unlink()
     code, _, err = call("promote", "fraud", "2", "--to", "staging", "--dry-run")
-    assert code == 2
+    assert code == 1
     assert "cannot be loaded any more" in err
 
 
@@ -482,6 +482,14 @@ def test_the_model_of_a_run_is_registered_from_the_terminal(call: Any, store: St
     assert out == "It is fraud version 4 already: nothing was changed.\n"
     before = len(store.registry.history("fraud"))
     code, out, _ = call(
+@pytest.mark.parametrize("run", [run_command, lambda args: run_hpo(hpo, args)])
+def test_who_loses_the_race_for_an_alias_made_no_mistake(
+    store: Store, run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["promote", "fraud", "1", "--to", "x", "--expect", "2", "--storage", store.url]) == 1
+    assert "points at nothing, not at version 2" in capsys.readouterr().err
+
+
         *("register", f"runs:/{run.uid}/other", "fraud", "--description", "again"),
         *("--tag", "team=risk", "--tag", "seen=yes"),
     )

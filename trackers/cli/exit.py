@@ -104,14 +104,14 @@ def reader_left() -> bool:
 
 
 def _verdict(exc: Exception) -> tuple[int, str]:
-    from trackers.errors import DigestError, PolicyError, TrackersError
+    from trackers.errors import ConflictError, DigestError, PolicyError, TrackersError
 
     if isinstance(exc, click.ClickException):
         from trackers.cli.calls import sentence
 
         return WRONG, sentence(exc)
     if isinstance(exc, TrackersError):
-        return (FAILED if isinstance(exc, DigestError | PolicyError) else WRONG), str(exc)
+        return (FAILED if isinstance(exc, ConflictError | DigestError | PolicyError) else WRONG), str(exc)
     if isinstance(exc, OSError) and exc.filename is not None:
         return FAILED if exc.errno == errno.ENOSPC else WRONG, f"{exc.filename}: {exc.strerror}"
     if isinstance(exc, OSError) and exc.errno == errno.ENOSPC:

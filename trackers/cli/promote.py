@@ -57,7 +57,7 @@ def promote(
     """Point the alias ALIAS of the model NAME at VERSION (a number, another alias, or latest).
 
     The policies of the model and the alias are judged as they are at that moment; exit code 1 when one does not hold.
-    With --expect the move is refused when somebody else moved the alias first. Who moved it, when, from where and why,
+    With --expect the move is refused, likewise, when somebody else moved the alias first. Who moved it, when, from where and why,
     and what each policy said, is kept in the model's history.
     """
     from trackers.errors import PolicyError
