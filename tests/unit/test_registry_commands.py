@@ -200,21 +200,39 @@ def test_notes_are_taken_of_models_versions_and_aliases(call: Any, store: Store)
 
 def test_versions_and_models_are_taken_out_of_the_registry(call: Any) -> None:
     call("promote", "fraud", "2", "--to", "production")
-    code, out, err = call("unregister", "fraud/2")
+    code, out, err = call("unregister", "fraud/2", "--yes")
     assert (code, "fraud version 2 is production: move or remove the alias first" in out + err) == (2, True)
-    assert call("unregister", "fraud/3", "--reason", "bad data")[1] == "fraud version 3 is out of the registry.\n"
+    assert call("unregister", "fraud/3", "--reason", "bad data", "--yes")[1] == (
+        "fraud version 3 is out of the registry, with its figures, approvals and tags; its history stays.\n"
+    )
     history = call("history", "fraud")[1]
     assert "delete version 3" in history
     assert "bad data" in history
     call("remove-alias", "fraud", "production")
     for typed in ("fraud/", "fraud@", "fraud/x", "fraud/1/", ""):
-        assert call("unregister", typed)[0] == 2, "what is typed by half takes nothing away"
+        assert call("unregister", typed, "--yes")[0] == 2, "what is typed by half takes nothing away"
     assert len(json.loads(call("models", "fraud", "--json")[1])["versions"]) == 2
-    assert json.loads(call("unregister", "fraud", "--json")[1])["details"]["versions"] == [1, 2]
+    assert json.loads(call("unregister", "fraud", "--yes", "--json")[1])["details"]["versions"] == [1, 2]
     assert call("models")[1].startswith("No model is registered yet")
     assert "delete the model" in call("history", "fraud")[1]
-    code, out, err = call("unregister", "fraud")
+    code, out, err = call("unregister", "fraud", "--yes")
     assert (code, "no registered model named 'fraud'" in out + err) == (2, True)
+
+
+def test_what_leaves_the_registry_is_named_and_asked_for_first(
+    call: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.registry.set_policy("good", "metrics.auc > 0.1", model="fraud")
+    for target, what in (("fraud", "fraud"), ("fraud/2", "fraud version 2")):
+        said = f"Taking {what} out of the registry must be confirmed: give --yes."
+        assert call("unregister", target) == (2, "", f"Error: {said}\n")
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.confirm", lambda question, abort: asked.append(question))
+    goes = "3 versions (their figures, approvals and tags too) and the policy good"
+    code, out, _ = call("unregister", "fraud")
+    assert (code, out) == (0, f"fraud is out of the registry, with {goes}; its history stays.\n")
+    assert asked == [f"Take fraud out of the registry, with {goes}?"]
 
 
 def test_a_version_is_approved_and_measured(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,7 +469,7 @@ def test_a_shell_completes_models_versions_and_aliases(
 def test_a_dry_run_refuses_what_promote_would_refuse(call: Any, store: Store) -> None:
     store.registry.promote("fraud", 1, to="production")
     code, _, err = call("promote", "fraud", "2", "--to", "production", "--dry-run", "--expect", "3")
-    assert code == 2
+    assert code == 1
     assert "points at version 1" in err
     kept = store.registry.model_of(store.registry.version("fraud", 2))
     file = next(name for name in kept.files if name.endswith(".skops"))
@@ -460,8 +478,16 @@ def test_a_dry_run_refuses_what_promote_would_refuse(call: Any, store: Store) ->
     path.chmod(0o600)
     path.unlink()
     code, _, err = call("promote", "fraud", "2", "--to", "staging", "--dry-run")
-    assert code == 1
+    assert code == 2
     assert "cannot be loaded any more" in err
+
+
+@pytest.mark.parametrize("run", [run_command, lambda args: run_hpo(hpo, args)])
+def test_who_loses_the_race_for_an_alias_made_no_mistake(
+    store: Store, run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["promote", "fraud", "1", "--to", "x", "--expect", "2", "--storage", store.url]) == 1
+    assert "points at nothing, not at version 2" in capsys.readouterr().err
 
 
 def test_a_refused_promotion_says_in_json_where_the_alias_points(call: Any, store: Store) -> None:
@@ -482,14 +508,6 @@ def test_the_model_of_a_run_is_registered_from_the_terminal(call: Any, store: St
     assert out == "It is fraud version 4 already: nothing was changed.\n"
     before = len(store.registry.history("fraud"))
     code, out, _ = call(
-@pytest.mark.parametrize("run", [run_command, lambda args: run_hpo(hpo, args)])
-def test_who_loses_the_race_for_an_alias_made_no_mistake(
-    store: Store, run: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["promote", "fraud", "1", "--to", "x", "--expect", "2", "--storage", store.url]) == 1
-    assert "points at nothing, not at version 2" in capsys.readouterr().err
-
-
         *("register", f"runs:/{run.uid}/other", "fraud", "--description", "again"),
         *("--tag", "team=risk", "--tag", "seen=yes"),
     )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from trackers.cli.completing import complete_model, complete_reference
 from trackers.cli.storage import open_store, reading_options
 from trackers.cli.target import read_target
 from trackers.wording import counted
+
+if TYPE_CHECKING:
+    from trackers.registry import Registry
+
+_WITH_IT = "figures, approvals and tags"
 
 
 @click.command(
@@ -60,17 +69,19 @@ def register(
 
 @click.command(
     epilog="\b\nExamples:\n  trackers unregister fraud/3 --reason 'trained on the wrong data'\n"
-    "  trackers unregister fruad --reason 'a typing error'",
+    "  trackers unregister fruad --reason 'a typing error' --yes",
     short_help="Take a version, or a whole model, out of the registry.",
 )
 @click.argument("target", metavar="NAME[/VERSION]", shell_complete=complete_reference)
 @click.option("--reason", default="", help="Why; kept in the history.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @reading_options
-def unregister(target: str, reason: str, storage: str | None, as_json: bool) -> None:
+def unregister(target: str, reason: str, yes: bool, storage: str | None, as_json: bool) -> None:
     """Take a version, or all of the model NAME, out of the registry.
 
-    Nothing may point at it: remove its aliases first. The history stays, and numbers are not given again. The logged
-    model stays with its run until that is deleted.
+    With it go its figures, approvals and tags, and with a model its policies. Nothing may point at it: remove its
+    aliases first. The history stays, and numbers are not given again. The logged model stays with its run until that
+    is deleted.
     """
     from trackers.cli import text
     from trackers.cli.models import facts
@@ -79,17 +90,42 @@ def unregister(target: str, reason: str, storage: str | None, as_json: bool) -> 
     name, version = where["name"], where.get("version", where.get("alias"))
     with open_store(storage) as store:
         if version is None:
+            if not yes:
+                _ask(name, _whole(store.registry, name))
             move = store.registry.delete(name, reason=reason)
         else:
             number = store.registry.version(name, version).version
+            if not yes:
+                _ask(f"{name} version {number}", f"its {_WITH_IT}")
             move = store.registry.delete_version(name, number, reason=reason)
     if as_json:
         text.print_json(facts(move))
-    elif move.old_version is not None:
-        click.echo(text.plain(f"{move.name} version {move.old_version} is out of the registry."))
-    else:
-        versions = counted(len(move.details["versions"]), "version")
-        click.echo(text.plain(f"{move.name} is out of the registry, with {versions}; its history stays."))
+        return
+    what, goes = f"{move.name} version {move.old_version}", f"its {_WITH_IT}"
+    if move.old_version is None:
+        what, goes = move.name, _goes(len(move.details["versions"]), move.details.get("policies", ()))
+    click.echo(text.plain(f"{what} is out of the registry, with {goes}; its history stays."))
+
+
+def _ask(what: str, goes: str) -> None:
+    from trackers.cli import text
+
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"Taking {what} out of the registry must be confirmed: give --yes.")
+    click.confirm(text.plain(f"Take {what} out of the registry, with {goes}?"), abort=True)
+
+
+def _whole(registry: Registry, name: str) -> str:
+    """Return what goes with a model."""
+    versions = len(registry.versions(name))
+    return _goes(versions, [policy.name for policy in registry.policies(name) if policy.model is not None])
+
+
+def _goes(versions: int, policies: Sequence[str]) -> str:
+    said = f"{counted(versions, 'version')}{f' (their {_WITH_IT} too)' if versions else ''}"
+    if policies:
+        said += f" and the {'policy' if len(policies) == 1 else 'policies'} {', '.join(policies)}"
+    return said
 
 
 def _pair(text: str) -> tuple[str, str]:
