@@ -137,7 +137,7 @@ def test_policies_are_added_listed_and_removed(call: Any) -> None:
     )
     assert added[1] == (
         "Policy b (version 1), for fraud, alias production: auc higher than the champion's by 2 standard errors and "
-        "0.01, on the same data.\n"
+        "0.01, on the same data.\nOf auc higher is better: --minimize for the other way.\n"
     )
     call(
         "policy",
@@ -169,6 +169,24 @@ def test_policies_are_added_listed_and_removed(call: Any) -> None:
         "model": "fraud",
         "removed": "b",
     }
+
+
+def test_a_part_of_a_value_may_be_written_in_percent(call: Any, store: Store) -> None:
+    for written, part in (("5%", 0.05), ("0.05", 0.05), ("1", 1.0), ("150 %", 1.5)):
+        said = call("policy", "add", "p", "--better", "auc", "--minimize", "--relative", written)
+        assert (said[0], said[1].count("\n"), said[2]) == (0, 1, ""), "which way is asked for by --minimize"
+        assert store.registry.policies()[0].rule.relative == pytest.approx(part)  # type: ignore[union-attr]
+
+
+def test_a_policy_for_an_alias_that_is_not_there_says_so(call: Any) -> None:
+    call("promote", "fraud", "1", "--to", "production")
+    add = ("policy", "add", "p", "--committed")
+    noted = call(*add, "--model", "fraud", "--alias", "prodution", "--json")
+    assert noted[2] == "fraud has no alias prodution yet; did you mean production?\n"
+    assert json.loads(noted[1])["alias"] == "prodution"
+    assert call(*add, "--alias", "x")[2] == "No model has the alias x yet; there are production.\n"
+    for rest in (("q", "--alias", "production"), ("r", "--model", "fraud")):
+        assert call("policy", "add", *rest, "--committed")[2] == ""
 
 
 def test_notes_are_taken_of_models_versions_and_aliases(call: Any, store: Store) -> None:
@@ -339,6 +357,17 @@ def test_compare_shows_differences_and_whether_the_data_are_the_same(call: Any) 
         (["policy", "add", "p"], "give one of --require"),
         (["policy", "add", "p", "--committed", "--max-size", "1"], "A policy has one rule"),
         (["policy", "add", "p", "--committed", "--margin", "1"], "--margin does not go with --committed"),
+        (["policy", "add", "p", "--better", "auc", "--margin", "5%"], "unit of the metric: write --relative 5%."),
+        (["policy", "add", "p", "--better", "auc", "--margin", "x"], "'x' is no number: write one such as 0.005."),
+        (
+            ["policy", "add", "p", "--better", "auc", "--relative", "5"],
+            "5 would be 500% of the value: write 5%, or 500%",
+        ),
+        (
+            ["policy", "add", "p", "--better", "auc", "--relative", "x%"],
+            "'x%' is no part of a value: write one such as 5%",
+        ),
+        (["policy", "add", "p", "--better", "auc", "--relative", "-5%"], "relative is a number from 0 on"),
         (["policy", "add", "p", "--max-size", "big"], "text such as 100MB, not 'big'"),
         (["policy", "add", "p", "--committed", "--model", "frud"], "did you mean 'fraud'?"),
         (["policy", "remove", "p"], "no policy 'p' for all models: it has none"),

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trackers.cli.completing import complete_alias, complete_model
+from trackers.cli.gain import Margin, Part
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import suggestion
 
 if TYPE_CHECKING:
     from trackers.policy import Policy, Rule
+    from trackers.registry import Registry
 
 
 @click.group(
@@ -29,6 +32,7 @@ def policy() -> None:
 @policy.command(
     epilog="\b\nExamples:\n  trackers policy add good --model fraud --alias production --require 'metrics.auc >= 0.9'\n"
     "  trackers policy add better --model fraud --alias production --better auc --margin 0.005\n"
+    "  trackers policy add loss --alias production --better log_loss --minimize --relative 5%\n"
     "  trackers policy add small --max-size 100MB\n"
     "  trackers policy add reviewed --alias production --require \"tags.reviewed = 'yes'\"\n"
     "  trackers policy add two-eyes --alias production --approvals 1 --by ann --by bob\n"
@@ -43,8 +47,10 @@ def policy() -> None:
 @click.option("--require", metavar="FILTER", help="The version matches this filter, as in 'metrics.auc >= 0.9'.")
 @click.option("--better", metavar="METRIC", help="It beats the champion at this metric, on the same data.")
 @click.option("--minimize", is_flag=True, help="With --better: lower is better.")
-@click.option("--margin", type=float, default=0.0, metavar="X", help="With --better: by X at least.")
-@click.option("--relative", type=float, default=0.0, metavar="PART", help="With --better: by this part of its value.")
+@click.option("--margin", type=Margin(), default=0.0, metavar="X", help="With --better: by X at least.")
+@click.option(
+    "--relative", type=Part(), default=0.0, metavar="PART", help="With --better: by this part of its value, as in 5%."
+)
 @click.option("--sigmas", type=float, default=2.0, show_default=True, help="With --better: by these standard errors.")
 @click.option("--than", metavar="ALIAS", help="With --better: the champion's alias.  [default: the one that moves]")
 @click.option("--role", metavar="ROLE", help="With --better: only inputs in this role must be the same, as in test.")
@@ -72,10 +78,15 @@ def add(
     rule = _rule(asked)
     with open_store(storage) as store:
         made = store.registry.set_policy(name, rule, model=model, alias=alias, description=description, reason=reason)
+        note = _no_such_alias(store.registry, made)
     if as_json:
         text.print_json(policy_facts(made))
     else:
         click.echo(text.plain(f"Policy {made.name} (version {made.version}), for {_scope(made)}: {made.rule}."))
+        if asked["better"] and not asked["minimize"]:
+            click.echo(text.plain(f"Of {asked['better']} higher is better: --minimize for the other way."))
+    if note:
+        click.echo(text.plain(note), err=True)
 
 
 @policy.command(
@@ -144,6 +155,16 @@ def _rule(asked: dict[str, Any]) -> Rule:
     single = {"require": rules.Require, "max_size": rules.MaxSize, "only": rules.Only}
     made: Rule = single[kind](asked[kind])
     return made
+
+
+def _no_such_alias(registry: Registry, made: Policy) -> str:
+    """Return what to say where there are aliases, but none yet that the policy is for: it may be a typing error."""
+    models = registry.list() if made.model is None else [registry.get(made.model)]
+    known = sorted({alias for model in models for alias in model.aliases})
+    if made.alias is None or not known or made.alias in known:
+        return ""
+    there = f"; it has {', '.join(known[:5])}." if made.model else f"; there are {', '.join(known[:5])}."
+    return f"{f'{made.model} has no' if made.model else 'No model has the'} alias {made.alias} yet{suggestion(made.alias, known) or there}"
 
 
 def _scope(made: Policy) -> str:
