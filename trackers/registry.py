@@ -42,7 +42,6 @@ from trackers.sql import (
     subjects,
 )
 from trackers.sql import registry as rows
-from trackers.sql.alias_names import check_new_alias
 from trackers.sql.aliases import ANYTHING, Anything, Expected, Move
 from trackers.sql.engine import Database
 from trackers.sql.registry_history import Actor
@@ -316,18 +315,10 @@ class Registry:
         Raises what ``promote`` would: ConflictError where the alias does not point at what is expected, ModelError
         where the version's files are gone.
         """
-        name, alias, number, expected = clean_model_name(name), new_alias(to), clean_version(version), _expected(expect)
-
-        def judge(connection: Connection) -> Results:
-            rows.list_versions(connection, name, number)  # says so where there is no such version
-            aliases.check_expected(connection, name, alias, expected)
-            old = subjects.Subjects(connection, name).find(alias)
-            if old is None:
-                check_new_alias(connection, name, alias)
-            return policies.judge_move(connection, name, alias, number, old, _actor().user)
-
-        self._check_files(name, number)
-        return self._read(judge)
+        number, user = clean_version(version), _actor().user
+        move = Move(clean_model_name(name), new_alias(to), number, _expected(expect))
+        self._check_files(move.name, number)
+        return self._read(lambda connection: aliases.judge(connection, move, user))
 
     def approve(self, name: str, version: VersionNumber, *, comment: str = "", withdraw: bool = False) -> bool:
         """Give this user's word for a version, or *withdraw* it; tell whether that changed anything."""

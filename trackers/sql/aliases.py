@@ -87,11 +87,16 @@ def move_alias(connection: Connection, move: Move, actor: Actor) -> RegistryMove
     )
 
 
-def check_expected(connection: Connection, name: str, alias: str, expected: Expected) -> None:
-    """Raise ConflictError where an alias does not point at what is expected."""
-    models = t.registered_models.c
-    model_id = connection.execute(select(models.id).where(models.name == name)).scalar_one()
-    _check(connection, name, alias, _points_at(connection, model_id, alias), expected)
+def judge(connection: Connection, move: Move, user: str) -> list[Result]:
+    """Return what the policies say of a move by *user*, which is not made; raises what ``move_alias`` would else."""
+    model_id = find_model_id(connection, move.name)
+    if move.version is not None:
+        check_version(connection, model_id, move.name, move.version)
+    old = _points_at(connection, model_id, move.alias)
+    _check(connection, move.name, move.alias, old, move.expected)
+    if old is None:
+        check_new_alias(connection, move.name, move.alias)
+    return judge_move(connection, move.name, move.alias, move.version, old, user)
 
 
 def _check(connection: Connection, name: str, alias: str, old: int | None, expected: Expected) -> None:

@@ -37,14 +37,14 @@ def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
     Raises AlreadyExistsError for one of the name that is for another alias: that would be without it; FilterError for
     a ``best(...)`` that no study defines; InvalidValueError for an alias that nothing could have.
     """
-    if isinstance(new.rule, Require):
-        find_best(connection, best_keys(new.rule.node), None)
     model = new.model or EVERY_MODEL
     if new.model is not None:
         hold_model(connection, new.model)
+    row_id = next_id(connection)  # whoever has an id is alone: two who set one policy come one after the other
+    if isinstance(new.rule, Require):
+        find_best(connection, best_keys(new.rule.node), None)
     if new.alias is not None:
         check_new_alias(connection, new.model, new.alias)
-    row_id = next_id(connection)  # whoever has an id is alone: two who set one policy come one after the other
     p = t.policies.c
     mine = (p.model == model) & (p.name == new.name)
     old = connection.execute(select(t.policies).where(mine, p.ended_at.is_(None))).first()
