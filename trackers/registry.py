@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackers.active import ActiveRun
 from trackers.clock import now_us
-from trackers.comparison import Comparison, Side, compare
+from trackers.comparison import Comparison, compare
 from trackers.errors import InvalidValueError, ModelError, NotFoundError
 from trackers.lineage import Graph
 from trackers.models.manifest import manifest_digest
@@ -460,11 +460,9 @@ class Registry:
 
         Each is named as `find` has it.
         """
-        sides = []
-        for version in (self.find(champion), self.find(challenger)):
-            subject = self._read(partial(subjects.read_subject, name=version.name, number=version.version))
-            sides.append(Side(subject, self.model_of(version).manifest))
-        return compare(*sides)
+        versions = [self.find(champion), self.find(challenger)]
+        read = [partial(subjects.read_side, name=version.name, number=version.version) for version in versions]
+        return compare(*map(self._read, read))
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         return self._database.read(lambda connection: query(connection))

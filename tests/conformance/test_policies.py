@@ -57,6 +57,7 @@ def make(store: Store) -> Make:
         folds: Sequence[float] = (),
         data: Any = MAY,
         role: str = "train",
+        metrics_of_the_version: Mapping[str, float] | None = None,
         **details: Any,
     ) -> ModelVersion:
         with store.start_run("exp", params={"C": 1.5}, tags={"team": "risk"}) as run:
@@ -66,7 +67,7 @@ def make(store: Store) -> Make:
                 run.log_metrics({"auc": value}, context={"fold": fold})
             run.log_metrics(dict(metrics or ({"auc": float(np.mean(folds))} if folds else {})))
             model = run.log_model(MODEL, input_example=X[:2])
-        return store.registry.register("m", model, **details)
+        return store.registry.register("m", model, metrics=metrics_of_the_version, **details)
 
     return version
 
@@ -805,6 +806,24 @@ def test_two_versions_are_compared_fact_by_fact(store: Store, make: Make) -> Non
     assert found.same_data is True
     assert store.registry.compare("m/1", "m").same_data is False
     assert found.as_json()["metrics"]["auc"]["difference"] == 0.25
+
+
+def test_metrics_with_a_context_belong_to_a_version_behind_the_others(store: Store, make: Make) -> None:
+    make({"auc": 0.5, "zeal": 1.0}, folds=[0.25, 0.75])
+    make({"auc": 0.5}, folds=[0.5, 0.75], metrics_of_the_version={"auc": 0.5})
+    names = ["auc", "zeal", "auc{fold=0}", "auc{fold=1}"]
+    assert list(store.registry.version("m", 1).metrics.items()) == list(zip(names, (0.5, 1.0, 0.25, 0.75), strict=True))
+    lines = {line.name: line for line in store.registry.compare("m/1", "m/2").lines if line.section == "metrics"}
+    assert list(lines) == names
+    assert lines["auc{fold=0}"].difference == 0.25, "its run has it, though it was registered without"
+
+
+def test_versions_of_which_one_knows_less_are_compared_by_what_both_know(store: Store, make: Make) -> None:
+    make()
+    make(lineage={"packages": {"numpy": "1.0", "scipy": "2.0"}})
+    lines = {line.name: line for line in store.registry.compare("m/1", "m/2").lines if line.section == "environment"}
+    assert all(line.same for line in lines.values())
+    assert "scikit-learn" in lines
 
 
 def test_the_registry_is_read_without_the_files(store: Store, make: Make, store_url: str) -> None:

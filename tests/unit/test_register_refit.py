@@ -78,3 +78,37 @@ def test_a_refitted_model_is_registered_with_the_lineage_of_its_trial(
     assert run is not None
     assert main(["register", "refitted", "toy", "--run", run[1]]) == 2
     assert "has no model" in capfd.readouterr().err
+
+
+KEPT = """
+import hpo
+from sklearn.linear_model import LogisticRegression
+
+X, Y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+
+@hpo.objective(space={"C": hpo.Float(0.1, 10)}, direction="maximize", metric="accuracy", total_trials=2, workers=0)
+def kept(trial):
+    model = LogisticRegression(C=trial.params["C"]).fit(X, Y)
+    trial.log_metrics({"recall": trial.params["C"]}, context={"split": "val"})
+    trial.log_model(model)
+    trial.log_param("rows", 4)
+    return trial.params["C"]
+"""
+
+
+def test_two_versions_of_a_study_are_compared_alike_whichever_command_registered_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HPO_STORAGE", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "kept_study.py").write_text(KEPT)
+    assert main(["run", "kept_study.py", "--keep-models", "2"]) == 0
+    assert main(["register", "kept", "toy", "--trial", "0"]) == 0
+    with trackers.connect("sqlite:///hpo.db") as store:
+        store.registry.register("toy", "kept/1")
+        found = store.registry.compare("toy/1", "toy/2")
+    differ = {f"{line.section}.{line.name}" for line in found.lines if not line.same}
+    assert differ - {"model.bytes"} == {"metrics.accuracy", "metrics.recall{split=val}", "params.C"}
+    assert "code.objective" in {f"{line.section}.{line.name}" for line in found.lines}
+    assert len([line for line in found.lines if line.section == "environment"]) > 20, "all that was installed"

@@ -140,9 +140,15 @@ def insert_model(connection: Connection, name: str, description: str, actor: Act
 
 
 def _metrics_of(connection: Connection, run_id: int) -> dict[str, float]:
-    series = t.series
-    query = select(series).where(series.c.run_id == run_id, series.c.context == "").order_by(series.c.key)
-    return {row.key: join_number(row.last, row.last_kind) for row in connection.execute(query)}
+    """Return the last value of each series of a run, those that have a context (``auc{split=val}``) behind the others."""
+    rows = sorted(connection.execute(select(t.series).where(t.series.c.run_id == run_id)), key=_place)
+    return {
+        f"{row.key}{{{row.context}}}" if row.context else row.key: join_number(row.last, row.last_kind) for row in rows
+    }
+
+
+def _place(series: Any) -> tuple[bool, str, str]:
+    return bool(series.context), series.key, series.context
 
 
 def _origin(connection: Connection, run_id: int, given: Mapping[str, Any]) -> dict[str, Any]:

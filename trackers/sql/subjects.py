@@ -6,9 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from trackers.comparison import Side
+from trackers.errors import NotFoundError
 from trackers.policy import Subject
 from trackers.sql import tables as t
-from trackers.sql.launches import last_launch
+from trackers.sql.launches import last_launch, read_launch
+from trackers.sql.logged_models import find_model
 from trackers.sql.metrics import read_summaries
 from trackers.sql.registry import find_model_id, list_versions, read_run_code
 from trackers.sql.registry_history import list_lines
@@ -86,6 +89,16 @@ def _goals(connection: Connection, experiment_id: int) -> dict[str, str]:
     s = t.studies.c
     row = connection.execute(select(s.metric_names, s.directions).where(s.id == experiment_id)).first()
     return {} if row is None else dict(zip(*row, strict=True))
+
+
+def read_side(connection: Connection, name: str, number: int) -> Side:
+    """Return what a comparison shows of a version; raises NotFoundError."""
+    subject = read_subject(connection, name, number)
+    model = find_model(connection, subject.version.model_uid)
+    if model is None:
+        raise NotFoundError(f"The model of {name} version {number} is not in the store any more.")
+    launch = read_launch(connection, last_launch(connection, subject.run.id)) if subject.run else None
+    return Side(subject, model.manifest, launch)
 
 
 def list_approvals(connection: Connection, name: str, version: int) -> list[Approval]:
