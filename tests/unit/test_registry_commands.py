@@ -284,6 +284,8 @@ def test_lineage_is_shown_as_text_json_markup_and_a_picture(call: Any, store: St
     assert call("lineage", "fraud/3", "--format", "mermaid")[1].startswith("flowchart LR")
     picture = tmp_path / "lineage.svg"
     assert call("lineage", "fraud/3", "--format", "svg", "--output", str(picture))[0] == 0
+    assert call("lineage", "fraud/3", "-o", str(tmp_path / "lineage.json"))[0] == 0
+    assert json.loads((tmp_path / "lineage.json").read_text())["focus"] == "version:fraud/3"
     root = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
     assert "version fraud/3" in "".join(root.itertext())
 
@@ -348,6 +350,11 @@ def test_compare_shows_differences_and_whether_the_data_are_the_same(call: Any) 
         (["rollback", "fraud"], "no alias 'production': it has no alias yet"),
         (["rollback", "frud"], "did you mean 'fraud'?"),
         (["history", "frud"], "did you mean 'fraud'?"),
+        (
+            ["lineage", "fraud/3", "-o", "l.png"],
+            "A lineage is not written as .png: end the name in .svg, .json, .dot, .gv, .mmd, .mermaid or .txt, or give "
+            "--format.",
+        ),
         (["lineage", "nothing"], "no version, run or data 'nothing' here"),
         (["lineage", "fraud@x"], "no alias 'x'"),
         (["lineage", "fraud"], "'fraud' is a model, and lineage is that of a version: write fraud/3."),

@@ -40,6 +40,16 @@ def history(name: str, alias: str | None, limit: int | None, storage: str | None
 
 
 FORMATS = ("text", "svg", "dot", "mermaid")
+_ENDS = {
+    ".svg": "svg",
+    ".json": "json",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".txt": "text",
+    "": "text",
+}
 
 
 @click.command(
@@ -61,16 +71,15 @@ def lineage(ref: str, form: str | None, output: Path | None, storage: str | None
     """
     from trackers.cli import text
 
-    with open_store(storage) as store:
-        graph = store.registry.lineage(ref)
     if as_json and form is not None:
         raise click.UsageError("--json and --format exclude each other: give one of them.")
-    if as_json and output is None:
+    form = "json" if as_json else form or _form_of(output)
+    with open_store(storage) as store:
+        graph = store.registry.lineage(ref)
+    if form == "json" and output is None:
         text.print_json(graph.as_json())
         return
-    written = (
-        json.dumps(text.as_json(graph.as_json()), indent=2) if as_json else _written(graph, form or _form_of(output))
-    )
+    written = _written(graph, form)
     if output is not None:
         with naming(output):
             output.write_text(written + "\n" * (not written.endswith("\n")), encoding="utf-8")
@@ -81,13 +90,21 @@ def lineage(ref: str, form: str | None, output: Path | None, storage: str | None
 
 
 def _form_of(output: Path | None) -> str:
-    ends = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"}
-    return ends.get("" if output is None else output.suffix.lower(), "text")
+    """Return the format that the end of *output* names; raises UsageError for another."""
+    end = "" if output is None else output.suffix.lower()
+    if end not in _ENDS:
+        raise click.UsageError(
+            f"A lineage is not written as {end}: end the name in {', '.join(list(_ENDS)[:-2])} or .txt, or give --format."
+        )
+    return _ENDS[end]
 
 
 def _written(graph: Graph, form: str) -> str:
+    from trackers.cli import text
     from trackers.lineage import to_dot, to_mermaid, to_svg, to_text
 
+    if form == "json":
+        return json.dumps(text.as_json(graph.as_json()), indent=2)
     return {"text": to_text, "svg": to_svg, "dot": to_dot, "mermaid": to_mermaid}[form](graph)
 
 
