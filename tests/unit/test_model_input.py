@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trackers.errors import InvalidValueError
+from trackers.errors import InvalidValueError, ModelError
 from trackers.models import Signature, load, save
 from trackers.models.conform import conform
 from trackers.models.schema import check_schema, in_words
@@ -271,3 +271,82 @@ def test_what_a_mask_hides_is_missing_and_not_what_lies_under_it() -> None:
     np.testing.assert_array_equal(conform(np.ma.array([[1, 2]]), schema), [[1.0, 2.0]])
     with pytest.raises(InvalidValueError, match="hides values of bool by a mask"):
         conform(np.ma.array([[True, False]], mask=[[True, False]]), {**schema, "dtype": "bool"})
+
+
+AB = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": [1.0, 0.0, 1.0, 0.0]})
+Y = [0, 0, 1, 1]
+
+
+def _some(columns: str, *, remainder: str = "drop") -> Any:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.preprocessing import StandardScaler
+
+    return ColumnTransformer([("scaled", StandardScaler(), list(columns))], remainder=remainder)
+
+
+def _fitted(kind: str) -> Any:
+    from sklearn.dummy import DummyClassifier
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    plain = LogisticRegression()
+    if kind.startswith(("lightgbm", "xgboost")):
+        library = pytest.importorskip(kind.partition(" ")[0])
+        few = {"n_estimators": 1, "n_jobs": 1}
+        if library.__name__ == "xgboost":
+            return library.XGBClassifier(**few).fit(AB, Y)
+        return library.LGBMClassifier(min_child_samples=1, verbose=-1, **few).fit(AB, Y)
+    made = {
+        "plain": plain,
+        "pipeline": make_pipeline(StandardScaler(), plain),
+        "some": make_pipeline(_some("a"), plain),
+        "all": make_pipeline(_some("a", remainder="passthrough"), plain),
+        "search": GridSearchCV(make_pipeline(_some("a"), plain), {}, cv=2),
+        "anything": make_pipeline(FunctionTransformer(np.asarray), plain),
+        "dummy": DummyClassifier(),
+    }
+    return plain.fit(AB.to_numpy(), Y) if kind == "array" else made[kind].fit(AB, Y)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("kind", "columns", "says"),
+    [
+        ("plain", "ab", None),
+        ("plain", "z", "which takes the columns a, b, not z: give Signature.infer"),
+        ("plain", "ba", "which takes the columns a, b in that order, not b, a"),
+        ("plain", 2, None),
+        ("plain", 3, "which takes 2 columns, not 3"),
+        ("array", "xy", None),
+        ("array", "x", "which takes 2 columns, not 1"),
+        ("pipeline", "abc", "which takes the columns a, b, not a, b, c"),
+        ("some", "a", None),
+        ("some", "cba", None),
+        ("some", "bz", "which needs the columns a as well"),
+        ("all", "ab", None),
+        ("search", "ca", None),
+        ("search", "z", "which was fitted to the columns a, b, and none of z is one of them"),
+        ("anything", "yz", None),
+        ("dummy", "z", None),
+        ("lightgbm", "yz", None),
+        ("lightgbm", "z", "which takes 2 columns, not 1"),
+        ("xgboost", "ab", None),
+        ("xgboost", "yz", "which takes the columns a, b, not y, z"),
+        ("xgboost", 3, "which takes 2 columns, not 3"),
+    ],
+)
+def test_a_signature_on_which_the_model_must_fail_is_refused(
+    tmp_path: Path, kind: str, columns: str | int, says: str | None
+) -> None:
+    rows = np.zeros((2, columns)) if isinstance(columns, int) else pd.DataFrame({name: [0.0, 1.0] for name in columns})
+    model = _fitted(kind)
+    if says is None:
+        model.predict(rows)
+        save(model, tmp_path / "model", signature=Signature.infer(rows))
+        return
+    with pytest.raises(Exception):  # noqa: B017 - whatever its library raises
+        model.predict(rows)
+    with pytest.raises(ModelError, match=f"not that of the {type(model).__name__}, {says}"):
+        save(model, tmp_path / "model", signature=Signature.infer(rows))
+    assert list((tmp_path / "model").iterdir()) == []

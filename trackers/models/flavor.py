@@ -73,6 +73,10 @@ class Flavor:
         """Return the input schema that the model itself knows (see ``trackers.models.schema``), if any."""
         return None
 
+    def misfit(self, model: Any, schema: Mapping[str, Any]) -> str | None:
+        """Say why *model* must fail on input of this *schema*, as in "takes 2 columns, not 1"; None where it need not."""
+        return None
+
     def categories(self, model: Any, columns: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """Return the categories that the model itself was made with, of those of these *columns* that it knows."""
         return {}

@@ -51,7 +51,7 @@ def save(
     the manifest, and refused when loaded without ``trust``. *factory* and *factory_kwargs*: see ``Saving``; with an
     *input_example* the module that they make has to predict the same.
 
-    Raises ModelError when no flavour can save it, with the reason, and leaves a half-written folder behind.
+    Raises ModelError when no flavour can save it or its *signature* cannot be, with the reason, and leaves a half-written folder behind.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,7 @@ def save(
     given = None if signature is None else Signature.of(signature)
     chosen = choose_flavor(model, flavor)
     model = chosen.bare(model)
+    _check_fit(chosen, model, given)
     rows = None if input_example is None else conform(input_example, given.input if given else None)
     try:
         how = Saving(trusted, factory, factory_kwargs or {}, None if rows is None else head(rows))
@@ -123,6 +124,21 @@ def load(
     for note in notes:
         _log.warning("%s", note)
     return LoadedModel(model, manifest, flavor, notes)
+
+
+def _check_fit(flavor: Flavor, model: Any, given: Signature | None) -> None:
+    """Raise ModelError where the signature that was *given* is of input on which the model must fail."""
+    if given is None or given.input is None:
+        return
+    try:
+        wrong = flavor.misfit(model, given.input)
+    except Exception:  # noqa: BLE001 - one that is not fitted, or of another release, may not say: then nobody knows
+        return
+    if wrong is not None:
+        raise ModelError(
+            f"The signature is not that of the {type(model).__name__}, which {wrong}: give "
+            "Signature.infer(X) with data as it was fitted to."
+        )
 
 
 def _describe(flavor: Flavor, model: Any, rows: Any, given: Signature | None) -> dict[str, Mapping[str, Any] | None]:

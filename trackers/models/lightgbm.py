@@ -9,6 +9,7 @@ from typing import Any
 
 from trackers.errors import ModelError
 from trackers.models.boosted import json_params, names_or_width, read_params
+from trackers.models.fit import wrong_width
 from trackers.models.flavor import Flavor, Saving
 from trackers.models.lightgbm_text import check_text
 from trackers.models.trust import Trust
@@ -62,6 +63,10 @@ class LightGBMFlavor(Flavor):
         names = booster.feature_name()
         own = names != [f"Column_{i}" for i in range(len(names))]
         return names_or_width(names if own else None, booster.num_feature())
+
+    def misfit(self, model: Any, schema: Mapping[str, Any]) -> str | None:
+        # It takes columns by their places, whatever their names.
+        return wrong_width(schema, getattr(model, "booster_", model).num_feature())
 
     def categories(self, model: Any, columns: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         known = getattr(model, "booster_", model).pandas_categorical or []

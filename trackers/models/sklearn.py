@@ -13,6 +13,7 @@ from trackers.errors import ModelError, UntrustedError
 from trackers.models import nested
 from trackers.models.archives import check_stored
 from trackers.models.flavor import Flavor, Saving, full_name
+from trackers.models.sklearn_input import attribute, misfit
 from trackers.models.sklearn_types import KNOWN_TYPES
 from trackers.models.source import bring, packages_of, run_source, source_of
 from trackers.models.trust import Trust
@@ -72,11 +73,14 @@ class SklearnFlavor(Flavor):
         return {"sklearn": stanza | {"skops_trusted_types": details["known_types"]}}
 
     def describe_input(self, model: Any) -> dict[str, Any] | None:
-        names = _attribute(model, "feature_names_in_")
+        names = attribute(model, "feature_names_in_")
         if names is not None:
             return {"kind": "frame", "columns": [{"name": str(name), "dtype": None} for name in names]}
-        count = _attribute(model, "n_features_in_")
+        count = attribute(model, "n_features_in_")
         return None if count is None else {"kind": "array", "shape": [None, int(count)], "dtype": None}
+
+    def misfit(self, model: Any, schema: Mapping[str, Any]) -> str | None:
+        return misfit(model, schema)
 
 
 def read_skops(
@@ -127,13 +131,6 @@ def _own_modules(names: Sequence[str]) -> dict[str, Path]:
         if source is not None:
             found[module_name] = source
     return found
-
-
-def _attribute(model: Any, name: str) -> Any:
-    try:
-        return getattr(model, name, None)
-    except Exception:  # noqa: BLE001 - a property of an estimator that is not fitted raises what it likes
-        return None
 
 
 def _skops(model: Any) -> Any:

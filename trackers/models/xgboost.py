@@ -10,6 +10,7 @@ from typing import Any
 
 from trackers.errors import ModelError
 from trackers.models.boosted import json_params, names_or_width, read_params
+from trackers.models.fit import wrong_names, wrong_width
 from trackers.models.flavor import Flavor, Saving
 from trackers.models.trust import Trust
 from trackers.models.xgboost_json import check_json
@@ -64,6 +65,11 @@ class XGBoostFlavor(Flavor):
     def describe_input(self, model: Any) -> dict[str, Any] | None:
         booster = model if type(model).__name__ == "Booster" else model.get_booster()
         return names_or_width(booster.feature_names, booster.num_features())
+
+    def misfit(self, model: Any, schema: Mapping[str, Any]) -> str | None:
+        booster = model if type(model).__name__ == "Booster" else model.get_booster()
+        names = booster.feature_names
+        return (wrong_names(schema, names) if names else None) or wrong_width(schema, booster.num_features())
 
     def categories(self, model: Any, columns: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         booster = model if type(model).__name__ == "Booster" else model.get_booster()
