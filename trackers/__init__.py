@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         set_tags,
     )
     from trackers.keeping.restore import restore
-    from trackers.models import load_model
+    from trackers.models import download_model, load_model
     from trackers.store import Store, connect, upgrade_store
 
 _FLUENT = (
@@ -54,6 +54,7 @@ _HOMES = {
     "active_run": "trackers.active",
     "autolog": "trackers.autologging",
     "connect": "trackers.store",
+    "download_model": "trackers.models",
     "load_model": "trackers.models",
     "restore": "trackers.keeping.restore",
     "start_run": "trackers.default",
@@ -70,6 +71,7 @@ __all__ = [
     "active_run",
     "autolog",
     "connect",
+    "download_model",
     "end_run",
     "load_model",
     "log_artifact",

@@ -31,6 +31,7 @@ TABLE = {
     "rollback": "trackers.cli.promote:rollback",
     "remove-alias": "trackers.cli.promote:remove_alias",
     "models": "trackers.cli.models:models",
+    "download": "trackers.cli.download:download",
     "predict": "trackers.cli.predict:predict",
     "policy": "trackers.cli.policy:policy",
     "approve": "trackers.cli.notes:approve",

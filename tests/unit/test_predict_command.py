@@ -17,7 +17,7 @@ import trackers
 from tests.extras import needs
 from trackers.cli.app import trackers as command
 from trackers.cli.exit import run_command
-from trackers.errors import InvalidValueError, ModelError, NotFoundError, UntrustedError
+from trackers.errors import DigestError, InvalidValueError, ModelError, NotFoundError, UntrustedError
 from trackers.models import archives, save
 from trackers.models.reference import Reference
 from trackers.models.rows import read_rows, write_rows
@@ -73,11 +73,61 @@ def test_a_model_is_found_by_every_name_that_it_has(logged: Store, tmp_path: Pat
     for name in (*names, run.uid, folder, str(folder)):
         loaded = trackers.load_model(name, store=logged)
         assert loaded.predict(FRAME.to_dict("records")).tolist() == MODEL.predict(FRAME).tolist()
-    with pytest.raises(NotFoundError, match="has no model named 'third'"):
+    with pytest.raises(
+        NotFoundError, match=f"no model named 'third': it logged 'model' and 'second', .* runs:/{run.uid}/"
+    ):
         trackers.load_model(f"runs:/{run.uid}/third", store=logged)
     assert "scikit-learn\nnumpy>=2\n" in (
         logged.artifacts.read(logged.get_logged_model(run, "second").files["requirements.txt"]).decode()  # type: ignore[union-attr]
     )
+
+
+def test_a_run_without_the_model_that_was_asked_for_names_the_one_that_it_has(store: Store) -> None:
+    with store.start_run("exp") as run:
+        run.log_model(MODEL, "other")
+    for ref in (f"runs:/{run.uid}", f"runs:/{run.uid}/model"):
+        with pytest.raises(NotFoundError, match=f"'model': it logged 'other', which is runs:/{run.uid}/other"):
+            store.load_model(ref)
+
+
+def test_the_folder_of_a_model_is_brought_here_whole_or_not_at_all(
+    logged: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HPO_STORAGE", logged.url)
+    run = logged.search_runs()[0]
+    (tmp_path / "there").mkdir()
+    for ref, to, folder in (
+        ("fraud/1", None, "fraud-1"),
+        ("fraud@production", "there", "there"),
+        ("models:/fraud/1", "new/place", "new/place"),
+        (f"runs:/{run.uid}/second", None, f"{run.path.replace('/', '-')}-second"),
+        (run.uid, None, run.path.replace("/", "-")),
+    ):
+        assert run_command(["download", ref, *(["--to", to] if to else [])]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"lies in {folder}, which is an MLflow model too (" in said
+        assert "files, digests checked)." in said
+        assert trackers.load_model(f"./{folder}").predict(FRAME).tolist() == MODEL.predict(FRAME).tolist()
+        assert (tmp_path / folder / "MLmodel").exists()
+    assert json.loads(_out(capsys, "download", "fraud/1", "--to", "json", "--json"))["version"] == 1
+    assert run_command(["download", "fraud/1"]) == 2
+    assert "Error: fraud-1 is there already, and is no empty folder: give a new one." in capsys.readouterr().err
+    version = logged.registry.model_of(logged.registry.version("fraud", 1))
+    logged.artifacts.get_files(version.files, tmp_path / "copy")
+    stored = next(path for path in Path(logged.artifact_root).rglob(f"*{version.files['model.skops'][8:]}"))
+    stored.chmod(0o600)
+    stored.write_bytes(stored.read_bytes()[:-1])
+    with pytest.raises(DigestError):
+        trackers.download_model("models:/fraud@production", tmp_path / "damaged", store=logged)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith((".model", "damaged"))]
+    with pytest.raises(InvalidValueError, match="names no model"):
+        trackers.download_model("./copy", tmp_path / "other")
+
+
+def _out(capsys: Any, *arguments: str) -> str:
+    assert run_command(list(arguments)) == 0
+    return str(capsys.readouterr().out)
 
 
 def test_a_reference_says_which_of_its_forms_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

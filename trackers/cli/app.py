@@ -40,6 +40,7 @@ TABLE = {
     "compare": "trackers.cli.history:compare",
     "import": "trackers.cli.importing:importing",
     "export": "trackers.cli.exporting:exporting",
+    "download": "trackers.cli.download:download",
     "predict": "trackers.cli.predict:predict",
     "doctor": "trackers.cli.doctor:doctor",
     "db": "trackers.cli.database:db",

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trackers.models.download import download_model as download_model
     from trackers.models.folder import load as load
     from trackers.models.folder import save as save
     from trackers.models.loaded import LoadedModel as LoadedModel
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "LoadedModel": "loaded",
     "Signature": "signature",
+    "download_model": "download",
     "load": "folder",
     "load_model": "reference",
     "pack": "packing",
     "save": "folder",
 }
-__all__ = ["LoadedModel", "Signature", "load", "load_model", "pack", "save"]
+__all__ = ["LoadedModel", "Signature", "download_model", "load", "load_model", "pack", "save"]
 
 
 def __getattr__(name: str) -> Any:

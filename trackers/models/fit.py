@@ -17,7 +17,7 @@ def columns_of(schema: Mapping[str, Any]) -> list[str] | None:
 def wrong_width(schema: Mapping[str, Any], width: int | None) -> str | None:
     """Say that a model takes *width* columns, where *schema* has another number of them."""
     columns = columns_of(schema)
-    shape = schema.get("shape") or ()
+    shape: Sequence[int | None] = schema.get("shape") or ()
     has = len(columns) if columns is not None else (shape[1] if len(shape) == 2 else None)
     return None if not width or has is None or has == width else f"takes {counted(width, 'column')}, not {has}"
 

@@ -7,7 +7,8 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from trackers.values import LoggedModel, ModelVersion
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
     from trackers.store import Store
+    from trackers.values import Run
 
 DEFAULT_STORE = "sqlite:///hpo.db"
 _FORMS = (
@@ -38,6 +40,7 @@ _OF_A_RUN = re.compile(
 _OF_A_TRIAL = re.compile(r".+/(?:\d+|[0-9a-f]{16}|[0-9a-f]{32})")
 _PLACES = ("/", "./", "../", "~")
 DEFAULT_MODEL = "model"
+_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,29 +120,37 @@ def load_model(
 
     Raises NotFoundError with close matches, DigestError for a damaged file, UntrustedError, ModelError.
     """
-    from trackers.store import Store, connect
-
     reference = Reference.parse(ref)
     if reference.folder is not None:
         return load(reference.folder, trust=trust)
+    with opened(store) as there:
+        return fetch(there.artifacts, *find(there, reference), trust=trust)
+
+
+@contextmanager
+def opened(store: str | os.PathLike[str] | Store | None) -> Iterator[Store]:
+    """Open the store that is named, or that of ``HPO_STORAGE`` or of this folder, for a while; one given stays open."""
+    from trackers.store import Store, connect
+
     if isinstance(store, Store):
-        return fetch(store.artifacts, *find(store, reference), trust=trust)
-    url = store if store is not None else os.environ.get("HPO_STORAGE") or DEFAULT_STORE
-    with connect(url, create=False) as opened:
-        return fetch(opened.artifacts, *find(opened, reference), trust=trust)
+        yield store
+        return
+    with connect(store if store is not None else os.environ.get("HPO_STORAGE") or DEFAULT_STORE, create=False) as own:
+        yield own
 
 
 def load_logged(store: Store, ref: str, trust: bool | str | Sequence[str] = False) -> LoadedModel:
     """Load a model of *store*; a folder, which is elsewhere, is refused. See ``load_model``."""
-    return fetch(store.artifacts, *_find_here(store, ref), trust=trust)
+    return fetch(store.artifacts, *find_here(store, ref), trust=trust)
 
 
 def find_logged(store: Store, ref: str) -> LoggedModel:
     """Return the logged model of *store* that *ref* names; a folder, which is elsewhere, is refused."""
-    return _find_here(store, ref)[0]
+    return find_here(store, ref)[0]
 
 
-def _find_here(store: Store, ref: str) -> tuple[LoggedModel, ModelVersion | None]:
+def find_here(store: Store, ref: str) -> tuple[LoggedModel, ModelVersion | None]:
+    """Return the logged model of *store* that *ref* names, and the registered version; a folder is refused."""
     reference = Reference.parse(ref)
     if reference.folder is not None:
         raise InvalidValueError(
@@ -170,9 +181,21 @@ def find(store: Store, reference: Reference) -> tuple[LoggedModel, ModelVersion 
         return store.registry.model_of(version), version
     found = store.get_logged_model(run, reference.model)
     if found is None:
-        named = "" if reference.model == DEFAULT_MODEL else f" named {reference.model[:80]!r}"
-        raise NotFoundError(f"{run.path} has no model{named}: it logged none, or it was dropped for a better one.")
+        raise _no_model(store, run, reference.model)
     return found, None
+
+
+def _no_model(store: Store, run: Run, name: str) -> NotFoundError:
+    """Return the error for a run that has no model called *name*: it says under which names it logged others."""
+    others = [model.name for model in store.list_logged_models([run.id]) if model.deleted_at is None]
+    if others:
+        more = f" and {', '.join(map(repr, others[1:_NAMED]))}" if len(others) > 1 else ""
+        return NotFoundError(
+            f"{run.path} has no model named {name[:80]!r}: it logged {others[0]!r}{more}, which is "
+            f"runs:/{run.uid}/{others[0]}."
+        )
+    named = "" if name == DEFAULT_MODEL else f" named {name[:80]!r}"
+    return NotFoundError(f"{run.path} has no model{named}: it logged none, or it was dropped for a better one.")
 
 
 def fetch(
@@ -186,21 +209,30 @@ def fetch(
 
     The folder lives as long as the loaded model, which may read from it later.
     """
-    # of a model that was dropped the files are forgotten, once they are deleted: all that no other model has
-    whole = MANIFEST in model.files and all(artifacts.exists(digest) for digest in model.files.values())
-    if model.deleted_at is not None and not whole:
-        raise ModelError(f"The files of this model are gone: {model.deleted_why or 'it was deleted'}.")
+    check_kept(artifacts, model)
     temporary = _Folder()
     try:
         folder = artifacts.get_files(model.files, Path(temporary.path, "model"))
-        # The manifest of an imported model is that of its files, our own from before among them.
-        known = None if MANIFEST in (model.manifest.get("files") or {}) else manifest_digest(model.manifest)
-        loaded = load(folder, trust=trust, digest=known)
+        loaded = load(folder, trust=trust, digest=known_digest(model))
     except BaseException:
         temporary.remove()
         raise
     name, number = (None, None) if version is None else (version.name, version.version)
     return loaded.came_from(temporary, model.uid, name, number)
+
+
+def check_kept(artifacts: ArtifactStore, model: LoggedModel) -> None:
+    """Raise ModelError where the model was dropped and its files with it."""
+    # of a model that was dropped the files are forgotten, once they are deleted: all that no other model has
+    whole = MANIFEST in model.files and all(artifacts.exists(digest) for digest in model.files.values())
+    if model.deleted_at is not None and not whole:
+        raise ModelError(f"The files of this model are gone: {model.deleted_why or 'it was deleted'}.")
+
+
+def known_digest(model: LoggedModel) -> str | None:
+    """Return the digest that the manifest among the files must have; None where the store has another manifest."""
+    # The manifest of an imported model is that of its files, our own from before among them.
+    return None if MANIFEST in (model.manifest.get("files") or {}) else manifest_digest(model.manifest)
 
 
 class _Folder:
