@@ -64,6 +64,23 @@ _HOMES = {
 }
 """Public names and the module of each, which is imported when the name is first used."""
 
+_OF_MLFLOW = {
+    "MlflowClient": "its calls are those of the store, trackers.connect(URL), and of its registry",
+    "create_experiment": "an experiment is made where it is new, trackers.start_run('fraud')",
+    "get_run": "call store.get_run(ID) of store = trackers.connect(URL)",
+    "get_tracking_uri": "it is the variable HPO_STORAGE, or sqlite:///hpo.db",
+    "log_inputs": "call trackers.log_input for each of them",
+    "pyfunc": "call trackers.load_model(URI)",
+    "register_model": "call store.registry.register(NAME, 'runs:/ID/model') of store = trackers.connect(URL)",
+    "search_experiments": "call store.list_experiments() of store = trackers.connect(URL)",
+    "search_registered_models": "call store.registry.list() of store = trackers.connect(URL)",
+    "search_runs": "call store.search_runs(...) of store = trackers.connect(URL); .to_pandas() of that is a frame",
+    "set_experiment": "name the experiment at each start, trackers.start_run('fraud')",
+    "set_registry_uri": "the registry is in the store: set the variable HPO_STORAGE, or call trackers.connect(URL)",
+    "set_tracking_uri": "set the variable HPO_STORAGE, or call trackers.connect(URL)",
+}
+"""Names that people know from MLflow, and what is called here."""
+
 __all__ = [
     "ActiveRun",
     "Store",
@@ -100,7 +117,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module 'trackers' has no attribute {name!r}")
+        hint = f": {_OF_MLFLOW[name]}" if name in _OF_MLFLOW else ""
+        raise AttributeError(f"module 'trackers' has no attribute {name!r}{hint}", name=name)
     with held_collector():  # what imports make stays: a tenth of the time goes into looking through it
         value = globals()[name] = getattr(import_module(home), name)
     return value

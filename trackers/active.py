@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from trackers.system import SystemMetrics
     from trackers.tracking import Tracking
 
+STARTING = {
+    "run_name": "it is called name",
+    "experiment_id": "give the name of the experiment, start_run('fraud')",
+    "run_id": "to go on with a run that never ended call store.resume_run(ID)",
+    "description": "give it as a tag, tags={'description': ...}",
+    "parent_run_id": "it is called parent",
+    "log_system_metrics": "it is called system_metrics",
+}
+"""What MLflow calls the arguments of ``start_run``, and what serves here."""
+
 _active: ContextVar[Any] = ContextVar("trackers_active_run", default=None)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from trackers.active import ActiveRun, Logging, active_run
+from trackers.active import STARTING, ActiveRun, Logging, active_run
 from trackers.states import RunState
 from trackers.values import ParamValue
+from trackers.wording import hinting
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -42,6 +43,7 @@ def default_store() -> Store:
         return _stores[key]
 
 
+@hinting(**STARTING)
 def start_run(
     experiment: str | None = None,
     *,

@@ -21,6 +21,7 @@ from trackers.errors import InvalidValueError
 from trackers.names import clean_metric, clean_name, tidy_context
 from trackers.plain import plain
 from trackers.values import ParamValue
+from trackers.wording import hinting
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -30,6 +31,9 @@ DEEPEST = 100
 
 LARGEST_ARRAY = 1000
 """So many numbers of an array are kept as a param."""
+
+_NAME = "it is called name"
+"""What MLflow calls ``artifact_file``."""
 
 Put = Callable[["ArtifactStore"], dict[str, tuple[str, int]]]
 
@@ -157,6 +161,7 @@ class Recorder(ABC):
 
     # --- files -------------------------------------------------------------------------------------------------
 
+    @hinting(local_path="it is called path", artifact_path="give name=, with the folder in it: plots/roc.png")
     def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         """Store the file at *path*, or the folder with its tree, as *name* (default: its own name).
 
@@ -169,6 +174,7 @@ class Recorder(ABC):
         kept = check_file_name(path.name if name is None else name)
         self._put(lambda files: {kept: files.put_file(path)})
 
+    @hinting(local_dir="it is called folder", artifact_path="it is called name")
     def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None) -> None:
         """Store every file below *folder*, with names relative to it, below *name* where that is given."""
         prefix = "" if name is None else name.rstrip("/") + "/"
@@ -177,12 +183,14 @@ class Recorder(ABC):
             lambda files: {check_file_name(prefix + key): put for key, put in files.put_folder(folder).items()},
         )
 
+    @hinting(artifact_file=_NAME)
     def log_text(self, text: str, name: str) -> None:
         """Store *text* as the file *name* (UTF-8)."""
         if not isinstance(text, str):
             raise InvalidValueError(f"log_text takes text, not {type(text).__name__}: log_artifact takes a file")
         self._put_bytes(name, text.encode("utf-8", "backslashreplace"))
 
+    @hinting(dictionary="it is called content", artifact_file=_NAME)
     def log_dict(self, content: Mapping[str, Any] | list[Any], name: str) -> None:
         """Store *content* as the file *name*: YAML where that ends in ``.yaml`` or ``.yml``, JSON otherwise.
 
@@ -191,6 +199,7 @@ class Recorder(ABC):
         yaml = check_file_name(name).lower().endswith((".yaml", ".yml"))
         self.log_text(_as_yaml(content, name) if yaml else _as_json(content, name), name)
 
+    @hinting(artifact_file=_NAME)
     def log_table(self, data: Any, name: str) -> None:
         """Store a table: columns (a mapping of lists), rows (mappings), a DataFrame or an Arrow table.
 
@@ -205,12 +214,14 @@ class Recorder(ABC):
             index = self._parts[folder] = self._parts.get(folder, -1) + 1
         self._put_bytes(f"{folder}/{self._attempt:03d}-{index:06d}.{form}", content)
 
+    @hinting(artifact_file=_NAME, save_kwargs="draw the figure as it shall be saved")
     def log_figure(self, figure: Any, name: str) -> None:
         """Store a figure of matplotlib or plotly; the suffix of *name* says the format (``.png``, ``.html``)."""
         from trackers.picture import pack_figure
 
         self._put_bytes(*pack_figure(figure, name))
 
+    @hinting(artifact_file=_NAME, key="it is called name", timestamp="give step=")
     def log_image(self, image: Any, name: str, step: int | None = None) -> None:
         """Store an image: PIL's, or an array of H x W, H x W x 1, 3 or 4, of 0..255 or of floats 0..1.
 

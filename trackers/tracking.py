@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trackers.active import ActiveRun, active_run
+from trackers.active import STARTING, ActiveRun, active_run
 from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, SchemaError, StoreError
@@ -42,6 +42,7 @@ from trackers.values import (
     RunInput,
     Trial,
 )
+from trackers.wording import hinting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -110,6 +111,7 @@ class Tracking(Lifecycle, Launching):
 
     # --- runs --------------------------------------------------------------------------------------------------
 
+    @hinting(**STARTING)
     def start_run(
         self,
         experiment: str | None = None,
@@ -251,6 +253,15 @@ class Tracking(Lifecycle, Launching):
         run_id = self._run_id(run)
         return self.database.read(lambda connection: runs.read_error(connection, run_id))
 
+    @hinting(
+        filter_string="it is called filter",
+        max_results="it is called limit",
+        experiment_names="it is called experiments",
+        experiment_ids="give the names of the experiments as experiments=",
+        run_view_type="it is called view",
+        output_format="call .to_pandas() of what it returns",
+        search_all_experiments="all are searched where experiments= is not given",
+    )
     def search_runs(
         self,
         filter: str = "",

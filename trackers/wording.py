@@ -5,7 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -66,6 +71,25 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean X?"`` for the known word nearest to *word*, or nothing."""
     near = closest(word, known)
     return f"; did you mean {near}?" if near is not None else ""
+
+
+def hinting(**words: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Make a function that is called with one of these arguments, another library's *words*, say what serves here.
+
+    It raises TypeError, as Python does for any other argument that there is not.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if kwargs and not words.keys().isdisjoint(kwargs):
+                name = next(name for name in kwargs if name in words)
+                raise TypeError(f"{function.__name__} has no argument {name}: {words[name]}")
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def without_password(url: str) -> str:
