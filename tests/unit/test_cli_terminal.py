@@ -67,7 +67,8 @@ def test_search_names_every_run_and_the_columns_that_have_no_room(folder: Path) 
     assert [line.split()[0] for line in lines[1:4]] == [uid[:16] for uid in uids]
     assert all("a name that" in line and "odd" not in line for line in lines[1:4]), "odd was asked for"
     told = " ".join(lines[4:])
-    assert told.startswith("No room for 6 columns (started, ")
+    assert told.startswith("No room for 5 columns (params.")
+    assert lines[0].endswith("  metrics.auc")
     assert told.endswith(", ...): a wider terminal or --json shows all.")
     assert len(lines) <= 6
 
@@ -103,3 +104,25 @@ def test_wide_characters_count_twice() -> None:
     assert wording.short("参数参数", 5) == "参数…"
     assert padded("色", 4) == "色  "
     assert wrapped("a bb 参数参数 c", 5) == ["a bb", "参数", "参数", "c"]
+
+
+def test_what_the_machine_did_and_params_do_not_take_the_room_of_a_metric(tmp_path: Path) -> None:
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as store:
+        for experiment in ("fraud", "a-longer-experiment"):
+            with store.start_run(experiment, name="a name that is longer than it need be", params={"C": 1}) as run:
+                run.log_metrics({f"system/{name}": 1.0 for name in ("cpu", "memory", "disk", "network", "gpu")})
+                run.log_metrics({"accuracy_on_may": 0.5})
+    heads, *_, told = on_a_terminal(tmp_path, "search")
+    assert heads.split() == ["run", "experiment", "name", "state", "metrics.accuracy_on_may"]
+    assert told == "No room for params.C, started: a wider terminal or --json shows all."
+    assert "metrics.system/cpu" in on_a_terminal(tmp_path, "search", "metrics.system/cpu > 0")[0]
+
+
+def test_a_long_name_of_a_model_leaves_room_for_the_rest(tmp_path: Path) -> None:
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as store:
+        store.registry.create("m" * 250, "who steals")
+        store.registry.create("short")
+    heads, first, second, _ = on_a_terminal(tmp_path, "models")
+    assert heads.split() == ["model", "newest", "aliases", "since"]
+    assert first.startswith("m" * 39 + "…  ")
+    assert second.startswith("short  ")

@@ -109,7 +109,7 @@ def test_what_is_refused_ends_with_1_and_what_is_forced_is_recorded(call: Any, s
     assert "Forced, though good does not hold.\nfraud@production now points at version 1.\n" in out
     code, out, _ = call("promote", "fraud", "1", "--to", "production")
     assert (code, out) == (0, "fraud@production points at version 1 already: nothing was changed.\n")
-    assert "production: nothing -> 1, forced over good" in call("history", "fraud")[1]
+    assert "production, forced: nothing -> 1, over good" in call("history", "fraud")[1]
     assert json.loads(call("history", "fraud", "--alias", "production", "--json")[1])[0]["details"]["forced"] == [
         "good"
     ]
@@ -421,6 +421,26 @@ def test_the_beginning_of_a_uid_names_its_run_in_every_command(call: Any, store:
     store.flush()
     assert call("archive", begun[:8])[:2] == (0, f"{begun[:8]} is archived: --view archived shows it.\n")
     assert [one.name for one in store.list_experiments("archived")] == [begun[:8]], "the name comes first"
+
+
+def test_a_line_of_history_says_what_was_measured_set_and_removed(call: Any) -> None:
+    call("tag", "fraud", "cfg=a")
+    call("tag", "fraud", "--remove", "cfg")
+    call("tag", "fraud/1", "team=risk")
+    call("tag", "fraud/1", "--remove", "team")
+    call("measure", "fraud", "1", "auc=0.75")
+    call("policy", "add", "better", "--model", "fraud", "--require", "metrics.auc > 0.5")
+    call("policy", "remove", "better", "--model", "fraud")
+    out = call("history", "fraud")[1]
+    for words in (
+        "  tag: cfg = a  ",
+        "  tag cfg removed  ",
+        "  version 1: tag team removed  ",
+        "  measure version 1: auc=0.75  ",
+        "  set policy better (version 1): metrics.auc > 0.5  ",
+        "  remove policy better (version 1)  ",
+    ):
+        assert words in out
 
 
 def test_hpo_has_the_same_commands_and_reads_its_own_settings(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trackers.cli.completing import complete_model
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import cut
 
 if TYPE_CHECKING:
     from trackers.registry import Registry
@@ -47,7 +50,7 @@ def _show_all(found: Sequence[RegisteredModel], as_json: bool) -> None:
         return
     rows = [
         [
-            model.name,
+            _name_cell(model.name),
             model.latest or None,
             ", ".join(f"{alias}={version}" for alias, version in model.aliases.items()) or None,
             model.created_at,
@@ -56,6 +59,11 @@ def _show_all(found: Sequence[RegisteredModel], as_json: bool) -> None:
         for model in found
     ]
     text.print_table(["model", "newest", "aliases", "since", "about"], rows)
+
+
+def _name_cell(name: str) -> str:
+    """Return a name for a listing: on a terminal it takes half of a line at most."""
+    return cut(name, shutil.get_terminal_size((80, 24)).columns // 2) if sys.stdout.isatty() else name
 
 
 def _show_one(registry: Registry, name: str, as_json: bool) -> None:
@@ -140,23 +148,41 @@ def _what(move: RegistryMove) -> str:
     details = move.details
     if move.action in {"promote", "unset", "rollback"}:
         before, after = ("nothing" if v is None else str(v) for v in (move.old_version, move.new_version))
+        forced, over = (", forced", f", over {', '.join(details['forced'])}") if details.get("forced") else ("", "")
         said = {"rollback": ", rolled back"}.get(move.action, "")
-        said += f", forced over {', '.join(details['forced'])}" if details.get("forced") else ""
-        return f"{move.alias}: {before} -> {after}{said}"
+        return f"{move.alias}{forced}: {before} -> {after}{said}{over}"
     if "policy" in details:
         scope = f" for all models{f', {move.alias}' if move.alias else ''}" if not move.name else ""
-        return f"{move.action} {details['policy']} (version {details['version']}){scope}"
+        rule = f": {_rule(details['rule'])}" if details.get("rule") else ""
+        return f"{move.action} {details['policy']} (version {details['version']}){scope}{rule}"
     if move.action == "delete":
         return f"delete version {move.old_version}" if move.old_version is not None else "delete the model"
     about = f"version {move.new_version}" if move.new_version is not None else move.alias or ""
     what = f"{move.action} {about}".rstrip()
+    if move.action == "tag" and details.get("value") is None:
+        return f"{f'{about}: ' if about else ''}tag {details.get('key')} removed"
     if move.action == "tag":
         return f"{what}: {details.get('key')} = {details.get('value')}"
     if move.action == "describe" and "description" in details:
         return f"{what}: {_beginning(str(details['description']))}"
     if move.action == "measure":
-        return f"{what}: {', '.join(details.get('figures', ()))}"
+        figures = details.get("figures", {})
+        return f"{what}: {', '.join(f'{name}={_measured(values)}' for name, values in figures.items())}"
     return what
+
+
+def _measured(values: Sequence[float]) -> str:
+    return " ".join(map(_figure, values[:_SHOWN_METRICS])) + (" ..." if len(values) > _SHOWN_METRICS else "")
+
+
+def _rule(written: Mapping[str, Any]) -> str:
+    from trackers.errors import InvalidValueError
+    from trackers.policy.rule import rule_from_json
+
+    try:
+        return str(rule_from_json(written))
+    except InvalidValueError:  # of a newer release
+        return str(written.get("kind"))
 
 
 def _beginning(description: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import click
 
 from trackers.cli.completing import complete_experiment
 from trackers.cli.storage import hidden_parts, nothing, open_store, reading_options, view_option
+from trackers.wording import text_width
 
 if TYPE_CHECKING:
     from trackers.page import RunPage
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
 _LOOKED_AT = 100
 """Runs whose names are known where a filter names one that none has."""
 _NAMED = 8
+_CUT = (1, 2, 3)
+"""Where the texts stand that a narrow terminal cuts: ``experiment``, ``name`` and ``state``."""
 _MAY_GO = (4, 5)
 """Where ``started`` and ``value`` stand in a line."""
 _SHOWN = ("metric", "param", "tag")
 """The kinds of field that a run holds by name."""
 _COUNTED = 1000
 """So many hidden runs are counted where no other one is found."""
+_SYSTEM = "system/"
+"""How the names of what the machine did begin: shown where they are asked for."""
 _FILL = 4
 """How many params and metrics are shown where neither filter nor order names one."""
 
@@ -210,11 +216,22 @@ def _print_page(page: RunPage, fields: Sequence[Field], of_one: bool) -> None:
     if sys.stdout.isatty():
         if of_one:
             used.remove(1)  # it would take the room of what each run says for itself
-        if any(field.kind in _SHOWN for field in fields):
+        if any(field.kind in _SHOWN for field in fields) or _crowded(heads, rows, used):
             used.sort(key=lambda i: i in _MAY_GO)  # what was asked about has room first
     text.print_table([heads[i] for i in used], [[row[i] for i in used] for row in rows])
     if page.next_token:
         click.echo(f"More follow: --page-token {page.next_token}", err=True)
+
+
+def _crowded(heads: Sequence[str], rows: Sequence[Sequence[Any]], used: Sequence[int]) -> bool:
+    """Tell whether a terminal has no room for the first metric, behind what stands before it: a param would take it."""
+    from trackers.cli import text
+
+    first = next((i for i in used if heads[i].startswith("metrics.")), None)
+    before = [i for i in used if first is not None and i <= first]
+    wide = [max(text_width(text.show(line[i])) for line in (heads, *rows)) for i in before]
+    wide = [min(width, text.NARROWEST) if i in _CUT else width for i, width in zip(before, wide, strict=True)]
+    return sum(wide) + 2 * max(0, len(wide) - 1) > shutil.get_terminal_size((80, 24)).columns
 
 
 def _columns(page: RunPage, fields: Sequence[Field]) -> list[str]:
@@ -228,7 +245,8 @@ def _columns(page: RunPage, fields: Sequence[Field]) -> list[str]:
         return list(dict.fromkeys(asked))
     columns = []
     for kind in ("metrics", "params"):
-        counts = Counter(name for run in page for name in getattr(run, kind))
+        names = (name for run in page for name in getattr(run, kind))
+        counts = Counter(name for name in names if kind != "metrics" or not name.startswith(_SYSTEM))
         columns += [f"{kind}.{name}" for name, _ in counts.most_common(_FILL)]
     return columns
 

@@ -20,7 +20,7 @@ from trackers.wording import counted, cut, padded, short_uid, text_width, wrappe
 
 NONE = "-"
 _GAP = "  "
-_NARROWEST = 12
+NARROWEST = 12
 """A text that is cut keeps so many columns."""
 _MOST_LINES = 2
 """So many lines say what has no room."""
@@ -181,14 +181,14 @@ def _fitted(wide: Mapping[int, int], whole: Sequence[bool], room: int) -> dict[i
     fitted = list(wide.values())
     while len(fitted) > 1:
         over = sum(fitted) + len(_GAP) * (len(fitted) - 1) - room
-        able = [i for i in range(1, len(fitted)) if not whole[i] and fitted[i] > _NARROWEST]
+        able = [i for i in range(1, len(fitted)) if not whole[i] and fitted[i] > NARROWEST]
         if over <= 0:
             break
-        if sum(fitted[i] - _NARROWEST for i in able) < over:
+        if sum(fitted[i] - NARROWEST for i in able) < over:
             fitted.pop()
             continue
         widest = max(able, key=lambda i: fitted[i])
-        next_widest = max((fitted[i] for i in able if fitted[i] < fitted[widest]), default=_NARROWEST)
+        next_widest = max((fitted[i] for i in able if fitted[i] < fitted[widest]), default=NARROWEST)
         fitted[widest] = max(next_widest, fitted[widest] - over)
     kept = dict(enumerate(fitted))
     for i in range(len(fitted), len(wide)):  # a narrow one may stand where a wide one had no room
