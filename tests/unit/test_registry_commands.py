@@ -443,6 +443,17 @@ def test_a_line_of_history_says_what_was_measured_set_and_removed(call: Any) -> 
         assert words in out
 
 
+def test_what_is_renamed_is_told_with_its_kind_and_with_the_model_that_keeps_the_name(call: Any, store: Store) -> None:
+    store.start_run("fraud").end()
+    store.create_study("digits", directions=["maximize"], metric_names=["accuracy"])
+    run = store.start_run("exp")
+    run.end()
+    out = call("rename", "fraud", "crime")[1]
+    assert out == "The experiment fraud is called crime now. The registered model fraud keeps its name.\n"
+    assert call("rename", "digits", "numbers")[1] == "The study digits is called numbers now.\n"
+    assert call("rename", run.uid, "first")[1] == f"The run {run.uid} is called first now.\n"
+
+
 def test_hpo_has_the_same_commands_and_reads_its_own_settings(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,12 +59,17 @@ def rename(what: str, name: str, storage: str | None, as_json: bool) -> None:
     A run goes by its id, its uid (or its first 8 digits or more) or STUDY/NUMBER; the name of an experiment must be
     free.
     """
+    kept = ""
     with open_store(storage) as store:
         if _is_run(store, what):
+            kind = "run"
             store.rename_run(_run_ref(what), name)
         else:
+            kind = store.get_experiment(what).kind
             store.rename_experiment(what, name)
-    _say(as_json, f"{what} is called {name} now.", renamed=what, name=name)
+            if any(model.name == what for model in store.registry.list()):
+                kept = f" The registered model {what} keeps its name."
+    _say(as_json, f"The {kind} {what} is called {name} now.{kept}", renamed=what, name=name)
 
 
 @click.command(
