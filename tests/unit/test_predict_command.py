@@ -398,6 +398,14 @@ def test_rows_that_cannot_be_predicted_are_told_in_a_sentence(
     assert said.count("\n") == 1
 
 
+def test_a_model_behind_the_file_is_told_the_order(logged: Store, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "in.csv").write_text(CSV)
+    for model in ("models:/fraud@production", "fraud@production"):
+        assert run_command(["predict", str(tmp_path / "in.csv"), model, "--storage", logged.url]) == 2
+        told = capsys.readouterr().err
+        assert told == f"Error: The model stands before the file: trackers predict {model} {tmp_path}/in.csv.\n"
+
+
 def test_predictions_are_not_written_over_their_rows(logged: Store, tmp_path: Path, capsys: Any) -> None:
     rows = tmp_path / "in.csv"
     rows.write_text(CSV)

@@ -454,6 +454,34 @@ def test_what_is_renamed_is_told_with_its_kind_and_with_the_model_that_keeps_the
     assert call("rename", run.uid, "first")[1] == f"The run {run.uid} is called first now.\n"
 
 
+def test_a_version_is_taken_for_the_run_that_made_it(call: Any, store: Store) -> None:
+    uid = store.search_runs("metrics.auc = 0.8")[0].uid
+    call("promote", "fraud", "2", "--to", "production")
+    for word in ("fraud/2", "fraud@production", "models:/fraud/2", "models:/fraud@production"):
+        assert json.loads(call("show", word, "--json")[1])["uid"] == uid
+    assert call("diff", "fraud/2", uid)[0] == 0
+    assert call("artifacts", "fraud/2")[2] == f"Error: run {uid} logged no file\n"
+    assert call("checkout", "models:/fraud/2")[2].startswith(f"Error: the code of {uid} was not recorded")
+    assert call("env", "fraud/2")[2] == f"Error: the environment of {uid} was not recorded\n"
+    with store.start_run("fraud") as run:
+        pass
+    assert json.loads(call("show", run.uid, "--json")[1])["experiment"] == "fraud"
+    assert "has no version 9: its versions are 1 to 3" in call("show", "fraud/9")[2]
+    assert "no study 'nobody'" in call("show", "nobody/9")[2]
+
+
+def test_a_name_that_is_no_runs_is_told_with_what_has_it(call: Any, store: Store) -> None:
+    said = "Error: 'fraud' is a registered model and no run: trackers models fraud shows it, and fraud/3 is the run "
+    assert call("show", "fraud")[2].startswith(said)
+    runs = [store.start_run("exp", name=name) for name in ("lgbm", "it's", "it's")]
+    for run in runs:
+        run.end()
+    paths = [store.get_run(run.uid).path for run in runs]
+    assert call("show", "lgbm")[2].startswith(f"Error: 'lgbm' is the name of the run {paths[0]}: a run goes by its uid")
+    assert f"is the name of the runs {paths[2]}, {paths[1]}: " in call("show", "it's")[2]
+    assert "there is no run 'nothing'" in call("show", "nothing")[2]
+
+
 def test_hpo_has_the_same_commands_and_reads_its_own_settings(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

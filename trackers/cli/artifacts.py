@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trackers.cli.launch import run_ref
 from trackers.cli.storage import open_store, reading_options
+from trackers.cli.target import run_of
 
 if TYPE_CHECKING:
     from trackers.values import ArtifactRow
@@ -39,7 +39,7 @@ def artifacts(run: str, names: tuple[str, ...], to: Path | None, cat: bool, stor
     if cat and (to is not None or as_json):
         raise click.UsageError("--cat writes a file to stdout: give neither --to nor --json.")
     with open_store(storage) as store:
-        found = store.get_run(run_ref(run))
+        found = run_of(store, run)
         files = _chosen(store.list_artifacts(found), names, found.path)
         if cat:
             if len(files) != 1:

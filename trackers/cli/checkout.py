@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from trackers.cli.launch import default_folder, run_ref
+from trackers.cli.launch import default_folder
 from trackers.cli.storage import open_store, reading_options
+from trackers.cli.target import run_of
 from trackers.errors import NotFoundError
 from trackers.wording import counted
 
@@ -38,7 +39,7 @@ def checkout(run: str, to: Path | None, repo: Path, storage: str | None, as_json
     from trackers.cli import text
 
     with open_store(storage) as store:
-        found = store.get_run(run_ref(run))
+        found = run_of(store, run)
         launch = store.launch(found)
         if launch is None or launch.code is None:
             raise NotFoundError(f"the code of {found.path} was not recorded: there is nothing to restore")
@@ -92,7 +93,7 @@ def env(run: str, storage: str | None, as_json: bool) -> None:
     from trackers.cli import text
 
     with open_store(storage) as store:
-        found = store.get_run(run_ref(run))
+        found = run_of(store, run)
         launch = store.launch(found)
     if launch is None or not launch.environment:
         raise NotFoundError(f"the environment of {found.path} was not recorded")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trackers.cli.launch import run_ref
 from trackers.cli.storage import open_store, reading_options
+from trackers.cli.target import run_of
 from trackers.wording import counted
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def diff(first: str, second: str, stat: bool, repo: Path, storage: str | None, a
     from trackers.difference import compare_runs
 
     with open_store(storage) as store:
-        found = compare_runs(store, run_ref(first), run_ref(second), repo=repo)
+        found = compare_runs(store, run_of(store, first), run_of(store, second), repo=repo)
     if as_json:
         shown = found.to_json()
         if stat and shown["code"] is not None:

@@ -65,6 +65,7 @@ def predict(
     from trackers.models import load_model
     from trackers.models.rows import READS, form_of, read_rows, write_rows
 
+    _check_order(model, rows)
     source = None if rows == "-" else Path(rows)
     if source is not None and source.is_dir():
         raise click.UsageError(f"{rows} is a folder: name a file with rows.")
@@ -89,6 +90,13 @@ def predict(
     with naming(Path(output)), Path(output).open("wb") as sink:
         count = write_rows(found, target, sink, names)
     click.echo(f"{counted(count, 'row')} written to {output}.", err=True)
+
+
+def _check_order(model: str, rows: str) -> None:
+    """Raise UsageError where the model stands in the place of the file."""
+    if rows.startswith(("models:/", "runs:/")) or (Path(model).is_file() and "@" in rows and not Path(rows).exists()):
+        call = shlex.join(["trackers", "predict", rows, model])
+        raise click.UsageError(f"The model stands before the file: {call}.")
 
 
 def _form_written(output: str | None, as_json: bool) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trackers.cli.launch import launch_facts, launch_lines, run_ref
+from trackers.cli.launch import launch_facts, launch_lines
 from trackers.cli.storage import open_store, reading_options
+from trackers.cli.target import run_of
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -35,7 +36,7 @@ _CHILDREN = 5
 @click.option("--context", default="", help="The context of that metric, as in split=val.")
 @reading_options
 def show(run: str, key: str | None, context: str, storage: str | None, as_json: bool) -> None:
-    """Show a run: RUN is its uid (or the first 8 digits or more), its id, or STUDY/NUMBER.
+    """Show a run: RUN is its uid (or the first 8 digits or more), its id, STUDY/NUMBER, or a version that came from it.
 
     Its params, tags, code and data, its parent and children, metrics, files and models, and the registered versions
     that came from it. With --json its parent and children go by their uids.
@@ -43,7 +44,7 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
     if context and key is None:
         raise click.UsageError("--context goes with --history METRIC.")
     with open_store(storage) as store:
-        found = store.get_run(run_ref(run))
+        found = run_of(store, run)
         if key is not None:
             _print_history(store, found, key, context, as_json)
             return

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trackers.cli.launch import run_ref
+from trackers.errors import NotFoundError
+
 if TYPE_CHECKING:
     from trackers.registry import Registry
-    from trackers.values import ModelVersion
+    from trackers.store import Store
+    from trackers.values import ModelVersion, Run
+
+_NAMED = 3
+"""So many runs of one name are told."""
 
 
 def read_target(text: str) -> dict[str, Any]:
@@ -22,3 +29,50 @@ def read_target(text: str) -> dict[str, Any]:
 def version_of(registry: Registry, name: str, version: str) -> ModelVersion:
     """Return a version by its number or an alias; the name may also stand as ``models:/NAME``."""
     return registry.version(name.removeprefix("models:/"), version)
+
+
+def run_of(store: Store, word: str) -> Run:
+    """Return the run that *word* names: its id, its uid, STUDY/17, or that of a registered version (NAME/3, NAME@ALIAS).
+
+    Raises NotFoundError, which says what else has the name: a registered model, or runs, by their uids.
+    """
+    try:
+        return store.get_run(run_ref(word))
+    except NotFoundError as exc:
+        if (made_by := _run_of_version(store, word)) is not None:
+            return made_by
+        if word in _models(store):
+            newest = store.registry.get(word).latest
+            one = f", and {word}/{newest} is the run of its newest version" if newest else ""
+            raise NotFoundError(
+                f"{word!r} is a registered model and no run: trackers models {word} shows it{one}"
+            ) from exc
+        if called := _runs_called(store, word):
+            more = " and others" if len(called) > _NAMED else ""
+            which = f"the run {called[0]}" if len(called) == 1 else f"the runs {', '.join(called[:_NAMED])}{more}"
+            raise NotFoundError(
+                f"{word!r} is the name of {which}: a run goes by its uid, since names need not differ"
+            ) from exc
+        raise
+
+
+def _run_of_version(store: Store, word: str) -> Run | None:
+    """Return the run that made the version *word* names, None where it names none."""
+    name, _, number = word.rpartition("/")
+    if not (word.startswith("models:/") or "@" in word or (number.isdigit() and name in _models(store))):
+        return None
+    version = store.registry.find(word)
+    if version.run_id is None:
+        raise NotFoundError(f"the run of {version.name} version {version.version} is not in the store any more")
+    return store.get_run(version.run_id)
+
+
+def _models(store: Store) -> set[str]:
+    return {model.name for model in store.registry.list()}
+
+
+def _runs_called(store: Store, name: str) -> list[str]:
+    from trackers.query.tokens import LONGEST, quote
+
+    wanted = f"attributes.name = {quote(name)}"
+    return [run.path for run in store.search_runs(wanted, limit=_NAMED + 1)] if len(wanted) <= LONGEST else []
