@@ -13,7 +13,7 @@ import subprocess
 import pytest
 from sqlalchemy import make_url
 
-from trackers.changes import PointsLogged
+from trackers.changes import ModelLogged, PointsLogged
 from trackers.clock import now_us
 from trackers.sql.views import NAMES
 from trackers.states import RunState
@@ -142,6 +142,44 @@ def test_tags_files_data_and_code_of_runs_are_seen(store: Store) -> None:
     ((uid, version, commit, python),) = ask(store, "SELECT run_id, version, commit_hash, python FROM trackers_v_code")
     assert (uid, version, commit) == (run.uid, launch.code.version, launch.code.commit or "")
     assert python == platform.python_version()
+
+
+def test_metrics_tags_and_history_of_versions_are_seen(store: Store) -> None:
+    with store.start_run("fraud") as run:
+        run.log_metrics({"auc": 0.5, "größe \\": math.nan, 'a":NaN,"b': math.inf, "loss": -math.inf})
+        run.log_metrics({"auc": 0.25}, context={"split": "val"})
+        run.write([ModelLogged(run.id, now_us(), store.new_uid(), manifest={"flavor": "sklearn"})])
+    model = store.get_logged_model(run.id)
+    assert model is not None
+    registry = store.registry
+    registry.register("m", model, tags={"team": "risk"}, reason="the first")
+    registry.record("m", 1, {"auc": [0.25, 0.75], "gain": [1.0, math.inf]}, data="0" * 64)
+    wanted = "SELECT name, value FROM trackers_v_version_metrics WHERE model = 'm' AND origin = 'registered'"
+    found = dict(ask(store, wanted))
+    if store.database.dialect == "mysql":
+        found = {name.replace("\\\\", "\\"): value for name, value in found.items()}  # as its program shows them
+    assert found == {
+        "auc": "0.5",
+        "größe \\": nan(store),
+        'a":NaN,"b': "Infinity",
+        "loss": "-Infinity",
+        "auc{split=val}": "0.25",
+    }
+    wanted = "SELECT version, name, value, repeats, data FROM trackers_v_version_metrics WHERE origin = 'measured'"
+    assert ask(store, f"{wanted} ORDER BY name") == [
+        ["1", "auc", "0.5", "2", "0" * 64],
+        ["1", "gain", "Infinity", "2", "0" * 64],
+    ]
+    assert ask(store, "SELECT model, version, name, value FROM trackers_v_version_tags") == [["m", "1", "team", "risk"]]
+    wanted = "SELECT model, action, new_version, reason FROM trackers_v_registry_history ORDER BY line"
+    assert ask(store, wanted) == [
+        ["m", "create", "", "the first"],
+        ["m", "register", "1", "the first"],
+        ["m", "measure", "1", ""],
+    ]
+    when = registry.history("m")[0].time
+    ((time, actor),) = ask(store, "SELECT time, actor FROM trackers_v_registry_history WHERE action = 'create'")
+    assert (time.replace(" ", "T")[:19], actor) == (when.isoformat()[:19], registry.history("m")[0].actor)
 
 
 @pytest.mark.parametrize("name", NAMES)

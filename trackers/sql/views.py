@@ -8,10 +8,14 @@ the largest double. They are documented in docs/reference/sql.md.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 from trackers.states import RunState
 
-NAMES = ("runs", "metrics", "params", "points", "trials", "models", "tags", "artifacts", "inputs", "code")
+NAMES = (
+    *("runs", "metrics", "params", "points", "trials", "models", "tags", "artifacts", "inputs", "code"),
+    *("version_metrics", "version_tags", "registry_history"),
+)
 
 _STATE = "CASE {0}.state " + " ".join(f"WHEN {int(state)} THEN '{state.name}'" for state in RunState) + " END"
 _RUN = (
@@ -73,12 +77,52 @@ _CODE = (
     "AND o.launch_id IS NOT NULL)"
 )
 
+_VERSION_METRICS = (
+    "SELECT m.name AS model, v.version AS version, {name} AS name, 'registered' AS origin, {value} AS value, "
+    "1 AS repeats, '' AS data, {made} AS time, v.created_by AS actor FROM trackers_model_versions v "
+    "JOIN trackers_registered_models m ON m.id = v.model_id {rows} "
+    "UNION ALL SELECT m.name, f.version, f.name, 'measured', {figure}, {repeats}, f.data, {measured}, f.actor "
+    "FROM trackers_model_version_figures f JOIN trackers_registered_models m ON m.id = f.model_id"
+)
+_VERSION_TAGS = (
+    "SELECT m.name AS model, g.version AS version, g.name AS name, g.value AS value FROM trackers_model_version_tags g "
+    "JOIN trackers_registered_models m ON m.id = g.model_id"
+)
+_REGISTRY_HISTORY = (
+    "SELECT h.id AS line, {time} AS time, h.name AS model, h.action AS action, h.alias AS alias, "
+    "h.old_version AS old_version, h.new_version AS new_version, h.actor AS actor, h.host AS host, h.reason AS reason, "
+    "h.details AS details FROM trackers_registry_history h"
+)
+
+
+@dataclass(frozen=True)
+class _Versions:
+    """How a database reads the JSON of versions: *rows* joins metrics, of *name* and *value*; *figure* is a mean."""
+
+    rows: str
+    name: str
+    value: str
+    figure: str
+    repeats: str
+
 
 def statements(dialect: str) -> list[str]:
     """Return what makes every view."""
     views = {"sqlite": _sqlite, "postgresql": _postgresql, "mysql": _mariadb}[dialect]()
     create = "CREATE SQL SECURITY INVOKER VIEW" if dialect == "mysql" else "CREATE VIEW"
     return [f"{create} trackers_v_{name} AS {views[name]}" for name in NAMES]
+
+
+def _quoted(column: str, backslash: str = "\\") -> str:
+    """Return the JSON of *column* with quotes around the numbers that JSON does not have, as Python writes them.
+
+    Backslashes and quotes in its texts are written as their codes before: then a quote in front of a colon ends a key.
+    """
+    for old, new in ((backslash * 2, f"{backslash}u005c"), (f'{backslash}"', f"{backslash}u0022")):
+        column = f"replace({column}, '{old}', '{new}')"
+    for word in ("NaN", "Infinity", "-Infinity"):
+        column = f"""replace({column}, '":{word}', '":"{word}"')"""
+    return column
 
 
 def _sqlite() -> dict[str, str]:
@@ -104,6 +148,7 @@ def _sqlite() -> dict[str, str]:
         "c.attempt, c.time + json_extract(j.value, '$[1]'), json_extract(j.value, '$[2]') "
         "FROM trackers_chunks c, json_each(c.points) j"
     )
+    figures = """replace(f."values", 'Infinity', '9e999')"""
     return _written(
         time,
         number,
@@ -111,6 +156,13 @@ def _sqlite() -> dict[str, str]:
         points,
         duration="(r.ended_at - r.started_at) / 1e6",
         aliases="group_concat(a.alias, ', ')",
+        versions=_Versions(
+            rows=f"JOIN json_each({_quoted('v.metrics')}) j",
+            name="j.key",
+            value="j.value",
+            figure=f"(SELECT {extreme('avg(j.value)')} FROM json_each({figures}) j)",
+            repeats=f"json_array_length({figures})",
+        ),
     )
 
 
@@ -138,6 +190,7 @@ def _postgresql() -> dict[str, str]:
         "c.attempt, c.time + (j.value->>1)::bigint, (j.value->>2)::float8 "
         "FROM trackers_chunks c, json_array_elements(c.points::json) AS j(value)"
     )
+    figures = """replace(replace(f."values", 'Infinity', '"Infinity"'), '-"', '"-')::json"""
     return _written(
         time,
         number,
@@ -145,6 +198,13 @@ def _postgresql() -> dict[str, str]:
         points,
         duration="(r.ended_at - r.started_at) / float8 '1e6'",
         aliases="string_agg(a.alias, ', ' ORDER BY a.alias)",
+        versions=_Versions(
+            rows=f"CROSS JOIN LATERAL json_each_text({_quoted('v.metrics')}::json) j",
+            name="j.key",
+            value="j.value::float8",
+            figure=f"(SELECT avg(j.value::float8) FROM json_array_elements_text({figures}) AS j(value))",
+            repeats=f"json_array_length({figures})",
+        ),
     )
 
 
@@ -153,16 +213,21 @@ def _mariadb() -> dict[str, str]:
         return f"(TIMESTAMP '1970-01-01 00:00:00' + INTERVAL {column} MICROSECOND)"
 
     big = "1.7976931348623157e308"
-    value = (
-        f"CASE j.value WHEN 'NaN' THEN NULL WHEN 'Infinity' THEN {big} WHEN '-Infinity' THEN -{big} "
-        "ELSE j.value + 0e0 END"
-    )
+
+    def number(column: str) -> str:
+        return (
+            f"CASE {column} WHEN 'NaN' THEN NULL WHEN 'Infinity' THEN {big} WHEN '-Infinity' THEN -{big} "
+            f"ELSE {column} + 0e0 END"
+        )
+
     points = (
         "SELECT o.series_id, o.step, o.attempt, o.time, o.value FROM trackers_points o "
-        f"UNION ALL SELECT c.series_id, c.step + j.step, c.attempt, c.time + j.time, {value} "
+        f"UNION ALL SELECT c.series_id, c.step + j.step, c.attempt, c.time + j.time, {number('j.value')} "
         "FROM trackers_chunks c, JSON_TABLE(c.points, '$[*]' COLUMNS ("
         "step BIGINT PATH '$[0]', time BIGINT PATH '$[1]', value VARCHAR(30) PATH '$[2]')) AS j"
     )
+    metrics = _quoted("v.metrics", "\\" * 2)  # which its texts take for one
+    mean = "(SELECT avg(j.value) FROM JSON_TABLE(f.\"values\", '$[*]' COLUMNS (value DOUBLE PATH '$')) AS j)"
     return _written(
         time,
         lambda column, kind: column,
@@ -170,6 +235,14 @@ def _mariadb() -> dict[str, str]:
         points,
         duration="(r.ended_at - r.started_at) / 1e6",
         aliases="GROUP_CONCAT(a.alias ORDER BY a.alias SEPARATOR ', ')",
+        versions=_Versions(
+            rows=f"JOIN JSON_TABLE(JSON_KEYS({metrics}), '$[*]' COLUMNS (name VARCHAR(600) PATH '$')) AS j",
+            name="j.name",
+            value=number(f"JSON_VALUE({metrics}, CONCAT('$.', JSON_QUOTE(j.name)))"),
+            figure=f"CASE WHEN locate('-I', f.\"values\") > 0 THEN -{big} WHEN locate('I', f.\"values\") > 0 THEN {big} "
+            f"ELSE {mean} END",
+            repeats="JSON_LENGTH(REPLACE(f.\"values\", 'Infinity', '1'))",
+        ),
     )
 
 
@@ -181,6 +254,7 @@ def _written(
     *,
     duration: str,
     aliases: str,
+    versions: _Versions,
 ) -> dict[str, str]:
     run = {
         "created": time("r.created_at"),
@@ -206,4 +280,9 @@ def _written(
         "artifacts": _ARTIFACTS.format(created=time("f.created_at")),
         "inputs": _INPUTS,
         "code": _CODE,
+        "version_metrics": _VERSION_METRICS.format(
+            made=time("v.created_at"), measured=time("f.time"), **asdict(versions)
+        ),
+        "version_tags": _VERSION_TAGS,
+        "registry_history": _REGISTRY_HISTORY.format(time=time("h.time")),
     }
