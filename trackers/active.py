@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
 from trackers.clock import now_us
-from trackers.errors import InvalidValueError, StateError
+from trackers.errors import InvalidValueError, StateError, StoreAwayError
 from trackers.names import clean_name
 from trackers.recorder import Recorder, clean_params
 from trackers.states import RunState
@@ -32,6 +33,9 @@ STARTING = {
     "log_system_metrics": "it is called system_metrics",
 }
 """What MLflow calls the arguments of ``start_run``, and what serves here."""
+
+_LONG = 2.0
+"""Seconds after which who waits for the store is thought to be held up."""
 
 _active: ContextVar[Any] = ContextVar("trackers_active_run", default=None)
 
@@ -184,12 +188,16 @@ class ActiveRun(Recorder):
             waiting = list(self._pending)
         if waiting:
             self._store.writer.hurry()
+        since = time.monotonic()
         for commit in waiting:
             try:
                 commit.wait()
             except BaseException:
-                if not commit.done():
-                    raise  # interrupted while waiting: what is queued is still written
+                if not commit.done():  # interrupted while waiting
+                    if (seconds := time.monotonic() - since) > _LONG:
+                        # what is queued is not lost with the process, should that end now
+                        self._store.writer.spill(StoreAwayError(f"the store has not answered for {seconds:.0f} s"))
+                    raise
         self._store.keep()
         with self._lock:
             self._collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 import trackers
 from tests.faults.proxy import Proxy, proxied
 from trackers.changes import StudyChanged
+from trackers.errors import StoreAwayError
 from trackers.sql import watch
 
 pytestmark = pytest.mark.usefixtures("state")
@@ -51,13 +53,13 @@ def test_a_run_ends_though_the_server_stands_still(
 def test_a_transaction_that_is_long_is_left_alone(proxy: Proxy) -> None:
     asked = []
     with trackers.connect(proxy.url) as store:
-        is_dead = store.writer._committer._watch._is_dead
+        is_dead = store.database.watch._is_dead
 
         def ask(raw: object) -> bool:
             asked.append(is_dead(raw))
             return asked[-1]
 
-        store.writer._committer._watch._is_dead = ask  # type: ignore[method-assign]
+        store.database.watch._is_dead = ask  # type: ignore[method-assign]
         seconds = "pg_sleep(1.5)" if store.database.dialect == "postgresql" else "SLEEP(1.5)"
         store.writer.call(lambda connection: connection.execute(sa.text(f"SELECT {seconds}")).all())
         assert len(asked) > 1
@@ -94,3 +96,54 @@ def test_no_thread_is_left_of_the_watch(proxy: Proxy) -> None:
         (watching,) = [one for one in set(threading.enumerate()) - before if one.name == "trackers-watch"]
     watching.join(10.0)
     assert not watching.is_alive()
+
+
+@pytest.mark.parametrize("new_ones", [False, True], ids=["one connection", "the server"])
+def test_who_reads_is_answered_or_told(proxy: Proxy, new_ones: bool) -> None:
+    with trackers.connect(proxy.url) as store:
+        run = store.start_run("night", params={"x": 1})
+        run.end()
+        assert len(store.search_runs("params.x = 1")) == 1
+        proxy.freeze(new_ones=new_ones)
+        if new_ones:
+            with pytest.raises(StoreAwayError):
+                store.search_runs("params.x = 1")
+            proxy.thaw()
+        assert len(store.search_runs("params.x = 1")) == 1
+        looks = []
+
+        def look(connection: sa.Connection) -> int:
+            if not looks:
+                proxy.freeze(new_ones=False)  # in the middle of a transaction
+            looks.append(1)
+            return int(connection.execute(sa.text("SELECT 7")).scalar_one())
+
+        assert store.database.read(look) == 7
+        assert len(looks) == 2
+        proxy.thaw()
+
+
+def test_ctrl_c_while_a_server_stands_still_loses_nothing(
+    proxy: Proxy, server_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SECONDS", 3600.0)
+    monkeypatch.setattr("trackers.active._LONG", 0.2)
+    store = trackers.connect(proxy.url)
+    run = store.start_run("night")
+    run.flush()
+    proxy.freeze(new_ones=True)
+    for step in range(20):
+        run.log_metrics({"loss": step}, step=step)
+    interrupt = threading.Timer(1.0, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        run.flush()
+    interrupt.join()
+    run.flush()  # all of it is in the journal
+    assert store.writer.spilling
+    proxy.thaw()
+    store.writer.drain()
+    run.end()
+    store.close()
+    with trackers.connect(server_store_url) as other:
+        assert [point.value for point in other.metric_history(run.uid, "loss")] == list(range(20))

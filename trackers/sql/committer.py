@@ -14,7 +14,6 @@ from trackers.errors import StoreAwayError
 from trackers.sql.commit import Commit
 from trackers.sql.engine import Database
 from trackers.sql.failures import is_lost, may_retry
-from trackers.sql.watch import Watch
 
 if TYPE_CHECKING:
     from trackers.changes import Change
@@ -74,7 +73,6 @@ class Committer:
         self._make_applier = make_applier
         self._applier: Applier | None = None
         self._connection: Connection | None = None
-        self._watch = Watch(database)
 
     def commit(self, group: Sequence[Work]) -> None:
         """Write *group* in one transaction. Raises StoreError where the connection was lost during the commit."""
@@ -85,15 +83,13 @@ class Committer:
             committing = False
             try:
                 connection = self._connected()
-                self._watch.begin(connection.connection.dbapi_connection)
-                with connection.begin() as transaction:
+                raw = connection.connection.dbapi_connection
+                with self._database.watch.over(raw), connection.begin() as transaction:
                     self._applier.apply(connection, group)
                     committing = True
                     transaction.commit()
-                self._watch.end()
                 return
             except BaseException as exc:
-                self._watch.end()
                 self._applier.rolled_back()
                 lost = self._is_lost(exc)
                 if lost:
@@ -119,7 +115,7 @@ class Committer:
             try:
                 connection.rollback()
             except Exception:  # noqa: BLE001 - whatever it has against it, another connection is in no transaction
-                self._disconnect()
+                self.close()
 
     def _is_lost(self, exc: BaseException) -> bool:
         """Tell whether the connection was open and is no longer."""
@@ -142,14 +138,9 @@ class Committer:
                 self._connection.invalidate()
             except Exception:  # noqa: BLE001 - it is lost anyway
                 pass
-        self._disconnect()
+        self.close()
 
     def close(self) -> None:
-        """Close the connection, for good."""
-        self._watch.close()
-        self._disconnect()
-
-    def _disconnect(self) -> None:
         """Close the connection; the next commit opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:

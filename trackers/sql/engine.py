@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from trackers.errors import StoreError
 from trackers.sql.address import Address, lies_read_only
 from trackers.sql.failures import may_retry, translated
+from trackers.sql.watch import Watch
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process's transaction before it says that the store is locked."""
@@ -34,16 +36,23 @@ class Database:
         self.address = address
         self.dialect = address.dialect
         self._pid = os.getpid()
+        self.watch = Watch(self)
         with translated(address):
             self._reader = _make_engine(address, writes=False)
             self._writer = _make_engine(address, writes=True)
+        if self.dialect != "sqlite":
+            _ask_before_use(self._reader, self.watch)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Hand out a connection in a read-only transaction: everything read in it is of one moment."""
         if os.getpid() != self._pid:
             raise StoreError("a store does not survive a fork: connect again in the child process")
-        with translated(self.address), self._reader.begin() as connection:
+        with (
+            translated(self.address),
+            self._reader.begin() as connection,
+            self.watch.over(connection.connection.dbapi_connection),
+        ):
             yield connection
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -74,6 +83,7 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection."""
+        self.watch.close()
         self._reader.dispose()
         self._writer.dispose()
 
@@ -121,6 +131,21 @@ def _make_engine(address: Address, *, writes: bool) -> Engine:
     from trackers.sql import postgresql
 
     return postgresql.make_engine(address, writes=writes, busy_seconds=BUSY_SECONDS, pool=_pool(writes))
+
+
+def _ask_before_use(engine: Engine, watch: Watch) -> None:
+    """Let a pooled connection be asked whether it lives, under the *watch*, before it is used again."""
+
+    @event.listens_for(engine, "checkout")
+    def _ask(raw: Any, record: Any, _proxy: Any) -> None:
+        if not record.info.get("used"):
+            record.info["used"] = True  # it was opened just now
+            return
+        try:
+            with watch.over(raw):
+                engine.dialect.do_ping(raw)
+        except engine.dialect.loaded_dbapi.Error as exc:
+            raise DisconnectionError from exc
 
 
 def _pool(writes: bool) -> dict[str, Any]:

@@ -49,9 +49,7 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
     }
     url = make_url(address.url).set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
     level = "READ COMMITTED" if writes else "REPEATABLE READ"
-    engine = create_engine(
-        url, connect_args=arguments, isolation_level=level, pool_pre_ping=not writes, pool_reset_on_return=None, **pool
-    )
+    engine = create_engine(url, connect_args=arguments, isolation_level=level, pool_reset_on_return=None, **pool)
 
     @event.listens_for(engine, "reset")
     def _reset(connection: Any, record: Any, _state: Any) -> None:
@@ -110,8 +108,14 @@ def _connection_class(pymysql: Any) -> Any:
         def query(self, *args: Any, **options: Any) -> Any:
             return self._waiting(super().query, *args, **options)
 
+        def ping(self, *args: Any, **options: Any) -> Any:
+            return self._waiting(super().ping, *args, **options)
+
         def commit(self) -> None:
             self._waiting(super().commit)
+
+        def rollback(self) -> None:
+            self._waiting(super().rollback)
 
         def _waiting(self, ask: Any, *args: Any, **options: Any) -> Any:
             self.waits = True

@@ -48,7 +48,7 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
     given = arguments.get("options", "")
     settings |= {name.replace("-", "_"): value.replace("\\", "") for name, value in _GIVEN.findall(given)}
     arguments["options"] = " ".join((*(f"-c {name}={value}" for name, value in settings.items()), given)).strip()
-    engine = create_engine(address.url, connect_args=arguments, pool_pre_ping=not writes, **pool)
+    engine = create_engine(address.url, connect_args=arguments, **pool)
 
     @event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, _record: Any, positional: Any, named: Any) -> Any:

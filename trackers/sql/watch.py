@@ -1,4 +1,4 @@
-"""Looks after a writer's connection to a server: where no answer will come any more, it is cut.
+"""Looks after connections to a server: one on which no answer will come any more is cut.
 
 A server that stands still, or whose answer was lost on the way, holds whoever waits for it for ever: the connection is
 there, so no error comes. That a transaction takes long says nothing, since some do. So another connection asks the
@@ -13,11 +13,15 @@ import os
 import socket
 import threading
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from trackers.errors import StoreError
-from trackers.sql.engine import Database
 from trackers.sql.failures import is_unreachable
+
+if TYPE_CHECKING:
+    from trackers.sql.engine import Database
 
 SECONDS = 60.0
 """How long a transaction takes before the server is asked about it."""
@@ -34,29 +38,34 @@ _log = logging.getLogger("trackers")
 
 
 class Watch:
-    """Watches the one connection of a writer, from the first transaction on, on a thread of its own.
+    """Watches the connections of a database that are in a transaction, from the first one on, on a thread of its own.
 
     SQLite needs none: it waits for other processes alone, and for a time that it is told.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._busy: tuple[float, Any] | None = None
+        self._busy: dict[int, tuple[float, Any]] = {}
+        self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def begin(self, raw: Any) -> None:
-        """Note that a transaction begins on *raw*, the driver's connection."""
+    @contextmanager
+    def over(self, raw: Any) -> Iterator[None]:
+        """Watch *raw*, the driver's connection, while a transaction goes on."""
         if self._database.dialect == "sqlite":
+            yield
             return
-        self._busy = (time.monotonic(), raw)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._main, name="trackers-watch", daemon=True)
-            self._thread.start()
-
-    def end(self) -> None:
-        """Note that it is over."""
-        self._busy = None
+        with self._lock:
+            self._busy[id(raw)] = (time.monotonic(), raw)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._main, name="trackers-watch", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._busy[id(raw)]
 
     def close(self) -> None:
         """End the thread."""
@@ -64,16 +73,17 @@ class Watch:
 
     def _main(self) -> None:
         while not self._over.wait(SECONDS / 4):
-            busy = self._busy
-            if busy is None or time.monotonic() - busy[0] < SECONDS:
-                continue
-            if self._is_dead(busy[1]) and self._busy is busy and _waits(busy[1]):
-                _log.warning(
-                    "the store %s has not answered for %.0f s: its connection is given up",
-                    self._database.address.safe,
-                    time.monotonic() - busy[0],
-                )
-                _cut(busy[1])
+            with self._lock:
+                old = [one for one in self._busy.values() if time.monotonic() - one[0] >= SECONDS]
+            for since, raw in old:
+                if self._is_dead(raw) and self._is_still_busy(since, raw):
+                    words = "the store %s has not answered for %.0f s: its connection is given up"
+                    _log.warning(words, self._database.address.safe, time.monotonic() - since)
+                    _cut(raw)
+
+    def _is_still_busy(self, since: float, raw: Any) -> bool:
+        with self._lock:
+            return self._busy.get(id(raw)) == (since, raw) and _waits(raw)
 
     def _is_dead(self, raw: Any) -> bool:
         """Tell whether the server does nothing for *raw*, or answers nobody. Where it cannot say, it is not."""

@@ -149,7 +149,8 @@ class Writer:
             if self._spill is not None and self._spill.usable:
                 if not self._spill.active:
                     self._spill.tell(failure)
-                ended = self._spill_over([])
+                writing = [work for work in self._current if work.logged]
+                ended = [*self._spill_over([]), *writing]  # what is being written is in the journal, too, in case
         self._say()
         for work in ended:
             work.commit.resolve()
