@@ -27,7 +27,7 @@ from trackers.capture.state import state_digest
 from trackers.errors import DamagedError
 from trackers.models.manifest import manifest_digest
 from trackers.sql import tables as t
-from trackers.sql.audit_columns import columns, json_values, missing_tables, names_given
+from trackers.sql.audit_columns import columns, filled, json_values, missing_tables, names_given
 from trackers.sql.audit_series import chunks, sealed_series, series
 from trackers.sql.columns import BOOL, FINITE, FLOAT, INT
 from trackers.sql.flaw import Flaw
@@ -74,7 +74,7 @@ def schema(connection: Connection) -> Iterator[Flaw]:
 
 def references(connection: Connection) -> Iterator[Flaw]:
     """Check every foreign key, whether or not the database enforces it."""
-    for table in t.metadata.sorted_tables:
+    for table in filled(connection):
         for rule in table.constraints:
             if isinstance(rule, ForeignKeyConstraint):
                 yield from _dangling(connection, rule)

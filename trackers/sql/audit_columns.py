@@ -9,7 +9,23 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, Double, Integer, Text, func, inspect, or_, select, type_coerce
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Integer,
+    Table,
+    Text,
+    exists,
+    func,
+    inspect,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
 
 from trackers.artifacts.names import check_name
 from trackers.errors import InvalidValueError
@@ -48,22 +64,29 @@ _WORDS: dict[type, str] = {dict: "an object", list: "a list"}
 
 def missing_tables(connection: Connection) -> Iterator[Flaw]:
     """Tell which tables and columns are not there: without them nothing else can be looked at."""
-    look = inspect(connection)
-    there = set(look.get_table_names())
+    names = [table.name for table in t.metadata.sorted_tables]
+    there = {name: columns for (_, name), columns in inspect(connection).get_multi_columns(filter_names=names).items()}
     for table in t.metadata.sorted_tables:
         if table.name not in there:
             yield Flaw("schema", f"the table {table.name} is missing: restore a backup")
             continue
-        lacking = {column.name for column in table.columns} - {
-            column["name"] for column in look.get_columns(table.name)
-        }
+        lacking = {column.name for column in table.columns} - {column["name"] for column in there[table.name]}
         for name in sorted(lacking):
             yield Flaw("schema", f"the column {table.name}.{name} is missing: restore a backup")
 
 
+def filled(connection: Connection) -> list[Table]:
+    """Return the tables that hold anything: no other need be asked, check by check."""
+    tables = t.metadata.sorted_tables
+    asked = (
+        select(literal(place)).where(exists(select(literal(1)).select_from(one))) for place, one in enumerate(tables)
+    )
+    return [tables[place] for place in sorted(connection.execute(union_all(*asked)).scalars())]
+
+
 def columns(connection: Connection) -> Iterator[Flaw]:
     """Check the type, the time and the kind of every value: one pass over each table."""
-    for table in t.metadata.sorted_tables:
+    for table in filled(connection):
         checks = [check for column in table.columns for check in _checks_of(connection.dialect.name, column)]
         if not checks:
             continue
@@ -130,7 +153,7 @@ def _check_of(column: Column[Any]) -> Callable[[str], object] | None:
 
 def names_given(connection: Connection) -> Iterator[Flaw]:
     """Check that names are such as people may give."""
-    for table in t.metadata.sorted_tables:
+    for table in filled(connection):
         for column in table.columns:
             if (check := _check_of(column)) is not None:
                 yield from _odd_names(connection, column, check)
@@ -152,7 +175,7 @@ def _check_characters(name: Any) -> None:
 
 def json_values(connection: Connection) -> Iterator[Flaw]:
     """Check that what is to be JSON is, and what is to be an object or a list of it."""
-    for table in t.metadata.sorted_tables:
+    for table in filled(connection):
         keys = list(table.primary_key)
         for column in table.columns:
             if isinstance(column.type, Json):
