@@ -14,6 +14,8 @@ _GAP_X, _GAP_Y = 90, 18
 _MARGIN = 20
 _LONGEST = 34
 _LONGEST_NOTE = 14
+_WIDE = 30
+"""Characters that fill a box in a wide font."""
 _TELLING = re.compile(r"[/@ ][^/@ ]+$")
 """The end of a label that tells it from its like: a version's number, an alias, a trial's number, the digits of a run."""
 _SHORTEST_NAME = 5
@@ -21,6 +23,7 @@ _FILLS = {"data": "#e8f1fb", "code": "#f1ecfa", "run": "#ffffff", "version": "#e
 _STYLE = (
     "text{font:13px sans-serif;fill:#1a1a1a}.note{font-size:11px;fill:#555}"
     ".box{stroke:#8a8a8a}.focus{stroke:#1a1a1a;stroke-width:2.5}.edge{fill:none;stroke:#8a8a8a}"
+    ".over{paint-order:stroke;stroke:#fff;stroke-width:4px}"
 )
 
 
@@ -82,7 +85,9 @@ def _edge(start: tuple[int, int], end: tuple[int, int], note: str) -> str:
     middle = (x1 + x2) // 2
     line = f'<path class="edge" d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"/>'
     head = f'<path d="M{x2},{y2} l-7,-4 v8 z" fill="#8a8a8a"/>'
-    label = f'<text class="note" x="{x1 + 4}" y="{y1 - 5}">{_text(_cut(note, _LONGEST_NOTE))}</text>' if note else ""
+    label = (
+        f'<text class="note over" x="{x1 + 4}" y="{y1 - 5}">{_text(_cut(note, _LONGEST_NOTE))}</text>' if note else ""
+    )
     return line + head + label
 
 
@@ -98,8 +103,14 @@ def _box(node: Node, place: tuple[int, int], is_focus: bool) -> str:
     return (
         f'<g><title>{_text(whole)}</title><rect class="{"focus" if is_focus else "box"}" x="{x}" y="{y}" '
         f'width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="{_FILLS[node.kind]}"/>'
-        f'<text x="{x + 10}" y="{y + up}">{_text(_shortened(f"{node.kind} {node.label}"))}</text>{note}</g>'
+        f"{_label(x + 10, y + up, _shortened(f'{node.kind} {node.label}'))}{note}</g>"
     )
+
+
+def _label(x: int, y: int, label: str) -> str:
+    """Return the first line of a box; one that some font has no room for is drawn as wide as there is."""
+    fitted = f' textLength="{_WIDTH - 20}" lengthAdjust="spacingAndGlyphs"' if len(label) >= _WIDE else ""
+    return f'<text x="{x}" y="{y}"{fitted}>{_text(label)}</text>'
 
 
 def _shortened(label: str) -> str:

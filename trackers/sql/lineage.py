@@ -153,11 +153,18 @@ class _Lineage:
         return node
 
     def _add_run(self, run: Run) -> str:
-        facts = {"uid": run.uid, "experiment": run.experiment, "state": run.state, "params": run.params}
+        facts = {
+            "uid": run.uid,
+            "name": run.name,
+            "experiment": run.experiment,
+            "state": run.state,
+            "params": run.params,
+        }
         label = run.path if run.number is not None else f"{run.experiment} {short_uid(run.uid)}"
         if run.is_deleted:
             label = f"{run.uid} (deleted)"
-        return self.graph.add(Node(f"run:{run.id}", "run", label, run.state.name, facts))
+        note = f"{run.name}, {run.state.name}" if run.name else run.state.name
+        return self.graph.add(Node(f"run:{run.id}", "run", label, note, facts))
 
     def _add_inputs(self, target: str, inputs: Iterable[RunInput], only: str | None) -> None:
         for one in inputs:
