@@ -220,6 +220,10 @@ def test_text_that_looks_like_numbers_stays_text_where_the_model_takes_text() ->
     assert read["zip"].isna().tolist() == [False, True]
     assert read["n"].tolist() == [1, 2]
     assert read_rows(io.BytesIO(b"t\ntrue\nFalse\n"), "csv", None)["t"].tolist() == [True, False]
+    for sign in ";\t":
+        read = read_rows(io.BytesIO(f"zip{sign}n\n00123{sign}1\n".encode()), "csv", schema)
+        assert (read["zip"].tolist(), read["n"].tolist()) == (["00123"], [1])
+    assert list(read_rows(io.BytesIO(b"a;b\nx\n"), "csv", None)) == ["a;b"]
 
 
 @pytest.mark.parametrize(
@@ -382,7 +386,7 @@ def test_several_columns_are_written_with_their_names() -> None:
         ("a,b\n1,1\n1e400,1\n", "row 2 has inf in the column 'a'"),
         ("a,b\n", "There is no row in in.csv"),
         ("A,B\n1,2\n", "lacks the columns a, b that the model was made with; it has A, B."),
-        ("a;b\n1;2\n", "it has a;b."),
+        ("a|b\n1|2\n", "it has a|b."),
         ("a,b\n1,99999999999999999999\n", "99999999999999999999"),
     ],
 )

@@ -76,8 +76,7 @@ def _read_numpy(content: bytes, form: str, path: Path | None) -> Any:
 
 
 def _read_csv(text: str, schema: Mapping[str, Any] | None) -> Any:
-    lines = list(csv.reader(io.StringIO(text)))
-    lines = [line for line in lines if line]
+    lines = [line for line in csv.reader(io.StringIO(text), delimiter=_delimiter(text, schema)) if line]
     if not lines:
         raise InvalidValueError("The input holds no line: give at least one.")
     width = len(lines[0])
@@ -95,6 +94,14 @@ def _read_csv(text: str, schema: Mapping[str, Any] | None) -> Any:
         cells = [row[at].strip() for row in rows]
         columns[name] = [cell or None for cell in cells] if name in text_columns else _column(cells)
     return _as_table(columns, schema)
+
+
+def _delimiter(text: str, schema: Mapping[str, Any] | None) -> str:
+    """Return what stands between the values: a comma, or what spreadsheets write where the comma is the decimal sign."""
+    first = text.lstrip().partition("\n")[0]
+    if "," in first or len((schema or {}).get("columns", ())) < 2:
+        return ","
+    return next((sign for sign in ";\t" if sign in first), ",")
 
 
 def _is_text(column: Mapping[str, Any]) -> bool:
