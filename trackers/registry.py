@@ -156,10 +156,10 @@ class Registry:
         """Make *model* the next version of *name*, which is created when it is new.
 
         *model* is what ``log_model`` returned, or names it: ``runs:/UID/model``, ``STUDY/17``, a run's uid. Of a run,
-        as a value, it is the only model; InvalidValueError names them where it has more. *metrics* are the last values of its run's by default. *lineage* says where it comes from (JSON); the digest of the
-        model's manifest is added to it. The same model again returns the version that it is: a description and tags
-        that were given are written to it, the rest stays. Raises ModelError when the model's files are not kept any
-        more.
+        as a value, it is the only model; InvalidValueError names them where it has more. *metrics* are the last values
+        of its run's by default. *lineage* says where it comes from (JSON); the digest of the model's manifest is added
+        to it. The same model again returns the version that it is: a description and tags that were given are written
+        to it, the rest stays. Raises ModelError when the model's files are not kept any more.
         """
         name = clean_model_name(name)
         self._settle()  # it may have been logged a moment ago, and to a journal
@@ -363,9 +363,9 @@ class Registry:
         self._writer.call(lambda connection: registry_notes.record_figures(connection, target, clean, data, actor))
 
     def measure(self, name: str, version: VersionNumber, *, trust: bool | str | Sequence[str] = False) -> float:
-        """Measure how long a version takes to predict its input example, record it as ``latency_ms`` and return it (the example is the data).
+        """Measure how long a version takes to predict its input example, which is the data, and return it.
 
-        It is loaded in this process, on this host; *trust* is that of ``trackers.load_model``. Raises ModelError for a
+        It is recorded as ``latency_ms``. The model is loaded in this process, on this host; *trust* is that of ``trackers.load_model``. Raises ModelError for a
         version without an example.
         """
         from trackers.models.latency import EXAMPLE, measure_latency

@@ -177,7 +177,7 @@ def test_all_of_it_from_the_terminal(store: Store, family: dict[str, Any], capsy
         return code, seen.out + seen.err
 
     uid = family["parent"].uid
-    assert call("rename", "e", "f") == (0, "e is called f now.\n")
+    assert call("rename", "e", "f") == (0, "The experiment e is called f now.\n")
     assert call("rename", uid, "top")[0] == 0
     code, said = call("delete", uid)
     assert (code, "must be confirmed: give --yes" in said) == (2, True)

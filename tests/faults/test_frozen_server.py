@@ -124,7 +124,7 @@ def test_who_reads_is_answered_or_told(proxy: Proxy, new_ones: bool) -> None:
 
 
 def test_ctrl_c_while_a_server_stands_still_loses_nothing(
-    proxy: Proxy, server_store_url: str, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxy, server_store_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr(watch, "SECONDS", 3600.0)
     monkeypatch.setattr("trackers.active._LONG", 0.2)
@@ -134,6 +134,8 @@ def test_ctrl_c_while_a_server_stands_still_loses_nothing(
     proxy.freeze(new_ones=True)
     for step in range(20):
         run.log_metrics({"loss": step}, step=step)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     interrupt = threading.Timer(1.0, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
     interrupt.start()
     with pytest.raises(KeyboardInterrupt):

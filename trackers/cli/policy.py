@@ -163,8 +163,9 @@ def _no_such_alias(registry: Registry, made: Policy) -> str:
     known = sorted({alias for model in models for alias in model.aliases})
     if made.alias is None or not known or made.alias in known:
         return ""
-    there = f"; it has {', '.join(known[:5])}." if made.model else f"; there are {', '.join(known[:5])}."
-    return f"{f'{made.model} has no' if made.model else 'No model has the'} alias {made.alias} yet{suggestion(made.alias, known) or there}"
+    there = f"; {'it has' if made.model else 'there are'} {', '.join(known[:5])}."
+    lacks = f"{made.model} has no" if made.model else "No model has the"
+    return f"{lacks} alias {made.alias} yet{suggestion(made.alias, known) or there}"
 
 
 def _scope(made: Policy) -> str:

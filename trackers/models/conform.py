@@ -17,7 +17,8 @@ def conform(data: Any, schema: Mapping[str, Any] | None) -> Any:
     """Return *data* in the form of *schema*: NumPy, pandas, Arrow, tensors, lists and dicts become what it names.
 
     Columns are put in order and those that the model does not know are left out; numbers are cast where they fit
-    (a large integer is rounded to a float's digits); what a mask hides is missing. Raises InvalidValueError with what does not fit: a wrong shape, missing columns, a dtype, a category.
+    (a large integer is rounded to a float's digits); what a mask hides is missing. Raises InvalidValueError with what
+    does not fit: a wrong shape, missing columns, a dtype, a category.
     """
     if hasattr(data, "to_pandas") and not is_frame(data):
         data = data.to_pandas()

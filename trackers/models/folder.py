@@ -51,7 +51,8 @@ def save(
     the manifest, and refused when loaded without ``trust``. *factory* and *factory_kwargs*: see ``Saving``; with an
     *input_example* the module that they make has to predict the same.
 
-    Raises ModelError when no flavour can save it or its *signature* cannot be, with the reason, and leaves a half-written folder behind.
+    Raises ModelError when no flavour can save it or its *signature* cannot be, with the reason, and leaves a
+    half-written folder behind.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)

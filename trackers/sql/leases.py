@@ -55,8 +55,9 @@ class StudyLease:
     def submit(self, changes: Sequence[Change]) -> Commit:
         """Hand *changes* to the writer as one unit and return at once.
 
-        While the database is away they wait, an hour at most, and are written in their order when it is back. The commit fails with FencedError when a newer epoch owns the study, and with StateError for an illegal move;
-        then nothing of these changes was kept. Raises FencedError after ``release``.
+        While the database is away they wait, an hour at most, and are written in their order when it is back. The
+        commit fails with FencedError when a newer epoch owns the study, and with StateError for an illegal move; then
+        nothing of these changes was kept. Raises FencedError after ``release``.
         """
         if self._released:
             raise FencedError(f"the lease of study {self.study.name!r} was released: acquire it again")
@@ -77,7 +78,8 @@ class StudyLease:
     def release(self, status: str, reason: str, *, patient: bool = False) -> None:
         """Let the study go after everything submitted: *status* and *reason* stay in its row, as does who ran it.
 
-        *patient*: wait while the database is away, as what was submitted does. Raises FencedError when a newer epoch owns the study. A second call changes nothing.
+        *patient*: wait while the database is away, as what was submitted does. Raises FencedError when a newer epoch
+        owns the study. A second call changes nothing.
         """
         if self._released:
             return
