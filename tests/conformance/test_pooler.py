@@ -148,6 +148,17 @@ def test_the_hosts_of_a_url_may_be_written_as_sqlalchemy_has_them(postgresql_sto
     assert pooler_mode(read_address(one.render_as_string(hide_password=False))) == ""
 
 
+def test_options_with_spaces_are_handed_on_as_they_were_written(postgresql_store_url: str) -> None:
+    url = read_address(postgresql_store_url).url
+    schema = str(url.query["options"]).partition("=")[2]
+    for given in (f"-c search_path={schema},\\ public", ["-c search_path=" + schema, "-c work_mem=8MB"]):
+        several = url.set(query={"options": given})
+        text = several.render_as_string(hide_password=False)
+        with trackers.connect(text) as store, store.database.reading() as connection:
+            assert schema in connection.exec_driver_sql("SHOW search_path").scalar_one()
+            assert connection.exec_driver_sql("SHOW jit").scalar_one() == "off"
+
+
 def test_an_option_of_the_url_that_is_none_is_named(postgresql_store_url: str) -> None:
     with pytest.raises(InvalidValueError, match="nonsense"):
         trackers.connect(f"{postgresql_store_url}&nonsense=1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests import mariadb
 from tests.conformance.managed import manage
 from trackers.changes import PointsLogged, TagsSet, TrialFinished
 from trackers.clock import now_us
-from trackers.errors import InvalidValueError, NotFoundError, StoreError
+from trackers.errors import InvalidValueError, NotFoundError, StoreAwayError, StoreError
 from trackers.sql import writer as writer_module
 from trackers.sql.apply import SqlApplier
 from trackers.sql.commit import Commit
@@ -366,3 +367,30 @@ def test_a_value_that_fits_no_column_fails_alone_with_a_sentence(store: Store, s
     with pytest.raises(InvalidValueError, match="does not fit"):
         manager.lease.submit([trial, bad]).wait(10)
     assert store.get_trials(manager.lease.study.id) == []
+
+
+def test_a_group_that_takes_too_long_together_is_written_one_by_one(postgresql_store_url: str, state: Path) -> None:
+    url = f"{postgresql_store_url}%20-cstatement_timeout%3D300"
+    with trackers.connect(postgresql_store_url) as owner:
+
+        def make(statement: str) -> None:
+            owner.writer.call(lambda connection: connection.execute(text(statement)))
+
+        make(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END'"
+        )
+        make("CREATE TRIGGER slow BEFORE INSERT ON trackers_tags FOR EACH ROW EXECUTE FUNCTION slow()")
+        try:
+            with trackers.connect(url) as store:
+                run = store.start_run("e")
+                run.flush()
+                store.writer.spill(StoreAwayError("it is said to be away"))
+                for number in range(40):
+                    run.set_tags({f"t{number}": "x"})
+                store.writer.drain()
+                assert not store.writer.spilling
+                run.end()
+        finally:
+            make("DROP TRIGGER slow ON trackers_tags")
+            make("DROP FUNCTION slow()")
+        assert len(owner.get_run(run.uid).tags) == 40

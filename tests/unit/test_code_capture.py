@@ -279,10 +279,12 @@ def test_files_of_other_stores_in_the_repository_are_nobody_s_code(repository: P
     url = f"sqlite:///{repository / 'third.db'}"
     with trackers.connect(url, offline=True) as store, store.start_run("a") as run:
         run.log_text("a note", "note.txt")
-    (repository / "stores").mkdir()
-    (repository / "stores" / "berlin.py").write_text("x = 1\n")
+    other = repository / "stores" / "3f2504e0-4f89-41d3-9a0c-0305e82c3301"  # what others call a store
+    other.mkdir(parents=True)
+    (other / "index.py").write_text("x = 1\n")
+    (repository / "stores" / ("a" * 32)).write_text("no note of ours\n")
     state = read(repository)
-    assert set(state.files) == {"stores/berlin.py"}
+    assert set(state.files) == {f"stores/{other.name}/index.py", f"stores/{'a' * 32}"}
     assert set(state.left_out) <= {"other.db", "other.db-wal", "other.db-shm"}
 
 

@@ -126,6 +126,7 @@ def test_the_same_commits_are_the_same_file(tmp_path: Path) -> None:
             lambda folder: commit(folder, "conf.py", 'api_key = "k3yK3yk3y9f8e7d6c5b4a3f2e1d0c9b8"\n'),
             "looks like a secret",
         ),
+        (lambda folder: commit(folder, "my db.yaml", "db_password: correct horse\n"), "looks like a secret"),
         (lambda folder: commit(folder, "deep/db.yaml", "db:\n  password: correcthorse\n"), "looks like a secret"),
         (
             lambda folder: commit(folder, "a.txt", "a\n", "what was done:\n\n- the token is ghp_" + "k3yK" * 9),
@@ -134,7 +135,16 @@ def test_the_same_commits_are_the_same_file(tmp_path: Path) -> None:
         (lambda folder: [commit(folder, "n.txt", f"{i}\n") for i in range(4)], "they are more than 3"),
         (lambda folder: commit(folder, "big.txt", "x y z\n" * 40_000), "they are larger than"),
     ],
-    ids=["name", "name in a folder", "content", "settings", "a list in a message", "many", "large"],
+    ids=[
+        "name",
+        "name in a folder",
+        "content",
+        "settings with a space",
+        "settings",
+        "a list in a message",
+        "many",
+        "large",
+    ],
 )
 def test_what_must_not_be_kept_is_not_and_it_is_said_why(
     spoil: Callable[[Path], object], why: str, origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -86,7 +86,7 @@ _SECTION = re.compile(r"^diff --git ", re.MULTILINE)
 def _holds_secret(section: str) -> bool:
     """Tell whether what is added to one file, or a message, looks like a secret."""
     lines = section.split("\n")
-    name = next((line.removeprefix("+++ ").strip('"\r') for line in lines if line.startswith("+++ ")), "")
+    name = next((line.removeprefix("+++ ").rstrip("\r\t").strip('"') for line in lines if line.startswith("+++ ")), "")
     added = [line for line in lines if not line.startswith(("index ", "-", "+++ "))]
     return looks_secret("\n".join(added), settings=is_settings_name(name))
 

@@ -21,6 +21,7 @@ MAX_FILES = 500
 _MOST_NAMES = 100_000
 _MARK = re.compile(r"[0-9a-f-]{32,36}")
 """A store's uid: the name of its note where it keeps files, and of a journal's folder."""
+_LONGEST_NOTE = 4096
 _DATABASE = b"SQLite format 3\0"
 
 
@@ -72,11 +73,19 @@ def _is_kept_by_a_store(folder: Path, known: dict[Path, bool]) -> bool:
     """Tell whether *folder* lies where some store keeps its files or journals, which are nobody's code either."""
     if folder not in known:
         known[folder] = (
-            any(map(_MARK.fullmatch, _names_in(folder / "stores")))
+            any(_is_note(folder / "stores" / name) for name in _names_in(folder / "stores") if _MARK.fullmatch(name))
             or (_MARK.fullmatch(folder.name) is not None and (folder / "records").is_file())
             or (folder != folder.parent and _is_kept_by_a_store(folder.parent, known))
         )
     return known[folder]
+
+
+def _is_note(path: Path) -> bool:
+    """Tell whether a file is what a store writes where it keeps its files: its own URL."""
+    try:
+        return path.is_file() and path.stat().st_size < _LONGEST_NOTE and "://" in path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -226,6 +226,10 @@ class Journal:
         found = (unseal(line) for line in islice(self._held, limit))
         return [self._line(content, self.size) for content in found if content is not None]
 
+    def holds_line(self, seq: int) -> bool:
+        """Tell whether the line of this number is in memory alone."""
+        return bool(self._held) and self._line(self._held[0][9:-1], 0).seq <= seq
+
     def forget_held(self, upto: int) -> None:
         """Forget those of them up to the number *upto*: they are in the store."""
         while self._held and self._line(self._held[0][9:-1], 0).seq <= upto:

@@ -33,7 +33,7 @@ def download_model(
 
 def write_folder(artifacts: ArtifactStore, model: LoggedModel, folder: str | os.PathLike[str]) -> Path:
     """Write the files of *model* into *folder*; see ``download_model``."""
-    target = Path(folder)
+    target = Path(folder).resolve()
     if target.exists() and not (target.is_dir() and next(target.iterdir(), None) is None):
         raise AlreadyExistsError(f"{target} is there already, and is no empty folder: give a new one.")
     check_kept(artifacts, model)
@@ -43,7 +43,11 @@ def write_folder(artifacts: ArtifactStore, model: LoggedModel, folder: str | os.
             whole = artifacts.get_files(model.files, Path(temporary, "model"))
             if known := known_digest(model):
                 verify_files(whole, read_manifest(whole, known))
-            whole.replace(target)
+            if not target.exists():
+                whole.replace(target)
+                return target
+            for part in whole.iterdir():  # an empty folder may be the current one, or a link's
+                part.replace(target / part.name)
     except OSError as exc:
         raise ArtifactError(f"The model cannot be written to {target}: {exc.strerror or exc}.") from exc
     return target

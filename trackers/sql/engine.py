@@ -50,8 +50,9 @@ class Database:
             raise StoreError("a store does not survive a fork: connect again in the child process")
         with (
             translated(self.address),
-            self._reader.begin() as connection,
+            self._reader.connect() as connection,
             self.watch.over(connection.connection.dbapi_connection),
+            connection.begin(),
         ):
             yield connection
 

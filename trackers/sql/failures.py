@@ -156,9 +156,9 @@ def why_not_written(exc: TrackersError) -> str:
     return "read-only" if code in _READ_ONLY else "denied" if code in _DENIED else ""
 
 
-def was_too_slow(exc: BaseException) -> bool:
-    """Tell whether the server ended a statement that took longer than it allows."""
-    return _state(cause_of(exc)) == "57014"
+def may_be_of_one(exc: BaseException) -> bool:
+    """Tell whether one part of a transaction may have failed all of it: it took too long, or its user may not do it."""
+    return (number_of(exc) or _state(cause_of(exc))) in {"57014", *_DENIED}
 
 
 def is_unreachable(exc: BaseException) -> bool:

@@ -67,10 +67,13 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
 
     @event.listens_for(engine, "connect")
     def _measure(connection: Any, _record: Any) -> None:
-        connection._read_timeout = _ANSWER_SECONDS
         with connection.cursor() as cursor:
-            cursor.execute("SELECT @@max_allowed_packet")
-            connection.largest_packet = int(cursor.fetchone()[0])
+            cursor.execute("SELECT @@max_allowed_packet, @@hostname, @@port, CONNECTION_ID()")
+            largest, *server = cursor.fetchone()
+        connection.largest_packet, connection.server = int(largest), server[:2]
+        if server[2] != connection.thread_id():
+            connection.server = [object()]  # a proxy's number: nobody can be asked about it
+        connection._read_timeout = _ANSWER_SECONDS
 
     if not writes:
 

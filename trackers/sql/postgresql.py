@@ -28,8 +28,11 @@ _SETTINGS = {
 }
 _GIVEN = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
 """A setting among libpq's ``options``."""
+_ESCAPED = re.compile(r"\\(.)")
 _SECONDS = 5.0
 """How long a pooler may take to find a second process of the server."""
+_ANSWER_SECONDS = 10.0
+"""How long a server that has let one in may take for its first answer."""
 
 
 def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: dict[str, Any]) -> Engine:
@@ -46,8 +49,9 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
         **_of_url(address),
     }
     given = arguments.get("options", "")
-    settings |= {name.replace("-", "_"): value.replace("\\", "") for name, value in _GIVEN.findall(given)}
+    given = given if isinstance(given, str) else " ".join(given)
     arguments["options"] = " ".join((*(f"-c {name}={value}" for name, value in settings.items()), given)).strip()
+    settings |= {name.replace("-", "_"): _ESCAPED.sub(r"\1", value) for name, value in _GIVEN.findall(given)}
     engine = create_engine(address.url, connect_args=arguments, **pool)
 
     @event.listens_for(engine, "do_connect")
@@ -61,13 +65,15 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
-        from psycopg import IsolationLevel
+        from psycopg import IsolationLevel, OperationalError
 
-        connection.autocommit = True  # one way to the server and back, and no transaction is left open
-        if _process(connection) != connection.info.backend_pid:
+        process = _process_soon(connection, _ANSWER_SECONDS)
+        if process is None:  # a pooler lets one in by itself
+            connection.close()
+            raise OperationalError("the server does not answer")
+        if process != connection.info.backend_pid:
             record.info["pooled"] = True
             connection.prepare_threshold = None
-        connection.autocommit = False
         if not writes:
             connection.isolation_level = IsolationLevel.REPEATABLE_READ
             connection.read_only = True
@@ -111,17 +117,17 @@ def pooler_mode(address: Address) -> str:
             first.execute("ROLLBACK")
         except psycopg.Error:
             return "statement"
-        return "transaction" if _process_soon(second) == mine else "session"
+        return "transaction" if _process_soon(second, _SECONDS) == mine else "session"
 
 
 def _process(connection: Any) -> int:
     return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
 
 
-def _process_soon(connection: Any) -> int | None:
-    """Return the server's process behind a connection; None where none is free for it."""
+def _process_soon(connection: Any, seconds: float) -> int | None:
+    """Return the server's process behind a connection; None where that is not told in so many seconds."""
     connection.pgconn.send_query(b"SELECT pg_backend_pid()")
-    if not select.select([connection.pgconn.socket], [], [], _SECONDS)[0]:
+    if not select.select([connection.pgconn.socket], [], [], seconds)[0]:
         return None
     connection.pgconn.consume_input()
     result = connection.pgconn.get_result()

@@ -58,8 +58,11 @@ class Spill:
 
     def say(self) -> None:
         """Log what was found under the writer's lock, which is not held now: who takes such a record may log to a run."""
-        while self._unsaid:
-            level, words, values = self._unsaid.popleft()
+        while True:
+            try:
+                level, words, values = self._unsaid.popleft()
+            except IndexError:  # several threads say what there is
+                return
             _log.log(level, words, *values)
 
     def number(self) -> int:
@@ -174,6 +177,10 @@ class Spill:
 
     def refuse(self, line: Line, failure: BaseException) -> None:
         """Keep what the store does not take for ``trackers sync``, which tries it again: nobody waits for it any more."""
+        if self.journal.holds_line(line.seq):
+            raise StoreError(
+                f"{failure}; the disk of the journal is full, so that it cannot be kept for `trackers sync`"
+            )
         run = line.entry.run
         add_refused(self.journal.folder, line.seq, f"run {run}: {failure}")
         if run not in self._refused:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 """How long a transaction takes before the server is asked about it."""
 
+_ANSWER_SECONDS = 10.0
+"""How long it may take to answer that."""
+
 _ASK = {
     "postgresql": (
         "SELECT state LIKE 'idle%%' AND clock_timestamp() - state_change > make_interval(secs => %s) "
@@ -87,18 +90,44 @@ class Watch:
 
     def _is_dead(self, raw: Any) -> bool:
         """Tell whether the server does nothing for *raw*, or answers nobody. Where it cannot say, it is not."""
-        dialect = self._database.dialect
+        dialect, silent = self._database.dialect, threading.Event()
         try:
             if not _waits(raw):
                 return False  # it is we who take so long
             pid = raw.thread_id() if dialect == "mysql" else raw.info.backend_pid
             with self._database.open_writer() as other:
-                # a pooler has numbers of its own: then there is no such row
-                return bool(other.exec_driver_sql(_ASK[dialect], (SECONDS / 2, pid)).scalar())
+                probe = other.connection.dbapi_connection
+                if _server(probe) != _server(raw):
+                    return False  # of several: it knows nothing of the first one
+                with _cut_after(_ANSWER_SECONDS, probe, silent):
+                    # a pooler has numbers of its own: then there is no such row
+                    return bool(other.exec_driver_sql(_ASK[dialect], (SECONDS / 2, pid)).scalar())
         except StoreError as exc:
             return exc.__cause__ is not None and is_unreachable(exc.__cause__)
         except Exception:  # noqa: BLE001 - it answers, if only with a refusal
-            return False
+            return silent.is_set()
+
+
+def _server(raw: Any) -> tuple[Any, ...]:
+    """Return which server a connection leads to, as far as it knows."""
+    return (raw.info.hostaddr, raw.info.port) if hasattr(raw, "pgconn") else tuple(raw.server)
+
+
+@contextmanager
+def _cut_after(seconds: float, raw: Any, silent: threading.Event) -> Iterator[None]:
+    """Cut *raw* where it has no answer in so many seconds, and set *silent*."""
+
+    def cut() -> None:
+        silent.set()
+        _cut(raw)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _waits(raw: Any) -> bool:

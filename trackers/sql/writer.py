@@ -29,7 +29,7 @@ from trackers.errors import ConflictError, StoreError
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Applier, Committer, Work
 from trackers.sql.engine import Database
-from trackers.sql.failures import is_away, is_driver_error, is_everyones, is_value_error, translate, was_too_slow
+from trackers.sql.failures import is_away, is_driver_error, is_everyones, is_value_error, may_be_of_one, translate
 from trackers.sql.journals import forget, read_position
 from trackers.sql.waiting import Waiting, deadline
 
@@ -328,7 +328,8 @@ class Writer:
         try:
             self._commit(works)
         except Exception as exc:
-            if is_everyones(exc) or isinstance(exc, ConflictError):
+            one_s = len(works) > 1 and may_be_of_one(exc)
+            if (is_everyones(exc) and not one_s) or isinstance(exc, ConflictError):
                 raise
             for line, work in zip(lines, works, strict=True):
                 self._write_line(spill, line, work)
@@ -491,12 +492,14 @@ class Writer:
         return [one for one in group if one not in there]
 
     def _fail(self, group: list[Work], exc: Exception) -> Exception | None:
-        if is_everyones(exc) and not (len(group) > 1 and was_too_slow(exc)):  # alone each may be quick enough
+        if is_everyones(exc) and not (len(group) > 1 and may_be_of_one(exc)):
             self._give_up(group, exc)
             return exc
         if len(group) > 1:
             for index, work in enumerate(group):
-                if (gone := self._write([work])) is not None:
+                if work.logged and self.spilling:
+                    work.commit.resolve()  # the journal took it when it came into use: nothing may go past that
+                elif (gone := self._write([work])) is not None and not may_be_of_one(gone):
                     self._give_up(group[index + 1 :], gone)
                     return gone
             return None
