@@ -9,7 +9,8 @@ gives its clients, which are not the server's.
 from __future__ import annotations
 
 import re
-import select
+import selectors
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -126,12 +127,16 @@ def _process(connection: Any) -> int:
 
 def _process_soon(connection: Any, seconds: float) -> int | None:
     """Return the server's process behind a connection; None where that is not told in so many seconds."""
-    connection.pgconn.send_query(b"SELECT pg_backend_pid()")
-    if not select.select([connection.pgconn.socket], [], [], seconds)[0]:
-        return None
-    connection.pgconn.consume_input()
-    result = connection.pgconn.get_result()
+    pgconn, end = connection.pgconn, time.monotonic() + seconds
+    pgconn.send_query(b"SELECT pg_backend_pid()")
+    with selectors.DefaultSelector() as arrivals:
+        arrivals.register(pgconn.socket, selectors.EVENT_READ)
+        while pgconn.is_busy():  # what comes first may be no answer yet: a ticket of TLS
+            if not arrivals.select(max(0.0, end - time.monotonic())):
+                return None
+            pgconn.consume_input()
+    result = pgconn.get_result()
     found = None if result is None else result.get_value(0, 0)
-    while connection.pgconn.get_result() is not None:
+    while pgconn.get_result() is not None:
         pass
     return None if found is None else int(found)
