@@ -111,6 +111,11 @@ def test_the_folder_of_a_model_is_brought_here_whole_or_not_at_all(
         assert trackers.load_model(f"./{folder}").predict(FRAME).tolist() == MODEL.predict(FRAME).tolist()
         assert (tmp_path / folder / "MLmodel").exists()
     assert json.loads(_out(capsys, "download", "fraud/1", "--to", "json", "--json"))["version"] == 1
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    _out(capsys, "download", "fraud/1", "--to", ".")
+    assert (tmp_path / "empty" / "MLmodel").exists()
+    monkeypatch.chdir(tmp_path)
     assert run_command(["download", "fraud/1"]) == 2
     assert "Error: fraud-1 is there already, and is no empty folder: give a new one." in capsys.readouterr().err
     version = logged.registry.model_of(logged.registry.version("fraud", 1))

@@ -33,21 +33,22 @@ def download_model(
 
 def write_folder(artifacts: ArtifactStore, model: LoggedModel, folder: str | os.PathLike[str]) -> Path:
     """Write the files of *model* into *folder*; see ``download_model``."""
-    target = Path(folder).resolve()
+    target = Path(folder)
+    place = target.resolve()  # the folder that a link names, or the current one
     if target.exists() and not (target.is_dir() and next(target.iterdir(), None) is None):
         raise AlreadyExistsError(f"{target} is there already, and is no empty folder: give a new one.")
     check_kept(artifacts, model)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".model-", dir=target.parent) as temporary:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".model-", dir=place.parent) as temporary:
             whole = artifacts.get_files(model.files, Path(temporary, "model"))
             if known := known_digest(model):
                 verify_files(whole, read_manifest(whole, known))
-            if not target.exists():
-                whole.replace(target)
+            if not place.exists():
+                whole.replace(place)
                 return target
-            for part in whole.iterdir():  # an empty folder may be the current one, or a link's
-                part.replace(target / part.name)
+            for part in whole.iterdir():
+                part.replace(place / part.name)
     except OSError as exc:
         raise ArtifactError(f"The model cannot be written to {target}: {exc.strerror or exc}.") from exc
     return target
