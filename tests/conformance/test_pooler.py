@@ -159,8 +159,9 @@ def test_options_with_spaces_are_handed_on_as_they_were_written(postgresql_store
             assert connection.exec_driver_sql("SHOW jit").scalar_one() == "off"
 
 
-def test_an_option_of_the_url_that_is_none_is_named(postgresql_store_url: str) -> None:
-    with pytest.raises(InvalidValueError, match="nonsense"):
-        trackers.connect(f"{postgresql_store_url}&nonsense=1")
+def test_an_option_of_the_url_that_is_wrong_is_named(postgresql_store_url: str) -> None:
+    for option in ("nonsense=1", "sslmode=nonsense", "keepalives=nonsense"):
+        with pytest.raises(InvalidValueError, match="nonsense"):
+            trackers.connect(f"{postgresql_store_url}&{option}")
     with trackers.connect(f"{postgresql_store_url}&prepare_threshold=3") as store:
         store.start_run("there").end()

@@ -243,8 +243,8 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
             "the standby took back what was being read: raise its max_standby_streaming_delay, or set "
             f"hot_standby_feedback = on ({address.safe})"
         )
-    if "invalid connection option" in str(cause):
-        return InvalidValueError(f"the URL of the store has an option that is none: {_first_line(cause, address)}")
+    if any(words in str(cause) for words in ("invalid connection option", "for connection option", "invalid sslmode")):
+        return InvalidValueError(f"the URL of the store has an option that is wrong: {_first_line(cause, address)}")
     if state in _PG or number in _MARIADB:
         sentence = _PG[state] if state in _PG else _MARIADB[number or 0]
         return kind(sentence.format(store=address.safe))
