@@ -214,19 +214,7 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
     cause = cause_of(exc)
     kind = StoreAwayError if is_away(exc) else StoreError
     if isinstance(cause, sqlite3.Error):
-        text = str(cause).lower()
-        cannot = any(word in text for word in ("unable to open", "readonly"))
-        if cannot and address.path is not None and lies_read_only(address.path):
-            return StoreError(
-                f"the store {address.path} lies on a read-only file system: it can be read, and to write copy it to a "
-                "folder that can be written"
-            )
-        if "disk i/o error" in text and address.path is not None and _is_full(address.path.parent):
-            text = "disk is full"
-        for word, sentence in _LITE:
-            if word in text:
-                return kind(sentence.format(store=address.path))
-        return StoreError(f"the database {address.path} refused: {cause}")
+        return _of_sqlite(cause, address, kind)
     if isinstance(cause, (NoSuchModuleError, ImportError)):
         if address.dialect == "mysql":
             return StoreError("the driver of MariaDB and MySQL is not installed: pip install 'hpo[mysql]'")
@@ -258,6 +246,22 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
             f" ({_first_line(cause, address)})"
         )
     return StoreError(f"the store {address.safe} refused: {_first_line(cause, address)}")
+
+
+def _of_sqlite(cause: sqlite3.Error, address: Address, kind: type[StoreError]) -> StoreError:
+    text = str(cause).lower()
+    cannot = any(word in text for word in ("unable to open", "readonly"))
+    if cannot and address.path is not None and lies_read_only(address.path):
+        return StoreError(
+            f"the store {address.path} lies on a read-only file system: it can be read, and to write copy it to a "
+            "folder that can be written"
+        )
+    if "disk i/o error" in text and address.path is not None and _is_full(address.path.parent):
+        text = "disk is full"
+    for word, sentence in _LITE:
+        if word in text:
+            return kind(sentence.format(store=address.path))
+    return StoreError(f"the database {address.path} refused: {cause}")
 
 
 def _is_full(folder: Path) -> bool:

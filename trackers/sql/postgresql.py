@@ -27,6 +27,15 @@ _SETTINGS = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
 }
+_ARGUMENTS: dict[str, Any] = {
+    "connect_timeout": 10,
+    "application_name": "trackers",
+    "client_encoding": "utf8",  # a database without an encoding would answer with bytes
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 _GIVEN = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
 """A setting among libpq's ``options``."""
 _ESCAPED = re.compile(r"\\(.)")
@@ -39,16 +48,7 @@ _ANSWER_SECONDS = 10.0
 def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: dict[str, Any]) -> Engine:
     """Make the engine of the writer or of the readers, whose transactions are snapshots and cannot write."""
     settings = {"lock_timeout": str(int(busy_seconds * 1000)), **_SETTINGS}
-    arguments: dict[str, Any] = {
-        "connect_timeout": 10,
-        "application_name": "trackers",
-        "client_encoding": "utf8",  # a database without an encoding would answer with bytes
-        "keepalives_idle": 15,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 30_000,
-        **_of_url(address),
-    }
+    arguments = {**_ARGUMENTS, **_of_url(address)}
     given = arguments.get("options", "")
     given = given if isinstance(given, str) else " ".join(given)
     arguments["options"] = " ".join((*(f"-c {name}={value}" for name, value in settings.items()), given)).strip()
