@@ -114,6 +114,17 @@ def test_our_settings_hold_within_each_transaction_and_in_no_other(pool: Pool) -
 
 
 @pytest.mark.parametrize("pool", USABLE, ids=NAMES, indirect=True)
+def test_a_setting_that_only_holds_from_the_start_on_is_left_to_the_pooler(pool: Pool) -> None:
+    schema = str(read_address(pool.url).url.query["options"])
+    options = f"{schema} -c Log_disconnections=on -c my.tenant=blue"
+    url = read_address(pool.url).url.update_query_dict({"options": options})
+    with trackers.connect(url.render_as_string(hide_password=False)) as store:
+        store.start_run("there").end()
+        with store.database.reading() as connection:
+            assert connection.exec_driver_sql("SHOW my.tenant").scalar_one() == "blue"
+
+
+@pytest.mark.parametrize("pool", USABLE, ids=NAMES, indirect=True)
 def test_a_pooler_is_found_and_is_no_problem(pool: Pool) -> None:
     assert pooler_mode(read_address(pool.url)) == pool.mode
     found = {one.topic: one for one in examine(pool.url)}

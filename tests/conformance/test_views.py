@@ -153,7 +153,7 @@ def test_metrics_tags_and_history_of_versions_are_seen(store: Store) -> None:
     assert model is not None
     registry = store.registry
     registry.register("m", model, tags={"team": "risk"}, reason="the first")
-    registry.record("m", 1, {"auc": [0.25, 0.75], "gain": [1.0, math.inf]}, data="0" * 64)
+    registry.record("m", 1, {"auc": [0.25, 0.75], "gain": [1.0, math.inf], "odd": [math.inf, -math.inf]}, data="0" * 64)
     wanted = "SELECT name, value FROM trackers_v_version_metrics WHERE model = 'm' AND origin = 'registered'"
     found = dict(ask(store, wanted))
     if store.database.dialect == "mysql":
@@ -169,6 +169,7 @@ def test_metrics_tags_and_history_of_versions_are_seen(store: Store) -> None:
     assert ask(store, f"{wanted} ORDER BY name") == [
         ["1", "auc", "0.5", "2", "0" * 64],
         ["1", "gain", "Infinity", "2", "0" * 64],
+        ["1", "odd", nan(store), "2", "0" * 64],
     ]
     assert ask(store, "SELECT model, version, name, value FROM trackers_v_version_tags") == [["m", "1", "team", "risk"]]
     wanted = "SELECT model, action, new_version, reason FROM trackers_v_registry_history ORDER BY line"

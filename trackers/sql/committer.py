@@ -113,7 +113,8 @@ class Committer:
         connection = self._connection
         if connection is not None:
             try:
-                connection.rollback()
+                with self._database.watch.over(connection.connection.dbapi_connection):
+                    connection.rollback()
             except Exception:  # noqa: BLE001 - whatever it has against it, another connection is in no transaction
                 self.close()
 

@@ -38,6 +38,9 @@ _ARGUMENTS: dict[str, Any] = {
 }
 _GIVEN = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
 """A setting among libpq's ``options``."""
+_AT_THE_START = {"ignore_system_indexes", "jit_debugging_support", "jit_profiling_support", "log_connections"}
+_AT_THE_START |= {"log_disconnections", "post_auth_delay"}
+"""What holds from a connection's start on or not at all, so that a pooler's server process has its own."""
 _ESCAPED = re.compile(r"\\(.)")
 _SECONDS = 5.0
 """How long a pooler may take to find a second process of the server."""
@@ -52,7 +55,8 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
     given = arguments.get("options", "")
     given = given if isinstance(given, str) else " ".join(given)
     arguments["options"] = " ".join((*(f"-c {name}={value}" for name, value in settings.items()), given)).strip()
-    settings |= {name.replace("-", "_"): _ESCAPED.sub(r"\1", value) for name, value in _GIVEN.findall(given)}
+    settings |= {name.replace("-", "_").lower(): _ESCAPED.sub(r"\1", value) for name, value in _GIVEN.findall(given)}
+    settings = {name: value for name, value in settings.items() if name not in _AT_THE_START}
     engine = create_engine(address.url, connect_args=arguments, **pool)
 
     @event.listens_for(engine, "do_connect")

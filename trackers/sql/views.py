@@ -228,6 +228,7 @@ def _mariadb() -> dict[str, str]:
     )
     metrics = _quoted("v.metrics", "\\" * 2)  # which its texts take for one
     mean = "(SELECT avg(j.value) FROM JSON_TABLE(f.\"values\", '$[*]' COLUMNS (value DOUBLE PATH '$')) AS j)"
+    below, above = "locate('-I', f.\"values\") > 0", "locate('I', REPLACE(f.\"values\", '-I', '')) > 0"
     return _written(
         time,
         lambda column, kind: column,
@@ -239,8 +240,7 @@ def _mariadb() -> dict[str, str]:
             rows=f"JOIN JSON_TABLE(JSON_KEYS({metrics}), '$[*]' COLUMNS (name VARCHAR(600) PATH '$')) AS j",
             name="j.name",
             value=number(f"JSON_VALUE({metrics}, CONCAT('$.', JSON_QUOTE(j.name)))"),
-            figure=f"CASE WHEN locate('-I', f.\"values\") > 0 THEN -{big} WHEN locate('I', f.\"values\") > 0 THEN {big} "
-            f"ELSE {mean} END",
+            figure=f"CASE WHEN {below} AND {above} THEN NULL WHEN {below} THEN -{big} WHEN {above} THEN {big} ELSE {mean} END",
             repeats="JSON_LENGTH(REPLACE(f.\"values\", 'Infinity', '1'))",
         ),
     )
