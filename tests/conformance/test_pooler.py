@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 import trackers
+from tests.faults.proxy import Proxy, proxied
 from trackers.errors import InvalidValueError, StoreError
 from trackers.keeping.doctor import OK, PROBLEM, examine
 from trackers.sql.address import read_address
@@ -42,7 +43,14 @@ class Pool(NamedTuple):
 
 
 @pytest.fixture
-def pool(request: pytest.FixtureRequest, postgresql_store_url: str) -> Iterator[Pool]:
+def proxy(postgresql_store_url: str) -> Iterator[Proxy]:
+    """What lies between the pooler and the server."""
+    with proxied(postgresql_store_url) as found:
+        yield found
+
+
+@pytest.fixture
+def pool(request: pytest.FixtureRequest, postgresql_store_url: str, proxy: Proxy) -> Iterator[Pool]:
     """A pooler of the mode, the size and with the other refusals that the test asks for."""
     mode, size, ignored = request.param
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
@@ -53,7 +61,7 @@ def pool(request: pytest.FixtureRequest, postgresql_store_url: str) -> Iterator[
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="hpo-pool-"))  # another user must get there
-    facts = {"user": url.username, "server": url.port or 5432, "port": port, "folder": folder}
+    facts = {"user": url.username, "server": proxy.port, "port": port, "folder": folder}
     (folder / "pool.ini").write_text(POOL.format(mode=mode, size=size, ignored=ignored, **facts))
     user = "nobody" if os.geteuid() == 0 else None
     if user is not None:
@@ -137,6 +145,28 @@ def test_a_pooler_is_found_and_is_no_problem(pool: Pool) -> None:
 def test_a_pool_of_one_is_told_from_one_in_transaction_mode(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trackers.sql.postgresql._SECONDS", 0.5)
     assert pooler_mode(read_address(pool.url)) == "session"
+
+
+@pytest.mark.parametrize(
+    "pool", [("transaction", 2, ",options"), ("session", 5, "")], ids=["transaction", "session"], indirect=True
+)
+def test_a_server_that_stands_still_behind_a_pooler_holds_no_run(
+    pool: Pool, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("trackers.sql.watch.SECONDS", 0.4)
+    monkeypatch.setattr("trackers.sql.postgresql._ANSWER_SECONDS", 1.0)
+    with trackers.connect(pool.url) as store:
+        run = store.start_run("night")
+        run.flush()
+        proxy.freeze(new_ones=True)
+        run.log_metrics({"loss": 0.5}, step=1)
+        run.end()  # it would never return
+        assert "its connection is given up" in caplog.text
+        assert store.writer.spilling
+        proxy.thaw()
+        store.writer.drain()
+        assert store.get_run(run.uid).state.name == "COMPLETE"
 
 
 @pytest.mark.parametrize("pool", [("statement", 2, ",options")], ids=["statement"], indirect=True)
