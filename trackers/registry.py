@@ -21,12 +21,12 @@ from trackers.processes import host_name, user_name
 from trackers.registry_arguments import (
     VersionNumber,
     clean_alias,
+    clean_data,
     clean_model_name,
     clean_number,
     clean_numbers,
     clean_text,
     clean_version,
-    is_digest,
     lineage_of,
     new_alias,
     number_of,
@@ -339,13 +339,14 @@ class Registry:
         version: VersionNumber,
         figures: Mapping[str, float | Sequence[float]],
         *,
-        data: str = "",
+        data: Any = None,
         reason: str = "",
     ) -> None:
         """Record what was measured of a version after it was registered: a value, or one a repeat, for each name.
 
-        *data* is the digest of the data it was measured on (``trackers.capture.data_digest``): figures of two versions
-        on the same data are what the rule ``Better`` compares first. The same figure again replaces the one before.
+        *data* is what it was measured on, or the digest of that (``trackers.capture.data_digest``): figures of two
+        versions on the same data are what the rule ``Better`` compares first. The same figure again replaces the one
+        before.
         """
         target, actor = Target(clean_model_name(name), clean_version(version)), _actor(reason)
         clean = {clean_name(key, "metric"): clean_numbers(key, value) for key, value in figures.items()}
@@ -356,17 +357,14 @@ class Registry:
                 raise InvalidValueError(
                     f"What was measured as {key} is not a number (NaN): there is nothing to record."
                 )
-        if data and not is_digest(data):
-            raise InvalidValueError(
-                f"The digest of data has 64 hex digits (trackers.capture.data_digest), not {data[:80]!r}."
-            )
-        self._writer.call(lambda connection: registry_notes.record_figures(connection, target, clean, data, actor))
+        digest = clean_data(data)
+        self._writer.call(lambda connection: registry_notes.record_figures(connection, target, clean, digest, actor))
 
     def measure(self, name: str, version: VersionNumber, *, trust: bool | str | Sequence[str] = False) -> float:
         """Measure how long a version takes to predict its input example, which is the data, and return it.
 
-        It is recorded as ``latency_ms``. The model is loaded in this process, on this host; *trust* is that of ``trackers.load_model``. Raises ModelError for a
-        version without an example.
+        It is recorded as ``latency_ms``. The model is loaded in this process, on this host; *trust* is that of
+        ``trackers.load_model``. Raises ModelError for a version without an example.
         """
         from trackers.models.latency import EXAMPLE, measure_latency
 

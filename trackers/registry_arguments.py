@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, SupportsIndex
 
 from trackers.errors import InvalidValueError
@@ -96,12 +97,14 @@ def lineage_of(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clean_number(key: str, value: Any) -> float:
-    if isinstance(value, str | bytes | list | tuple):
+    if isinstance(value, str | bytes | list | tuple) or getattr(value, "ndim", 0):
         raise InvalidValueError(f"The metric {key!r} must be a number, not {value!r:.60}.")
     return clean_numbers(key, value)[0]
 
 
 def clean_numbers(key: str, value: float | Sequence[float]) -> tuple[float, ...]:
+    if getattr(value, "ndim", 0) and hasattr(value, "tolist"):
+        value = value.tolist()  # an array, a series or a tensor
     try:
         numbers = tuple(float(one) for one in (value if isinstance(value, list | tuple) else [value]))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -111,6 +114,17 @@ def clean_numbers(key: str, value: float | Sequence[float]) -> tuple[float, ...]
     if not numbers:
         raise InvalidValueError(f"The figure {key!r} has no value.")
     return numbers
+
+
+def clean_data(data: Any) -> str:
+    """Return the digest of *data*, which is one, or what has one; ``""`` for none. Raises InvalidValueError."""
+    from trackers.capture import data_digest
+
+    if data is None or (isinstance(data, str) and (not data or is_digest(data))):
+        return data or ""
+    if isinstance(data, str) and not Path(data).exists():
+        raise InvalidValueError(f"Data is a file, or a digest of 64 hex digits, not {data[:80]!r}.")
+    return data_digest(data).digest
 
 
 def is_digest(text: str) -> bool:

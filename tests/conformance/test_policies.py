@@ -306,7 +306,7 @@ def test_what_was_measured_of_both_on_the_same_data_counts_before_all_else(store
     make({"auc": 0.5}, data=JUNE)
     registry.record("m", 1, {"auc": [0.70, 0.71, 0.69]}, data=digest)
     assert not only(registry.check("m", 2, to="production")).holds
-    registry.record("m", 2, {"auc": [0.80, 0.81, 0.80]}, data=digest)
+    registry.record("m", 2, {"auc": np.array([0.80, 0.81, 0.80])}, data=JUNE)
     result = only(registry.check("m", 2, to="production"))
     assert result.holds
     assert result.figures["data"] == [digest]

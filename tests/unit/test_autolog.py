@@ -54,6 +54,29 @@ def test_scikit_learn_at_the_outermost_fit_only(watched: Store) -> None:
     assert run.tags["best_params.C"] == str(search.best_params_["C"])
 
 
+def test_what_is_trained_on_is_an_input_of_the_run(watched: Store, tmp_path: Path) -> None:
+    from sklearn.linear_model import Ridge
+
+    lightgbm = pytest.importorskip("lightgbm")
+    xgboost = pytest.importorskip("xgboost")
+    digest = trackers.capture.data_digest((X, Y)).digest
+    trackers.autolog()
+    Ridge().fit(X, y=Y)
+    lightgbm.LGBMClassifier(n_estimators=2, verbose=-1).fit(X, Y)
+    lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, Y), 2)
+    xgboost.XGBClassifier(n_estimators=2).fit(X, Y)
+    with trackers.start_run("folds"):
+        for part in (slice(0, 30), slice(30, 60)):
+            Ridge().fit(X[part], Y[part])
+    folds, *runs = watched.search_runs()
+    assert [watched.inputs(run)[0].digest for run in runs] == [digest] * 4
+    assert {(one.name, one.role, one.rows) for run in runs for one in watched.inputs(run)} == {("train", "train", 60)}
+    assert [one.rows for one in watched.inputs(folds)] == [30], "the second is another part of the same"
+    trackers.autolog("sklearn", data=False)
+    Ridge().fit(X, Y)
+    assert not watched.inputs(watched.search_runs()[0])
+
+
 def test_it_is_undone(watched: Store) -> None:
     from sklearn.linear_model import LinearRegression
 

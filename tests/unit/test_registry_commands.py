@@ -387,6 +387,7 @@ def test_compare_shows_differences_and_whether_the_data_are_the_same(call: Any) 
         (["approve", "fraud", "1", "--withdraw"], "did not approve fraud version 1"),
         (["measure", "fraud", "1", "auc=high"], "must be a number, not 'high'"),
         (["measure", "fraud", "1", "auc=1", "--data", "may"], "64 hex digits"),
+        (["measure", "fraud", "1", "--data", "may.csv"], "--data goes with figures"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(call: Any, arguments: list[str], message: str) -> None:

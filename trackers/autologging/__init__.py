@@ -30,6 +30,7 @@ def autolog(
     libraries: Iterable[str] | str | None = None,
     *,
     models: bool = False,
+    data: bool = True,
     every: int = 1,
     disable: bool = False,
 ) -> tuple[str, ...]:
@@ -37,9 +38,11 @@ def autolog(
 
     *libraries* are names (default: all that are installed; PyTorch only where it is imported already). Logged are the
     params, the score on the training data (scikit-learn), each round's evaluation (LightGBM, XGBoost), each optimizer's
-    settings (PyTorch, see ``trackers.autologging.torch.watch`` for the loss), and with *models* the model. *every*: of
-    the rounds, each that is a multiple of it. With *disable* everything is as it was before. Called again, the new
-    settings replace the old ones. Raises InvalidValueError for a library that is not known.
+    settings (PyTorch, see ``trackers.autologging.torch.watch`` for the loss), and with *models* the model. With *data*
+    the digest of what the first model of a run is trained on, ``(X, y)``, is an input of the run, which takes about a
+    second a gigabyte; what a ``DMatrix``, or a ``Dataset`` made before, was made from is not known. *every*: of the
+    rounds, each that is a multiple of it. With *disable* everything is as it was before. Called again, the new settings
+    replace the old ones. Raises InvalidValueError for a library that is not known.
     """
     names = list(LIBRARIES) if libraries is None else [libraries] if isinstance(libraries, str) else list(libraries)
     for name in names:
@@ -53,7 +56,7 @@ def autolog(
     if not disable:
         for name in names:
             if _installed(name, asked=libraries is not None):
-                _on[name] = importlib.import_module(LIBRARIES[name]).patches(Settings(models, every))
+                _on[name] = importlib.import_module(LIBRARIES[name]).patches(Settings(models, every, data))
     return tuple(_on)
 
 

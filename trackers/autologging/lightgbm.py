@@ -17,7 +17,7 @@ def patches(settings: Settings) -> list[Patch]:
     places = [lightgbm, lightgbm.engine, lightgbm.sklearn]
     found = [Patch(place, "train", _watching(settings)) for place in places if callable(vars(place).get("train"))]
     crossed = [Patch(place, "cv", folds("lightgbm", _split)) for place in places if callable(vars(place).get("cv"))]
-    return found + crossed + estimators(lightgbm.sklearn, "lightgbm")
+    return found + crossed + estimators(lightgbm.sklearn, "lightgbm", settings)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -33,6 +33,8 @@ def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[...
                 if not first:
                     return before(params, train_set, *args, **kwargs)
                 with Training("lightgbm", "lightgbm") as training:
+                    # a Dataset that is made already may have let go of what it was made from
+                    training.log_data(settings, getattr(train_set, "data", None), getattr(train_set, "label", None))
                     training.log_params(dict(params or {}) | rounds_of(before, params, train_set, *args, **kwargs))
                     kwargs["callbacks"] = [*(kwargs.get("callbacks") or ()), _rounds(training, settings.every)]
                     booster = before(params, train_set, *args, **kwargs)

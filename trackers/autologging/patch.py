@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ class Settings:
 
     models: bool = False
     every: int = 1
+    data: bool = True
 
 
 class Patch:
@@ -64,7 +66,7 @@ def outermost(name: str) -> Iterator[bool]:
         _calls.stack = stack
 
 
-def estimators(module: Any, library: str) -> list[Patch]:
+def estimators(module: Any, library: str, settings: Settings) -> list[Patch]:
     """Replace ``fit`` of the classes of *module*: one training each, whatever of scikit-learn they use inside."""
 
     def make(before: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,6 +75,7 @@ def estimators(module: Any, library: str) -> list[Patch]:
                 if not first:
                     return before(self, *args, **kwargs)
                 with Training(library, type(self).__name__, self) as training:
+                    training.log_data(settings, *features_and_target(args, kwargs))
                     try:
                         return before(self, *args, **kwargs)
                     finally:  # fit itself sets some: the objective, by the number of classes
@@ -83,6 +86,11 @@ def estimators(module: Any, library: str) -> list[Patch]:
 
     kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
     return [Patch(kind, "fit", make) for kind in kinds if callable(vars(kind).get("fit"))]
+
+
+def features_and_target(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return ``X`` and ``y`` of a call of ``fit``, None for what is not given."""
+    return (args[0] if args else kwargs.get("X")), (args[1] if len(args) > 1 else kwargs.get("y"))
 
 
 def rounds_of(train: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -174,6 +182,18 @@ class Training:
             from trackers.states import RunState
 
             self._own.end() if exc is None else self._own.end(RunState.FAIL, exc)
+
+    def log_data(self, settings: Settings, data: Any, target: Any = None) -> None:
+        """Note what is trained on, before it is: *data*, with *target* where there is one.
+
+        Of several models that are trained in one run the first one's alone: those of a cross-validation are parts of it.
+        """
+        if not settings.data or data is None or self._around is not None or isinstance(self.run, Later):
+            return
+        if isinstance(data, str | os.PathLike):  # the file has both
+            self.log(lambda run: run.log_input(data))
+        else:
+            self.log(lambda run: run.log_input(data if target is None else (data, target), "train"))
 
     def log(self, what: Callable[[Any], object]) -> None:
         """Call *what* with the run, safely."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from trackers.autologging.patch import Patch, Settings, Training, outermost
+from trackers.autologging.patch import Patch, Settings, Training, features_and_target, outermost
 
 _METHODS = ("fit", "fit_transform", "fit_predict")
 
@@ -38,6 +38,7 @@ def _watching(settings: Settings) -> Callable[[Callable[..., Any]], Callable[...
                 if not first or f"{type(self).__module__}.".startswith(_PREPARING):
                     return before(self, *args, **kwargs)
                 with Training("sklearn", type(self).__name__, self) as training:
+                    training.log_data(settings, *features_and_target(args, kwargs))
                     training.log(lambda run: _begin(training, self))
                     found = before(self, *args, **kwargs)
                     training.log(lambda run: _end(run, self, args, kwargs, settings))
@@ -53,8 +54,7 @@ def _begin(training: Training, estimator: Any) -> None:
 
 
 def _end(run: Any, estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], settings: Settings) -> None:
-    data = args[0] if args else kwargs.get("X")
-    target = args[1] if len(args) > 1 else kwargs.get("y")
+    data, target = features_and_target(args, kwargs)
     if data is not None and target is not None and hasattr(estimator, "score"):
         run.log_metric("training_score", float(estimator.score(data, target)))
     if hasattr(estimator, "best_score_"):

@@ -17,7 +17,7 @@ def patches(settings: Settings) -> list[Patch]:
     places = [xgboost, xgboost.training, xgboost.sklearn]
     found = [Patch(place, "train", _watching(settings)) for place in places if callable(vars(place).get("train"))]
     crossed = [Patch(place, "cv", folds("xgboost", _split)) for place in places if callable(vars(place).get("cv"))]
-    return found + crossed + estimators(xgboost.sklearn, "xgboost")
+    return found + crossed + estimators(xgboost.sklearn, "xgboost", settings)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -107,23 +107,29 @@ def approve(name: str, version: str, comment: str, withdraw: bool, storage: str 
 
 @click.command(
     epilog="\b\nExamples:\n  trackers measure fraud 3\n"
-    "  trackers measure fraud 3 auc=0.91 auc=0.93 auc=0.92 --data 9f86d081884c7d659a2feaa0c55ad015"
-    "a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "  trackers measure fraud 3 auc=0.91 auc=0.93 auc=0.92 --data test.csv",
     short_help="Record a version's latency, or other figures.",
 )
 @click.argument("name", shell_complete=complete_model)
 @click.argument("version", shell_complete=complete_version)
 @click.argument("pairs", metavar="[FIGURE=VALUE ...]", nargs=-1)
-@click.option("--data", default="", metavar="DIGEST", help="The digest of the data that the figures were measured on.")
+@click.option("--data", metavar="FILE|DIGEST", help="The data that the figures were measured on, or its digest.")
 @click.option("--trust", is_flag=True, help="Let the model run code of its own when it is loaded.")
 @reading_options
 def measure(
-    name: str, version: str, pairs: Sequence[str], data: str, trust: bool, storage: str | None, as_json: bool
+    name: str,
+    version: str,
+    pairs: Sequence[str],
+    data: str | None,
+    trust: bool,
+    storage: str | None,
+    as_json: bool,
 ) -> None:
     """Record figures of VERSION of the model NAME that were measured after it was registered.
 
     Without any, it is loaded here, predicts its input example, and the milliseconds are recorded as latency_ms. A
-    figure that is given several times has several repeats, which tell its noise.
+    figure that is given several times has several repeats, which tell its noise. Versions that were measured on the
+    same --data are compared by it in a policy: the whole file is what counts, not its name.
     """
     from trackers.cli import text
 
@@ -131,6 +137,8 @@ def measure(
     for pair in pairs:
         key, value = _pair(pair)
         figures.setdefault(key, []).append(_number(key, value))
+    if data is not None and not figures:
+        raise click.UsageError("--data goes with figures, as in auc=0.91: latency is measured on the input example.")
     with open_store(storage) as store:
         number = store.registry.version(name, version).version
         if figures:

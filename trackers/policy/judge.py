@@ -136,7 +136,7 @@ def _better(rule: Better, subject: Subject, champion: Subject | None) -> Verdict
 
 def _no_figure(one: Subject, shown: str) -> str:
     if one.measured(shown):
-        return f"not comparable: {shown} of {one} was measured on other data, measure both on the same (--data DIGEST)"
+        return f"not comparable: {shown} of {one} was measured on other data, measure both on the same (--data)"
     names = ", ".join(one.metric_names()[:4])
     return f"{one} has no metric {shown}: {f'it has {names}' if names else 'it has none'}"
 
