@@ -97,7 +97,7 @@ def lineage_of(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clean_number(key: str, value: Any) -> float:
-    if isinstance(value, str | bytes | list | tuple) or getattr(value, "ndim", 0):
+    if isinstance(value, str | bytes | list | tuple) or getattr(value, "ndim", 0) != 0:
         raise InvalidValueError(f"The metric {key!r} must be a number, not {value!r:.60}.")
     return clean_numbers(key, value)[0]
 
