@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trackers.active import ActiveRun
 from trackers.clock import now_us
 from trackers.comparison import Comparison, compare
-from trackers.errors import InvalidValueError, ModelError, NotFoundError
+from trackers.errors import DigestError, InvalidValueError, ModelError, NotFoundError
 from trackers.lineage import Graph
 from trackers.models.manifest import manifest_digest
 from trackers.models.reference import Reference, fetch
@@ -21,7 +21,6 @@ from trackers.processes import host_name, user_name
 from trackers.registry_arguments import (
     VersionNumber,
     clean_alias,
-    clean_data,
     clean_model_name,
     clean_number,
     clean_numbers,
@@ -212,8 +211,8 @@ class Registry:
         in the same transaction: PolicyError, with their *results*, when one does not hold, and nothing is changed.
         *force* moves it all the same, needs a *reason*, and is recorded with what did not hold; a policy on who may
         move the alias is not overcome. Where the alias points at *version* already nothing is written: the line that
-        moved it there is returned, its ``written`` false. Raises ModelError when the version's files are gone,
-        InvalidValueError for a new alias with other characters than letters, digits, ``_``, ``-`` and ``.``, or that
+        moved it there is returned, its ``written`` false. Raises ModelError when the version's files are gone or
+        damaged, InvalidValueError for a new alias with other characters than letters, digits, ``_``, ``-`` and ``.``, or that
         differs only in case from one of the model, or from one that a policy names.
         """
         move = Move(
@@ -238,7 +237,7 @@ class Registry:
         """Point *alias* at what it pointed at before, by its history; twice goes one further back.
 
         Only policies on who may move the alias are judged: the version was good enough before. Raises NotFoundError
-        where there is nothing before, ModelError when the files of that version are gone, ConflictError when somebody
+        where there is nothing before, ModelError when the files of that version are gone or damaged, ConflictError when somebody
         moves the alias at the same time.
         """
         name, alias = clean_model_name(name), clean_alias(alias)
@@ -260,12 +259,12 @@ class Registry:
         model = self.model_of(self.version(name, number))
         if not model.files or not self._artifacts().reachable():
             return  # from a machine that does not see the files nobody can tell
-        missing = [file for file, digest in sorted(model.files.items()) if not self._artifacts().exists(digest)]
-        if missing:
-            raise ModelError(
-                f"{name} version {number} cannot be loaded any more, so that nothing may point at it: "
-                f"its file {missing[0]!r} is gone. Restore the file from a backup, or take another version."
-            )
+        for file, digest in sorted(model.files.items()):
+            if what := _damage(self._artifacts(), digest):
+                raise ModelError(
+                    f"{name} version {number} cannot be loaded any more, so that nothing may point at it: "
+                    f"its file {file!r} {what}. Restore the file from a backup, or take another version."
+                )
 
     # --- policies ----------------------------------------------------------------------------------------------
 
@@ -313,7 +312,7 @@ class Registry:
         """Return what the policies say about moving the alias *to* to *version* now; nothing is changed.
 
         Raises what ``promote`` would: ConflictError where the alias does not point at what is expected, ModelError
-        where the version's files are gone.
+        where the version's files are gone or damaged.
         """
         number, user = clean_version(version), _actor().user
         move = Move(clean_model_name(name), new_alias(to), number, _expected(expect))
@@ -348,6 +347,8 @@ class Registry:
         versions on the same data are what the rule ``Better`` compares first. The same figure again replaces the one
         before.
         """
+        from trackers.capture.data import digest_of
+
         target, actor = Target(clean_model_name(name), clean_version(version)), _actor(reason)
         clean = {clean_name(key, "metric"): clean_numbers(key, value) for key, value in figures.items()}
         if not clean:
@@ -357,7 +358,7 @@ class Registry:
                 raise InvalidValueError(
                     f"What was measured as {key} is not a number (NaN): there is nothing to record."
                 )
-        digest = clean_data(data)
+        digest = digest_of(data)
         self._writer.call(lambda connection: registry_notes.record_figures(connection, target, clean, digest, actor))
 
     def measure(self, name: str, version: VersionNumber, *, trust: bool | str | Sequence[str] = False) -> float:
@@ -464,6 +465,18 @@ class Registry:
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         return self._database.read(lambda connection: query(connection))
+
+
+def _damage(artifacts: ArtifactStore, digest: str) -> str:
+    """Say what keeps a file from being loaded; one on this machine is read for that, of another only whether it is there."""
+    if not artifacts.exists(digest):
+        return "is gone"
+    try:
+        if artifacts.is_local:
+            artifacts.verify(digest)
+    except DigestError:
+        return "is damaged"
+    return ""
 
 
 def _expected(expect: Expected) -> Expected:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, SupportsIndex
 
 from trackers.errors import InvalidValueError
@@ -114,18 +113,3 @@ def clean_numbers(key: str, value: float | Sequence[float]) -> tuple[float, ...]
     if not numbers:
         raise InvalidValueError(f"The figure {key!r} has no value.")
     return numbers
-
-
-def clean_data(data: Any) -> str:
-    """Return the digest of *data*, which is one, or what has one; ``""`` for none. Raises InvalidValueError."""
-    from trackers.capture import data_digest
-
-    if data is None or (isinstance(data, str) and (not data or is_digest(data))):
-        return data or ""
-    if isinstance(data, str) and not Path(data).exists():
-        raise InvalidValueError(f"Data is a file, or a digest of 64 hex digits, not {data[:80]!r}.")
-    return data_digest(data).digest
-
-
-def is_digest(text: str) -> bool:
-    return len(text) == 64 and set(text) <= set("0123456789abcdef")

@@ -572,10 +572,16 @@ def test_a_dry_run_refuses_what_promote_would_refuse(call: Any, store: Store) ->
     path = store.artifacts.path(kept.files[file])
     assert path is not None
     path.chmod(0o600)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    code, _, err = call("promote", "fraud", "2", "--to", "staging")
+    assert code == 2
+    assert f"{file!r} is damaged" in err
     path.unlink()
     code, _, err = call("promote", "fraud", "2", "--to", "staging", "--dry-run")
     assert code == 2
     assert "cannot be loaded any more" in err
+    assert f"{file!r} is gone" in err
 
 
 @pytest.mark.parametrize("run", [run_command, lambda args: run_hpo(hpo, args)])

@@ -8,6 +8,7 @@ It is read in pieces of 8 MiB, which threads digest; see ``trackers.capture.tree
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -26,6 +27,20 @@ class Data(NamedTuple):
     digest: str
     rows: int | None
     schema: dict[str, Any] | None
+
+
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
+
+
+def digest_of(data: Any) -> str:
+    """Return the digest of *data*, which is one, or what ``data_digest`` takes; ``""`` for none. Raises InvalidValueError."""
+    if data is None or (isinstance(data, str) and not data):
+        return ""
+    if isinstance(data, str) and _DIGEST.fullmatch(data):
+        return data.lower()
+    if isinstance(data, str) and not os.path.exists(data):
+        raise InvalidValueError(f"Data is a file, or a digest of 64 hex digits, not {data[:80]!r}.")
+    return data_digest(data).digest
 
 
 def data_digest(data: Any) -> Data:
