@@ -21,6 +21,7 @@ from trackers.cli.app import trackers as trackers_command
 from trackers.cli.exit import run_command
 from trackers.errors import InvalidValueError
 from trackers.processes import user_name
+from trackers.states import RunState
 from trackers.store import Store
 
 pytest.importorskip("skops")
@@ -598,6 +599,18 @@ def test_a_refused_promotion_says_in_json_where_the_alias_points(call: Any, stor
     code, out, _ = call("promote", "fraud", "2", "--to", "production", "--json")
     assert code == 1
     assert json.loads(out)["points_at"] == 1
+
+
+def test_whoever_registers_the_model_of_a_run_that_failed_is_told(call: Any, store: Store) -> None:
+    run = store.start_run("exp")
+    run.log_model(MODEL)
+    _, out, _ = call("register", run.uid, "unripe")
+    assert "Note that its run still runs." in out
+    run.end(RunState.FAIL)
+    _, out, _ = call("register", run.uid, "unripe")
+    assert "Note" not in out, "nothing was registered"
+    _, out, _ = call("register", run.uid, "other")
+    assert "Note that its run failed." in out
 
 
 def test_the_model_of_a_run_is_registered_from_the_terminal(call: Any, store: Store) -> None:

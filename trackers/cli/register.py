@@ -11,10 +11,13 @@ import click
 from trackers.cli.completing import complete_model, complete_reference
 from trackers.cli.storage import open_store, reading_options
 from trackers.cli.target import read_target
+from trackers.states import RunState
 from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.registry import Registry
+    from trackers.store import Store
+    from trackers.values import ModelVersion
 
 _WITH_IT = "figures, approvals and tags"
 
@@ -55,6 +58,7 @@ def register(
         except NotFoundError:
             before = 0
         version = store.registry.register(name, model, description=description, reason=reason, tags=pairs)
+        state = _state(store, version)
     if as_json:
         text.print_json(facts(version))
         return
@@ -64,7 +68,13 @@ def register(
         click.echo(f"It is {called} already{f'; written to it: {written}.' if written else ': nothing was changed.'}")
     else:
         click.echo(f"It is {called}.")
+        if state in _UNDONE:
+            click.echo(f"Note that its run {_UNDONE[state]}.")
         click.echo(text.plain(f"Promote it:  trackers promote {version.name} {version.version} --to production"))
+
+
+_UNDONE = {RunState.FAIL: "failed", RunState.PRUNED: "was pruned", RunState.RUNNING: "still runs"}
+"""What is worth a word where a run's model is registered."""
 
 
 @click.command(
@@ -105,6 +115,16 @@ def unregister(target: str, reason: str, yes: bool, storage: str | None, as_json
     if move.old_version is None:
         what, goes = move.name, _goes(len(move.details["versions"]), move.details.get("policies", ()))
     click.echo(text.plain(f"{what} is out of the registry, with {goes}; its history stays."))
+
+
+def _state(store: Store, version: ModelVersion) -> RunState | None:
+    """Return how the run of a version ended; None where it has none any more."""
+    from trackers.errors import NotFoundError
+
+    try:
+        return None if version.run_id is None else store.get_run(version.run_id).state
+    except NotFoundError:
+        return None
 
 
 def _ask(what: str, goes: str) -> None:
