@@ -48,6 +48,15 @@ class Forgets(Times):
     def get_config(self):
         return keras.layers.Layer.get_config(self)
 
+class Slope(keras.layers.Layer):
+    def __init__(self, factor=1.0, noise=0.0, **options):
+        super().__init__(**options)
+        self.factor, self.noise = factor, noise
+    def get_config(self):
+        return keras.layers.Layer.get_config(self) | {"noise": self.noise}
+    def call(self, x):
+        return x * self.factor + keras.random.normal(keras.ops.shape(x)) * self.noise
+
 @register
 def triple(x):
     return x * 3
@@ -107,6 +116,14 @@ def test_they_load_in_a_process_that_imported_nothing(trust: str, where: str, ow
         assert "the model brings its file: use trust=True" in done.stderr
     else:
         assert done.stdout.strip() == "(1, 2)", done.stderr
+
+
+def test_what_comes_back_otherwise_is_refused_when_saving(own: Any, tmp_path: Path) -> None:
+    save(network(own.Slope()), tmp_path / "whole", input_example=ROWS)
+    save(network(own.Slope(2.0)), tmp_path / "unseen")
+    with pytest.raises(ModelError, match=r"does not predict input_example.*get_config"):
+        save(network(own.Slope(2.0)), tmp_path / "lost", input_example=ROWS)
+    save(network(own.Slope(noise=1.0)), tmp_path / "restless", input_example=ROWS)  # it differs from itself
 
 
 def test_code_that_is_nowhere_is_named(own: Any, tmp_path: Path) -> None:

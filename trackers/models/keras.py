@@ -9,7 +9,7 @@ import random
 import re
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ from trackers.models.schema import is_frame
 from trackers.models.trust import Trust
 
 FILE = "model.keras"
+_CLOSE = {8: 1e-12, 4: 1e-5}
+"""How far two outputs of one model may be apart, relative to the largest, by the bytes of a number."""
+_LITTLE = 1e-2
+"""The same for shorter ones."""
 _MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 _BACKENDS = {"torch": "torch", "tensorflow": "tensorflow", "jax": "jax"}
 
@@ -46,7 +50,9 @@ class KerasFlavor(Flavor):
         homes = own_homes(folder / FILE)
         if homes:
             with _random_kept():
-                _open(folder / FILE, own_objects(folder / FILE, homes), safe=False)
+                made = _open(folder / FILE, own_objects(folder / FILE, homes), safe=False)
+                if how.example is not None:
+                    _check_same(model, made, lambda one: self.predict(one, how.example))
         backend = keras.backend.backend()
         details = {"file": FILE, "backend": backend, "packages": [_BACKENDS.get(backend, backend)]}
         # Where the loader looks for them; it trusts none of them for it.
@@ -116,6 +122,47 @@ def _open(path: Path, own: Mapping[str, Any], safe: bool) -> Any:
         raise ModelError(
             f"Keras cannot make the model of {path.name} anew ({type(exc).__name__}: {said[:300]})."
         ) from exc
+
+
+def _check_same(model: Any, made: Any, predict: Callable[[Any], Any]) -> None:
+    """Raise ModelError where *made*, of the config and the weights, predicts otherwise than *model*: something was lost.
+
+    Where *model* itself cannot predict, or differs from itself, there is nothing to compare.
+    """
+    try:
+        expected = predict(model)
+    except Exception:  # noqa: BLE001 - whatever the user's layer raises; who describes the model says so
+        return
+    lost = (
+        "What Keras makes of the config of this model holds its weights but does not predict input_example as the "
+        "model does: an argument of a layer of your own is not in its get_config(), or was set later."
+    )
+    try:
+        found = predict(made)
+    except Exception as exc:
+        raise ModelError(f"{lost} The new one fails: {type(exc).__name__}: {str(exc)[:200]}") from exc
+    if not _same(expected, found) and _same(expected, predict(model)):
+        raise ModelError(lost)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two outputs are equal but for rounding; NaN equals NaN."""
+    import numpy as np
+    from keras import tree
+
+    ours, theirs = ([np.asarray(leaf) for leaf in tree.flatten(outputs)] for outputs in (one, other))
+    if [array.shape for array in ours] != [array.shape for array in theirs]:
+        return False
+    for a, b in zip(ours, theirs, strict=True):
+        if a.dtype.kind != "f":
+            if not np.array_equal(a, b):
+                return False
+            continue
+        wide, size = np.asarray(a, dtype=np.float64), np.abs(a[np.isfinite(a)])
+        near = _CLOSE.get(a.dtype.itemsize, _LITTLE) * float(size.max(initial=0.0))
+        if not np.allclose(wide, np.asarray(b, dtype=np.float64), rtol=0.0, atol=near, equal_nan=True):
+            return False
+    return True
 
 
 def _choose_backend(saved_with: str) -> None:
