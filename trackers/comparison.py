@@ -103,15 +103,8 @@ class Comparison:
     champion: str
     challenger: str
     lines: tuple[Line, ...]
-
-    @property
-    def same_data(self) -> bool | None:
-        """Whether both have the same data; None where it is not recorded for one of them."""
-        sides = [sorted(v for v in column if v is not None) for column in zip(*self._data(), strict=True)]
-        return sides[0] == sides[1] if len(sides) == 2 and all(sides) else None
-
-    def _data(self) -> list[tuple[Any, Any]]:
-        return [(line.champion, line.challenger) for line in self.lines if line.section == "data"]
+    same_data: bool | None
+    """Whether both have the same data, as ``trackers.policy.Better`` has it; None where one has none recorded."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison for JSON: each section by the name of its lines."""
@@ -133,7 +126,8 @@ def compare(champion: Side, challenger: Side) -> Comparison:
     order = ("metrics", "measured", "params", "data", "code", "environment", "model")
     for section, name in sorted({**theirs, **ours}, key=lambda key: order.index(key[0])):
         lines.append(Line(section, name, theirs.get((section, name)), ours.get((section, name))))
-    return Comparison(str(champion), str(challenger), tuple(lines))
+    same_data = challenger.subject.has_same_data(champion.subject)
+    return Comparison(str(champion), str(challenger), tuple(lines), same_data)
 
 
 def _facts(side: Side, whole: bool) -> Iterator[tuple[tuple[str, str], Any]]:

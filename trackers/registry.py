@@ -281,7 +281,8 @@ class Registry:
         """Set a policy: *rule* must hold before *alias* (None: any) of *model* (None: of every one) is moved.
 
         *rule* is one of ``trackers.policy``; text is a filter, as ``Require`` has it. A policy of that name is
-        replaced: it gets its next version, and the change is a line of history.
+        replaced: it gets its next version, and the change is a line of history. Raises InvalidValueError for an alias
+        that nothing could have.
         """
         if not isinstance(rule, str | Rule):
             raise InvalidValueError(
@@ -411,7 +412,7 @@ class Registry:
         if not any(line.name == name for line in lines):
             self.get(name)  # raises, and names the close ones
         if alias is not None and not lines:
-            known = sorted({line.alias for line in self.history(name) if line.alias})
+            known = sorted({line.alias for line in self.history(name) if line.alias and line.new_version is not None})
             hint = suggestion(alias, known) or (f"; moved were {', '.join(known[:5])}" if known else "")
             raise NotFoundError(f"{name}@{alias} was never moved{hint}")
         return lines

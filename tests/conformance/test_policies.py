@@ -284,6 +284,31 @@ def test_data_that_one_run_logged_twice_are_the_data_that_another_logged_once(st
     assert "and others" not in result.says
 
 
+def test_who_trained_on_the_data_of_the_test_does_not_beat_who_did_not(store: Store) -> None:
+    registry = store.registry
+
+    def make(value: float, **inputs: Sequence[Any]) -> None:
+        with store.start_run("exp") as run:
+            for role, data in inputs.items():
+                for number, one in enumerate(data):
+                    run.log_input(one, f"part{number}", role)
+            run.log_metrics({"auc": value})
+            registry.register("m", run.log_model(MODEL))
+
+    make(0.5, train=[MAY], test=[JUNE])
+    make(0.9, train=[MAY, JUNE], test=[JUNE])
+    make(0.9, train=[JUNE], test=[MAY])
+    make(0.9, train=[MAY], test=[JUNE])
+    registry.promote("m", 1, to="production")
+    registry.set_policy("p", Better("auc", margin=0.01))
+    assert "not trained on the same part" in only(registry.check("m", 2, to="production")).says
+    assert "not trained on the same part" in only(registry.check("m", 3, to="production")).says
+    assert registry.compare("m/1", "m/2").same_data is False
+    assert only(registry.check("m", 4, to="production")).holds
+    registry.set_policy("p", Better("auc", margin=0.01, role="test"))
+    assert "version 2 was trained on the data" in only(registry.check("m", 2, to="production")).says
+
+
 def test_other_training_data_is_no_matter_where_the_role_is_named(store: Store, make: Make) -> None:
     registry = store.registry
     registry.set_policy("p", Better("auc", margin=0.01, role="test"))

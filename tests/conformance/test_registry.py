@@ -24,12 +24,13 @@ from trackers.errors import (
     InvalidValueError,
     ModelError,
     NotFoundError,
+    PolicyError,
     StateError,
     TrackersError,
     UntrustedError,
 )
 from trackers.models import pack
-from trackers.policy import Approvals
+from trackers.policy import Approvals, Better, Require
 from trackers.states import RunState
 from trackers.store import Store
 from trackers.values import LoggedModel
@@ -194,6 +195,42 @@ def test_a_new_alias_is_told_from_those_that_are_there(store: Store, sweep: Swee
     with pytest.raises(InvalidValueError, match="which a model has: write 'Production'"):
         registry.set_policy("q", Approvals(1), alias="PRODUCTION")
     registry.set_policy("q", Approvals(1), alias="production")
+    for than in ("PRODUCTION", "a b", "latest"):
+        with pytest.raises(InvalidValueError, match="The alias"):
+            registry.set_policy("r", Better("auc", than=than), model="m", alias="production")
+    with pytest.raises(InvalidValueError, match="must be another word"):
+        registry.set_policy("r", Approvals(1), alias="Latest")
+    with pytest.raises(InvalidValueError, match="role"):
+        registry.set_policy("r", Better("auc", role=""), model="m")
+
+
+def test_a_rollback_makes_no_alias_that_differs_only_in_case(store: Store, sweep: Sweep) -> None:
+    registry = store.registry
+    registry.register("m", sweep.model())
+    registry.promote("m", 1, to="Prod")
+    registry.unset_alias("m", "Prod")
+    registry.promote("m", 1, to="prod")
+    with pytest.raises(InvalidValueError, match="only in case from 'prod'"):
+        registry.rollback("m", "Prod")
+    assert registry.get("m").aliases == {"prod": 1}
+
+
+def test_a_move_waits_for_a_policy_for_all_models_that_is_being_set(store: Store, sweep: Sweep) -> None:
+    from trackers.registry import _actor
+    from trackers.sql.policies import NewPolicy, set_policy
+
+    registry = store.registry
+    registry.register("m", sweep.model(value=0.5))
+    new = NewPolicy("good", Require("params.nothing = 1"), alias="production")
+    with ThreadPoolExecutor(1) as other:
+        with store.database.writing() as connection:
+            set_policy(connection, new, _actor())
+            move = other.submit(registry.promote, "m", 1, to="production")
+            with pytest.raises(TimeoutError):
+                move.result(timeout=1.0)
+        with pytest.raises(PolicyError):
+            move.result(timeout=30.0)
+    assert registry.get("m").aliases == {}
 
 
 def test_an_odd_alias_of_an_older_store_is_listed_moved_and_removed(store: Store, sweep: Sweep) -> None:

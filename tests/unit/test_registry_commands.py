@@ -601,6 +601,33 @@ def test_a_refused_promotion_says_in_json_where_the_alias_points(call: Any, stor
     assert json.loads(out)["points_at"] == 1
 
 
+def test_the_newest_version_is_no_word_for_the_whole_model(call: Any, store: Store) -> None:
+    for newest in ("fraud/latest", "fraud@latest", "models:/fraud/latest"):
+        assert call("tag", newest, "reviewed=yes") == (0, "fraud/3: reviewed = yes\n", "")
+    assert call("describe", "fraud/latest", "good")[1] == "fraud/3 is described: good\n"
+    assert (store.registry.get("fraud").tags, store.registry.get("fraud").description) == ({}, "")
+    assert store.registry.version("fraud", 3).tags == {"reviewed": "yes"}
+    assert call("unregister", "fraud/latest", "--yes")[1].startswith("fraud version 3 is out of the registry")
+    assert [one.version for one in store.registry.versions("fraud")] == [2, 1]
+
+
+def test_a_dry_run_of_what_is_there_ends_as_the_move_does(call: Any, store: Store) -> None:
+    store.registry.promote("fraud", 1, to="production")
+    store.registry.set_policy("enough", "metrics.auc > 0.99")
+    code, out, _ = call("promote", "fraud", "1", "--to", "production", "--dry-run")
+    assert (code, "points at version 1 already" in out) == (0, True)
+    assert call("promote", "fraud", "1", "--to", "production")[0] == 0
+
+
+def test_a_policy_that_compares_with_no_alias_is_told(call: Any, store: Store) -> None:
+    store.registry.promote("fraud", 1, to="production")
+    _, _, err = call(
+        "policy", "add", "p", "--model", "fraud", "--alias", "production", "--better", "auc", "--than", "prodution"
+    )
+    assert err == "fraud has no alias prodution yet; did you mean production?\n"
+    assert "was never moved" in call("history", "fraud", "--alias", "stagin")[2]
+
+
 def test_whoever_registers_the_model_of_a_run_that_failed_is_told(call: Any, store: Store) -> None:
     run = store.start_run("exp")
     run.log_model(MODEL)

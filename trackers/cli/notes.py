@@ -10,7 +10,7 @@ import click
 from trackers.cli.completing import complete_model, complete_reference, complete_version
 from trackers.cli.launch import run_ref
 from trackers.cli.storage import open_store, reading_options
-from trackers.cli.target import read_target
+from trackers.cli.target import called, read_target
 
 
 @click.command(
@@ -31,7 +31,9 @@ def describe(target: str, text: str, experiment: bool, storage: str | None, as_j
         if experiment:
             store.describe_experiment(target, text)
         else:
-            store.registry.describe(text=text, **read_target(target))
+            where = read_target(store.registry, target)
+            store.registry.describe(text=text, **where)
+            target = called(where)
     if as_json:
         terminal.print_json({"target": target, "description": text})
     else:
@@ -68,7 +70,8 @@ def tag(
         elif kind == "experiment":
             store.tag_experiment(target, tags)
         else:
-            where = read_target(target)
+            where = read_target(store.registry, target)
+            target = called(where)
             for key, value in tags.items():
                 store.registry.set_tag(key=key, value=value, **where)
     if as_json:

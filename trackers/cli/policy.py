@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,14 +79,14 @@ def add(
     rule = _rule(asked)
     with open_store(storage) as store:
         made = store.registry.set_policy(name, rule, model=model, alias=alias, description=description, reason=reason)
-        note = _no_such_alias(store.registry, made)
+        notes = list(_no_such_aliases(store.registry, made))
     if as_json:
         text.print_json(policy_facts(made))
     else:
         click.echo(text.plain(f"Policy {made.name} (version {made.version}), for {_scope(made)}: {made.rule}."))
         if asked["better"] and not asked["minimize"]:
             click.echo(text.plain(f"Of {asked['better']} higher is better: --minimize for the other way."))
-    if note:
+    for note in notes:
         click.echo(text.plain(note), err=True)
 
 
@@ -157,15 +158,15 @@ def _rule(asked: dict[str, Any]) -> Rule:
     return made
 
 
-def _no_such_alias(registry: Registry, made: Policy) -> str:
-    """Return what to say where there are aliases, but none yet that the policy is for: it may be a typing error."""
+def _no_such_aliases(registry: Registry, made: Policy) -> Iterator[str]:
+    """Yield what to say where there are aliases, but none yet that the policy names: it may be a typing error."""
     models = registry.list() if made.model is None else [registry.get(made.model)]
     known = sorted({alias for model in models for alias in model.aliases})
-    if made.alias is None or not known or made.alias in known:
-        return ""
     there = f"; {'it has' if made.model else 'there are'} {', '.join(known[:5])}."
     lacks = f"{made.model} has no" if made.model else "No model has the"
-    return f"{lacks} alias {made.alias} yet{suggestion(made.alias, known) or there}"
+    for alias in (made.alias, getattr(made.rule, "than", None)):
+        if alias is not None and known and alias not in known:
+            yield f"{lacks} alias {alias} yet{suggestion(alias, known) or there}"
 
 
 def _scope(made: Policy) -> str:

@@ -96,9 +96,9 @@ def unregister(target: str, reason: str, yes: bool, storage: str | None, as_json
     from trackers.cli import text
     from trackers.cli.models import facts
 
-    where = read_target(target)
-    name, version = where["name"], where.get("version", where.get("alias"))
     with open_store(storage) as store:
+        where = read_target(store.registry, target)
+        name, version = where["name"], where.get("version", where.get("alias"))
         if version is None:
             if not yes:
                 _ask(name, _whole(store.registry, name))

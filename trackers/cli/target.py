@@ -16,14 +16,25 @@ _NAMED = 3
 """So many runs of one name are told."""
 
 
-def read_target(text: str) -> dict[str, Any]:
+def read_target(registry: Registry, text: str) -> dict[str, Any]:
     """Return the arguments that name a model, one of its versions or aliases, to the methods of the registry."""
     from trackers.models.reference import Reference
+    from trackers.sql.aliases import LATEST
 
     found = Reference.parse(text if text.startswith("models:/") else f"models:/{text}")
-    if isinstance(found.version, int):
-        return {"name": found.name, "version": found.version}
-    return {"name": found.name} if found.version is None else {"name": found.name, "alias": found.version}
+    assert found.name is not None  # it was read as a model's name
+    if found.version is None:
+        return {"name": found.name}
+    if found.version == LATEST:
+        return {"name": found.name, "version": registry.version(found.name, LATEST).version}
+    return {"name": found.name, "version" if isinstance(found.version, int) else "alias": found.version}
+
+
+def called(target: dict[str, Any]) -> str:
+    """Return a target as it is written: the newest version by its number."""
+    if "version" in target:
+        return f"{target['name']}/{target['version']}"
+    return f"{target['name']}@{target['alias']}" if "alias" in target else str(target["name"])
 
 
 def version_of(registry: Registry, name: str, version: str) -> ModelVersion:

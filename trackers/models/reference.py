@@ -92,7 +92,7 @@ class Reference:
         if slash and name and version.isascii() and version.isdigit():
             return cls(name=name, version=int(version))
         if slash and name and version == "latest":  # as MLflow writes it
-            return cls(name=name)
+            return cls(name=name, version=version)
         if slash and name and version:
             raise InvalidValueError(
                 f"{text[:200]!r} names no version: an alias is written models:/{name}@{version}"

@@ -148,8 +148,15 @@ def _not_comparable(rule: Better, subject: Subject, champion: Subject) -> str | 
     for one, found in ((subject, own), (champion, other)):
         if not found:
             return f"not comparable: no {kind} is recorded for {one}, call log_input, or measure both on the same data"
-    if set(own.values()) == set(other.values()):  # who logs one data set twice has no other data than who does once
-        return None
+    if subject.has_same_data(champion, rule.role):
+        seen = set(own.values()) & (subject.trained_on() - champion.trained_on())
+        if not seen:
+            return None
+        return f"not comparable: {subject} was trained on the data {min(seen)[:_DIGEST]} that both are compared on"
+    if set(own.values()) == set(other.values()):
+        return (
+            f"not comparable: {subject} and {champion} have the same data, but were not trained on the same part of it"
+        )
     a, b = (min(set(x.values()) - set(y.values()) or x.values())[:_DIGEST] for x, y in ((own, other), (other, own)))
     return f"not comparable: {subject} has {kind} {a}, {champion} has {b}"
 

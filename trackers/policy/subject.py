@@ -42,6 +42,21 @@ class Subject:
                 found[f"{name} #{same + 1}" if same else name] = str(entry.get("digest", ""))
         return found
 
+    def has_same_data(self, other: Subject, role: str | None = None) -> bool | None:
+        """Tell whether both have the same data (in *role*), and the same to train on; None where one has none recorded.
+
+        Who logs one data set twice has no other data than who does once, but who also trains on the test data has.
+        """
+        mine, theirs = self.data(role), other.data(role)
+        if not mine or not theirs:
+            return None
+        trained = role is not None or self.trained_on() == other.trained_on()
+        return trained and set(mine.values()) == set(theirs.values())
+
+    def trained_on(self) -> set[str]:
+        """Return the digests of what it was trained on, as far as that is recorded."""
+        return set(self.data("train").values())
+
     def measured(self, key: str) -> list[Figure]:
         """Return what was measured of *key* after it was registered, the newest first."""
         return sorted((one for one in self.figures if one.name == key), key=lambda one: one.time, reverse=True)

@@ -27,7 +27,7 @@ from trackers.sql.registry import (
     list_versions,
     no_version,
 )
-from trackers.sql.registry_history import Actor, last_line, list_lines, write_line
+from trackers.sql.registry_history import Actor, hold_registry, last_line, list_lines, write_line
 from trackers.values import Alias, ModelVersion, RegistryMove
 
 LATEST = "latest"
@@ -66,13 +66,14 @@ def move_alias(connection: Connection, move: Move, actor: Actor) -> RegistryMove
     """
     name, alias, version = move.name, move.alias, move.version
     model_id = hold_model(connection, name)
+    hold_registry(connection)  # a policy for all models that is set at this moment holds, or comes after
     if version is not None:
         check_version(connection, model_id, name, version)
     old = _points_at(connection, model_id, alias)
     _check(connection, name, alias, old, move.expected)
     if version is None and old is None:
         raise NotFoundError(_no_alias(connection, model_id, name, alias))
-    if old is None and move.action == "promote":
+    if old is None and version is not None:
         check_new_alias(connection, name, alias)
     if old == version and (last := last_move(connection, name, alias)) is not None:
         return last

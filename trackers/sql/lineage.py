@@ -163,7 +163,7 @@ class _Lineage:
         label = run.path if run.number is not None else f"{run.experiment} {short_uid(run.uid)}"
         if run.is_deleted:
             label = f"{run.uid} (deleted)"
-        note = f"{run.name}, {run.state.name}" if run.name else run.state.name
+        note = f"{run.state.name}, {run.name}" if run.name else run.state.name  # a name may be cut at its end
         return self.graph.add(Node(f"run:{run.id}", "run", label, note, facts))
 
     def _add_inputs(self, target: str, inputs: Iterable[RunInput], only: str | None) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from trackers.errors import AlreadyExistsError, NotFoundError
+from trackers.names import clean_name
 from trackers.policy import Better, Only, Policy, Require, Result, Rule, Subject, judge
 from trackers.policy.rule import rule_from_json, rule_to_json
+from trackers.registry_arguments import new_alias
 from trackers.sql import tables as t
 from trackers.sql.alias_names import check_new_alias
 from trackers.sql.registry import close_names, hold_model
@@ -35,7 +37,7 @@ def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
     """Write a policy, as the next version of the one of its name and model; the same again changes nothing.
 
     Raises AlreadyExistsError for one of the name that is for another alias: that would be without it; FilterError for
-    a ``best(...)`` that no study defines; InvalidValueError for an alias that nothing could have.
+    a ``best(...)`` that no study defines; InvalidValueError for an alias or a role that nothing could have.
     """
     model = new.model or EVERY_MODEL
     if new.model is not None:
@@ -43,8 +45,11 @@ def set_policy(connection: Connection, new: NewPolicy, actor: Actor) -> Policy:
     row_id = next_id(connection)  # whoever has an id is alone: two who set one policy come one after the other
     if isinstance(new.rule, Require):
         find_best(connection, best_keys(new.rule.node), None)
-    if new.alias is not None:
-        check_new_alias(connection, new.model, new.alias)
+    for one in (new.alias, new.rule.than if isinstance(new.rule, Better) else None):
+        if one is not None:
+            check_new_alias(connection, new.model, new_alias(one))
+    if isinstance(new.rule, Better) and new.rule.role is not None:
+        clean_name(new.rule.role, "role")
     p = t.policies.c
     mine = (p.model == model) & (p.name == new.name)
     old = connection.execute(select(t.policies).where(mine, p.ended_at.is_(None))).first()

@@ -66,6 +66,11 @@ def next_id(connection: Connection) -> int:
     return int(connection.execute(select(counters.c.next).where(mine)).scalar_one()) - 1
 
 
+def hold_registry(connection: Connection) -> None:
+    """Wait until nobody else writes to the registry, and write alone until the transaction ends."""
+    next_id(connection)
+
+
 def list_lines(connection: Connection, name: str, alias: str | None = None) -> list[RegistryMove]:
     """Return the lines about the model *name* (or about one of its aliases), oldest first.
 
