@@ -284,3 +284,12 @@ def test_a_right_that_is_taken_away_for_a_while_loses_nothing(
         logged.end()
     with trackers.connect(postgresql_store_url) as store:
         assert [point.step for point in store.metric_history(logged.uid, "loss")] == list(range(90))
+
+
+def test_a_view_that_is_missing_is_told_with_what_makes_it(sqlite_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with trackers.connect(sqlite_url) as store, store.database.writing() as connection:
+        connection.execute(text("DROP VIEW trackers_v_params"))
+    assert run_command(["db", "check", "--storage", sqlite_url]) == 1
+    assert "the view trackers_v_params is missing.\nViews and triggers are made" in capsys.readouterr().out
+    assert run_command(["fsck", "--repair", "--storage", sqlite_url]) == 0
+    assert run_command(["db", "check", "--storage", sqlite_url]) == 0

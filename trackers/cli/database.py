@@ -20,7 +20,8 @@ def db() -> None:
 def check(storage: str | None, as_json: bool) -> int:
     """Compare the store's tables with those of this release; change nothing.
 
-    Says what an upgrade would do, and who is in its way. Exit code 1 where this release cannot use the store as it is.
+    Says what an upgrade would do, and who is in its way. Exit code 1 where this release cannot use the store as it is,
+    or where something differs.
     """
     from dataclasses import asdict
 
@@ -38,6 +39,8 @@ def check(storage: str | None, as_json: bool) -> int:
         click.echo(f"An upgrade is pending ({', '.join(found.pending)}): stop what uses the store, then db upgrade.")
     for sentence in found.differences:
         click.echo(f"Different: {sentence}.")
+    if any(sentence.startswith(("the view", "the trigger")) for sentence in found.differences):
+        click.echo("Views and triggers are made anew by fsck --repair.")
     for manager in found.managers:
         click.echo(f"Held by a manager: {text.plain(manager)}.")
     return 0 if found.is_right else 1
