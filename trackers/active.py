@@ -182,8 +182,9 @@ class ActiveRun(Recorder):
     def flush(self) -> None:
         """Wait until everything logged so far is committed, or safe in the journal while the database is away.
 
-        Raises the first failure since the last call.
+        Raises the first failure since the last call, and StoreError in a forked child.
         """
+        self._store.writer.check_process()
         with self._lock:
             waiting = list(self._pending)
         if waiting:

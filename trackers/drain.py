@@ -183,7 +183,7 @@ class _Drain:
     def _write(self, lines: Sequence[Line], uid: str) -> None:
         before = len(self._refused)
         lines = [line for line in lines if self._has_files(line)]
-        works = [Work(Commit(), entry=line.entry, journal=uid, seq=line.seq) for line in lines]
+        works = [Work(Commit(), entry=line.entry, journal=uid, seq=line.seq, ordered=True) for line in lines]
         for line, work in zip(lines, works, strict=True):
             work.commit.add_done_callback(partial(self._note, line))
         self._store.writer.write(works)

@@ -90,9 +90,7 @@ class Lifecycle(ABC):
         Raises NotFoundError, and StudyBusyError for a study that a living manager runs.
         """
         found = self.database.read(lambda connection: experiments.find_experiments(connection, [ref])[0])
-        kinds = self.database.read(
-            lambda connection: {e.kind for e in experiments.read_experiments(connection, found)}
-        )
+        kinds = self.database.read(lambda connection: {e.kind for e in experiments.read_experiments(connection, found)})
         if "study" in kinds:  # none: it went at this moment, as the next call says
             self.delete_study(found)
         else:

@@ -155,6 +155,7 @@ def test_a_server_that_stands_still_behind_a_pooler_holds_no_run(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr("trackers.sql.watch.SECONDS", 0.4)
+    monkeypatch.setattr("trackers.sql.watch.POOLED_SECONDS", 0.8)
     monkeypatch.setattr("trackers.sql.postgresql._ANSWER_SECONDS", 1.0)
     with trackers.connect(pool.url) as store:
         run = store.start_run("night")

@@ -55,8 +55,8 @@ def test_a_transaction_that_is_long_is_left_alone(proxy: Proxy) -> None:
     with trackers.connect(proxy.url) as store:
         is_dead = store.database.watch._is_dead
 
-        def ask(raw: object) -> bool:
-            asked.append(is_dead(raw))
+        def ask(raw: object, seconds: float) -> bool:
+            asked.append(is_dead(raw, seconds))
             return asked[-1]
 
         store.database.watch._is_dead = ask  # type: ignore[method-assign]

@@ -6,6 +6,7 @@ Whoever appends to it or drains it holds a lock on ``records``; the lock goes wi
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ import shutil
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +30,8 @@ VERSION = 2
 """In the first one no entry said which one comes before it."""
 ASIDE = ".damaged"
 """Ends the name of a journal that was drained but for lines that cannot be read."""
+_AT_ONCE = 1000
+"""Lines that are written together."""
 LARGEST_HELD = 100_000
 """Lines that are kept in memory while the disk of the journal is full."""
 
@@ -92,16 +96,23 @@ class Journal:
     @classmethod
     def create(cls, parent: Path, head: Mapping[str, Any]) -> Journal:
         """Make a journal below *parent* and lock it; *head* has its ``uid``. Raises StoreError."""
-        folder = parent / str(head["uid"])
+        folder, descriptor = parent / str(head["uid"]), -1
         try:
-            folder.mkdir(parents=True, mode=0o700)
+            folder.mkdir(parents=True, mode=0o700, exist_ok=True)
             descriptor = os.open(folder / "records", os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             line = seal(json.dumps({"journal": VERSION, **head}).encode("ascii"))
-            os.write(descriptor, line)
+            _write(descriptor, line)
             for path in (folder, parent):
                 _sync_folder(path)
-        except OSError as exc:
+        except BaseException as exc:  # so that it can be made later: a full disk may have room, Ctrl-C may be survived
+            if descriptor >= 0:
+                os.close(descriptor)
+                (folder / "records").unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+            if not isinstance(exc, OSError):
+                raise
             raise StoreError(
                 f"the journal {folder} cannot be made: {exc.strerror}; HPO_JOURNAL names a folder"
             ) from exc
@@ -154,8 +165,8 @@ class Journal:
         While the disk is full they are held in memory and written with the next ones; ``sync`` tells. Raises
         StoreError, and forgets them, where too many are held already.
         """
-        before = len(self._held)
-        self._held.extend(map(seal, entries))
+        lines, before = [seal(entry) for entry in entries], len(self._held)
+        self._held.extend(lines)
         try:
             self._write_held()
         except OSError as exc:
@@ -166,18 +177,17 @@ class Journal:
 
     def _write_held(self) -> None:
         while self._held:
-            lines = list(self._held)[:1000] if len(self._held) > 1 else [self._held[0]]
+            lines = list(islice(self._held, _AT_ONCE))
             data = b"".join(lines)
+            if os.fstat(self._descriptor).st_size > self.size:  # Ctrl-C came after a write, before it was noted
+                os.ftruncate(self._descriptor, self.size)
             try:
-                written = os.write(self._descriptor, data)
-                if written < len(data):
-                    raise OSError(28, "the disk is full")
+                _write(self._descriptor, data)
             except OSError:
                 os.ftruncate(self._descriptor, self.size)
                 raise
-            self.size += len(data)
-            for _ in lines:
-                self._held.popleft()
+            left = deque(islice(self._held, len(lines), None))
+            vars(self).update(size=self.size + len(data), _held=left)  # in one step: no signal comes between
 
     def sync(self) -> None:
         """Make what was appended outlive a power cut; raises StoreError where the disk does not take it."""
@@ -228,7 +238,11 @@ class Journal:
 
     def holds_line(self, seq: int) -> bool:
         """Tell whether the line of this number is in memory alone."""
-        return bool(self._held) and self._line(self._held[0][9:-1], 0).seq <= seq
+        try:
+            first = self._held[0]
+        except IndexError:  # also where somebody who logs has just written them
+            return False
+        return self._line(first[9:-1], 0).seq <= seq
 
     def forget_held(self, upto: int) -> None:
         """Forget those of them up to the number *upto*: they are in the store."""
@@ -273,6 +287,12 @@ class Journal:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Write all of *data*; raises OSError, with some of it written, where the disk is full."""
+    if os.write(descriptor, data) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -42,6 +42,8 @@ class Work:
     lazy: bool = False
     deadline: float = 0.0
     """Until when (``time.monotonic``) it waits for a database that is away, rather than fail."""
+    ordered: bool = False
+    """Whether nothing later of its journal may be written once the database did not take it."""
 
     result: Any = field(default=None)
 

@@ -48,13 +48,10 @@ class Database:
         """Hand out a connection in a read-only transaction: everything read in it is of one moment."""
         if os.getpid() != self._pid:
             raise StoreError("a store does not survive a fork: connect again in the child process")
-        with (
-            translated(self.address),
-            self._reader.connect() as connection,
-            self.watch.over(connection.connection.dbapi_connection),
-            connection.begin(),
-        ):
-            yield connection
+        with translated(self.address):
+            connection = self._reader.connect()
+            with self.watch.over(connection.connection.dbapi_connection), connection, connection.begin():
+                yield connection
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what *work* reads of one moment.
@@ -79,8 +76,10 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Open a connection of its own for one transaction (the schema's); everything else goes by the writer."""
-        with translated(self.address), self._writer.begin() as connection:
-            yield connection
+        with translated(self.address):
+            connection = self._writer.connect()
+            with self.watch.over(connection.connection.dbapi_connection), connection, connection.begin():
+                yield connection
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -54,7 +54,7 @@ _PG_WORDS = (
     ("remaining connection slots", "53300"),
     ("the database system is", "57P03"),
 )
-"""A connection that is refused has no code, only words."""
+"""A connection that is refused has no code, or a pooler's only one, and words."""
 
 _READ_ONLY = frozenset({"25006", 1290, 1792, 1836})
 _DENIED = frozenset({"42501", 1044, 1142})
@@ -194,14 +194,12 @@ def _state(cause: BaseException) -> str | None:
     if number_of(cause) is not None:
         return None  # the states of MariaDB say less than its numbers
     state = getattr(cause, "sqlstate", None)
-    if isinstance(state, str):
+    text, state = str(cause), state if isinstance(state, str) else None
+    if state not in {None, "08P01"} or (state is None and "FATAL:" not in text):  # a pooler has one for all it says
         return state
-    text = str(cause)
-    if "FATAL:" not in text:
-        return None
     if 'database "' in text and "does not exist" in text:
         return "3D000"
-    return next((code for word, code in _PG_WORDS if word in text), None)
+    return next((code for word, code in _PG_WORDS if word in text), state)
 
 
 def translate(exc: BaseException, address: Address) -> TrackersError:

@@ -129,7 +129,8 @@ def _locking(database: Database) -> Iterator[Connection]:
         with translated(database.address):
             if database.dialect == "sqlite":
                 connection.connection.dbapi_connection.execute("PRAGMA busy_timeout=0")  # type: ignore[union-attr]
-            with connection.begin() as transaction:
+            raw = connection.connection.dbapi_connection
+            with database.watch.over(raw), connection.begin() as transaction:
                 yield connection
                 transaction.rollback()
     finally:

@@ -44,7 +44,7 @@ _AT_THE_START |= {"log_disconnections", "post_auth_delay"}
 _ESCAPED = re.compile(r"\\(.)")
 _SECONDS = 5.0
 """How long a pooler may take to find a second process of the server."""
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 30.0
 """How long a server that has let one in may take for its first answer."""
 
 
@@ -61,22 +61,19 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
 
     @event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, _record: Any, positional: Any, named: Any) -> Any:
+        connection = _let_in(dialect, positional, named)
         try:
-            return dialect.connect(*positional, **named)
-        except dialect.loaded_dbapi.OperationalError as exc:
-            if "unsupported startup parameter" not in str(exc):
-                raise
-        return dialect.connect(*positional, **{name: value for name, value in named.items() if name != "options"})
+            connection.trackers_pooled = _is_pooled(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
-        from psycopg import IsolationLevel, OperationalError
+        from psycopg import IsolationLevel
 
-        process = _process_soon(connection, _ANSWER_SECONDS)
-        if process is None:  # a pooler lets one in by itself
-            connection.close()
-            raise OperationalError("the server does not answer")
-        if process != connection.info.backend_pid:
+        if connection.trackers_pooled:
             record.info["pooled"] = True
             connection.prepare_threshold = None
         if not writes:
@@ -92,6 +89,27 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
             connection.exec_driver_sql(f"SELECT {calls}", values)
 
     return engine
+
+
+def _let_in(dialect: Any, positional: Any, named: Any) -> Any:
+    try:
+        return dialect.connect(*positional, **named)
+    except dialect.loaded_dbapi.OperationalError as exc:
+        if "unsupported startup parameter" not in str(exc):
+            raise
+    return dialect.connect(*positional, **{name: value for name, value in named.items() if name != "options"})
+
+
+def _is_pooled(connection: Any) -> bool:
+    """Tell whether a pooler lies between, by the first answer, which is waited for a bounded time."""
+    from psycopg import OperationalError
+
+    process = _process_soon(connection, _ANSWER_SECONDS)
+    if process is None:  # a pooler lets one in by itself
+        raise OperationalError(
+            f"it lets one in, and has not answered for {_ANSWER_SECONDS:.0f} s: a pool may have no connection free"
+        )
+    return bool(process != connection.info.backend_pid)
 
 
 def _of_url(address: Address) -> dict[str, Any]:
@@ -130,7 +148,12 @@ def _process(connection: Any) -> int:
 
 
 def _process_soon(connection: Any, seconds: float) -> int | None:
-    """Return the server's process behind a connection; None where that is not told in so many seconds."""
+    """Return the server's process behind a connection; None where that is not told in so many seconds.
+
+    Raises what is said instead.
+    """
+    from psycopg.errors import error_from_result
+
     pgconn, end = connection.pgconn, time.monotonic() + seconds
     pgconn.send_query(b"SELECT pg_backend_pid()")
     with selectors.DefaultSelector() as arrivals:
@@ -140,7 +163,9 @@ def _process_soon(connection: Any, seconds: float) -> int | None:
                 return None
             pgconn.consume_input()
     result = pgconn.get_result()
-    found = None if result is None else result.get_value(0, 0)
     while pgconn.get_result() is not None:
         pass
+    found = None if result is None else result.get_value(0, 0)
+    if result is not None and found is None:
+        raise error_from_result(result)
     return None if found is None else int(found)

@@ -145,7 +145,7 @@ class Spill:
         while True:
             whole = self.journal.size
             lines = list(self.journal.read(self._place, BATCH))
-            fresh = [line for line in lines if line.seq > self._drained]
+            fresh = _rising(lines, self._drained)
             if fresh:
                 return fresh
             self._place = lines[-1].end if lines else max(self._place, whole)  # what is left cannot be read
@@ -243,3 +243,13 @@ class Spill:
             "the store refused" if self._refused and not self.active else "was logged",
             self._journal.folder,
         )
+
+
+def _rising(lines: Sequence[Line], after: int) -> list[Line]:
+    """Return the lines whose numbers rise beyond *after*: another is a copy of one that is among them."""
+    found: list[Line] = []
+    for line in lines:
+        if line.seq > after:
+            found.append(line)
+            after = line.seq
+    return found

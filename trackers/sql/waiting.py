@@ -26,6 +26,9 @@ class Waiting:
         self.used = 0
         """How many submissions had patience: the number of the last one."""
 
+        self.failure: Exception | None = None
+        """Why the database did not take what waits."""
+
         self._again_at = 0.0
         self._pause = FIRST_WAIT
 
@@ -54,6 +57,12 @@ class Waiting:
             self.works = sorted([*self.works, *patient], key=attrgetter("seq"))
             self._again_at, self._pause = now + self._pause, min(LONGEST_PAUSE, 2 * self._pause)
         return [work for work in group if work not in patient]
+
+    def join(self, works: Sequence[Work]) -> list[Work]:
+        """Hold *works* behind what waits already, and return those whose patience is over."""
+        now = time.monotonic()
+        self.works += [work for work in works if work.deadline > now]
+        return [work for work in works if work.deadline <= now]
 
     @staticmethod
     def tell(failure: Exception) -> None:

@@ -29,6 +29,9 @@ SECONDS = 60.0
 _ANSWER_SECONDS = 10.0
 """How long it may take to answer that."""
 
+POOLED_SECONDS = 600.0
+"""How long a transaction behind a pooler takes before its silence counts: it may have no connection free for us."""
+
 _ASK = {
     "postgresql": (
         "SELECT state LIKE 'idle%%' AND clock_timestamp() - state_change > make_interval(secs => %s) "
@@ -59,16 +62,24 @@ class Watch:
         if self._database.dialect == "sqlite":
             yield
             return
-        with self._lock:
-            self._busy[id(raw)] = (time.monotonic(), raw)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._main, name="trackers-watch", daemon=True)
-                self._thread.start()
         try:
+            with self._lock:
+                self._busy[id(raw)] = (time.monotonic(), raw)
+                self._start()
             yield
         finally:
             with self._lock:
-                del self._busy[id(raw)]
+                self._busy.pop(id(raw), None)
+
+    def _start(self) -> None:
+        if self._thread is not None:
+            return
+        thread = threading.Thread(target=self._main, name="trackers-watch", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the process may have no more threads: nobody watches until it may
+            return
+        self._thread = thread
 
     def close(self) -> None:
         """End the thread."""
@@ -79,21 +90,29 @@ class Watch:
             with self._lock:
                 old = [one for one in self._busy.values() if time.monotonic() - one[0] >= SECONDS]
             for since, raw in old:
-                if self._is_dead(raw) and self._is_still_busy(since, raw):
+                if self._is_dead(raw, time.monotonic() - since) and self._give_up(since, raw):
                     words = "the store %s has not answered for %.0f s: its connection is given up"
                     _log.warning(words, self._database.address.safe, time.monotonic() - since)
-                    _cut(raw)
 
-    def _is_still_busy(self, since: float, raw: Any) -> bool:
-        with self._lock:
-            return self._busy.get(id(raw)) == (since, raw) and _waits(raw)
+    def _give_up(self, since: float, raw: Any) -> bool:
+        """Cut *raw* if it is in that transaction still, and tell whether it was."""
+        with self._lock:  # its owner lets go of it under this lock: it is nobody else's yet
+            busy = self._busy.get(id(raw)) == (since, raw) and _waits(raw)
+            if busy:
+                _cut(raw)
+            return busy
 
-    def _is_dead(self, raw: Any) -> bool:
-        """Tell whether the server does nothing for *raw*, or answers nobody. Where it cannot say, it is not."""
+    def _is_dead(self, raw: Any, seconds: float) -> bool:
+        """Tell whether the server does nothing for *raw*, or answers nobody. Where it cannot say, it is not.
+
+        *seconds*: how long its transaction has taken.
+        """
         dialect, silent = self._database.dialect, threading.Event()
         try:
             if not _waits(raw):
                 return False  # it is we who take so long
+            if getattr(raw, "trackers_pooled", False) and seconds < POOLED_SECONDS:
+                return False
             pid = raw.thread_id() if dialect == "mysql" else raw.info.backend_pid
             with self._database.open_writer() as other:
                 probe = other.connection.dbapi_connection

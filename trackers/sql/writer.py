@@ -32,6 +32,7 @@ from trackers.sql.engine import Database
 from trackers.sql.failures import is_away, is_driver_error, is_everyones, is_value_error, may_be_of_one, translate
 from trackers.sql.journals import forget, read_position
 from trackers.sql.waiting import Waiting, deadline
+from trackers.sql.whole import whole
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -79,6 +80,7 @@ class Writer:
         self._dead: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._waiting = Waiting()
+        self._stopped: dict[str, Exception] = {}  # journals of which the database did not take an entry, and why
 
     def submit(
         self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False, patience: float = 0.0
@@ -144,6 +146,11 @@ class Writer:
 
     def spill(self, failure: Exception) -> None:
         """Send what is logged from now on to the journal: the database is away, as *failure* says."""
+        self.check_process()
+        whole(partial(self._spill_all, failure))
+        self._say()
+
+    def _spill_all(self, failure: Exception) -> None:
         ended: list[Work] = []
         with self._lock:
             if self._spill is not None and self._spill.usable:
@@ -151,12 +158,17 @@ class Writer:
                     self._spill.tell(failure)
                 writing = [work for work in self._current if work.logged]
                 ended = [*self._spill_over([]), *writing]  # what is being written is in the journal, too, in case
-        self._say()
         for work in ended:
             work.commit.resolve()
 
+    def check_process(self) -> None:
+        """Raise StoreError in a forked child: the thread stayed behind, and a lock may be held for ever."""
+        if os.getpid() != self.pid:
+            raise StoreError("a store does not survive a fork: connect again in the child process")
+
     def keep(self) -> None:
         """Make what is in the journal outlive a power cut; raises StoreError where its disk is full."""
+        self.check_process()
         with self._lock:
             if self._spill is not None and self._spill.active:
                 self._spill.journal.sync()
@@ -170,6 +182,7 @@ class Writer:
 
     def drain(self) -> None:
         """Wait until the journal is drained, or one attempt has failed: then its failure is raised."""
+        self.check_process()
         with self._lock:
             spill = self._spill
             if spill is None or spill.offline or not spill.active:
@@ -186,6 +199,7 @@ class Writer:
 
     def hurry(self) -> None:
         """Write what is queued now: somebody waits for it."""
+        self.check_process()
         with self._lock:
             if self._queue:
                 self._urgent = True
@@ -214,26 +228,32 @@ class Writer:
     # --- the queue ---------------------------------------------------------------------------------------------
 
     def _put(self, work: Work, urgent: bool) -> None:
-        if os.getpid() != self.pid:
-            raise StoreError("a store does not survive a fork: connect again in the child process")
+        self.check_process()
+        spill = self._spill
+        if work.entry is None or spill is None:
+            with self._lock:
+                self._enqueue(work, work.size, urgent)
+            return
+        if self._queued >= SPILL_AT and not spill.active and not spill.unusable:
+            whole(partial(self._put_logged, spill, work, urgent, may_go_over=True))
+        else:
+            self._put_logged(spill, work, urgent)
+        self._say()
+
+    def _put_logged(self, spill: Spill, work: Work, urgent: bool, *, may_go_over: bool = False) -> None:
+        """Queue what a run logged, or have the journal take it; *may_go_over*: with all that is queued."""
         ended: list[Work] = []
         with self._lock:
-            size = work.size
-            spill = self._spill
-            if work.entry is None or spill is None:
-                self._enqueue(work, size, urgent)
+            self._check_open()
+            spills = spill.active or (may_go_over and self._queued >= SPILL_AT and spill.usable)
+            if not spills:
+                self._wait_for_room()
+                spills = spill.active  # as it may be by now: then nothing goes past what is in the journal
+            work.journal, work.seq = spill.uid, spill.number()
+            if spills:
+                ended = self._spill_over([work])
             else:
-                self._check_open()
-                spills = spill.active or (self._queued >= SPILL_AT and spill.usable)
-                if not spills:
-                    self._wait_for_room()
-                    spills = spill.active  # as it may be by now: then nothing goes past what is in the journal
-                work.journal, work.seq = spill.uid, spill.number()
-                if spills:
-                    ended = self._spill_over([work])
-                else:
-                    self._enqueue(work, size, urgent)
-        self._say()
+                self._enqueue(work, work.size, urgent)
         for one in ended:
             one.commit.resolve()
 
@@ -255,9 +275,17 @@ class Writer:
             self._arrived.notify()
 
     def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._main, name="trackers-writer", daemon=True)
+        if self._thread is not None:
+            return
+        self._thread = threading.Thread(target=self._main, name="trackers-writer", daemon=True)
+        try:
             self._thread.start()
+        except BaseException as exc:  # Ctrl-C as well
+            if self._thread.ident is None:  # it never began: the next one tries again
+                self._thread = None
+            if isinstance(exc, RuntimeError):
+                raise StoreError(f"the store cannot write: {exc}, the limit of the process is reached") from exc
+            raise
 
     # --- the journal -------------------------------------------------------------------------------------------
 
@@ -413,6 +441,9 @@ class Writer:
     def _main(self) -> None:
         group: list[Work] = []
         failure: BaseException = StoreError("the store is closed")
+        with self._lock:
+            if threading.current_thread() is not self._thread:
+                return  # who started it was interrupted, and took it for one that never began
         try:
             while True:
                 group = self._next_group()
@@ -470,17 +501,37 @@ class Writer:
 
     def _write(self, group: list[Work]) -> Exception | None:
         """Write a group; return what was wrong with the database itself, None where it was there."""
+        group = self._in_turn(group)
+        if not group:
+            return None
         try:
             if self._waiting.away:
                 group = self._without_written(group)
             self._commit(group)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it reaches those who wait
             return self._fail(group, exc)
-        if self._waiting.away:
+        if self._waiting.away and not self._waiting.works:
             self._waiting.back(wrote=any(work.deadline for work in group))
         for work in group:
             work.commit.resolve(work.result)
         return None
+
+    def _in_turn(self, group: list[Work]) -> list[Work]:
+        """Return what of a group may be written: nothing that has a number goes past one that was not taken.
+
+        A later number in the database says that all before it are there.
+        """
+        if not self._stopped and not self._waiting.works:
+            return group
+        with self._lock:
+            late = self._waiting.join([work for work in group if work.deadline]) if self._waiting.works else []
+            joined = {work for work in group if work.deadline} if self._waiting.works else set()
+        for work in late:
+            work.commit.resolve(failure=self._waiting.failure)
+        for work in group:
+            if work.ordered and (why := self._stopped.get(work.journal)) is not None:
+                work.commit.resolve(failure=why)
+        return [work for work in group if work not in joined and not work.commit.done()]
 
     def _without_written(self, group: list[Work]) -> list[Work]:
         """Resolve what is in the database already, though the answer to its commit was lost; return the rest."""
@@ -521,6 +572,11 @@ class Writer:
                 kept = logged + (self._spill_over([]) if fresh else [])
             self._gone = True
         failure = self._said(exc)
+        if self._waiting.works:
+            self._waiting.failure = failure
+        for work in group:
+            if work.ordered:
+                self._stopped[work.journal] = failure
         if self._waiting.away and not was_away:
             self._waiting.tell(failure)
         if spill is not None and kept and fresh:

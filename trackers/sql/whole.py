@@ -1,0 +1,34 @@
+"""Work that a Ctrl-C must not leave half done."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+def whole(action: Callable[[], object]) -> None:
+    """Call *action* so that it is done whole whatever signals come; what it raises is raised here.
+
+    Handlers of signals run on the main thread, between any two of its steps, and Ctrl-C's raises there. So the main
+    thread has another one do it and waits: interrupted, it leaves, and the action goes on to its end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        action()
+        return
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            action()
+        except BaseException as exc:  # noqa: BLE001 - raised by the caller
+            failed.append(exc)
+
+    thread = threading.Thread(target=run, name="trackers-whole")
+    try:
+        thread.start()
+    except RuntimeError:  # the process may have no more threads
+        action()
+        return
+    thread.join()
+    if failed:
+        raise failed[0]
