@@ -284,19 +284,28 @@ def _some(columns: str, *, remainder: str = "drop") -> Any:
     return ColumnTransformer([("scaled", StandardScaler(), list(columns))], remainder=remainder)
 
 
+def _boosted(name: str, kind: str) -> Any:
+    library = pytest.importorskip(name)
+    few = {"n_estimators": 1, "n_jobs": 1}
+    if name == "lightgbm":
+        unchecked = {"predict_disable_shape_check": True} if kind == "unchecked" else {}
+        return library.LGBMClassifier(min_child_samples=1, verbose=-1, **few, **unchecked).fit(AB, Y)
+    if kind == "booster":
+        return library.train({"nthread": 1}, library.DMatrix(AB.to_numpy(), Y), 1)
+    rows = AB if kind == "" else AB.to_numpy()
+    return library.XGBClassifier(**few, booster="gblinear" if kind == "linear" else "gbtree").fit(rows, Y)
+
+
 def _fitted(kind: str) -> Any:
     from sklearn.dummy import DummyClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
     plain = LogisticRegression()
     if kind.startswith(("lightgbm", "xgboost")):
-        library = pytest.importorskip(kind.partition(" ")[0])
-        few = {"n_estimators": 1, "n_jobs": 1}
-        if library.__name__ == "xgboost":
-            return library.XGBClassifier(**few).fit(AB, Y)
-        return library.LGBMClassifier(min_child_samples=1, verbose=-1, **few).fit(AB, Y)
+        return _boosted(*kind.partition(" ")[::2])
     made = {
         "plain": plain,
         "pipeline": make_pipeline(StandardScaler(), plain),
@@ -305,8 +314,17 @@ def _fitted(kind: str) -> Any:
         "search": GridSearchCV(make_pipeline(_some("a"), plain), {}, cv=2),
         "anything": make_pipeline(FunctionTransformer(np.asarray), plain),
         "dummy": DummyClassifier(),
+        "categories": HistGradientBoostingClassifier(max_iter=1, categorical_features=["b"]),
     }
     return plain.fit(AB.to_numpy(), Y) if kind == "array" else made[kind].fit(AB, Y)
+
+
+def _predict(model: Any, rows: Any) -> None:
+    if type(model).__name__ == "Booster":
+        import xgboost
+
+        rows = xgboost.DMatrix(rows)
+    model.predict(rows)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -329,11 +347,21 @@ def _fitted(kind: str) -> Any:
         ("search", "z", "which was fitted to the columns a, b, and none of z is one of them"),
         ("anything", "yz", None),
         ("dummy", "z", None),
+        ("categories", "cba", None),
+        ("categories", "ac", "which needs the columns b as well"),
+        ("categories", 3, "which takes 2 columns, not 3"),
         ("lightgbm", "yz", None),
         ("lightgbm", "z", "which takes 2 columns, not 1"),
+        ("lightgbm unchecked", "xyz", None),
+        ("lightgbm unchecked", 3, "which takes 2 columns, not 3"),
         ("xgboost", "ab", None),
         ("xgboost", "yz", "which takes the columns a, b, not y, z"),
         ("xgboost", 3, "which takes 2 columns, not 3"),
+        ("xgboost booster", 1, None),
+        ("xgboost booster", "x", None),
+        ("xgboost booster", 3, "which takes at most 2 columns, not 3"),
+        ("xgboost linear", 1, None),
+        ("xgboost array", 1, "which takes 2 columns, not 1"),
     ],
 )
 def test_a_signature_on_which_the_model_must_fail_is_refused(
@@ -342,11 +370,11 @@ def test_a_signature_on_which_the_model_must_fail_is_refused(
     rows = np.zeros((2, columns)) if isinstance(columns, int) else pd.DataFrame({name: [0.0, 1.0] for name in columns})
     model = _fitted(kind)
     if says is None:
-        model.predict(rows)
+        _predict(model, rows)
         save(model, tmp_path / "model", signature=Signature.infer(rows))
         return
     with pytest.raises(Exception):  # noqa: B017 - whatever its library raises
-        model.predict(rows)
+        _predict(model, rows)
     with pytest.raises(ModelError, match=f"not that of the {type(model).__name__}, {says}"):
         save(model, tmp_path / "model", signature=Signature.infer(rows))
     assert list((tmp_path / "model").iterdir()) == []

@@ -14,12 +14,14 @@ def columns_of(schema: Mapping[str, Any]) -> list[str] | None:
     return [str(column["name"]) for column in schema["columns"]] if schema.get("kind") == "frame" else None
 
 
-def wrong_width(schema: Mapping[str, Any], width: int | None) -> str | None:
-    """Say that a model takes *width* columns, where *schema* has another number of them."""
+def wrong_width(schema: Mapping[str, Any], width: int | None, *, or_fewer: bool = False) -> str | None:
+    """Say that a model takes *width* columns (*or_fewer*), where *schema* has another number of them."""
     columns = columns_of(schema)
     shape: Sequence[int | None] = schema.get("shape") or ()
     has = len(columns) if columns is not None else (shape[1] if len(shape) == 2 else None)
-    return None if not width or has is None or has == width else f"takes {counted(width, 'column')}, not {has}"
+    if not width or has is None or has == width or (or_fewer and has < width):
+        return None
+    return f"takes {'at most ' * or_fewer}{counted(width, 'column')}, not {has}"
 
 
 def wrong_names(schema: Mapping[str, Any], names: Sequence[str]) -> str | None:

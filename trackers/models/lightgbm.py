@@ -9,7 +9,7 @@ from typing import Any
 
 from trackers.errors import ModelError
 from trackers.models.boosted import json_params, names_or_width, read_params
-from trackers.models.fit import wrong_width
+from trackers.models.fit import columns_of, wrong_width
 from trackers.models.flavor import Flavor, Saving
 from trackers.models.lightgbm_text import check_text
 from trackers.models.trust import Trust
@@ -65,7 +65,9 @@ class LightGBMFlavor(Flavor):
         return names_or_width(names if own else None, booster.num_feature())
 
     def misfit(self, model: Any, schema: Mapping[str, Any]) -> str | None:
-        # It takes columns by their places, whatever their names.
+        # It takes columns by their places, whatever their names. The estimators ask scikit-learn about an array.
+        if getattr(model, "predict_disable_shape_check", False) and columns_of(schema) is not None:
+            return None
         return wrong_width(schema, getattr(model, "booster_", model).num_feature())
 
     def categories(self, model: Any, columns: Sequence[str]) -> Mapping[str, Sequence[Any]]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trackers.models.fit import missing_names, strangers, wrong_names, wrong_width
+from trackers.models.fit import columns_of, missing_names, strangers, wrong_names, wrong_width
 
 _TAKE_ANYTHING = ("sklearn.dummy", "sklearn.preprocessing._function_transformer", "sklearn.frozen")
 """Modules whose estimators look at no column before they work."""
@@ -25,7 +25,8 @@ def misfit(model: Any, schema: Mapping[str, Any]) -> str | None:
 
     An estimator alone checks the names of its columns, their order and their number. One that is made of others (a
     search, a ColumnTransformer) may leave columns alone: it fails where a column is missing that it works on, or where
-    it knows none. Nothing is said of estimators that are not scikit-learn's own.
+    it knows none. HistGradientBoosting with categories takes its columns out of a frame by their names. Nothing is
+    said of estimators that are not scikit-learn's own.
     """
     first = _first(model)
     parts = [first, *_parts(first)]
@@ -37,6 +38,8 @@ def misfit(model: Any, schema: Mapping[str, Any]) -> str | None:
     named = None if names is None else [str(name) for name in names]
     if len(parts) > 1 or hasattr(first, "transformers_"):
         return (missing_names(schema, _worked_on(first)) or strangers(schema, named)) if named else None
+    if named and columns_of(schema) is not None and attribute(first, "_preprocessor") is not None:
+        return missing_names(schema, named)
     return (wrong_names(schema, named) if named else None) or wrong_width(schema, attribute(first, "n_features_in_"))
 
 

@@ -68,8 +68,11 @@ class XGBoostFlavor(Flavor):
 
     def misfit(self, model: Any, schema: Mapping[str, Any]) -> str | None:
         booster = model if type(model).__name__ == "Booster" else model.get_booster()
-        names = booster.feature_names
-        return (wrong_names(schema, names) if names else None) or wrong_width(schema, booster.num_features())
+        if names := booster.feature_names:
+            return wrong_names(schema, names) or wrong_width(schema, booster.num_features())
+        # Of a matrix the library refuses only what has more; estimators of trees predict from the array itself.
+        from_matrix = booster is model or model.booster == "gblinear"
+        return wrong_width(schema, booster.num_features(), or_fewer=from_matrix)
 
     def categories(self, model: Any, columns: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         booster = model if type(model).__name__ == "Booster" else model.get_booster()
