@@ -152,7 +152,9 @@ class Store(Tracking, Keeping):
         files = (*files, journal_folder(path, address.safe))
         if not root and path is not None:  # offline the store cannot say where its files lie
             root = str(path.with_name(f"{path.stem}-artifacts"))
-        return files if not root or "://" in root else (*files, Path(root))
+        # A folder of another name than a new store gives it may be where the code lies: whoever reads code knows the
+        # store's own files in it by their names.
+        return (*files, Path(root)) if "://" not in root and root.endswith("-artifacts") else files
 
     @property
     def artifacts(self) -> ArtifactStore:

@@ -288,6 +288,19 @@ def test_files_of_other_stores_in_the_repository_are_nobody_s_code(repository: P
     assert set(state.left_out) <= {"other.db", "other.db-wal", "other.db-shm"}
 
 
+def test_code_that_lies_where_a_store_keeps_its_files_is_kept(repository: Path) -> None:
+    for name in ("train.py", "mine/helper.py", "stores/model.py", "db/query.py"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text(f"# {name}\n")
+    with trackers.connect(f"sqlite:///{repository.parent / 'team.db'}", artifacts=str(repository)) as store:
+        with store.start_run("a") as run:
+            run.log_text("a note", "note.txt")
+        state = read(repository, beside=store.own_files)
+    assert any(len(path.name) == 64 for path in repository.rglob("*"))
+    assert set(state.files) == {"train.py", "mine/helper.py", "stores/model.py", "db/query.py"}
+    assert state.left_out == {}
+
+
 def test_many_new_files_are_counted_and_the_store_beside_is_none_of_them(repository: Path) -> None:
     for number in range(600):
         (repository / f"f{number}.py").write_text(f"{number}\n")

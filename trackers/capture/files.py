@@ -21,6 +21,13 @@ MAX_FILES = 500
 _MOST_NAMES = 100_000
 _MARK = re.compile(r"[0-9a-f-]{32,36}")
 """A store's uid: the name of its note where it keeps files, and of a journal's folder."""
+_FILES = re.compile(
+    r"stores/\.?[0-9a-f-]{32,36}|incoming/[0-9a-f]{32}|(incoming|quarantine)/[0-9a-f]{64}.*"
+    r"|(?P<first>[0-9a-f]{2})/(?P=first)[0-9a-f]{62}(\.reused)?",
+    re.DOTALL,
+)
+"""What a store writes where it keeps files, see ``trackers.artifacts.local``: whose root may hold code as well."""
+_JOURNAL = re.compile(r".+", re.DOTALL)
 _LONGEST_NOTE = 4096
 _DATABASE = b"SQLite format 3\0"
 
@@ -41,12 +48,12 @@ def read_files(
     Those in *first* come before others, what is from elsewhere comes last, and among them the small ones come first.
     """
     apart = {path.resolve() for path in beside}
-    stores: dict[Path, bool] = {}
+    stores: dict[Path, re.Pattern[str] | None] = {}
     files: dict[str, SourceFile] = {}
     left_out: dict[str, str] = {}
     sizes: list[tuple[int, int, str]] = []
     for name, path in list(paths.items())[:_MOST_NAMES]:
-        if apart & {path, *path.parents} or _is_kept_by_a_store(path.parent, stores):
+        if apart & {path, *path.parents} or _is_kept_by_a_store(path, stores):
             continue
         size, why = _size(path, name)
         if why:
@@ -69,15 +76,22 @@ def read_files(
     return files, left_out
 
 
-def _is_kept_by_a_store(folder: Path, known: dict[Path, bool]) -> bool:
-    """Tell whether *folder* lies where some store keeps its files or journals, which are nobody's code either."""
-    if folder not in known:
-        known[folder] = (
-            any(_is_note(folder / "stores" / name) for name in _names_in(folder / "stores") if _MARK.fullmatch(name))
-            or (_MARK.fullmatch(folder.name) is not None and (folder / "records").is_file())
-            or (folder != folder.parent and _is_kept_by_a_store(folder.parent, known))
-        )
-    return known[folder]
+def _is_kept_by_a_store(path: Path, known: dict[Path, re.Pattern[str] | None]) -> bool:
+    """Tell whether *path* is one of the files or journals that some store keeps, which are nobody's code either."""
+    for folder in path.parents:
+        if folder not in known:
+            known[folder] = _kept_in(folder)
+        kept = known[folder]
+        if kept is not None and kept.fullmatch(path.relative_to(folder).as_posix()):
+            return True
+    return False
+
+
+def _kept_in(folder: Path) -> re.Pattern[str] | None:
+    """Return the names below *folder* that are those of a store; None where no store keeps anything in it."""
+    if any(_is_note(folder / "stores" / name) for name in _names_in(folder / "stores") if _MARK.fullmatch(name)):
+        return _FILES
+    return _JOURNAL if _MARK.fullmatch(folder.name) and (folder / "records").is_file() else None
 
 
 def _is_note(path: Path) -> bool:
