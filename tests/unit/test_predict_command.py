@@ -15,9 +15,17 @@ from click.testing import CliRunner
 
 import trackers
 from tests.extras import needs
+from trackers.artifacts import ArtifactStore
 from trackers.cli.app import trackers as command
 from trackers.cli.exit import run_command
-from trackers.errors import DigestError, InvalidValueError, ModelError, NotFoundError, UntrustedError
+from trackers.errors import (
+    AlreadyExistsError,
+    DigestError,
+    InvalidValueError,
+    ModelError,
+    NotFoundError,
+    UntrustedError,
+)
 from trackers.models import archives, save
 from trackers.models.reference import Reference
 from trackers.models.rows import read_rows, write_rows
@@ -128,6 +136,28 @@ def test_the_folder_of_a_model_is_brought_here_whole_or_not_at_all(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith((".model", "damaged"))]
     with pytest.raises(InvalidValueError, match="names no model"):
         trackers.download_model("./copy", tmp_path / "other")
+
+
+@pytest.mark.parametrize("folder", ["there", "new"])
+def test_a_folder_in_which_something_appears_meanwhile_is_left_as_it_is(
+    logged: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    (tmp_path / "top" / "there").mkdir(parents=True)
+    before = sorted((tmp_path / "top").iterdir())
+    get_files = ArtifactStore.get_files
+
+    def slowly(self: ArtifactStore, files: Any, to: Any) -> Path:
+        if folder == "there":
+            assert sorted((tmp_path / "top").iterdir()) == before, "what lies above may be another disk, or not ours"
+        (tmp_path / "top" / folder).mkdir(exist_ok=True)
+        (tmp_path / "top" / folder / "requirements.txt").write_text("mine")
+        return get_files(self, files, to)
+
+    monkeypatch.setattr(ArtifactStore, "get_files", slowly)
+    with pytest.raises(AlreadyExistsError, match="is no empty folder"):
+        trackers.download_model("models:/fraud/1", tmp_path / "top" / folder, store=logged)
+    assert [path.name for path in (tmp_path / "top" / folder).iterdir()] == ["requirements.txt"]
+    assert (tmp_path / "top" / folder / "requirements.txt").read_text() == "mine"
 
 
 def _out(capsys: Any, *arguments: str) -> str:

@@ -35,16 +35,18 @@ def write_folder(artifacts: ArtifactStore, model: LoggedModel, folder: str | os.
     """Write the files of *model* into *folder*; see ``download_model``."""
     target = Path(folder)
     place = target.resolve()  # the folder that a link names, or the current one
-    if target.exists() and not (target.is_dir() and next(target.iterdir(), None) is None):
-        raise AlreadyExistsError(f"{target} is there already, and is no empty folder: give a new one.")
+    _refuse_full(target)
+    there = place.exists()
     check_kept(artifacts, model)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".model-", dir=place.parent) as temporary:
+        # A folder that is there may be a disk of its own, or lie in one that is not ours to write in.
+        with tempfile.TemporaryDirectory(prefix=".model-", dir=place if there else place.parent) as temporary:
             whole = artifacts.get_files(model.files, Path(temporary, "model"))
             if known := known_digest(model):
                 verify_files(whole, read_manifest(whole, known))
-            if not place.exists():
+            _refuse_full(target, Path(temporary).name)
+            if not there:
                 whole.replace(place)
                 return target
             for part in whole.iterdir():
@@ -52,3 +54,9 @@ def write_folder(artifacts: ArtifactStore, model: LoggedModel, folder: str | os.
     except OSError as exc:
         raise ArtifactError(f"The model cannot be written to {target}: {exc.strerror or exc}.") from exc
     return target
+
+
+def _refuse_full(target: Path, own: str = "") -> None:
+    """Raise AlreadyExistsError where *target* is no folder, or holds more than *own*."""
+    if target.exists() and not (target.is_dir() and {entry.name for entry in target.iterdir()} <= {own}):
+        raise AlreadyExistsError(f"{target} is there already, and is no empty folder: give a new one.")
