@@ -41,6 +41,16 @@ def commit(folder: Path, name: str, text: str, message: str = "") -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
+def merge(folder: Path, text: str) -> None:
+    """Write *text* into a merge alone, where the settings hide what merges change."""
+    git(folder, "config", "log.diffMerges", "off")
+    git(folder, "checkout", "-q", "-b", "side")
+    commit(folder, "side.txt", "a\n")
+    git(folder, "checkout", "-q", "-")
+    git(folder, "merge", "-q", "--no-ff", "--no-commit", "side")
+    commit(folder, "side.txt", text)
+
+
 def restore(state: CodeState, to: Path, repo: Path, bundle: bytes | None = None) -> checkout.Restored:
     held = state.commits.bundle if bundle is None and state.commits is not None else bundle
     return checkout.restore(state.record(), state.bundle(), to, repo, lambda: held)
@@ -126,6 +136,8 @@ def test_the_same_commits_are_the_same_file(tmp_path: Path) -> None:
             lambda folder: commit(folder, "conf.py", 'api_key = "k3yK3yk3y9f8e7d6c5b4a3f2e1d0c9b8"\n'),
             "looks like a secret",
         ),
+        (lambda folder: commit(folder, "n.txt", '++ api_key = "k3yK3yk3y9f8e7d6c5b4a3f2e1d0c9b8"\n'), "looks like a secret"),
+        (lambda folder: merge(folder, 'api_key = "k3yK3yk3y9f8e7d6c5b4a3f2e1d0c9b8"\n'), "looks like a secret"),
         (lambda folder: commit(folder, "my db.yaml", "db_password: correct horse\n"), "looks like a secret"),
         (lambda folder: commit(folder, "deep/db.yaml", "db:\n  password: correcthorse\n"), "looks like a secret"),
         (
@@ -139,6 +151,8 @@ def test_the_same_commits_are_the_same_file(tmp_path: Path) -> None:
         "name",
         "name in a folder",
         "content",
+        "content like a head",
+        "a merge's own content",
         "settings with a space",
         "settings",
         "a list in a message",

@@ -60,7 +60,9 @@ def _bundled(git: Git) -> bytes:
 
 def _refused(git: Git) -> str:
     """Say why the content of the commits is not kept."""
-    log = ("-c", "log.showRoot=true", "log", "-m", "--no-show-signature")
+    # What a merge changed is told beside each of its parents: a combined diff is written in another way.
+    settings = ("-c", "log.showRoot=true", "-c", "log.diffMerges=separate")
+    log = (*settings, "log", "-m", "--no-show-signature")
     names = git(*log, "--name-only", "--no-renames", "-z", "--format=", *_UNPUSHED)
     secret = next((name for name in names.decode("utf-8", "replace").split("\0") if is_secret_name(name.strip())), None)
     if secret is not None:
@@ -86,8 +88,12 @@ _SECTION = re.compile(r"^diff --git ", re.MULTILINE)
 def _holds_secret(section: str) -> bool:
     """Tell whether what is added to one file, or a message, looks like a secret."""
     lines = section.split("\n")
-    name = next((line.removeprefix("+++ ").rstrip("\r\t").strip('"') for line in lines if line.startswith("+++ ")), "")
-    added = [line for line in lines if not line.startswith(("index ", "-", "+++ "))]
+    # Below the head, what was added may begin with "++ " itself.
+    start = next((number for number, line in enumerate(lines) if line.startswith("@@ ")), len(lines))
+    head = [line for line in lines[:start] if not line.startswith("index ")]
+    name = next((line.removeprefix("+++ ").rstrip("\r\t").strip('"') for line in head if line.startswith("+++ ")), "")
+    added = [line for line in head if not line.startswith("+++ ")] + lines[start:]
+    added = [line for line in added if not line.startswith("-")]
     return looks_secret("\n".join(added), settings=is_settings_name(name))
 
 
