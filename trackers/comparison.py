@@ -89,6 +89,11 @@ class Line:
         return bool(a == b) or (a != a and b != b)
 
     @property
+    def is_package(self) -> bool:
+        """Whether it is the version of a package."""
+        return self.section == "environment" and self.name != "python"
+
+    @property
     def difference(self) -> float | None:
         """How much larger the challenger's number is; None for what is no number."""
         a, b = self.champion, self.challenger

@@ -343,6 +343,22 @@ def test_compare_shows_differences_and_whether_the_data_are_the_same(call: Any) 
     assert json.loads(call("compare", "fraud/1", "fraud", "--json")[1])["same_data"] is True
 
 
+def test_compare_counts_the_packages_that_are_equal(call: Any, store: Store) -> None:
+    for numpy in ("2.0", "2.1"):
+        with store.start_run("exp") as run:
+            model = run.log_model(MODEL)
+        packages = {"numpy": numpy, **{f"lib{number}": "1.0" for number in range(138)}}
+        store.registry.register("many", model, lineage={"packages": packages})
+    out = call("compare", "many/1", "many/2")[1]
+    lines = [" ".join(line.split()) for line in out.splitlines() if line.startswith("environment")]
+    assert lines[1:] == [
+        "environment.numpy 2.0 2.1 differs",
+        "environment.packages 138 packages 138 packages same",
+    ]
+    assert "packages" not in call("compare", "many/1", "many/2", "--changed")[1]
+    assert len(json.loads(call("compare", "many/1", "many/2", "--json")[1])["environment"]) == 140
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -136,7 +136,10 @@ def test_the_same_commits_are_the_same_file(tmp_path: Path) -> None:
             lambda folder: commit(folder, "conf.py", 'api_key = "k3yK3yk3y9f8e7d6c5b4a3f2e1d0c9b8"\n'),
             "looks like a secret",
         ),
-        (lambda folder: commit(folder, "n.txt", '++ api_key = "k3yK3yk3y9f8e7d6c5b4a3f2e1d0c9b8"\n'), "looks like a secret"),
+        (
+            lambda folder: commit(folder, "n.txt", '++ api_key = "k3yK3yk3y9f8e7d6c5b4a3f2e1d0c9b8"\n'),
+            "looks like a secret",
+        ),
         (lambda folder: merge(folder, 'api_key = "k3yK3yk3y9f8e7d6c5b4a3f2e1d0c9b8"\n'), "looks like a secret"),
         (lambda folder: commit(folder, "my db.yaml", "db_password: correct horse\n"), "looks like a secret"),
         (lambda folder: commit(folder, "deep/db.yaml", "db:\n  password: correcthorse\n"), "looks like a secret"),

@@ -11,6 +11,7 @@ import click
 from trackers.cli.completing import complete_alias, complete_model, complete_reference
 from trackers.cli.exit import naming
 from trackers.cli.storage import open_store, reading_options
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.comparison import Comparison, Line
@@ -120,6 +121,7 @@ def compare(champion: str, challenger: str, changed: bool, storage: str | None, 
     """Put two versions (NAME@ALIAS, NAME/VERSION) side by side.
 
     Metrics with their differences, params, whether the data are the same, code, environment, size and signature.
+    Packages that are equal are counted; --json names them.
     """
     with open_store(storage) as store:
         show_comparison(store.registry.compare(champion, challenger), changed, as_json)
@@ -132,7 +134,11 @@ def show_comparison(found: Comparison, changed: bool, as_json: bool) -> None:
     if as_json:
         text.print_json(found.as_json())
         return
-    rows = [_row(line) for line in found.lines if not (changed and line.same)]
+    rows = [_row(line) for line in found.lines if not (line.same and (changed or line.is_package))]
+    packages = sum(line.same and line.is_package for line in found.lines)
+    if packages and not changed:  # a line for each would hide the others
+        above = sum(row[0].partition(".")[0] != "model" for row in rows)
+        rows.insert(above, ["environment.packages", *[counted(packages, "package")] * 2, "same"])
     if rows:
         text.print_table(["", found.champion, found.challenger, "difference"], rows)
     else:
