@@ -183,6 +183,31 @@ def test_metrics_tags_and_history_of_versions_are_seen(store: Store) -> None:
     assert (time.replace(" ", "T")[:19], actor) == (when.isoformat()[:19], registry.history("m")[0].actor)
 
 
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ([1e308, 1.5e308], 1.25e308),
+        ([-1e200, -3e200, 1.0], -4e200 / 3),
+        ([1e308, -1e308, 0.5, 1.5], 0.5),
+        ([5e-324], 5e-324),
+        ([5e-324, 0.0], 0.0),
+        ([0.1, 0.2, 0.4], (0.1 + 0.2 + 0.4) / 3),
+    ],
+)
+def test_the_mean_of_huge_and_of_tiny_figures_is_theirs_on_every_database(
+    store: Store, values: list[float], mean: float
+) -> None:
+    with store.start_run("r") as run:
+        run.write([ModelLogged(run.id, now_us(), store.new_uid(), manifest={"flavor": "sklearn"})])
+    model = store.get_logged_model(run.id)
+    assert model is not None
+    store.registry.register("m", model)
+    store.registry.record("m", 1, {"loss": values})
+    ((shown,),) = ask(store, "SELECT value FROM trackers_v_version_metrics WHERE origin = 'measured'")
+    assert float(shown) == pytest.approx(mean, rel=1e-14, abs=0)
+    assert store.registry.figures("m", 1)[0].value == pytest.approx(mean, rel=1e-14, abs=0)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_view_is_documented_with_its_columns(store: Store, name: str) -> None:
     from pathlib import Path

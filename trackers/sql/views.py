@@ -125,6 +125,16 @@ def _quoted(column: str, backslash: str = "\\") -> str:
     return column
 
 
+def _mean(value: str) -> str:
+    """Return the mean of *value*, which is never larger than its largest; PostgreSQL raises what overflows on the way.
+
+    Its avg squares each value, so that the large ones are summed apart, by an exact part of each.
+    """
+    is_small, scale = f"abs({value}) < 1e140", "18446744073709551616e0"
+    large = f"sum(CASE WHEN {is_small} THEN 0e0 ELSE {value} / {scale} END) / count(*) * {scale}"
+    return f"avg(CASE WHEN {is_small} THEN {value} ELSE 0e0 END) + {large}"
+
+
 def _sqlite() -> dict[str, str]:
     def time(column: str) -> str:
         # SQLite's own functions know milliseconds: the rest is put behind them
@@ -160,7 +170,7 @@ def _sqlite() -> dict[str, str]:
             rows=f"JOIN json_each({_quoted('v.metrics')}) j",
             name="j.key",
             value="j.value",
-            figure=f"(SELECT {extreme('avg(j.value)')} FROM json_each({figures}) j)",
+            figure=f"(SELECT {extreme(_mean('j.value'))} FROM json_each({figures}) j)",
             repeats=f"json_array_length({figures})",
         ),
     )
@@ -202,7 +212,7 @@ def _postgresql() -> dict[str, str]:
             rows=f"CROSS JOIN LATERAL json_each_text({_quoted('v.metrics')}::json) j",
             name="j.key",
             value="j.value::float8",
-            figure=f"(SELECT avg(j.value::float8) FROM json_array_elements_text({figures}) AS j(value))",
+            figure=f"(SELECT {_mean('j.value::float8')} FROM json_array_elements_text({figures}) AS j(value))",
             repeats=f"json_array_length({figures})",
         ),
     )
@@ -227,7 +237,8 @@ def _mariadb() -> dict[str, str]:
         "step BIGINT PATH '$[0]', time BIGINT PATH '$[1]', value VARCHAR(30) PATH '$[2]')) AS j"
     )
     metrics = _quoted("v.metrics", "\\" * 2)  # which its texts take for one
-    mean = "(SELECT avg(j.value) FROM JSON_TABLE(f.\"values\", '$[*]' COLUMNS (value DOUBLE PATH '$')) AS j)"
+    table = "JSON_TABLE(f.\"values\", '$[*]' COLUMNS (value DOUBLE PATH '$'))"
+    mean = f"(SELECT {_mean('j.value')} FROM {table} AS j)"
     below, above = "locate('-I', f.\"values\") > 0", "locate('I', REPLACE(f.\"values\", '-I', '')) > 0"
     return _written(
         time,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,7 +92,9 @@ class Figure:
     @property
     def value(self) -> float:
         """The mean of the repeats."""
-        return sum(self.values) / len(self.values)
+        mean = sum(self.values) / len(self.values)
+        # The sum may be too large for a number where the mean is not.
+        return sum(value / len(self.values) for value in self.values) if math.isinf(mean) else mean
 
 
 @dataclass(frozen=True, slots=True)
