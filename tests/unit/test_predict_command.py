@@ -27,6 +27,7 @@ from trackers.errors import (
     UntrustedError,
 )
 from trackers.models import archives, save
+from trackers.models.conform import conform
 from trackers.models.reference import Reference
 from trackers.models.rows import read_rows, write_rows
 from trackers.store import Store
@@ -259,6 +260,42 @@ def test_text_that_looks_like_numbers_stays_text_where_the_model_takes_text() ->
         read = read_rows(io.BytesIO(f"zip{sign}n\n00123{sign}1\n".encode()), "csv", schema)
         assert (read["zip"].tolist(), read["n"].tolist()) == (["00123"], [1])
     assert list(read_rows(io.BytesIO(b"a;b\nx\n"), "csv", None)) == ["a;b"]
+
+
+_TWO = {"kind": "array", "shape": [None, 2], "dtype": "float64"}
+_NUMBERS = {"kind": "frame", "columns": [{"name": "a", "dtype": "float64"}, {"name": "b", "dtype": "float64"}]}
+_WORDS = {"kind": "frame", "columns": [{"name": "a", "dtype": "str"}, {"name": "b", "dtype": "float64"}]}
+_ONE = {"kind": "frame", "columns": [{"name": "a", "dtype": "float64"}]}
+
+
+@pytest.mark.parametrize(
+    ("content", "schema", "rows"),
+    [
+        ("1;2\n3;4\n", _TWO, [[1, 2], [3, 4]]),
+        ("1\t2,5\n", _TWO, [[1, 2.5]]),
+        ("a;b\n1;2,5\n", _TWO, [[1, 2.5]]),
+        ("1,5\n2,0\n", _TWO, [[1, 5], [2, 0]]),
+        ("1,5;2,5\n3;-,25\n", _TWO, [[1.5, 2.5], [3, -0.25]]),
+        ("1.5;2,5\n", _TWO, [[1.5, 2.5]]),
+        ("a;b\n1,5;2,5\n;1e3\n", _NUMBERS, [[1.5, 2.5], [None, 1000]]),
+        ("1,5;2,5\n", _NUMBERS, [[1.5, 2.5]]),
+        ("b;a;c, d\n1,5;2;x, y\n", _NUMBERS, [[2, 1.5]]),
+        ("a;b\n1,5;2,5\n", _WORDS, [["1,5", 2.5]]),
+        ('"a";"b"\nred, dark;2,5\n', _WORDS, [["red, dark", 2.5]]),
+        ("more;a\nx;1,5\n", _ONE, [[1.5]]),
+    ],
+)
+def test_a_spreadsheet_of_another_country_is_read(content: str, schema: Any, rows: list[list[Any]]) -> None:
+    read = conform(read_rows(io.BytesIO(content.encode()), "csv", schema), schema)
+    if schema is not _TWO:
+        read = read.astype(object).where(read.notna(), None).to_numpy()
+    assert read.tolist() == rows
+
+
+def test_a_column_with_both_decimal_signs_is_not_guessed() -> None:
+    read = read_rows(io.BytesIO(b"a;b\n1.234;1\n2,5;1\n"), "csv", _NUMBERS)
+    with pytest.raises(InvalidValueError, match="The column a holds text"):
+        conform(read, _NUMBERS)
 
 
 @pytest.mark.parametrize(

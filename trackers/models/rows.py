@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -76,15 +76,18 @@ def _read_numpy(content: bytes, form: str, path: Path | None) -> Any:
 
 
 def _read_csv(text: str, schema: Mapping[str, Any] | None) -> Any:
-    lines = [line for line in csv.reader(io.StringIO(text), delimiter=_delimiter(text, schema)) if line]
+    sign = _delimiter(text, schema)
+    lines = [line for line in csv.reader(io.StringIO(text), delimiter=sign) if line]
     if not lines:
         raise InvalidValueError("The input holds no line: give at least one.")
     width = len(lines[0])
     for at, line in enumerate(lines, 1):
         if len(line) != width:
             raise InvalidValueError(f"Line {at} of the CSV has {len(line)} values where the first has {width}.")
-    if all(_is_number(cell) for cell in lines[0]):  # no line of names
-        return [[_value(cell) for cell in line] for line in lines]
+    pointed: Callable[[Sequence[str]], list[str]] = list if sign == "," else _pointed
+    if _are_numbers(lines[0], sign):  # no line of names
+        numbers = [pointed(column) for column in zip(*lines, strict=True)]
+        return [[_value(cell) for cell in row] for row in zip(*numbers, strict=True)]
     names, rows = [name.strip() for name in lines[0]], lines[1:]
     if len(set(names)) < len(names):
         raise InvalidValueError("Two columns of the CSV have the same name: rename one.")
@@ -92,16 +95,45 @@ def _read_csv(text: str, schema: Mapping[str, Any] | None) -> Any:
     columns: dict[str, list[Any]] = {}
     for at, name in enumerate(names):
         cells = [row[at].strip() for row in rows]
-        columns[name] = [cell or None for cell in cells] if name in text_columns else _column(cells)
+        columns[name] = [cell or None for cell in cells] if name in text_columns else _column(pointed(cells))
     return _as_table(columns, schema)
 
 
 def _delimiter(text: str, schema: Mapping[str, Any] | None) -> str:
-    """Return what stands between the values: a comma, or what spreadsheets write where the comma is the decimal sign."""
-    first = text.lstrip().partition("\n")[0]
-    if "," in first or len((schema or {}).get("columns", ())) < 2:
-        return ","
-    return next((sign for sign in ";\t" if sign in first), ",")
+    """Return what stands between the values: a comma, or what spreadsheets write where the comma is the decimal sign.
+
+    It is the one by which the first line has the most of the model's columns, else as many values as the model takes,
+    else numbers alone.
+    """
+    names, width = _columns_of(schema or {})
+
+    def fit(sign: str) -> tuple[int, bool, bool]:
+        first = next((line for line in csv.reader(io.StringIO(text), delimiter=sign) if line), [])
+        known = names & {cell.strip() for cell in first}
+        return len(known), len(first) == width, _are_numbers(first, sign)
+
+    return max(",;\t", key=fit)
+
+
+def _columns_of(schema: Mapping[str, Any]) -> tuple[set[str], int | None]:
+    """Return the names of the columns that a model takes, and how many they are (None: not known)."""
+    shape: Sequence[int | None] = schema.get("shape") or ()
+    if schema.get("kind") == "array":
+        return set(), shape[1] if len(shape) == 2 else None
+    columns = schema.get("columns") or schema.get("tensors") or ()
+    return {str(column["name"]) for column in columns}, len(columns) or None
+
+
+def _are_numbers(cells: Sequence[str], sign: str) -> bool:
+    """Tell whether all cells are numbers, with a decimal comma where the delimiter *sign* is another."""
+    return all(_is_number(cell if sign == "," else cell.replace(",", ".", 1)) for cell in cells)
+
+
+def _pointed(cells: Sequence[str]) -> list[str]:
+    """Return numbers with a point for their decimal comma; the cells as they are where one is none, or has a point."""
+    pointed = [cell.replace(",", ".", 1) for cell in cells]
+    numbers = all(not cell.strip() or _is_number(cell) for cell in pointed)
+    return pointed if numbers and not any("." in cell for cell in cells) else list(cells)
 
 
 def _is_text(column: Mapping[str, Any]) -> bool:
