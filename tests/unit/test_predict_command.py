@@ -83,7 +83,8 @@ def test_a_model_is_found_by_every_name_that_it_has(logged: Store, tmp_path: Pat
         loaded = trackers.load_model(name, store=logged)
         assert loaded.predict(FRAME.to_dict("records")).tolist() == MODEL.predict(FRAME).tolist()
     with pytest.raises(
-        NotFoundError, match=f"no model named 'third': it logged 'model' and 'second', .* runs:/{run.uid}/"
+        NotFoundError,
+        match=f"no model named 'third': it logged 'model' and 'second', the first of which is runs:/{run.uid}/model",
     ):
         trackers.load_model(f"runs:/{run.uid}/third", store=logged)
     assert "scikit-learn\nnumpy>=2\n" in (
@@ -97,6 +98,28 @@ def test_a_run_without_the_model_that_was_asked_for_names_the_one_that_it_has(st
     for ref in (f"runs:/{run.uid}", f"runs:/{run.uid}/model"):
         with pytest.raises(NotFoundError, match=f"'model': it logged 'other', which is runs:/{run.uid}/other"):
             store.load_model(ref)
+
+
+def test_a_run_with_many_models_names_the_first_ones(store: Store) -> None:
+    with store.start_run("exp") as run:
+        for number in range(5):
+            run.log_model(MODEL, f"m{number}")
+    said = f"it logged 'm0', 'm1', 'm2', 'm3' and others, the first of which is runs:/{run.uid}/m0."
+    with pytest.raises(NotFoundError, match=said):
+        store.load_model(run.uid)
+
+
+def test_each_model_of_a_run_is_downloaded_into_a_folder_of_its_own(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with store.start_run("exp") as run:
+        for name in ("model", "my", "my-model"):
+            run.log_model(MODEL, name)
+    own = store.get_run(run.uid).path.replace("/", "-")
+    for name, end in (("model", ""), ("my", "-my"), ("my-model", "-my-model")):
+        assert run_command(["download", f"runs:/{run.uid}/{name}", "--storage", store.url]) == 0
+        assert (tmp_path / f"{own}{end}" / "MLmodel").exists()
 
 
 def test_the_folder_of_a_model_is_brought_here_whole_or_not_at_all(
@@ -175,6 +198,9 @@ def test_a_reference_says_which_of_its_forms_it_has(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     assert Reference.parse("folder") == Reference(folder=Path("folder"))
+    assert Reference.parse("fraud/latest") == Reference.parse("models:/fraud/latest") == Reference(name="fraud")
+    with pytest.raises(InvalidValueError, match="not by 3"):
+        Reference.parse(3)  # type: ignore[arg-type]
     for wrong in ("", "nothing", "runs:/", "http://host/x", "a\0b", 3):
         with pytest.raises(InvalidValueError, match="model"):
             Reference.parse(wrong)  # type: ignore[arg-type]

@@ -41,10 +41,9 @@ def download(model: str, to: Path | None, storage: str | None, as_json: bool) ->
             what, own = f"{version.name} version {version.version}", f"{version.name}-{version.version}"
         else:
             run = store.get_run(logged.run_id).path
-            what, own = (
-                f"The model of {run}",
-                f"{run.replace('/', '-')}-{logged.name}".removesuffix(f"-{DEFAULT_MODEL}"),
-            )
+            what, own = f"The model of {run}", run.replace("/", "-")
+            if logged.name != DEFAULT_MODEL:
+                own += f"-{logged.name}"
         folder = write_folder(store.artifacts, logged, to or Path(own))
     if as_json:
         said = {"folder": str(folder), "model": logged.uid, "size": logged.size, "files": sorted(logged.files)}

@@ -65,7 +65,7 @@ class Reference:
         if isinstance(text, os.PathLike):
             return cls(folder=Path(text))
         if not isinstance(text, str):
-            raise InvalidValueError(f"A model is named by text such as {_FORMS}, not by a {type(text).__name__}.")
+            raise InvalidValueError(f"A model is named by text such as {_FORMS}, not by {text!r:.80}.")
         if text.startswith("models:/"):
             return cls._parse_name(text.removeprefix("models:/").lstrip("/"), text)
         if text.startswith("runs:/"):
@@ -79,7 +79,7 @@ class Reference:
             return cls(folder=Path(text))
         elif _BEGINNING.fullmatch(text):
             return cls(run=text)
-        elif "@" in text and "://" not in text:
+        elif ("@" in text or text.endswith("/latest")) and "://" not in text:
             return cls._parse_name(text, text)
         raise InvalidValueError(f"{text[:200]!r} names no model: use {_FORMS}.")
 
@@ -189,10 +189,10 @@ def _no_model(store: Store, run: Run, name: str) -> NotFoundError:
     """Return the error for a run that has no model called *name*: it says under which names it logged others."""
     others = [model.name for model in store.list_logged_models([run.id]) if model.deleted_at is None]
     if others:
-        more = f" and {', '.join(map(repr, others[1:_NAMED]))}" if len(others) > 1 else ""
+        *most, last = [*map(repr, others[:_NAMED]), *(["others"] if len(others) > _NAMED else [])]
+        logged = f"{', '.join(most)} and {last}, the first of which" if most else f"{last}, which"
         return NotFoundError(
-            f"{run.path} has no model named {name[:80]!r}: it logged {others[0]!r}{more}, which is "
-            f"runs:/{run.uid}/{others[0]}."
+            f"{run.path} has no model named {name[:80]!r}: it logged {logged} is runs:/{run.uid}/{others[0]}."
         )
     named = "" if name == DEFAULT_MODEL else f" named {name[:80]!r}"
     return NotFoundError(f"{run.path} has no model{named}: it logged none, or it was dropped for a better one.")
