@@ -173,7 +173,7 @@ def test_policies_are_added_listed_and_removed(call: Any) -> None:
 
 
 def test_a_part_of_a_value_may_be_written_in_percent(call: Any, store: Store) -> None:
-    for written, part in (("5%", 0.05), ("0.05", 0.05), ("1", 1.0), ("150 %", 1.5)):
+    for written, part in (("5%", 0.05), ("0.05", 0.05), ("100%", 1.0), ("150 %", 1.5)):
         said = call("policy", "add", "p", "--better", "auc", "--minimize", "--relative", written)
         assert (said[0], said[1].count("\n"), said[2]) == (0, 1, ""), "which way is asked for by --minimize"
         assert store.registry.policies()[0].rule.relative == pytest.approx(part)  # type: ignore[union-attr]
@@ -386,6 +386,16 @@ def test_compare_counts_the_packages_that_are_equal(call: Any, store: Store) -> 
         (
             ["policy", "add", "p", "--better", "auc", "--relative", "5"],
             "5 would be 500% of the value: write 5%, or 500%",
+        ),
+        (
+            ["policy", "add", "p", "--better", "auc", "--relative", "1"],
+            "1 would be 100% of the value: write 1%, or 100%",
+        ),
+        (["policy", "add", "p", "--better", "auc", "--relative", "inf"], "'inf' is no part of a value: write one such"),
+        (["policy", "add", "p", "--better", "auc", "--margin", "inf"], "'inf' is no number: write one such as 0.005."),
+        (
+            ["policy", "add", "p", "--approvals", "2", "--by", "ann"],
+            "2 approvals of 1 user can never be had.",
         ),
         (
             ["policy", "add", "p", "--better", "auc", "--relative", "x%"],

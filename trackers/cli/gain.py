@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -23,18 +24,18 @@ class Margin(click.ParamType[float]):
 
 
 class Part(click.ParamType[float]):
-    """The type of an option that takes a part of a value: a number from 0 to 1, or a percentage."""
+    """The type of an option that takes a part of a value: a number from 0 to below 1, or a percentage."""
 
     name = "PART"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read *value*; a number above 1, by which a percentage may be meant, is refused."""
+        """Read *value*; a number from 1 on, by which a percentage may be meant, is refused."""
         percentage, number = _percentage(value), _number(value)
         if percentage is not None:
             return percentage / 100
         if number is None:
             self.fail(f"{value!r} is no part of a value: write one such as 5% or 0.05.", param, ctx)
-        if number > 1:
+        if number >= 1:
             here, whole = f"{number:g}", f"{number * 100:g}%"
             self.fail(f"{here} would be {whole} of the value: write {here}%, or {whole} where it is meant.", param, ctx)
         return number
@@ -45,7 +46,9 @@ def _percentage(value: Any) -> float | None:
 
 
 def _number(value: Any) -> float | None:
+    """Return *value* as a number, None where it is none that a gain could reach."""
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

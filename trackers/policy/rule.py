@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from trackers.errors import InvalidValueError
 from trackers.query import Field, Node, fields_of, parse_flat
 from trackers.query.parser import Parser
+from trackers.wording import counted
 
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?", re.ASCII)
 
@@ -135,7 +136,7 @@ class Approvals:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
             raise InvalidValueError(f"The number of approvals is 1 or more, not {self.count!r}.")
         if self.by and self.count > len(self.by):
-            raise InvalidValueError(f"{self.count} approvals of {len(self.by)} users can never be had.")
+            raise InvalidValueError(f"{self.count} approvals of {counted(len(self.by), 'user')} can never be had.")
 
     def __str__(self) -> str:
         return f"{self.count} approval{'s' * (self.count > 1)}{' of ' + ', '.join(self.by) if self.by else ''}"
