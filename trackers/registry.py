@@ -441,7 +441,9 @@ class Registry:
         """Return the registered model and the version that *ref* names, None as the version where it names none."""
         if not ref.startswith("models:/"):
             name, slash, number = ref.rpartition("/")
-            is_name = "@" in ref or (slash and number.isdigit() and self._is_registered(name))
+            is_name = "@" in ref or (
+                slash and (number.isdigit() or number == aliases.LATEST) and self._is_registered(name)
+            )
             if ref.startswith("runs:/") or not is_name:
                 return "", None
         found = self.find(ref)

@@ -207,3 +207,25 @@ def test_an_option_of_the_url_that_is_wrong_is_named(postgresql_store_url: str) 
             trackers.connect(f"{postgresql_store_url}&{option}")
     with trackers.connect(f"{postgresql_store_url}&prepare_threshold=3") as store:
         store.start_run("there").end()
+
+
+@pytest.mark.parametrize("pool", [("transaction", 1, ",options")], ids=["transaction of one"], indirect=True)
+def test_a_pool_that_is_full_is_told_and_costs_no_transaction_that_is_long(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("trackers.sql.watch.SECONDS", 0.2)
+    monkeypatch.setattr("trackers.sql.postgresql._ANSWER_SECONDS", 0.5)
+    with trackers.connect(pool.url) as store, store.database.reading() as connection:
+        for _ in range(3):
+            connection.exec_driver_sql("SELECT pg_sleep(0.4)")
+        with pytest.raises(StoreError, match="a pool may have no connection free"):
+            trackers.connect(pool.url)  # it would wait for ever
+        assert connection.exec_driver_sql("SELECT 7").scalar_one() == 7
+    assert "given up" not in caplog.text
+
+
+@pytest.mark.parametrize("pool", [("session", 1, ",options\nquery_wait_timeout = 1")], ids=["impatient"], indirect=True)
+def test_what_a_pooler_says_of_a_full_pool_is_told(pool: Pool) -> None:
+    said = pytest.raises(StoreError, match="or the pool in front of it, has no connection left")
+    with trackers.connect(pool.url) as store, store.database.reading(), said:
+        trackers.connect(pool.url)

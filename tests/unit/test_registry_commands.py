@@ -631,6 +631,8 @@ def test_the_newest_version_is_no_word_for_the_whole_model(call: Any, store: Sto
     for newest in ("fraud/latest", "fraud@latest", "models:/fraud/latest"):
         assert call("tag", newest, "reviewed=yes") == (0, "fraud/3: reviewed = yes\n", "")
     assert call("describe", "fraud/latest", "good")[1] == "fraud/3 is described: good\n"
+    for command in ("show", "env", "lineage"):
+        assert call(command, "fraud/latest") == call(command, "fraud/3")
     assert (store.registry.get("fraud").tags, store.registry.get("fraud").description) == ({}, "")
     assert store.registry.version("fraud", 3).tags == {"reviewed": "yes"}
     assert call("unregister", "fraud/latest", "--yes")[1].startswith("fraud version 3 is out of the registry")

@@ -69,8 +69,11 @@ def run_of(store: Store, word: str) -> Run:
 
 def _run_of_version(store: Store, word: str) -> Run | None:
     """Return the run that made the version *word* names, None where it names none."""
+    from trackers.sql.aliases import LATEST
+
     name, _, number = word.rpartition("/")
-    if not (word.startswith("models:/") or "@" in word or (number.isdigit() and name in _models(store))):
+    is_number = number.isdigit() or number == LATEST
+    if not (word.startswith("models:/") or "@" in word or (is_number and name in _models(store))):
         return None
     version = store.registry.find(word)
     if version.run_id is None:

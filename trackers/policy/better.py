@@ -38,15 +38,18 @@ class Estimate:
 
 
 def spread_error(values: Sequence[float], folds: bool) -> float:
-    """Return the standard error of the mean of *values* (two or more).
+    """Return the standard error of the mean of *values* (two or more); NaN where it is beyond what a number can hold.
 
     Folds of one cross-validation share most of their training data, so that their plain standard error is too small:
     it is corrected by the ratio of test to training data (Nadeau and Bengio, "Inference for the Generalization Error",
     Machine Learning 52, 2003, section 3).
     """
     n = len(values)
-    mean = math.fsum(values) / n
-    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    try:
+        mean = math.fsum(values) / n
+        variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    except (OverflowError, ValueError):  # too large, or of both infinities
+        return math.nan
     return math.sqrt(variance * (1 / n + (1 / (n - 1) if folds else 0)))
 
 
@@ -55,7 +58,7 @@ def estimate(subject: Subject, field: Field, data: Collection[str]) -> Estimate 
     parts, folds = _repeats(subject, field)
     value = look_up_metric(subject, field, data)
     if value is None and parts:
-        value = math.fsum(part for _, part in parts) / len(parts)
+        value = sum(part for _, part in parts) / len(parts)  # of both infinities NaN, as a policy says
     if value is None:
         return None
     stored = look_up_metric(subject, Field("metric", f"{field.key}_se", context=field.context), data)

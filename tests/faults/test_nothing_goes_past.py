@@ -1,0 +1,255 @@
+"""What the database did not take in time, or a Ctrl-C came into: nothing that was numbered later is written before it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+import trackers
+from tests.faults.outage import Outage
+from trackers.changes import StudyChanged
+from trackers.errors import StoreAwayError, StoreError
+from trackers.journal import Journal
+from trackers.journal import file as journal_file
+from trackers.sql import writer
+from trackers.sql.address import read_address
+
+pytestmark = pytest.mark.usefixtures("state")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Return what presses Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_sync_whose_first_group_fails_writes_none_behind_it(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with trackers.connect(sqlite_url, offline=True) as store:
+        uids = []
+        for number in range(30):
+            with store.start_run("off", tags={"number": str(number)}) as run:
+                uids.append(run.uid)
+    monkeypatch.setattr("trackers.sql.engine.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(writer, "LARGEST_GROUP", 4)
+    trackers.connect(sqlite_url).close()
+    path = sqlite_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as holder:
+        write = writer.Writer.write
+
+        def locked(self: Any, works: Any) -> None:
+            holder.execute("BEGIN IMMEDIATE")
+            threading.Timer(0.3, holder.execute, ["ROLLBACK"]).start()  # the first group fails before, others are later
+            write(self, works)
+
+        monkeypatch.setattr(writer.Writer, "write", locked)
+        with pytest.raises(StoreAwayError, match="locked"):
+            trackers.sync(store=sqlite_url)
+        monkeypatch.setattr(writer.Writer, "write", write)
+        while holder.in_transaction:
+            time.sleep(0.01)
+    trackers.sync(store=sqlite_url)
+    with trackers.connect(sqlite_url) as store:
+        assert {run.uid for run in store.search_runs()} == set(uids)
+
+
+@pytest.fixture
+def slow(postgresql_store_url: str) -> Iterator[tuple[str, psycopg.Connection]]:
+    """A store whose statements may take a moment, and a connection to hold them up with."""
+    trackers.connect(postgresql_store_url).close()
+    with psycopg.connect(
+        read_address(postgresql_store_url).url.set(drivername="postgresql").render_as_string()
+    ) as lock:
+        yield f"{postgresql_store_url}%20-cstatement_timeout%3D500", lock
+
+
+def test_an_entry_that_takes_too_long_is_not_passed_by_those_behind_it(slow: tuple[str, psycopg.Connection]) -> None:
+    url, lock = slow
+    with trackers.connect(url, offline=True) as store, store.start_run("off") as run:
+        run.log_metrics({"loss": 1.0}, step=0)
+        run.set_tags({"precious": "yes"})
+        run.log_metrics({"loss": 2.0}, step=1)
+    lock.execute("LOCK TABLE trackers_tags IN SHARE MODE")
+    with pytest.raises(StoreAwayError, match="took longer"):
+        trackers.sync(store=url)
+    lock.rollback()
+    trackers.sync(store=url)
+    with trackers.connect(url) as store:
+        found = store.get_run(run.uid)
+        assert (found.tags["precious"], found.state.name) == ("yes", "COMPLETE")
+        assert len(store.metric_history(run.uid, "loss")) == 2
+
+
+def test_what_a_manager_did_later_waits_behind_what_takes_too_long(
+    slow: tuple[str, psycopg.Connection], caplog: pytest.LogCaptureFixture
+) -> None:
+    url, lock = slow
+    with trackers.connect(url) as store:
+        study = store.create_study("night", directions=["maximize"], metric_names=["value"])
+        lease = store.acquire_study(study.id)
+        lock.execute("LOCK TABLE trackers_study_attrs IN SHARE MODE")
+        gate = threading.Event()
+        store.writer.defer(lambda connection: gate.wait(10))  # so that what comes is one group
+        first = lease.submit([StudyChanged(user_attrs={"mood": "good"})])
+        commits = [
+            first,
+            lease.submit([StudyChanged(total_trials=77)]),
+            lease.submit([StudyChanged(user_attrs={"a": 1})]),
+        ]
+        aside = store.writer.defer(lambda connection: 5)  # not of the manager's: it goes on
+        gate.set()
+        assert aside.result(20) == 5
+        assert [commit.done() for commit in commits] == [False] * 3
+        assert "the store is back" not in caplog.text
+        lock.rollback()
+        for commit in commits:
+            commit.wait(30)
+        found = store.get_study("night")
+        assert (found.total_trials, found.user_attrs) == (77, {"mood": "good", "a": 1})
+        lease.release("stopped", "the test is over")
+
+
+def test_ctrl_c_while_the_queue_goes_over_to_the_journal_loses_nothing(
+    outage: Outage, ctrl_c: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SPILL_AT", 20)
+    append, pressed = Journal.append, []
+
+    def interrupted(self: Journal, entries: Any) -> None:
+        if len(entries) > 1 and not pressed:
+            pressed.append(True)
+            ctrl_c()
+            time.sleep(0.05)  # steps enough for a handler to come between
+        append(self, entries)
+
+    with trackers.connect(outage.url) as store:
+        run = store.start_run("night")
+        run.flush()
+        gate = threading.Event()
+        store.writer.defer(lambda connection: gate.wait(20))
+        monkeypatch.setattr(Journal, "append", interrupted)
+        try:
+            for logged in range(1, 200):
+                run.log_metric("loss", float(logged), step=logged)
+        except KeyboardInterrupt:
+            pass
+        assert logged < 199, "nothing was interrupted"
+        gate.set()
+        run.flush()
+        run.end()
+        store.writer.drain()
+        steps = [point.step for point in store.metric_history(run.uid, "loss")]
+        assert steps[: logged - 1] == list(range(1, logged)), "what was acknowledged"
+        assert len(set(steps)) == len(steps)
+
+
+def test_ctrl_c_after_a_write_to_the_journal_leaves_its_lines_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+        def write(self, descriptor: int, data: bytes) -> int:
+            os.write(descriptor, data)
+            raise KeyboardInterrupt
+
+    journal = Journal.create(tmp_path, {"uid": "a" * 32})
+    line = b'{"seq":%d,"before":0,"kind":"tags","run":"r","content":{}}'
+    journal.append([line % 1])
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_file, "os", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            journal.append([line % 2])
+    journal.append([line % 3])
+    kept = (journal.folder / "records").read_bytes().splitlines()[1:]
+    assert [one[9:] for one in kept] == [line % 1, line % 2, line % 3]
+    assert journal.size == (journal.folder / "records").stat().st_size
+    journal.close()
+
+
+@pytest.mark.parametrize("what", ["open", "write"])
+def test_a_journal_that_could_not_be_made_is_made_once_there_is_room(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+        def open(self, *args: Any) -> int:
+            if what == "open":
+                raise OSError(24, "Too many open files")
+            return os.open(*args)
+
+        def write(self, descriptor: int, data: bytes) -> int:
+            return os.write(descriptor, data[:5])  # which is all the room there is
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_file, "os", Full())
+        with pytest.raises(StoreError, match="cannot be made"):
+            Journal.create(tmp_path, {"uid": "a" * 32})
+    assert list(tmp_path.iterdir()) == []
+    Journal.create(tmp_path, {"uid": "a" * 32}).close()
+    with pytest.raises(StoreError, match="File exists"):
+        Journal.create(tmp_path, {"uid": "a" * 32})
+    Journal.open(tmp_path / ("a" * 32)).close()
+
+
+def test_a_store_writes_once_there_may_be_threads_again(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with trackers.connect(sqlite_url) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", none_left)
+            with pytest.raises(StoreError, match="can't start new thread"):
+                store.start_run("night")
+        run = store.start_run("night")
+        run.end()
+        assert store.get_run(run.uid).state.name == "COMPLETE"
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of Python 3.12: it is forked with threads
+def test_a_flush_in_a_forked_child_says_so(sqlite_url: str) -> None:
+    with trackers.connect(sqlite_url) as store:
+        run, gate = store.start_run("night"), threading.Event()
+        store.writer.defer(lambda connection: gate.wait(20))
+        run.log_metric("loss", 1.0)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(10)  # rather than wait for ever
+            said = []
+            for ask in (run.flush, store.writer.drain, lambda: store.writer.spill(StoreAwayError("away"))):
+                try:
+                    ask()
+                except StoreError as exc:
+                    said.append("does not survive a fork" in str(exc))
+            os._exit(0 if said == [True] * 3 else 1)
+        _, status = os.waitpid(pid, 0)
+        gate.set()
+        assert os.waitstatus_to_exitcode(status) == 0
+        run.end()
+
+
+def test_what_is_done_on_a_connection_of_its_own_is_watched(server_store_url: str) -> None:
+    with trackers.connect(server_store_url) as store:
+        watched: list[int] = []
+        over = store.database.watch.over
+        store.database.watch.over = lambda raw: (watched.append(id(raw)), over(raw))[1]  # type: ignore[method-assign]
+        with store.database.writing() as connection:
+            assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
+        with store.database.reading() as connection:
+            assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
+        assert len(watched) >= 2
