@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
 
-from trackers.errors import ConflictError, StoreError
+from trackers.errors import StoreError
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Applier, Committer, Work
+from trackers.sql.draining import drain_batch
 from trackers.sql.engine import Database
 from trackers.sql.failures import is_away, is_driver_error, is_everyones, is_value_error, may_be_of_one, translate
 from trackers.sql.journals import forget, read_position
@@ -37,7 +38,7 @@ from trackers.sql.whole import whole
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
     from trackers.changes import Change
-    from trackers.journal import Entry, Line
+    from trackers.journal import Entry
     from trackers.sql.spill import Spill
 
 LINGER_SECONDS = 0.004
@@ -332,53 +333,15 @@ class Writer:
         """Write one batch of the journal to the database; go back to the database itself when it was the last."""
         spill = self._spill
         assert spill is not None  # the caller looked
-        failure: BaseException | None = None
-        try:
-            lines = spill.next_lines(self._read_position)
-            if not lines:
-                with self._lock:
-                    lines = spill.held_lines()
-            if lines:
-                self._write_lines(spill, lines)
-        except Exception as exc:  # noqa: BLE001 - the database is still away: tried again later
-            failure = self._said(exc)
+        failure, is_empty = drain_batch(spill, self._commit, self._said, self._lock)
         with self._lock:
             spill.forget_held()
-            if failure is not None or (not lines and spill.leave()):
+            if failure is not None or (is_empty and spill.leave()):
                 spill.tried(failure)
                 self._drain_wanted = False
                 self._gone = failure is not None
                 self._attempted.notify_all()
         self._say()
-
-    def _write_lines(self, spill: Spill, lines: Sequence[Line]) -> None:
-        works = [Work(Commit(), entry=line.entry, journal=spill.uid, seq=line.seq) for line in lines]
-        try:
-            self._commit(works)
-        except Exception as exc:
-            one_s = len(works) > 1 and may_be_of_one(exc)
-            if (is_everyones(exc) and not one_s) or isinstance(exc, ConflictError):
-                raise
-            for line, work in zip(lines, works, strict=True):
-                self._write_line(spill, line, work)
-        spill.direct = True
-        spill.passed(lines[-1])
-
-    def _write_line(self, spill: Spill, line: Line, work: Work) -> None:
-        try:
-            self._commit([work])
-        except Exception as exc:
-            if is_everyones(exc) or isinstance(exc, ConflictError):
-                raise
-            spill.refuse(line, self._said(exc))
-        else:
-            spill.passed(line)
-
-    def _read_position(self) -> int:
-        assert self._spill is not None  # the caller looked
-        work = Work(Commit(), task=partial(read_position, uid=self._spill.uid))
-        self._commit([work])
-        return int(work.result)
 
     def _may_drain(self) -> bool:
         """Tell whether it is time to try the database again; the lock is held."""
