@@ -293,3 +293,16 @@ def test_a_view_that_is_missing_is_told_with_what_makes_it(sqlite_url: str, caps
     assert "the view trackers_v_params is missing.\nViews and triggers are made" in capsys.readouterr().out
     assert run_command(["fsck", "--repair", "--storage", sqlite_url]) == 0
     assert run_command(["db", "check", "--storage", sqlite_url]) == 0
+
+
+def test_a_role_that_has_its_connections_in_use_is_not_told_to_look_at_its_name(postgresql_store_url: str) -> None:
+    url = read_address(postgresql_store_url).url
+    role = f"hpo_few_{os.getpid()}"
+    with trackers.connect(postgresql_store_url) as store, store.database.writing() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0"))
+    try:
+        with pytest.raises(StoreError, match="has no connection left"):
+            trackers.connect(url.set(username=role).render_as_string(hide_password=False))
+    finally:
+        with trackers.connect(postgresql_store_url) as store, store.database.writing() as connection:
+            connection.execute(text(f"DROP ROLE {role}"))

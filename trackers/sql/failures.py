@@ -45,10 +45,10 @@ _PG = {
     "55P03": "another process holds a lock in the store for too long: wait until it is done, or end it ({store})",
 }
 _PG_WORDS = (
+    ("too many", "53300"),  # of a role, too
     ("password", "28P01"),
     ("role ", "28000"),
     ("pg_hba", "28000"),
-    ("too many", "53300"),
     ("query_wait_timeout", "53300"),
     ("no more connections", "53300"),
     ("remaining connection slots", "53300"),
