@@ -53,10 +53,13 @@ def test_what_cannot_be_kept_fails_at_the_call_that_gives_it_and_costs_one_trial
             trial.suggest_float("a\nb", 0, 1)
         if trial.number == 3:
             trial.report(1.0, step=2**70)
-        return 1.0
+        if trial.number == 4:  # it would come back otherwise, and no sampler would learn of it
+            trial.suggest_float("gro\u0308\u00dfe", 0, 1)
+        return trial.suggest_float("gr\u00f6\u00dfe", 0, 1)
 
-    theirs.optimize(objective, n_trials=5, catch=(TypeError, ValueError))
-    assert [trial.state for trial in theirs.trials] == [TrialState.FAIL] * 4 + [TrialState.COMPLETE]
+    theirs.optimize(objective, n_trials=6, catch=(TypeError, ValueError))
+    assert [trial.state for trial in theirs.trials] == [TrialState.FAIL] * 5 + [TrialState.COMPLETE]
+    assert list(theirs.best_params) == ["gr\u00f6\u00dfe"]
     with pytest.raises(TypeError, match="the attribute 'k' is no JSON"):
         theirs.set_user_attr("k", object())
     with pytest.raises(InvalidValueError, match="cannot be kept as JSON"):

@@ -30,8 +30,7 @@ from trackers import changes as c
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, NotFoundError, StateError, StoreError, StudyBusyError
 from trackers.interop.optuna.mirror import Mirror
-from trackers.interop.optuna.values import check_json, from_distribution, to_direction, to_distribution
-from trackers.names import clean_name
+from trackers.interop.optuna.values import check_json, check_key, from_distribution, to_direction, to_distribution
 from trackers.processes import host_name
 from trackers.states import RunState
 
@@ -260,7 +259,7 @@ class OptunaStorage(BaseStorage):
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         """Write a param of a trial. Raises ValueError for a distribution that the study's does not go with."""
-        clean_name(param_name, "param")
+        check_key(param_name, "param")
         mirror, frozen = self._writable(trial_id)
         own = self._agree(mirror, param_name, distribution)
         value = distribution.to_external_repr(param_value_internal)

@@ -97,4 +97,16 @@ def check_json(key: str, value: Any) -> None:
         json.dumps(value)
     except (TypeError, ValueError, RecursionError) as exc:
         raise TypeError(f"the attribute {key!r} is no JSON ({exc}): use numbers, text, lists and mappings") from exc
-    clean_name(key, "attribute")
+    check_key(key, "attribute")
+
+
+def check_key(key: str, what: str) -> None:
+    """Refuse a name that would come back otherwise: who then asks for it by what he wrote finds nothing.
+
+    Optuna's samplers would, too, and never learn. Raises InvalidValueError.
+    """
+    if clean_name(key, what) != key:
+        raise InvalidValueError(
+            f"the name of the {what} {key!r} has its accents as separate characters: write it in NFC form "
+            "(unicodedata.normalize)"
+        )
