@@ -195,7 +195,7 @@ class ActiveRun(Recorder):
                 commit.wait()
             except BaseException:
                 if not commit.done():  # interrupted while waiting
-                    if (seconds := time.monotonic() - since) > _LONG:
+                    if (seconds := time.monotonic() - since) > _LONG or self._ended:
                         # what is queued is not lost with the process, should that end now
                         self._store.writer.spill(StoreAwayError(f"the store has not answered for {seconds:.0f} s"))
                     raise

@@ -29,7 +29,7 @@ from trackers.journal import (
 from trackers.sql.address import read_address
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Work
-from trackers.sql.journals import read_position
+from trackers.sql.journals import THERE, read_position
 from trackers.sql.spill import BATCH
 from trackers.store import Store, connect
 
@@ -190,8 +190,10 @@ class _Drain:
         try:
             for line, work in zip(lines, works, strict=True):
                 try:
-                    work.commit.wait()
-                    self._written += 1
+                    if work.commit.result() == THERE:
+                        self._known += 1
+                    else:
+                        self._written += 1
                     self._left.discard(line.seq)
                 except StoreError:
                     raise  # the database is away: the rest waits, and what is written is known

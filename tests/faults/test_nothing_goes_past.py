@@ -75,20 +75,31 @@ def slow(postgresql_store_url: str) -> Iterator[tuple[str, psycopg.Connection]]:
         yield f"{postgresql_store_url}%20-cstatement_timeout%3D500", lock
 
 
-def test_an_entry_that_takes_too_long_is_not_passed_by_those_behind_it(slow: tuple[str, psycopg.Connection]) -> None:
+@pytest.mark.parametrize("slow_ones", [1, 5])
+def test_what_takes_too_long_is_tried_by_the_next_sync(slow: tuple[str, psycopg.Connection], slow_ones: int) -> None:
     url, lock = slow
     with trackers.connect(url, offline=True) as store, store.start_run("off") as run:
         run.log_metrics({"loss": 1.0}, step=0)
-        run.set_tags({"precious": "yes"})
+        for number in range(slow_ones):
+            run.set_tags({f"precious{number}": "yes"})
+            run.flush()
         run.log_metrics({"loss": 2.0}, step=1)
     lock.execute("LOCK TABLE trackers_tags IN SHARE MODE")
-    with pytest.raises(StoreAwayError, match="took longer"):
-        trackers.sync(store=url)
+    if slow_ones == 1:  # which is told, and holds up nothing else
+        (synced,) = trackers.sync(store=url)
+        assert ["took longer" in refused for refused in synced.refused] == [True]
+    else:  # it is the server's affair
+        with pytest.raises(StoreAwayError, match="took longer"):
+            trackers.sync(store=url)
+    with trackers.connect(url, strict=True) as store:
+        assert store.get_run(run.uid).state.name == ("COMPLETE" if slow_ones == 1 else "RUNNING")
     lock.rollback()
-    trackers.sync(store=url)
+    (synced,) = trackers.sync(store=url)
+    assert synced.refused == ()
     with trackers.connect(url) as store:
         found = store.get_run(run.uid)
-        assert (found.tags["precious"], found.state.name) == ("yes", "COMPLETE")
+        assert [found.tags[f"precious{number}"] for number in range(slow_ones)] == ["yes"] * slow_ones
+        assert found.state.name == "COMPLETE"
         assert len(store.metric_history(run.uid, "loss")) == 2
 
 

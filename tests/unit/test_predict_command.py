@@ -198,7 +198,11 @@ def test_a_reference_says_which_of_its_forms_it_has(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     assert Reference.parse("folder") == Reference(folder=Path("folder"))
-    assert Reference.parse("fraud/latest") == Reference.parse("models:/fraud/latest") == Reference(name="fraud", version="latest")
+    assert (
+        Reference.parse("fraud/latest")
+        == Reference.parse("models:/fraud/latest")
+        == Reference(name="fraud", version="latest")
+    )
     with pytest.raises(InvalidValueError, match="not by 3"):
         Reference.parse(3)  # type: ignore[arg-type]
     for wrong in ("", "nothing", "runs:/", "http://host/x", "a\0b", 3):

@@ -106,10 +106,10 @@ class Journal:
             for path in (folder, parent):
                 _sync_folder(path)
         except BaseException as exc:  # so that it can be made later: a full disk may have room, Ctrl-C may be survived
-            if descriptor >= 0:
-                os.close(descriptor)
-                (folder / "records").unlink(missing_ok=True)
             with suppress(OSError):
+                if descriptor >= 0:
+                    os.close(descriptor)
+                    (folder / "records").unlink(missing_ok=True)
                 folder.rmdir()
             if not isinstance(exc, OSError):
                 raise
@@ -254,9 +254,10 @@ class Journal:
         return self.size <= self.start and not self._held
 
     def clear(self) -> None:
-        """Forget every entry: all are in the store."""
-        os.ftruncate(self._descriptor, self.start)
-        self.size = self.start
+        """Forget every entry: all are in the store, which knows so where they cannot be cut off here."""
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, self.start)
+            self.size = self.start
 
     def put_aside(self) -> Path:
         """Rename the journal, of which all that can be read is in its store, so that it no longer waits; return where it is."""

@@ -88,6 +88,10 @@ _MARIADB_RULES = frozenset({1048, 1062, 1451, 1452, 1216, 1217, 1364, 1557, 1569
 _MARIADB_DEADLOCK = 1213
 
 
+class OfOneError(TrackersError):
+    """The database did not take one entry in time, or from this user, and may take those behind it."""
+
+
 def cause_of(exc: BaseException) -> BaseException:
     """Return the driver's own error inside SQLAlchemy's."""
     return exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc

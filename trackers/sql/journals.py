@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from sqlalchemy import Connection, delete, select
@@ -23,10 +24,18 @@ _MOVE = "UPDATE trackers_journals SET position = ?, changed_at = ? WHERE uid = ?
 _NOTE = "INSERT INTO trackers_journals (uid, position, created_at, changed_at) VALUES (?, ?, ?, ?)"
 
 
+THERE = "there"
+"""The result of a submission that was in the store already, by its number."""
+
+
+class PassedError(ConflictError):
+    """An entry is in the store already: the answer to its commit was lost, or somebody else drains the same journal."""
+
+
 def advance(batch: Batch, uid: str, first: int, last: int) -> None:
     """Note that the entries *first* to *last* of a journal are in this transaction.
 
-    Raises ConflictError where *first* is in the store already: somebody else drains the same journal.
+    Raises PassedError where *first* is in the store already.
     """
     now = now_us()
     if batch.dialect == "mysql":
@@ -52,13 +61,20 @@ def _moved(batch: Batch, uid: str, last: int, now: int, count: int) -> None:
         raise _conflict(uid) from exc
 
 
-def _conflict(uid: str) -> ConflictError:
-    return ConflictError(f"the journal {uid} is being drained by another process: nothing was written twice")
+def _conflict(uid: str) -> PassedError:
+    return PassedError(f"the journal {uid} is being drained by another process: nothing was written twice")
 
 
 def read_position(connection: Connection, uid: str) -> int:
     """Return the number of the last entry of a journal that is in the store; 0: none is."""
     return int(connection.execute(select(t.journals.c.position).where(t.journals.c.uid == uid)).scalar() or 0)
+
+
+def read_positions(connection: Connection, uids: Collection[str]) -> dict[str, int]:
+    """Return the numbers of the last entries of several journals that are in the store; none of one that has none."""
+    j = t.journals.c
+    query = select(j.uid, j.position).where(j.uid.in_(sorted(uids)))
+    return {uid: int(position) for uid, position in connection.execute(query)}
 
 
 def forget(connection: Connection, uid: str) -> None:

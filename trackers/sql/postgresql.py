@@ -63,7 +63,7 @@ def make_engine(address: Address, *, writes: bool, busy_seconds: float, pool: di
     def _connect(dialect: Any, _record: Any, positional: Any, named: Any) -> Any:
         connection = _let_in(dialect, positional, named)
         try:
-            connection.trackers_pooled = _is_pooled(connection)
+            connection.trackers_pooled, connection.trackers_server = _look(connection)
         except BaseException:
             connection.close()
             raise
@@ -100,16 +100,19 @@ def _let_in(dialect: Any, positional: Any, named: Any) -> Any:
     return dialect.connect(*positional, **{name: value for name, value in named.items() if name != "options"})
 
 
-def _is_pooled(connection: Any) -> bool:
-    """Tell whether a pooler lies between, by the first answer, which is waited for a bounded time."""
+def _look(connection: Any) -> tuple[bool, str]:
+    """Return whether a pooler lies between, and which server is behind, since when.
+
+    That is the first answer, which is waited for a bounded time.
+    """
     from psycopg import OperationalError
 
-    process = _process_soon(connection, _ANSWER_SECONDS)
-    if process is None:  # a pooler lets one in by itself
+    found = _answer_soon(connection, b"SELECT pg_backend_pid(), pg_postmaster_start_time()", _ANSWER_SECONDS)
+    if found is None:  # a pooler lets one in by itself
         raise OperationalError(
             f"it lets one in, and has not answered for {_ANSWER_SECONDS:.0f} s: a pool may have no connection free"
         )
-    return bool(process != connection.info.backend_pid)
+    return int(found[0]) != connection.info.backend_pid, found[1]
 
 
 def _of_url(address: Address) -> dict[str, Any]:
@@ -140,22 +143,20 @@ def pooler_mode(address: Address) -> str:
             first.execute("ROLLBACK")
         except psycopg.Error:
             return "statement"
-        return "transaction" if _process_soon(second, _SECONDS) == mine else "session"
+        found = _answer_soon(second, b"SELECT pg_backend_pid()", _SECONDS)
+        return "transaction" if found is not None and int(found[0]) == mine else "session"
 
 
 def _process(connection: Any) -> int:
     return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
 
 
-def _process_soon(connection: Any, seconds: float) -> int | None:
-    """Return the server's process behind a connection; None where that is not told in so many seconds.
-
-    Raises what is said instead.
-    """
+def _answer_soon(connection: Any, question: bytes, seconds: float) -> list[str] | None:
+    """Return the row that answers *question*; None where none comes in so many seconds. Raises what is said instead."""
     from psycopg.errors import error_from_result
 
     pgconn, end = connection.pgconn, time.monotonic() + seconds
-    pgconn.send_query(b"SELECT pg_backend_pid()")
+    pgconn.send_query(question)
     with selectors.DefaultSelector() as arrivals:
         arrivals.register(pgconn.socket, selectors.EVENT_READ)
         while pgconn.is_busy():  # what comes first may be no answer yet: a ticket of TLS
@@ -165,7 +166,8 @@ def _process_soon(connection: Any, seconds: float) -> int | None:
     result = pgconn.get_result()
     while pgconn.get_result() is not None:
         pass
-    found = None if result is None else result.get_value(0, 0)
-    if result is not None and found is None:
+    if result is None:
+        return None
+    if result.ntuples != 1:
         raise error_from_result(result)
-    return None if found is None else int(found)
+    return [(result.get_value(0, column) or b"").decode() for column in range(result.nfields)]

@@ -56,6 +56,10 @@ class Spill:
         self._told = False
         self._unsaid: deque[tuple[int, str, tuple[object, ...]]] = deque()
 
+    @property
+    def has_something_to_say(self) -> bool:
+        return bool(self._unsaid)
+
     def say(self) -> None:
         """Log what was found under the writer's lock, which is not held now: who takes such a record may log to a run."""
         while True:
@@ -185,7 +189,7 @@ class Spill:
         add_refused(self.journal.folder, line.seq, f"run {run}: {failure}")
         if run not in self._refused:
             said = "the store refused what run %s logged: %s; it stays in %s for `trackers sync`"
-            _log.error(said, run, failure, self.folder)
+            self._unsaid.append((logging.ERROR, said, (run, failure, self.folder)))
         self._refused.add(run)
         self.passed(line)
 

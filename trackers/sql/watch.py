@@ -8,9 +8,12 @@ connection in, the first is cut, and what was being written goes the way of what
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import socket
+import struct
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -34,11 +37,17 @@ POOLED_SECONDS = 600.0
 
 _ASK = {
     "postgresql": (
-        "SELECT state LIKE 'idle%%' AND clock_timestamp() - state_change > make_interval(secs => %s) "
-        "FROM pg_stat_activity WHERE pid = %s"
+        "SELECT CASE WHEN clock_timestamp() - state_change > make_interval(secs => %s) THEN CASE WHEN state LIKE 'idle%%' "
+        "THEN 'waits' WHEN wait_event = 'ClientWrite' THEN 'sends' END END FROM pg_stat_activity WHERE pid = %s"
     ),
-    "mysql": "SELECT COMMAND = 'Sleep' AND TIME > %s FROM information_schema.PROCESSLIST WHERE ID = %s",
+    "mysql": "SELECT CASE WHEN COMMAND = 'Sleep' AND TIME > %s THEN 'waits' END "
+    "FROM information_schema.PROCESSLIST WHERE ID = %s",
 }
+"""What the server does for a connection: nothing, or it sends an answer that nobody takes."""
+
+_LOOK_AGAIN_SECONDS = 2.0
+_RECEIVED = 128
+"""Where Linux tells, among what it knows of a TCP connection, how many bytes have arrived."""
 
 _log = logging.getLogger("trackers")
 
@@ -114,22 +123,43 @@ class Watch:
             if getattr(raw, "trackers_pooled", False) and seconds < POOLED_SECONDS:
                 return False
             pid = raw.thread_id() if dialect == "mysql" else raw.info.backend_pid
-            with self._database.open_writer() as other:
-                probe = other.connection.dbapi_connection
-                if _server(probe) != _server(raw):
-                    return False  # of several: it knows nothing of the first one
-                with _cut_after(_ANSWER_SECONDS, probe, silent):
-                    # a pooler has numbers of its own: then there is no such row
-                    return bool(other.exec_driver_sql(_ASK[dialect], (SECONDS / 2, pid)).scalar())
+            other = self._database.open_writer()
+            probe = other.connection.dbapi_connection
+            with _cut_after(_ANSWER_SECONDS, probe, silent), other:
+                if _server(probe) != _server(raw) or getattr(raw, "trackers_pooled", False):
+                    return False  # it knows nothing of the first one: of several, or since it began anew
+                row = other.exec_driver_sql(_ASK[dialect], (SECONDS / 2, pid)).first()
+                if row is None:
+                    return True  # the server has ended it, and we did not hear of that
+                return row[0] == "waits" or (row[0] == "sends" and self._is_stuck(raw))
         except StoreError as exc:
             return exc.__cause__ is not None and is_unreachable(exc.__cause__)
         except Exception:  # noqa: BLE001 - it answers, if only with a refusal
             return silent.is_set()
 
+    def _is_stuck(self, raw: Any) -> bool:
+        """Tell whether nothing arrives of the answer that is sent: where something does, it is only long."""
+        before = _arrived(raw)
+        self._over.wait(_LOOK_AGAIN_SECONDS)
+        return before is not None and _arrived(raw) == before and _waits(raw)
+
 
 def _server(raw: Any) -> tuple[Any, ...]:
     """Return which server a connection leads to, as far as it knows."""
-    return (raw.info.hostaddr, raw.info.port) if hasattr(raw, "pgconn") else tuple(raw.server)
+    if hasattr(raw, "pgconn"):
+        return raw.info.hostaddr, raw.info.port, raw.trackers_server
+    return tuple(raw.server)
+
+
+def _arrived(raw: Any) -> int | None:
+    """Return how many bytes have arrived on a connection; None where that is not known, or some lie there unread."""
+    try:
+        with socket.socket(fileno=os.dup(raw.pgconn.socket)) as one:
+            unread = struct.unpack("i", fcntl.ioctl(one, termios.FIONREAD, bytes(4)))[0]
+            info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+    except (OSError, AttributeError):
+        return None
+    return struct.unpack_from("Q", info, _RECEIVED)[0] if not unread and len(info) >= _RECEIVED + 8 else None
 
 
 @contextmanager

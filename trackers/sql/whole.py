@@ -1,9 +1,12 @@
-"""Work that a Ctrl-C must not leave half done."""
+"""Work that a Ctrl-C must not leave half done, and words that nobody must wait for."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+
+_MOMENT = 1.0
+"""Seconds that whoever says something waits for those who listen."""
 
 
 def whole(action: Callable[[], object]) -> None:
@@ -23,7 +26,7 @@ def whole(action: Callable[[], object]) -> None:
         except BaseException as exc:  # noqa: BLE001 - raised by the caller
             failed.append(exc)
 
-    thread = threading.Thread(target=run, name="trackers-whole")
+    thread = threading.Thread(target=run, name="trackers-whole", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # the process may have no more threads
@@ -32,3 +35,17 @@ def whole(action: Callable[[], object]) -> None:
     thread.join()
     if failed:
         raise failed[0]
+
+
+def say_aside(words: Callable[[], object]) -> None:
+    """Have *words*, which log, said on a thread of its own, and wait for it a moment.
+
+    A handler of log records may log to a run: it would wait for what the caller alone writes, or for a lock of his.
+    """
+    thread = threading.Thread(target=words, name="trackers-says", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the process may have no more threads
+        words()
+        return
+    thread.join(_MOMENT)

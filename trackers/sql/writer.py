@@ -25,15 +25,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection
 
-from trackers.errors import StoreError
+from trackers.errors import StoreAwayError, StoreError
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Applier, Committer, Work
 from trackers.sql.draining import drain_batch
 from trackers.sql.engine import Database
-from trackers.sql.failures import is_away, is_driver_error, is_everyones, is_value_error, may_be_of_one, translate
-from trackers.sql.journals import forget, read_position
+from trackers.sql.failures import (
+    OfOneError,
+    is_away,
+    is_driver_error,
+    is_everyones,
+    is_value_error,
+    may_be_of_one,
+    translate,
+)
+from trackers.sql.journals import THERE, PassedError, forget, read_positions
 from trackers.sql.waiting import Waiting, deadline
-from trackers.sql.whole import whole
+from trackers.sql.whole import say_aside, whole
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -46,8 +54,9 @@ LINGER_SECONDS = 0.004
 
 LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
+SLOW_ONES = 2
 SPILL_AT = 10_000
-"""In changes; of SPILL_AT the journal takes what runs log."""
+"""In changes, but for SLOW_ONES, which is in entries; of SPILL_AT the journal takes what runs log."""
 
 T = TypeVar("T")
 
@@ -82,6 +91,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._waiting = Waiting()
         self._stopped: dict[str, Exception] = {}  # journals of which the database did not take an entry, and why
+        self._slow = 0  # entries of those, one after the other, of which each may be the only one that it does not take
 
     def submit(
         self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False, patience: float = 0.0
@@ -194,7 +204,7 @@ class Writer:
             self._arrived.notify()
             while spill.active and spill.attempts == before and self._dead is None:
                 self._attempted.wait()
-            failure = spill.failure if spill.active else None
+            failure = (spill.failure or self._dead) if spill.active else None
         if failure is not None:
             raise failure
 
@@ -222,7 +232,14 @@ class Writer:
         if os.getpid() != self.pid:
             return
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            try:
+                thread.join()
+            except BaseException:  # Ctrl-C: the process ends, and the thread with it
+                if self._dead is None:
+                    words = "the process ends before all is written, which `trackers sync` does later"
+                    self.spill(StoreAwayError(words))
+                    self.keep()
+                raise
         if self._spill is not None:
             self._spill.close()
 
@@ -471,10 +488,13 @@ class Writer:
             if self._waiting.away:
                 group = self._without_written(group)
             self._commit(group)
+        except PassedError as exc:  # a commit whose answer was lost has landed since
+            return self._write_rest(group, exc)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it reaches those who wait
             return self._fail(group, exc)
         if self._waiting.away and not self._waiting.works:
-            self._waiting.back(wrote=any(work.deadline for work in group))
+            say_aside(partial(self._waiting.back, wrote=any(work.deadline for work in group)))
+        self._slow = 0
         for work in group:
             work.commit.resolve(work.result)
         return None
@@ -496,16 +516,28 @@ class Writer:
                 work.commit.resolve(failure=why)
         return [work for work in group if work not in joined and not work.commit.done()]
 
+    def _write_rest(self, group: list[Work], exc: PassedError) -> Exception | None:
+        """Write what of a group is not in the database yet; what it refuses without a number there has failed."""
+        try:
+            left = self._without_written(group)
+        except Exception as failure:  # noqa: BLE001 - as in _write
+            return self._fail(group, failure)
+        return self._write(left) if len(left) < len(group) else self._fail(group, exc)
+
     def _without_written(self, group: list[Work]) -> list[Work]:
         """Resolve what is in the database already, though the answer to its commit was lost; return the rest."""
-        work = Work(Commit(), task=partial(read_position, uid=self._waiting.uid))
-        self._commit([work])
-        there = {one for one in group if one.deadline and one.seq <= work.result}
-        for one in there:
-            one.commit.resolve()
-        return [one for one in group if one not in there]
+        ask = Work(Commit(), task=partial(read_positions, uids={work.journal for work in group if work.journal}))
+        self._commit([ask])
+        there = {work for work in group if work.seq <= ask.result.get(work.journal, -1)}
+        for work in there:
+            work.commit.resolve(THERE if work.ordered else None)
+        return [work for work in group if work not in there]
 
     def _fail(self, group: list[Work], exc: Exception) -> Exception | None:
+        if len(group) == 1 and group[0].ordered and self._slow < SLOW_ONES and may_be_of_one(exc):
+            self._slow += 1
+            group[0].commit.resolve(failure=OfOneError(str(self._said(exc))))
+            return None
         if is_everyones(exc) and not (len(group) > 1 and may_be_of_one(exc)):
             self._give_up(group, exc)
             return exc
@@ -540,10 +572,10 @@ class Writer:
         for work in group:
             if work.ordered:
                 self._stopped[work.journal] = failure
-        if self._waiting.away and not was_away:
-            self._waiting.tell(failure)
         if spill is not None and kept and fresh:
             spill.tell(failure)
+        if self._waiting.away and not was_away:
+            say_aside(partial(self._waiting.tell, failure))
         self._say()
         for work in kept:
             work.commit.resolve()
@@ -552,8 +584,8 @@ class Writer:
 
     def _say(self) -> None:
         """Log what the lock kept from being said; it is not held."""
-        if self._spill is not None:
-            self._spill.say()
+        if self._spill is not None and self._spill.has_something_to_say:
+            say_aside(self._spill.say)
 
     def _said(self, exc: Exception) -> Exception:
         """Return what those who wait are told of *exc*."""
