@@ -26,6 +26,8 @@ class Proxy:
         self._thawed = threading.Condition()
         self._lock = threading.Lock()
         self.commits_to_lose = 0
+        self.freeze_after: int | None = None
+        """Bytes of the server's after which the connections that are there are frozen."""
         self.lost = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -64,6 +66,11 @@ class Proxy:
                 elif not from_client and lose.is_set():
                     self.lost += 1
                     break  # the server has committed, and nobody hears of it
+                if not from_client and self.freeze_after is not None:
+                    self.freeze_after -= len(data)
+                    if self.freeze_after < 0:
+                        self.freeze_after = None
+                        self.freeze(new_ones=False)
                 self._wait(source, target)
                 target.sendall(data)
         except OSError:

@@ -149,3 +149,32 @@ def test_ctrl_c_while_a_server_stands_still_loses_nothing(
     store.close()
     with trackers.connect(server_store_url) as other:
         assert [point.value for point in other.metric_history(run.uid, "loss")] == list(range(20))
+
+
+def test_a_session_that_the_server_has_ended_is_given_up(proxy: Proxy, server_store_url: str) -> None:
+    """Between them lies what answers for a server that is not heard any more."""
+    with trackers.connect(proxy.url) as store, trackers.connect(server_store_url) as other:
+        run = store.start_run("night")
+        run.flush()
+        postgresql = store.database.dialect == "postgresql"
+        ask = "SELECT pg_backend_pid()" if postgresql else "SELECT CONNECTION_ID()"
+        number = store.writer.call(lambda connection: connection.execute(sa.text(ask)).scalar_one())
+        proxy.freeze(new_ones=False)
+        run.log_metrics({"loss": 0.5}, step=1)
+        end = f"SELECT pg_terminate_backend({number})" if postgresql else f"KILL {number}"
+        other.writer.call(lambda connection: connection.execute(sa.text(end)) and None)
+        run.end()  # it would never return
+        assert other.get_run(run.uid).state.name == "COMPLETE"
+
+
+def test_a_long_answer_that_stops_on_its_way_is_given_up(
+    postgresql_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trackers.connect(postgresql_store_url).close()
+    monkeypatch.setattr(watch, "SECONDS", 0.4)
+    monkeypatch.setattr(watch, "_LOOK_AGAIN_SECONDS", 0.3)
+    with proxied(postgresql_store_url) as proxy, trackers.connect(proxy.url) as store:
+        query = sa.text("SELECT repeat('x', 1000) FROM generate_series(1, 50000)")
+        proxy.freeze_after = 1_000_000
+        assert len(store.database.read(lambda connection: connection.execute(query).all())) == 50_000
+        assert proxy.freeze_after is None, "nothing was frozen"

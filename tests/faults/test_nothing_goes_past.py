@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import signal
 import sqlite3
 import threading
@@ -20,7 +22,7 @@ import trackers
 from tests.faults.outage import Outage
 from trackers.changes import StudyChanged
 from trackers.errors import StoreAwayError, StoreError
-from trackers.journal import Journal
+from trackers.journal import Journal, journal_folder, list_journals
 from trackers.journal import file as journal_file
 from trackers.sql import writer
 from trackers.sql.address import read_address
@@ -32,7 +34,9 @@ pytestmark = pytest.mark.usefixtures("state")
 def ctrl_c() -> Iterator[Callable[[], None]]:
     """Return what presses Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    yield lambda: signal.raise_signal(signal.SIGINT)
+    main = threading.main_thread().ident
+    assert main is not None
+    yield lambda: signal.pthread_kill(main, signal.SIGINT)
     signal.signal(signal.SIGINT, before)
 
 
@@ -264,3 +268,108 @@ def test_what_is_done_on_a_connection_of_its_own_is_watched(server_store_url: st
         with store.database.reading() as connection:
             assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
         assert len(watched) >= 2
+
+
+def test_a_sync_that_began_before_an_earlier_commit_landed_writes_nothing_twice(
+    store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with trackers.connect(store_url) as store, trackers.connect(store_url, offline=True) as off:
+        with off.start_run("off") as run:
+            for step in range(10):
+                run.log_metric("loss", float(step), step=step)
+        off.close()
+        (folder,) = list_journals(journal_folder(store.database.address.path, store.database.address.safe))
+        shutil.copytree(folder, tmp_path / folder.name)
+        (first,) = trackers.sync(store=store_url)
+        with monkeypatch.context() as patch:
+            patch.setattr("trackers.drain.read_position", lambda connection, uid: 0)  # it lands after that was read
+            (second,) = trackers.sync(tmp_path, store=store_url)
+        assert (second.written, second.known, second.refused) == (0, first.written, ())
+        assert [point.step for point in store.metric_history(run.uid, "loss")] == list(range(10))
+
+
+def test_what_a_manager_did_and_a_late_commit_wrote_has_not_failed(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackers.sql.waiting.FIRST_WAIT", 0.05)
+    with trackers.connect(store_url) as store:
+        lease = store.acquire_study(store.create_study("s", directions=["minimize"], metric_names=["v"]).id)
+        commit, late = store.writer._committer.commit, []
+
+        def lands_late(group: Any) -> None:
+            if any(work.deadline for work in group) and len(late) < 2:
+                late.append(group)
+                if len(late) == 1:
+                    raise StoreAwayError("its answer was lost")
+                commit(late[0])  # after the store was asked whether it is there
+            commit(group)
+
+        monkeypatch.setattr(store.writer._committer, "commit", lands_late)
+        gate = threading.Event()
+        store.writer.defer(lambda connection: gate.wait(20))
+        commits = [lease.submit([StudyChanged(user_attrs={f"k{number}": number})]) for number in range(4)]
+        gate.set()
+        for one in commits:
+            one.wait(30)
+        assert len(late) == 2
+        assert store.get_study("s").user_attrs == {f"k{number}": number for number in range(4)}
+        lease.release("stopped", "the test is over")
+
+
+def test_ctrl_c_while_a_store_closes_leaves_what_is_queued_in_the_journal(
+    sqlite_url: str, ctrl_c: Callable[[], None]
+) -> None:
+    store = trackers.connect(sqlite_url)
+    run, gate = store.start_run("night"), threading.Event()
+    run.flush()
+    store.writer.defer(lambda connection: gate.wait(20))
+    for step in range(50):
+        run.log_metric("loss", float(step), step=step)
+    pressed = threading.Timer(0.5, ctrl_c)
+    pressed.start()
+    with pytest.raises(KeyboardInterrupt):
+        store.close()
+    pressed.join()
+    assert store.writer.spilling
+    gate.set()
+    thread = store.writer._thread
+    assert thread is not None
+    while store.writer._dead is None:
+        time.sleep(0.01)
+    store.writer.close()
+    trackers.sync(store=sqlite_url)
+    with trackers.connect(sqlite_url) as other:
+        assert [point.step for point in other.metric_history(run.uid, "loss")] == list(range(50))
+
+
+class Flushes(logging.Handler):
+    """Logs to a run what is logged, and waits for it."""
+
+    def __init__(self, run: Any) -> None:
+        super().__init__()
+        self.run, self.heard = run, 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard += 1
+        self.run.log_metric("warnings", float(self.heard))
+        self.run.flush()
+
+
+def test_a_handler_of_log_records_may_wait_for_what_it_logs(outage: Outage) -> None:
+    with trackers.connect(outage.url) as store:
+        run = store.start_run("night")
+        run.flush()
+        handler = Flushes(run)
+        logging.getLogger("trackers").addHandler(handler)
+        try:
+            outage.away()
+            run.log_metric("loss", 1.0)
+            run.flush()
+            outage.back()
+            while store.writer.spilling:
+                time.sleep(0.05)
+        finally:
+            logging.getLogger("trackers").removeHandler(handler)
+        assert handler.heard
+        run.end()
+        assert store.get_run(run.uid).state.name == "COMPLETE"

@@ -77,6 +77,42 @@ def test_what_is_trained_on_is_an_input_of_the_run(watched: Store, tmp_path: Pat
     assert not watched.inputs(watched.search_runs()[0])
 
 
+def test_a_cross_validation_is_one_training_on_all_of_the_data(watched: Store) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+
+    trackers.autolog("sklearn")
+    with trackers.start_run("folds") as run:
+        model = LogisticRegression(C=0.5)
+        scores = cross_val_score(model, X.tolist(), Y.tolist(), cv=4, n_jobs=2)
+        model.fit(X, Y)
+    found = watched.get_run(run.uid)
+    (data,) = watched.inputs(found)
+    assert (data.rows, data.digest) == (60, trackers.capture.data_digest((X, Y)).digest), "lists are its arrays"
+    assert (found.params["estimator"], found.params["C"]) == ("LogisticRegression", 0.5)
+    assert found.metrics["test_score"] == pytest.approx(scores.mean())
+    folds = [watched.metric_history(found, "test_score", {"fold": fold})[0].value for fold in range(4)]
+    assert folds == list(scores)
+    assert found.metrics["training_score"] == model.score(X, Y)
+
+
+def test_what_has_no_digest_is_left_out_without_a_word(watched: Store) -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    trackers.autolog("sklearn")
+    texts = ["a b", "c d", "a c"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipeline = make_pipeline(CountVectorizer(token_pattern="[a-z]"), LogisticRegression())
+        pipeline.fit(texts, [0, 1, 0])
+        pipeline.fit((text for text in texts), [0, 1, 0])
+    generator, listed = watched.search_runs()
+    assert [one.rows for one in watched.inputs(listed)] == [3]
+    assert watched.inputs(generator) == []
+
+
 def test_it_is_undone(watched: Store) -> None:
     from sklearn.linear_model import LinearRegression
 

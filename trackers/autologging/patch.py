@@ -14,6 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from trackers.active import ActiveRun, active_run, reset_active, set_active
+from trackers.errors import InvalidValueError
 from trackers.names import LONGEST
 
 _LONGEST_VALUE = 500
@@ -190,10 +191,19 @@ class Training:
         """
         if not settings.data or data is None or self._around is not None or isinstance(self.run, Later):
             return
-        if isinstance(data, str | os.PathLike):  # the file has both
-            self.log(lambda run: run.log_input(data))
-        else:
-            self.log(lambda run: run.log_input(data if target is None else (data, target), "train"))
+
+        def note(run: Any) -> None:
+            if getattr(run, "ended", False):
+                return
+            with suppress(
+                InvalidValueError, ValueError
+            ):  # what has no digest, such as a generator, or rows of many lengths
+                if isinstance(data, str | os.PathLike):  # the file has both
+                    run.log_input(data)
+                else:
+                    run.log_input(_plain(data) if target is None else (_plain(data), _plain(target)), "train")
+
+        self.log(note)
 
     def log(self, what: Callable[[Any], object]) -> None:
         """Call *what* with the run, safely."""
@@ -209,10 +219,18 @@ class Training:
                     _log_param(self.run, str(key), plain(value))
 
 
+def _plain(data: Any) -> Any:
+    """Return a list as the array that the library makes of it: rows are told from parts, and it has a quick digest."""
+    if not isinstance(data, list | tuple):
+        return data
+    import numpy as np
+
+    array = np.asarray(data)
+    return array if array.dtype.kind in "biufc" else np.asarray(data, dtype=object)
+
+
 def _log_param(run: Any, key: str, value: Any) -> bool:
     """Log a param unless the run has another value of it; tell whether it has not."""
-    from trackers.errors import InvalidValueError
-
     try:
         run.log_param(key, value)
     except InvalidValueError as exc:
