@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trackers.active import ActiveRun
 from trackers.clock import now_us
 from trackers.comparison import Comparison, compare
-from trackers.errors import DigestError, InvalidValueError, ModelError, NotFoundError
+from trackers.errors import InvalidValueError, ModelError, NotFoundError
 from trackers.lineage import Graph
 from trackers.models.manifest import manifest_digest
-from trackers.models.reference import Reference, fetch
+from trackers.models.reference import Reference, fetch, find_lost
 from trackers.names import LONGEST, clean_name
 from trackers.policy import Policy, Require, Result, Rule
 from trackers.processes import host_name, user_name
@@ -259,12 +259,11 @@ class Registry:
         model = self.model_of(self.version(name, number))
         if not model.files or not self._artifacts().reachable():
             return  # from a machine that does not see the files nobody can tell
-        for file, digest in sorted(model.files.items()):
-            if what := _damage(self._artifacts(), digest):
-                raise ModelError(
-                    f"{name} version {number} cannot be loaded any more, so that nothing may point at it: "
-                    f"its file {file!r} {what}. Restore the file from a backup, or take another version."
-                )
+        if lost := find_lost(self._artifacts(), model):
+            raise ModelError(
+                f"{name} version {number} cannot be loaded any more, so that nothing may point at it: "
+                f"its file {lost}. Restore the file from a backup, or take another version."
+            )
 
     # --- policies ----------------------------------------------------------------------------------------------
 
@@ -468,18 +467,6 @@ class Registry:
 
     def _read(self, query: Callable[[Connection], T]) -> T:
         return self._database.read(lambda connection: query(connection))
-
-
-def _damage(artifacts: ArtifactStore, digest: str) -> str:
-    """Say what keeps a file from being loaded; one on this machine is read for that, of another only whether it is there."""
-    if not artifacts.exists(digest):
-        return "is gone"
-    try:
-        if artifacts.is_local:
-            artifacts.verify(digest)
-    except DigestError:
-        return "is damaged"
-    return ""
 
 
 def _expected(expect: Expected) -> Expected:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackers.errors import InvalidValueError, ModelError, NotFoundError
+from trackers.errors import DigestError, InvalidValueError, ModelError, NotFoundError
 from trackers.models.folder import load
 from trackers.models.loaded import LoadedModel
 from trackers.models.manifest import NAME as MANIFEST
@@ -227,6 +227,22 @@ def check_kept(artifacts: ArtifactStore, model: LoggedModel) -> None:
     whole = MANIFEST in model.files and all(artifacts.exists(digest) for digest in model.files.values())
     if model.deleted_at is not None and not whole:
         raise ModelError(f"The files of this model are gone: {model.deleted_why or 'it was deleted'}.")
+
+
+def find_lost(artifacts: ArtifactStore, model: LoggedModel) -> str:
+    """Say which file of a model is gone or damaged; ``""``: none is.
+
+    Files on this machine are read for that; of others it is only looked whether they are there.
+    """
+    for file, digest in sorted(model.files.items()):
+        if not artifacts.exists(digest):
+            return f"{file!r} is gone"
+        try:
+            if artifacts.is_local:
+                artifacts.verify(digest)
+        except DigestError:
+            return f"{file!r} is damaged"
+    return ""
 
 
 def known_digest(model: LoggedModel) -> str | None:

@@ -10,7 +10,8 @@ It goes to the journal instead, in order and numbered; the thread drains the jou
 number of the last entry is written in the same transaction as the entries, so that a commit whose answer was lost, and
 which is therefore in the journal too, is not written again.
 
-Long, since one lock guards the queue, the journal and the thread; what waits lies in ``trackers.sql.waiting``.
+Long, since one lock guards the queue, the journal and the thread; what waits lies in ``trackers.sql.waiting``, and what
+is read from the journal goes by ``trackers.sql.draining``.
 """
 
 from __future__ import annotations
@@ -223,14 +224,14 @@ class Writer:
 
     def close(self) -> None:
         """Write what is queued and end the thread; what is submitted later is refused."""
+        if os.getpid() != self.pid:  # the thread stayed behind, and a lock may be held for ever
+            return
         with self._lock:
             self._closing = True
             self._gone = False  # one more try
             self._arrived.notify_all()
             self._room.notify_all()
             thread = self._thread
-        if os.getpid() != self.pid:
-            return
         if thread is not None and thread is not threading.current_thread():
             try:
                 thread.join()
