@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from abc import abstractmethod
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from trackers.active import STARTING, ActiveRun, active_run
 from trackers.artifacts.names import check_name
 from trackers.clock import now_us
-from trackers.errors import InvalidValueError, NotFoundError, SchemaError, StoreError
+from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, SchemaError, StoreError
 from trackers.journal import Entry
 from trackers.launching import PATIENCE, Launching
 from trackers.lifecycle import Lifecycle
@@ -374,10 +375,20 @@ class Tracking(Lifecycle, Launching):
         return self.artifacts.read(self._digest(run, name))
 
     def download_artifact(self, run: RunRef, name: str, to: str | os.PathLike[str]) -> Path:
-        """Copy a run's file to the path *to*, or into it where that is a folder, and return where it lies."""
+        """Copy a run's file to the path *to*, or into it where that is a folder, and return where it lies.
+
+        Raises AlreadyExistsError where a file of other bytes is there already.
+        """
         digest = self._digest(run, name)
-        target = Path(to)
-        return self.artifacts.get(digest, target / name.rpartition("/")[2] if target.is_dir() else target)
+        target = Path(to) / name.rpartition("/")[2] if Path(to).is_dir() else Path(to)
+        if not target.is_file():
+            return self.artifacts.get(digest, target)
+        with target.open("rb") as there:
+            if hashlib.file_digest(there, "sha256").hexdigest() == digest:
+                return target
+        raise AlreadyExistsError(
+            f"{target} is there already, and is another file: give a new path, or remove it first."
+        )
 
     def _digest(self, run: RunRef, name: str) -> str:
         name = check_name(name)

@@ -9,6 +9,7 @@ import click
 from hpo.cli.command import Command
 from hpo.cli.options import open_store, outcome_json_option, storage_options, study_argument
 from hpo.errors import UserError
+from trackers.destination import is_stdout
 
 
 @click.command(cls=Command, example="hpo report digits\nhpo report digits -o digits.html")
@@ -36,6 +37,9 @@ def report(study: str, output: Path, storage: str | None, profile: str | None, a
 
         row = store.get_study(study)
         written = Study(store, row).report(output)
+    if not output.is_file() or is_stdout(output):
+        click.echo(f"Wrote the report to {output}.", err=True)
+        return
     size = Path(written).stat().st_size
     if as_json:
         from hpo.cli import text

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpo.reports.summary import summary_html
 from hpo.reports.view import StudyView, view_of
+from trackers.destination import any_destination
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,20 +36,19 @@ __all__ = [
 def write(view: StudyView, path: str | os.PathLike[str] = "report.html") -> Path:
     """Write the report of *view* to *path* and return it; a file that is there is replaced in one step.
 
-    Raises OSError when the folder does not exist or cannot be written to.
+    A link is written through, a device or a pipe (``/dev/stdout``) written into. Raises OSError when the folder does not
+    exist or cannot be written to.
     """
     from hpo.reports.page import render
 
     target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    page = render(view).encode()
     try:
-        draft.write_text(render(view), encoding="utf-8")
-        draft.replace(target)
+        with any_destination(target) as sink:
+            sink.write(page)
     except OSError as exc:
         exc.filename, exc.filename2 = str(target), None  # nobody knows the draft
         raise
-    finally:
-        draft.unlink(missing_ok=True)
     return target
 
 

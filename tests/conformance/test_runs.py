@@ -365,6 +365,11 @@ def test_files_are_kept_by_name_and_read_back_verified(store: Store, tmp_path: P
     assert json.loads(store.read_artifact(run, "config.json")) == {"a": [1, 2]}
     assert store.download_artifact(run, "all/deep/b.txt", tmp_path) == tmp_path / "b.txt"
     assert store.download_artifact(run, "all/a.bin", tmp_path / "x" / "y").read_bytes() == b"\0\1\2"
+    (tmp_path / "mine").write_bytes(b"mine")
+    with pytest.raises(AlreadyExistsError, match="is there already, and is another file"):
+        store.download_artifact(run, "all/a.bin", tmp_path / "mine")
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    assert store.download_artifact(run, "all/deep/b.txt", tmp_path) == tmp_path / "b.txt", "it is the same file"
     with pytest.raises(NotFoundError, match=r"has no artifact 'confg.json'; did you mean 'config.json'"):
         store.read_artifact(run, "confg.json")
     with pytest.raises(ArtifactError), store.start_run() as failed:

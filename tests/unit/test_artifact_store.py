@@ -1,6 +1,7 @@
 import hashlib
 import os
 import pickle
+import stat
 import subprocess
 import sys
 import threading
@@ -288,3 +289,36 @@ def test_importing_artifacts_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def odd_places(folder: Path) -> list[Path]:
+    """Make what a file must not take the place of: a pipe, and a device where this user may make one."""
+    os.mkfifo(folder / "pipe")
+    if os.geteuid() == 0:
+        os.mknod(folder / "device", 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+    return sorted(folder.iterdir())
+
+
+def test_a_device_or_a_pipe_is_refused_as_the_place_of_a_file_and_stays(store: ArtifactStore, tmp_path: Path) -> None:
+    digest, _ = store.put_bytes(b"bytes")
+    (tmp_path / "odd").mkdir()
+    for place in odd_places(tmp_path / "odd"):
+        mode = place.stat().st_mode
+        (tmp_path / "link").symlink_to(place)
+        for named in (place, tmp_path / "link"):
+            with pytest.raises(ArtifactError, match=r"is a (pipe|device): give the path of a file"):
+                store.get(digest, named)
+        assert place.stat().st_mode == mode
+        (tmp_path / "link").unlink()
+
+
+def test_a_file_is_brought_through_a_link_to_what_it_leads_to(store: ArtifactStore, tmp_path: Path) -> None:
+    digest, _ = store.put_bytes(b"bytes")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "old").write_bytes(b"old")
+    for name in ("old", "new"):
+        (tmp_path / name).symlink_to(Path("there", name))
+        store.get(digest, tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "there" / name).read_bytes() == b"bytes"
+    assert sorted(os.listdir(tmp_path / "there")) == ["new", "old"]

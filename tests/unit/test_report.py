@@ -14,6 +14,7 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
+import hpo
 import hpo.reports
 from hpo.ranking import wording
 from hpo.reports import StudyView, facts, summary_html, tables, write
@@ -163,6 +164,35 @@ def test_a_report_is_replaced_whole_and_a_missing_folder_is_named(tmp_path):
     assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     with pytest.raises(FileNotFoundError):
         write(ODD["empty"], tmp_path / "nowhere" / "report.html")
+
+
+def test_a_report_goes_through_a_link_and_into_a_pipe(tmp_path):
+    (tmp_path / "link.html").symlink_to(tmp_path / "real.html")
+    write(ODD["empty"], tmp_path / "link.html")
+    assert (tmp_path / "link.html").is_symlink()
+    page = (tmp_path / "real.html").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write(ODD["empty"], tmp_path / "pipe")
+    reader.join(60)
+    assert len(read[0]) == len(page)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd/1"), reason="needs /proc")
+def test_a_report_is_printed_where_it_is_written_to_stdout(tmp_path):
+    hpo.create_study(study_name="printed", storage=f"sqlite:///{tmp_path / 'hpo.db'}")
+    main = "from hpo.cli import main; raise SystemExit(main())"
+    call = [sys.executable, "-c", main, "report", "printed", "-o", "/proc/self/fd/1"]
+    with open(tmp_path / "printed.html", "wb") as sink:
+        for to in (sink, subprocess.PIPE):
+            done = subprocess.run(call, stdout=to, stderr=subprocess.PIPE, cwd=tmp_path, check=True)
+            assert b"Wrote the report to /proc/self/fd/1.\n" in done.stderr
+            page = done.stdout or (tmp_path / "printed.html").read_bytes()
+            assert page.startswith(b"<!DOCTYPE html>")
+            assert page.rstrip().endswith(b"</html>")
 
 
 def test_drawing_leaves_matplotlib_as_it_was_and_needs_no_pyplot():

@@ -249,6 +249,11 @@ def test_the_files_of_a_run_are_listed_and_brought(call: Any, storage: str, tmp_
     code, _, err = call("artifacts", run.uid, "notes/a.txt", "--to", str(tmp_path / "here"))
     assert code == 2
     assert "is there already" in err
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "c.md").symlink_to(tmp_path / "gone")
+    code, _, err = call("artifacts", run.uid, "c.md", "--to", str(tmp_path / "nowhere"))
+    assert (code, "is there already" in err) == (2, True), "a link that leads nowhere is there, too"
+    assert (tmp_path / "nowhere" / "c.md").is_symlink()
     code, _, err = call("artifacts", run.uid, "notes/x.txt")
     assert code == 2
     assert "has no file 'notes/x.txt': it has c.md, notes/a.txt, notes/b.txt" in err

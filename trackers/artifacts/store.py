@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import stat
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from trackers.artifacts.local import LocalPlace
 from trackers.artifacts.names import check_name
 from trackers.artifacts.place import Place
+from trackers.destination import is_plain, whole_file
 from trackers.errors import ArtifactError, DigestError
 from trackers.wording import without_credentials
 
@@ -99,19 +99,20 @@ class ArtifactStore:
         return {beside / root.name, *(beside / f"{stem}{end}" for end in (*ends, "-journals"))}
 
     def get(self, digest: str, to: str | os.PathLike[str]) -> Path:
-        """Copy a file to the path *to*, replacing what is there once the bytes are whole and verified."""
+        """Copy a file to the path *to*, replacing what is there once the bytes are whole and verified.
+
+        A link is written through, to what it leads to; a device, a pipe or a socket is refused.
+        """
         target = Path(to)
-        temporary = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex}")
         try:
+            if not is_plain(target):
+                raise ArtifactError(f"{target} is a {_kind(target.stat().st_mode)}: give the path of a file.")
             target.parent.mkdir(parents=True, exist_ok=True)
-            with self.open(digest) as source, temporary.open("xb") as sink:
+            with self.open(digest) as source, whole_file(target) as sink:
                 while chunk := source.read(CHUNK):
                     sink.write(chunk)
-            temporary.replace(target)
         except OSError as exc:
             raise ArtifactError(f"The file cannot be written to {target}: {exc.strerror or exc}.") from exc
-        finally:
-            temporary.unlink(missing_ok=True)
         return target
 
     def get_files(self, files: Mapping[str, str], folder: str | os.PathLike[str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -48,7 +49,7 @@ def artifacts(run: str, names: tuple[str, ...], to: Path | None, cat: bool, stor
             return
         if to is not None:
             targets = {file.name: to.joinpath(*file.name.split("/")) for file in files}
-            if there := next((path for path in targets.values() if path.exists()), None):
+            if there := next((path for path in targets.values() if os.path.lexists(path)), None):
                 raise AlreadyExistsError(f"{there} is there already: give a new folder.")
             for name, path in targets.items():
                 path.parent.mkdir(parents=True, exist_ok=True)
