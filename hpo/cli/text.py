@@ -17,7 +17,9 @@ from trackers.cli.text import json_text
 from trackers.wording import padded, text_width, wrapped
 
 UNBOUNDED = 10_000
-"""Columns of a line that goes into a file or a pipe, where nothing is cut."""
+"""Columns of a line that goes into a file or a pipe."""
+WIDEST = 200
+"""A column of a table that goes there keeps so many: every row is as wide as the widest."""
 NARROWEST = 10
 """A column that is cut keeps so many characters."""
 
@@ -30,10 +32,14 @@ def width() -> int:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> str:
     """Return *rows* under *heads* as aligned columns; those named in *right* are flush right and never cut.
 
-    On a terminal the widest of the others are cut until a line fits; in a file or a pipe nothing is.
+    On a terminal the widest of the others are cut until a line fits; in a file or a pipe all but the first at
+    200 columns.
     """
     clean = [[wording.plain(cell) for cell in line] for line in [heads, *rows]]
-    wide = _fitted([max(text_width(line[i]) for line in clean) for i in range(len(heads))], heads, right)
+    wide = [max(text_width(line[i]) for line in clean) for i in range(len(heads))]
+    if not sys.stdout.isatty():
+        wide = [w if not i or heads[i] in right else min(w, WIDEST) for i, w in enumerate(wide)]
+    wide = _fitted(wide, heads, right)
     lines = []
     for line in clean:
         cells = [

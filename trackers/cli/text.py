@@ -22,6 +22,8 @@ NONE = "-"
 _GAP = "  "
 NARROWEST = 12
 """A text that is cut keeps so many columns."""
+_WIDEST = 200
+"""A text in a table that goes into a file or a pipe keeps so many columns: every row is as wide as the widest."""
 _MOST_LINES = 2
 """So many lines say what has no room."""
 _UID = re.compile("[0-9a-f]{32}")
@@ -149,15 +151,19 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print *rows* under *heads*, numbers flush right.
 
     On a terminal the widest texts are cut until a line fits; columns that still do not fit are left out, the last
-    first, and named. In a file or a pipe nothing is cut.
+    first, and named. In a file or a pipe only a text of more than 200 columns is cut, and it is said.
     """
     numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(heads))]
     lines = [[plain(head) for head in heads], *([show(value) for value in row] for row in rows)]
     wide = {i: max(text_width(line[i]) for line in lines) for i in range(len(heads))}
+    whole = [numeric[i] or any(isinstance(row[i], datetime | Whole) for row in rows) for i in range(len(heads))]
+    room = shutil.get_terminal_size((80, 24)).columns
+    long = [i for i, width in wide.items() if i and not whole[i] and width > _WIDEST]
     if sys.stdout.isatty():
-        whole = [numeric[i] or any(isinstance(row[i], datetime | Whole) for row in rows) for i in range(len(heads))]
-        room = shutil.get_terminal_size((80, 24)).columns
         wide = _fitted(wide, whole, room)
+    elif long:
+        wide |= dict.fromkeys(long, _WIDEST)
+        click.echo(f"Texts of more than {_WIDEST} characters are cut: --json shows all.", err=True)
     for line in lines:
         cells = [padded(cut(line[i], w), w, right=numeric[i]) for i, w in wide.items()]
         click.echo(_GAP.join(cells).rstrip())
