@@ -36,6 +36,7 @@ def compare(
     all of them are of one kind.
     """
     from hpo.cli import reference, text
+    from trackers.cli.text import first_of_each, more
 
     if any("@" in word or word.startswith("models:/") for word in references):
         _versions(references, changed, storage, profile, as_json)
@@ -55,7 +56,10 @@ def compare(
     rows = [[name, *(_cell(column, name) for column in columns)] for name in names]
     if changed:
         rows = [row for row in rows if len(set(row[1:])) > 1]
+    rows, left_out = first_of_each(rows, lambda row: _group(row[0]))
     click.echo(text.table(["", *references], rows))
+    if left_out:
+        click.echo(more(left_out))
 
 
 def _versions(

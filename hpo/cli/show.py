@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -54,7 +56,6 @@ def show(reference: str, failed: bool, with_log: bool, storage: str | None, prof
 def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
     from hpo.cli import facts, text
     from hpo.cli.life import life_of
-    from hpo.ranking import wording
     from hpo.refitted import newest_refit
     from hpo.settings import CHOSEN
     from hpo.wording import quoted
@@ -83,8 +84,8 @@ def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
         ("status", life.words),
         ("goal", facts.goal(row)),
         ("trials", f"{facts.tried(row)}: {facts.state_line(row.counts)}"),
-        ("params", ", ".join(row.distributions) or "found as the objective asks"),
-        ("settings", wording.params(settings)),
+        ("params", _listed(row.distributions) or "found as the objective asks"),
+        ("settings", _params(settings)),
         ("auto", "; ".join((row.system_attrs.get(CHOSEN) or {}).values())),
         ("objective", f"{objective['file']}:{objective.get('name', '')}" if objective.get("file") else ""),
         *launch_lines(_launch(store, row)),
@@ -93,7 +94,7 @@ def _show_study(store: Store, row: StudyRow, as_json: bool, place: str) -> None:
             "refit",
             f"run {refit} has a model: hpo register {quoted(row.name)} NAME --run {refit}{place}" if refit else "",
         ),
-        ("tags", wording.params(row.tags)),
+        ("tags", _params(row.tags)),
         ("created", text.when(row.created_at)),
         ("ended", text.when(row.ended_at) if row.ended_at else ""),
         ("next", life.advice),
@@ -147,6 +148,7 @@ def _show_trial(store: Store, row: StudyRow, trial: Trial, with_log: bool, as_js
 def _pairs(store: Store, row: StudyRow, trial: Trial) -> list[tuple[str, str]]:
     from hpo.cli import facts, text
     from hpo.ranking import wording
+    from trackers.cli.text import shortened
 
     files = store.list_artifacts(store.get_run(trial.run_id))
     values = facts.named_values(trial, row.metric_names)
@@ -156,23 +158,38 @@ def _pairs(store: Store, row: StudyRow, trial: Trial) -> list[tuple[str, str]]:
     return [
         ("trial", trial.path),
         ("state", trial.state.name),
-        ("error", trial.error or ""),
+        ("error", shortened(trial.error or "")),
         ("result", ", ".join(f"{name} {wording.number(value)}" for name, value in values.items())),
-        ("params", wording.params(trial.params)),
-        ("logged params", wording.params(trial.logged_params)),
+        ("params", _params(trial.params)),
+        ("logged params", _params(trial.logged_params)),
         ("reports", last),
-        ("metrics", ", ".join(f"{wording.plain(k)} {wording.number(v)}" for k, v in trial.metrics.items())),
-        ("constraints", wording.params(trial.constraints)),
-        ("attributes", wording.params(trial.user_attrs)),
-        ("tags", wording.params(trial.tags)),
+        ("metrics", _listed(f"{wording.plain(k)} {wording.number(v)}" for k, v in trial.metrics.items())),
+        ("constraints", _params(trial.constraints)),
+        ("attributes", _params(trial.user_attrs)),
+        ("tags", _params(trial.tags)),
         ("started", text.when(trial.started_at) if trial.started_at else ""),
         ("took", wording.seconds(trial.duration.total_seconds()) if trial.duration else ""),
         ("cost", f"{wording.number(trial.cost, 4)} core-seconds" if trial.attempts else ""),
         ("model", model),
-        ("files", ", ".join(file.name for file in files)),
+        ("files", _listed(file.name for file in files)),
         *launch_lines(store.launch(trial), store.inputs(trial)),
         ("run", trial.uid),
     ]
+
+
+def _params(values: Mapping[str, Any]) -> str:
+    from hpo.ranking import wording
+
+    return _listed(wording.params({name: value}) for name, value in values.items())
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """Return the first of many on one line, each cut where it is long, and how many are left out."""
+    from trackers.cli.text import MOST, more, shortened
+
+    rest = iter(texts)
+    shown = [shortened(text) for text in islice(rest, MOST)]
+    return ", ".join([*shown, *([more(left_out)] if (left_out := sum(1 for _ in rest)) else [])])
 
 
 def _show_attempts(trial: Trial) -> None:

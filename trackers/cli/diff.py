@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 _COLORS = {"+": "green", "-": "red", "@": "cyan"}
 _DIGEST = 12
 _WIDTH = 30
+_LINES = 1000
+"""So many lines of code are shown."""
+_REST = "--all shows all"
 _LED_IN = 8
 """So many equal characters stand before those that differ, where what is before them is cut."""
 
@@ -28,6 +32,7 @@ _LED_IN = 8
 )
 @click.argument("first", metavar="RUN_A")
 @click.argument("second", metavar="RUN_B")
+@click.option("--all", "whole", is_flag=True, help="Show every changed line of code, and every change.")
 @click.option("--stat", is_flag=True, help="Count the changed lines of code instead of showing them.")
 @click.option(
     "--repo",
@@ -36,7 +41,7 @@ _LED_IN = 8
     help="A folder of the git repository that has the commits (default: the current one).",
 )
 @reading_options
-def diff(first: str, second: str, stat: bool, repo: Path, storage: str | None, as_json: bool) -> None:
+def diff(first: str, second: str, whole: bool, stat: bool, repo: Path, storage: str | None, as_json: bool) -> None:
     """Show what changed from RUN_A to RUN_B: code, call, params, environment, data, results.
 
     A run is named by its uid (or its first 8 digits or more), its id, or STUDY/NUMBER. With the repository at hand,
@@ -56,7 +61,7 @@ def diff(first: str, second: str, stat: bool, repo: Path, storage: str | None, a
         text.print_json(shown)
         return
     click.echo(f"{text.plain(found.a.path)} -> {text.plain(found.b.path)}")
-    _print_code(found, stat)
+    _print_code(found, stat, _LINES if not whole else None)
     for title, changes in (
         ("call", found.call),
         ("params", found.params),
@@ -65,14 +70,18 @@ def diff(first: str, second: str, stat: bool, repo: Path, storage: str | None, a
         ("data", found.data),
         ("results", {**found.results, **found.metrics}),
     ):
-        _print_changes(title, changes, found.missing if title == "params" else None)
+        shown = dict(changes if whole else islice(changes.items(), text.MOST))
+        _print_changes(title, shown, found.missing if title == "params" else None)
+        if len(shown) < len(changes):
+            click.echo(f"  {text.more(len(changes) - len(shown), _REST)}")
 
 
 def _head(title: str, end: str = "") -> None:
     click.echo(f"\n{click.style(title, bold=True)}{end}")
 
 
-def _print_code(found: RunComparison, stat: bool) -> None:
+def _print_code(found: RunComparison, stat: bool, most: int | None) -> None:
+    """Print what is other in the code: of its lines so many, and of each file how many there are."""
     from trackers.cli.text import plain
 
     if found.code is None:
@@ -84,12 +93,21 @@ def _print_code(found: RunComparison, stat: bool) -> None:
         click.echo(f"  {plain(commit)}")
     if found.code.back:
         click.echo(f"  and {counted(found.code.back, 'commit')} that only the first one has")
-    for name, lines in found.code.files.items():
+    printed = 0
+    for place, (name, lines) in enumerate(found.code.files.items()):
+        if most is not None and place >= most:
+            click.echo(f"  ... and {counted(len(found.code.files) - place, 'more file')}: {_REST}")
+            break
         added, removed = _count(lines)
         click.echo(f"  {plain(name)}  " + (f"+{added} -{removed}" if lines[0][:1] != "(" else plain(lines[0])))
         if not stat and lines[0][:1] != "(":
-            for line in lines[2:]:
+            body = lines[2:]
+            shown = body if most is None else body[: max(0, most - printed)]
+            for line in shown:
                 click.echo("    " + click.style(_shown(line), fg=_COLORS.get(line[:1])))
+            printed += len(shown)
+            if len(shown) < len(body):
+                click.echo(f"    ... and {counted(len(body) - len(shown), 'more line')}: {_REST}")
     if not found.code.files:
         click.echo("  no line is another")
     for note in found.code.notes:

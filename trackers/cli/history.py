@@ -139,8 +139,11 @@ def show_comparison(found: Comparison, changed: bool, as_json: bool) -> None:
     if packages and not changed:  # a line for each would hide the others
         above = sum(row[0].partition(".")[0] != "model" for row in rows)
         rows.insert(above, ["environment.packages", *[counted(packages, "package")] * 2, "same"])
+    rows, left_out = text.first_of_each(rows, lambda row: row[0].partition(".")[0])
     if rows:
         text.print_table(["", found.champion, found.challenger, "difference"], rows)
+        if left_out:
+            click.echo(text.more(left_out))
     else:
         click.echo(text.plain(f"{found.champion} and {found.challenger} do not differ."))
     said = {True: "the same", False: "not the same: their metrics are not comparable", None: "not recorded for both"}

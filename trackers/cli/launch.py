@@ -26,15 +26,17 @@ def default_folder(path: str) -> str:
 
 
 def launch_lines(launch: Launch | None, inputs: Sequence[RunInput] = ()) -> list[tuple[str, str]]:
-    """Return code, call, environment and data as lines: (what, text)."""
+    """Return code, call, environment and data as lines: (what, text); the first of many, each cut where it is long."""
+    from trackers.cli.text import MOST, shortened
+
     lines: list[tuple[str, str]] = []
     if launch is not None:
         if launch.code is not None:
             lines += _code_lines(launch.code, launch.branch)
-        lines.append(("call", " ".join([launch.entry_point, *launch.arguments]).strip()))
+        lines.append(("call", shortened(" ".join([launch.entry_point, *launch.arguments]).strip())))
         lines.append(("environment", _environment(launch.environment or {})))
-    lines += [("data", _data(one)) for one in inputs]
-    return lines
+    lines += [("data", _data(one)) for one in inputs[:MOST]]
+    return lines + ([("data ...", f"{len(inputs) - MOST:,} more: --json has all")] if len(inputs) > MOST else [])
 
 
 def launch_facts(launch: Launch | None, inputs: Sequence[RunInput] = ()) -> dict[str, Any]:

@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from trackers.store import Store
     from trackers.values import ArtifactRow, Attempt, LoggedModel, MetricSummary, ModelVersion, Run, RunError
 
-_SHOWN = 200
-"""So many params, tags, metrics and files are shown."""
-
-_LONGEST = 2000
-"""So many characters of a param or a tag are shown."""
-
 _CHILDREN = 5
 """So many children are named; of the others it is said how many there are."""
 
@@ -98,7 +92,7 @@ def _print_fields(run: Run, error: RunError | None, more: Sequence[tuple[str, An
             ("experiment", run.experiment),
             ("name", run.name),
             ("state", run.state),
-            ("error", why),
+            ("error", text.shortened(why)),
             ("values", ", ".join(map(text.show, run.values or ()))),
             ("created", run.created_at),
             ("started", run.started_at),
@@ -125,18 +119,17 @@ def _print_attempts(attempts: Sequence[Attempt]) -> None:
 
 def _some(kind: str, found: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the first of many as fields, each cut where it is long, and how many are left out."""
-    shown = [(f"{kind}.{name}", _cut(value)) for name, value in islice(found.items(), _SHOWN)]
-    more = [(f"{kind} ...", f"{len(found) - _SHOWN} more: --json has all")] if len(found) > _SHOWN else []
-    return shown + more
+    from trackers.cli.text import MOST, shortened
 
-
-def _cut(value: str) -> str:
-    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}... ({len(value)} characters: --json has all)"
+    shown = [(f"{kind}.{name}", shortened(value)) for name, value in islice(found.items(), MOST)]
+    return shown + ([(f"{kind} ...", f"{len(found) - MOST:,} more: --json has all")] if len(found) > MOST else [])
 
 
 def _say_more(amount: int) -> None:
-    if amount > _SHOWN:
-        click.echo(f"... and {amount - _SHOWN} more: --json has all")
+    from trackers.cli import text
+
+    if amount > text.MOST:
+        click.echo(text.more(amount - text.MOST))
 
 
 def _print_tables(series: Sequence[MetricSummary], files: Sequence[ArtifactRow], models: Sequence[LoggedModel]) -> None:
@@ -148,13 +141,13 @@ def _print_tables(series: Sequence[MetricSummary], files: Sequence[ArtifactRow],
         heads = ["metric", "points", "last", "step", "min", "max"]
         shown = [(f"{one.key}{{{one.context}}}" if one.context else one.key, one) for one in series]
         text.print_table(
-            heads, [[n, one.count, one.last, one.last_step, one.min, one.max] for n, one in shown[:_SHOWN]]
+            heads, [[n, one.count, one.last, one.last_step, one.min, one.max] for n, one in shown[: text.MOST]]
         )
         _say_more(len(series))
     if files:
         click.echo()
         text.print_table(
-            ["file", "bytes", "digest"], [[file.name, file.size, file.digest[:12]] for file in files[:_SHOWN]]
+            ["file", "bytes", "digest"], [[file.name, file.size, file.digest[:12]] for file in files[: text.MOST]]
         )
         _say_more(len(files))
     if models:

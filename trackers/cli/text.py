@@ -8,22 +8,28 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from trackers.values import Attempt, Run
 from trackers.wording import counted, cut, padded, short_uid, text_width, wrapped
 
+Row = TypeVar("Row")
 NONE = "-"
 _GAP = "  "
 NARROWEST = 12
 """A text that is cut keeps so many columns."""
 _WIDEST = 200
 """A text in a table that goes into a file or a pipe keeps so many columns: every row is as wide as the widest."""
+MOST = 200
+"""So many params, tags, metrics, files or changes of one thing are shown."""
+LONGEST = 2000
+"""So many characters of one value are shown."""
 _MOST_LINES = 2
 """So many lines say what has no room."""
 _UID = re.compile("[0-9a-f]{32}")
@@ -127,6 +133,27 @@ def size(count: int) -> str:
 def plain(text: str) -> str:
     """Return *text* with whatever does not print written as an escape."""
     return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def shortened(value: str) -> str:
+    """Return *value*, of a long one its beginning and where the rest is."""
+    return value if len(value) <= LONGEST else f"{value[:LONGEST]}... ({len(value)} characters: --json has all)"
+
+
+def more(amount: int, option: str = "--json has all") -> str:
+    """Say that *amount* more are not shown."""
+    return f"... and {amount:,} more: {option}"
+
+
+def first_of_each(rows: Sequence[Row], group: Callable[[Row], Any]) -> tuple[list[Row], int]:
+    """Return the first ``MOST`` rows of each group, and how many are left out."""
+    seen: Counter[Any] = Counter()
+    kept = []
+    for row in rows:
+        seen[group(row)] += 1
+        if seen[group(row)] <= MOST:
+            kept.append(row)
+    return kept, len(rows) - len(kept)
 
 
 def print_wrapped(line: str, indent: int) -> None:
