@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.capture.compare import CodeDifference, compare
 from trackers.errors import ArtifactError
+from trackers.sql.columns import split_param
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -147,13 +148,11 @@ def _results(run: Run) -> dict[str, Any]:
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any], also: Collection[str] = ()) -> Changes:
-    """Return what differs, and *also* these, in the order of *old*, then what is new; NaN is NaN, and 1 is not True."""
+    """Return what differs, and *also* these, in the order of *old*, then what is new; NaN is NaN, and 1 is not 1.0."""
     names = [*old, *(name for name in new if name not in old)]
     pairs = {name: (old.get(name), new.get(name)) for name in names}
     return {name: pair for name, pair in pairs.items() if name in also or not _same(*pair)}
 
 
-def _same(a: Hashable, b: Hashable) -> bool:
-    if isinstance(a, float) and isinstance(b, float) and a != a and b != b:
-        return True
-    return isinstance(a, bool) is isinstance(b, bool) and a == b
+def _same(a: Any, b: Any) -> bool:
+    return split_param(a) == split_param(b)

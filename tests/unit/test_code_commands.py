@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,29 @@ def test_diff_shows_where_long_params_differ(cli: Cli, tmp_path: Path) -> None:
     assert "path …tomers/v1/part.parquet' -> …tomers/v2/part.parquet'" in " ".join(out.split())
     assert "'a'" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_diff_never_shows_two_values_alike(cli: Cli, tmp_path: Path) -> None:
+    pairs = {
+        "z": (0.1 + 0.2, 0.3),
+        "one": (1, 1.0),
+        "list": ([1], [1.0]),
+        "nan": (math.nan, math.nan),
+        "yes": (1, True),
+    }
+    with trackers.connect(tmp_path / "hpo.db") as store:
+        uids = []
+        for side in (0, 1):
+            with store.start_run("e", params={name: pair[side] for name, pair in pairs.items()}) as run:
+                run.log_metric("m", 1e6 + side / 100)
+            uids.append(run.uid)
+    out = [" ".join(line.split()) for line in cli("diff", *uids)[1].splitlines()]
+    assert "z 0.30000000000000004 -> 0.3" in out
+    assert "one 1 (int) -> 1.0 (float)" in out
+    assert "list [1] -> [1.0]" in out
+    assert "m 1000000.0 -> 1000000.01" in out
+    assert not any(line.startswith("nan") for line in out)
+    assert "yes 1 -> True" in out
 
 
 def test_diff_as_json_and_counted(cli: Cli, runs: tuple[str, str]) -> None:

@@ -142,6 +142,8 @@ def _print_changes(
             "None" if value is None and lacks not in (None, run) else _value(value, title)
             for run, value in zip("ab", pair, strict=True)
         )
+        if old == new:
+            old, new = _told_apart(*pair)
         rows.append((plain(name), *_both_cut(old, new)))
     name_width = min(_WIDTH, max(len(row[0]) for row in rows))
     old_width = min(_WIDTH, max(len(row[1]) for row in rows))
@@ -158,6 +160,15 @@ def _value(value: Any, title: str) -> str:
     if title == "data":
         return str(value)[:_DIGEST]
     return show(value) if not isinstance(value, str) else show(repr(value) if title == "params" else value)
+
+
+def _told_apart(old: Any, new: Any) -> tuple[str, str]:
+    """Return two values that read alike with all their digits, or with their types."""
+    from trackers.cli.text import plain
+
+    if type(old) is not type(new):
+        return f"{old} ({type(old).__name__})", f"{new} ({type(new).__name__})"
+    return plain(repr(old)), plain(repr(new))
 
 
 def _both_cut(old: str, new: str) -> tuple[str, str]:
