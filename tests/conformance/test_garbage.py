@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -384,3 +384,26 @@ def test_many_gc_at_once_do_not_stand_in_each_others_way(store: Store) -> None:
         for done in [pool.submit(collect) for _ in range(4)]:
             done.result()
     assert digests(store) == set()
+
+
+def test_a_deleted_run_that_never_ended_is_told_with_the_date_until_which_it_stays(store: Store) -> None:
+    running = store.start_run("crashed")
+    running.flush()
+    with store.start_run("crashed") as ended:
+        pass
+    day = 86_400 * 1_000_000
+    for run in (running, ended):
+        delete_run(store, run.id, ago=day)
+    for dry_run in (True, False):
+        done = store.gc(grace=NOW, file_grace=NOW, dry_run=dry_run)
+        assert done.never_ended == 1
+        left = done.never_ended_until - datetime.now(UTC)
+        assert timedelta(days=28, hours=23) < left < timedelta(days=29)
+        assert [line.runs for line in done.experiments] == [1]
+    assert store.gc(grace=NOW, file_grace=NOW).experiments == ()
+    delete_experiment(store, "crashed", ago=day)
+    assert store.gc(grace=NOW, file_grace=NOW).never_ended == 1
+    assert store.gc(grace=timedelta(days=3), file_grace=NOW).never_ended == 0, "that one is kept by the grace"
+    store.pin(running)
+    assert store.gc(grace=NOW, file_grace=NOW).never_ended == 0, "that one is kept by its pin"
+    assert store.get_run(running).id == running.id

@@ -229,3 +229,15 @@ def test_a_pipe_that_breaks_elsewhere_is_a_failure(call: Call, monkeypatch: pyte
     monkeypatch.setattr("trackers.cli.experiments.open_store", broken)
     code, _, err = call("experiments")
     assert (code, "broken pipe" in err) == (1, True)
+
+
+def test_gc_says_of_a_run_that_never_ended_until_when_it_stays(call: Call) -> None:
+    with trackers.connect("sqlite:///hpo.db") as store:
+        store.start_run("crashed").flush()
+    with trackers.connect("sqlite:///hpo.db") as store:
+        store.delete_experiment("crashed")
+    code, out, _ = call("gc", "--grace", "0", "--file-grace", "0")
+    assert code == 0
+    assert not any(line.startswith("crashed") for line in out.splitlines()), "a row of noughts says nothing"
+    assert "1 deleted run never ended and may still be logged to: kept until 20" in out
+    assert as_json(call("gc", "--grace", "0", "--json"))["never_ended"] == 1

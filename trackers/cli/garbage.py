@@ -58,11 +58,12 @@ def _show(done: Collected) -> None:
     from trackers.cli import text
 
     would = "would be " if done.dry_run else ""
-    if done.experiments:
-        rows = [
-            [one.name, one.runs, one.kept, one.files, text.size(one.bytes), "all of it" if one.whole else "some runs"]
-            for one in done.experiments
-        ]
+    rows = [
+        [one.name, one.runs, one.kept, one.files, text.size(one.bytes), "all of it" if one.whole else "some runs"]
+        for one in done.experiments
+        if one.whole or one.runs or one.kept
+    ]
+    if rows:
         text.print_table(["deleted", "runs", "kept for versions", "files", "bytes", "goes"], rows)
     click.echo(f"{counted(done.files, 'file')} ({text.size(done.bytes)}) {would}deleted.")
     if done.waiting:
@@ -70,6 +71,12 @@ def _show(done: Collected) -> None:
         click.echo(
             f"{counted(done.waiting, 'file')} ({text.size(done.waiting_bytes)}) that nothing refers to "
             f"{'waits' if done.waiting == 1 else 'wait'} for a later gc{until}."
+        )
+    if done.never_ended:
+        click.echo(
+            f"{counted(done.never_ended, 'deleted run')} never ended and may still be logged to: kept until "
+            f"{text.show(done.never_ended_until)}, whatever the grace. To remove one before, restore it, end it "
+            "(store.resume_run(RUN).end()), and delete it again."
         )
     if done.leftovers:
         click.echo(f"{counted(done.leftovers, 'half-written file')} ({text.size(done.leftover_bytes)}) {would}deleted.")

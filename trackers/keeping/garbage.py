@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -30,7 +30,8 @@ class Collected:
 
     *experiments* lose *runs* of theirs; *files* and *bytes* were deleted; *waiting* files, of *waiting_bytes*, may go
     in a later call, from *next_at* on. *leftovers* are half-written files of killed writers. *shared_with* names other
-    stores with files in the same root: then no file is touched. *problems* are sentences.
+    stores with files in the same root: then no file is touched. *never_ended* runs were deleted, and stay until
+    *never_ended_until* whatever the grace, since they may still be logged to. *problems* are sentences.
     """
 
     dry_run: bool
@@ -44,6 +45,8 @@ class Collected:
     leftover_bytes: int
     shared_with: tuple[str, ...] = ()
     problems: tuple[str, ...] = field(default=())
+    never_ended: int = 0
+    never_ended_until: datetime | None = None
 
 
 def collect(
@@ -57,9 +60,11 @@ def collect(
     cutoff, ripe_by = now - _microseconds(grace), now - _microseconds(file_grace)
     with store.database.reading() as connection:
         doomed = garbage.forecast(connection, cutoff)
+        stay, until = garbage.never_ended(connection, cutoff)
     shared = _other_owners(store)
     if dry_run:
-        return _look(store, doomed, shared, ripe_by, file_grace)
+        told = _look(store, doomed, shared, ripe_by, file_grace)
+        return replace(told, never_ended=stay, never_ended_until=to_datetime(until))
     _remove_rows(store, cutoff, ripe_by)
     done, leftovers = Swept(), (0, 0)
     if not shared:
@@ -70,9 +75,8 @@ def collect(
         waiting, waiting_bytes, first = garbage.waiting(connection, ripe_by)
     next_at = to_datetime(None if first is None else first + _microseconds(file_grace))
     problems = tuple(done.failed[:5])
-    return Collected(
-        False, tuple(doomed), done.files, done.bytes, waiting, waiting_bytes, next_at, *leftovers, shared, problems
-    )
+    counts = done.files, done.bytes, waiting, waiting_bytes, next_at, *leftovers
+    return Collected(False, tuple(doomed), *counts, shared, problems, stay, to_datetime(until))
 
 
 def _look(

@@ -79,10 +79,12 @@ def _is_expired(cutoff: int) -> ColumnElement[bool]:
 
     One that never ended may still be logged to, and has the usual grace in any case.
     """
-    r = t.runs.c
-    pinned = select(t.pins.c.target).where(t.pins.c.kind == "run", t.pins.c.target == r.uid)
-    ended = and_(r.state != int(RunState.RUNNING), _was_deleted(cutoff))
-    return and_(or_(ended, _was_deleted(min(cutoff, now_us() - RUNNING_GRACE))), not_(pinned.exists()))
+    ended = and_(t.runs.c.state != int(RunState.RUNNING), _was_deleted(cutoff))
+    return and_(or_(ended, _was_deleted(min(cutoff, now_us() - RUNNING_GRACE))), not_(_is_pinned()))
+
+
+def _is_pinned() -> ColumnElement[bool]:
+    return select(t.pins.c.target).where(t.pins.c.kind == "run", t.pins.c.target == t.runs.c.uid).exists()
 
 
 def _was_deleted(cutoff: int) -> ColumnElement[bool]:
@@ -233,6 +235,16 @@ def forecast(connection: Connection, cutoff: int) -> list[Doomed]:
         found[experiment_id].files += 1
         found[experiment_id].bytes += size
     return sorted(found.values(), key=lambda line: (-line.bytes, -line.runs, line.experiment_id))
+
+
+def never_ended(connection: Connection, cutoff: int) -> tuple[int, int | None]:
+    """Return how many runs that were deleted by *cutoff* stay since they never ended, and until when the last of them."""
+    r, e = t.runs.c, t.experiments.c
+    deleted = func.coalesce(r.deleted_at, e.deleted_at)
+    runs = select(func.count(), func.max(deleted)).select_from(t.runs).join(t.experiments, e.id == r.experiment_id)
+    stays = (_was_deleted(cutoff), not_(_was_deleted(now_us() - RUNNING_GRACE)), not_(_is_pinned()))
+    count, last = connection.execute(runs.where(r.state == int(RunState.RUNNING), *stays)).one()
+    return count, None if last is None else last + RUNNING_GRACE
 
 
 def _files_going(connection: Connection, cutoff: int) -> dict[str, tuple[int, int]]:
