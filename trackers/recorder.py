@@ -165,14 +165,19 @@ class Recorder(ABC):
     def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         """Store the file at *path*, or the folder with its tree, as *name* (default: its own name).
 
-        Raises ArtifactError for what cannot be read, and for a link or a device.
+        Raises ArtifactError for what cannot be read, for a link or a device, and for the store's own files.
         """
         path = check_path(path)
         if _is_folder(path):
             self.log_artifacts(path, path.resolve().name if name is None else name)
             return
         kept = check_file_name(path.name if name is None else name)
-        self._put(lambda files: {kept: files.put_file(path)})
+
+        def put(files: ArtifactStore) -> dict[str, tuple[str, int]]:
+            files.refuse_own(path)
+            return {kept: files.put_file(path)}
+
+        self._put(put)
 
     @hinting(local_dir="it is called folder", artifact_path="it is called name")
     def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None) -> None:

@@ -168,8 +168,11 @@ class Store(Tracking, Keeping):
         from trackers.artifacts import ArtifactStore
 
         if self.offline:
-            return self.writer.journal_files()
+            artifacts = self.writer.journal_files()
+            artifacts.own = self.own_files
+            return artifacts
         artifacts = ArtifactStore(self.artifact_root, uid=self.identity.uid)
+        artifacts.own = self.own_files
         if self._claims:
             # Workers look for this note to tell whether they see the same root. Who only reads writes nothing.
             try:

@@ -25,7 +25,7 @@ import hpo
 import trackers
 from hpo.errors import UserError
 from trackers.changes import ParamsLogged
-from trackers.errors import InvalidValueError, NotFoundError, StateError
+from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, StateError
 from trackers.sql import tables as t
 from trackers.states import RunState
 from trackers.store import Store
@@ -560,6 +560,28 @@ def test_a_folder_that_holds_the_store_is_logged_without_it(tmp_path: Path, capl
         names = sorted(file.name for file in store.list_artifacts(run))
     assert names == ["again/a.txt", "first.txt", "hpo.db.txt", "notes/a.txt"]
     assert sum("the store's own files" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_the_files_of_the_store_itself_are_not_stored_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, artifacts in (("one", None), ("two", str(tmp_path / "files"))):
+        with trackers.connect(f"sqlite:///{name}.db", artifacts=artifacts) as store:
+            run = store.start_run("e")
+            run.log_text("mine", "a.txt")
+            run.flush()
+            root = Path(store.artifact_root)
+            (root / "ab").mkdir(exist_ok=True)
+            for own in (f"{name}.db", root, next(path for path in root.rglob("*") if len(path.name) == 64)):
+                with pytest.raises(ArtifactError, match=r"the store's own .*: `trackers backup` copies a store"):
+                    run.log_artifact(own)
+            assert [file.name for file in store.list_artifacts(run)] == ["a.txt"]
+            (root.parent / "files").mkdir(exist_ok=True)
+            (root.parent / "files" / "mine.txt").write_text("mine")
+            run.log_artifact(root.parent / "files" / "mine.txt")
+            run.log_artifacts("files", "mine")
+            assert [file.name for file in store.list_artifacts(run)] == ["a.txt", "mine.txt", "mine/mine.txt"]
+            (root.parent / "files" / "mine.txt").unlink()
+            run.end()
 
 
 def test_a_page_of_runs_is_a_table_in_a_notebook(store: Store) -> None:

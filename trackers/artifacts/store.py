@@ -26,6 +26,7 @@ CHUNK = 1 << 20
 GRACE_SECONDS = 3600.0
 _REMOTE = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "memory": ""}
 _log = logging.getLogger("trackers")
+_IN_A_ROOT = ("incoming", "stores", "quarantine", *(f"{first:02x}" for first in range(256)))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,6 +42,8 @@ class ArtifactStore:
     def __init__(self, root: str | os.PathLike[str], uid: str = "") -> None:
         self.root = _normal_root(os.fspath(root))
         self.uid = uid
+        self.own: tuple[Path, ...] = ()
+        """The files and folders of the store beside this root; where they are not told, those of a new store's names."""
         self._cached_place: Place | None = None
 
     @classmethod
@@ -79,24 +82,42 @@ class ArtifactStore:
         """Store every file below *folder*: its name relative to it, with ``/`` -> (digest, size).
 
         A link or anything else that is not a plain file or folder is refused before the first file is stored. The
-        store's own files are left out, where they lie in there.
+        store's own files are left out, where they lie in there; a folder of the store itself is refused.
         """
         top = Path(folder)
-        own = self._own_places(top)
-        paths = [path for path in walk_files(top) if not own or own.isdisjoint({path, *path.parents})]
+        self.refuse_own(top)
+        place = top.resolve()
+        own = {top / path.relative_to(place) for path in self._own_places() if path.is_relative_to(place)}
+        found = walk_files(top)
+        paths = [path for path in found if own.isdisjoint({path, *path.parents})]
+        if found and not paths:
+            raise ArtifactError(f"{top} holds the store's own files alone: `trackers backup` copies a store.")
+        if len(paths) < len(found):
+            _log.warning("%s holds the store's own files, which are left out", top)
         files = {check_name(path.relative_to(top).as_posix()): path for path in paths}
         return {name: self.put_file(path) for name, path in files.items()}
 
-    def _own_places(self, top: Path) -> set[Path]:
-        """Return where the files of this store lie below *top*: this folder, and the SQLite file beside it."""
-        root = Path(self.root)
-        if not self.is_local or not root.resolve().is_relative_to(top.resolve()):
-            return set()
-        beside = top / root.resolve().relative_to(top.resolve()).parent
-        stem = root.name.removesuffix("-artifacts")
+    def refuse_own(self, path: Path) -> None:
+        """Raise ArtifactError where *path* is a file or folder of the store itself, or lies in one."""
+        place = path.resolve()
+        if not self._own_places().isdisjoint({place, *place.parents}):
+            raise ArtifactError(
+                f"{path} is the store's own and cannot be stored in it: `trackers backup` copies a store."
+            )
+
+    def _own_places(self) -> set[Path]:
+        """Return where the files of this store lie: its root, and `own`, or the names of a SQLite file beside the root.
+
+        A root of another name than a new store gives it may have other files in it: there it is what we make in it.
+        """
+        if not self.is_local:
+            return {path.resolve() for path in self.own}
+        root = Path(self.root).resolve()
+        stem = Path(self.root).name.removesuffix("-artifacts")
         ends = [f"{kind}{more}" for kind in (".db", ".sqlite", ".sqlite3") for more in ("", "-wal", "-shm", "-journal")]
-        _log.warning("%s holds the store's own files, which are left out", top)
-        return {beside / root.name, *(beside / f"{stem}{end}" for end in (*ends, "-journals"))}
+        beside = self.own or [Path(self.root).with_name(f"{stem}{end}") for end in (*ends, "-journals")]
+        ours = [root] if root.name.endswith("-artifacts") else [root / name for name in _IN_A_ROOT]
+        return {*ours, *(path.resolve() for path in beside)}
 
     def get(self, digest: str, to: str | os.PathLike[str]) -> Path:
         """Copy a file to the path *to*, replacing what is there once the bytes are whole and verified.
