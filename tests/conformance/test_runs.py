@@ -370,7 +370,7 @@ def test_files_are_kept_by_name_and_read_back_verified(store: Store, tmp_path: P
         store.download_artifact(run, "all/a.bin", tmp_path / "mine")
     assert (tmp_path / "mine").read_bytes() == b"mine"
     assert store.download_artifact(run, "all/deep/b.txt", tmp_path) == tmp_path / "b.txt", "it is the same file"
-    with pytest.raises(NotFoundError, match=r"has no artifact 'confg.json'; did you mean 'config.json'"):
+    with pytest.raises(NotFoundError, match=rf"run {run.uid} has no artifact 'confg.json'; did you mean 'config.json'"):
         store.read_artifact(run, "confg.json")
     with pytest.raises(ArtifactError), store.start_run() as failed:
         failed.log_artifact(tmp_path / "missing")
@@ -454,7 +454,7 @@ def test_a_run_that_is_not_there_is_named(store: Store, ref: Any) -> None:
 def test_a_metric_that_is_not_there_is_named_with_close_ones(store: Store) -> None:
     with store.start_run() as run:
         run.log_metrics({"accuracy": 1.0}, context="split=val")
-    with pytest.raises(NotFoundError, match=r"has no metric 'accuracy': it has accuracy"):
+    with pytest.raises(NotFoundError, match=f"run {run.uid} has no metric 'accuracy': it has accuracy"):
         store.metric_history(run, "accuracy")
     assert store.metric_history(run, "accuracy", {"split": "val"})[0].value == 1.0
 

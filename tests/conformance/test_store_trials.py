@@ -195,9 +195,11 @@ def test_a_waiting_trial_cannot_complete_but_may_be_pruned(store: Store) -> None
     manager = manage(store)
     first, second = manager.created(state=RunState.WAITING), manager.created(state=RunState.WAITING)
     manager.lease.submit([first, second]).wait(10)
-    with pytest.raises(StateError, match="WAITING and cannot become COMPLETE"):
+    with pytest.raises(StateError, match=f"run {manager.lease.study.name}/0 is WAITING and cannot become COMPLETE"):
         manager.lease.submit([TrialFinished(first.run_id, now_us(), RunState.COMPLETE, (1.0,))]).wait(10)
     manager.lease.submit([TrialFinished(second.run_id, now_us(), RunState.PRUNED)]).wait(10)
+    with pytest.raises(StateError, match=f"run {manager.lease.study.name}/1 has reached its final state already$"):
+        manager.lease.submit([TrialFinished(second.run_id, now_us(), RunState.PRUNED)]).wait(10)
     assert store.count_trials(manager.lease.study.id) == {RunState.WAITING: 1, RunState.PRUNED: 1}
 
 

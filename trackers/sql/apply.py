@@ -22,6 +22,7 @@ from trackers.sql.failures import is_integrity
 from trackers.sql.fold import LOGGED, Fold, StudyFold
 from trackers.sql.guard import Guard
 from trackers.sql.ids import BLOCK, take_block
+from trackers.sql.run_names import path_in
 from trackers.sql.statements import Statement, delete, insert, update, upsert
 from trackers.states import RunState
 
@@ -242,7 +243,8 @@ class SqlApplier:
 
         def look_at_ends(count: int) -> None:
             if count != len(fold.attempt_ends):
-                listed = ", ".join(f"{number} of run {run_id}" for run_id, number in list(fold.attempt_ends)[:5])
+                ends = list(fold.attempt_ends)[:5]
+                listed = ", ".join(f"{number} of run {path_in(batch, run_id)}" for run_id, number in ends)
                 raise StateError(f"an attempt has ended already or never started, one of: {listed}")
 
         batch.run(_MOVES, moves, look_at_moves)
@@ -289,9 +291,11 @@ def _illegal(batch: Batch, fold: Fold) -> TrackersError:
             return NotFoundError(f"there is no run {run_id} in this store")
         state = found[0][0]
         if state != move.state and state not in move.sources:
-            return StateError(f"run {run_id} is {RunState(state)!r} and cannot become {move.state!r}")
-    listed = ", ".join(str(run_id) for run_id in list(fold.moves)[:5])
-    return StateError(f"a run has reached its final state already, one of: {listed}")
+            return StateError(f"run {path_in(batch, run_id)} is {RunState(state)!r} and cannot become {move.state!r}")
+    named = [path_in(batch, run_id) for run_id in list(fold.moves)[:5]]
+    if len(fold.moves) == 1:
+        return StateError(f"run {named[0]} has reached its final state already")
+    return StateError(f"a run has reached its final state already, one of: {', '.join(named)}")
 
 
 def _explained(exc: BaseException) -> TrackersError:

@@ -14,6 +14,7 @@ from trackers.sql import tables as t
 from trackers.sql.chunks import PARTS, SIZE, Point, read, summary_points, thin
 from trackers.sql.columns import join_number
 from trackers.sql.fold import hidden_from, visible
+from trackers.sql.run_names import path_of
 from trackers.sql.studies import did_you_mean
 from trackers.values import MetricPoint, to_datetime
 
@@ -64,7 +65,7 @@ def _no_metric(connection: Connection, run_id: int, key: str, context: str) -> N
     rows = connection.execute(select(s.key, s.context).where(s.run_id == run_id))
     known = [f"{name}{{{other}}}" if other else name for name, other in rows]
     shown = f"{key}{{{context}}}" if context else key
-    return NotFoundError(f"run {run_id} has no metric {shown!r}{did_you_mean(shown, known)}")
+    return NotFoundError(f"run {path_of(connection, run_id)} has no metric {shown!r}{did_you_mean(shown, known)}")
 
 
 def read_chunks(connection: Connection, series_ids: Sequence[int]) -> dict[int, list[Point]]:

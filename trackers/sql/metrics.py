@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 from trackers.errors import NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import join_number
+from trackers.sql.run_names import path_of
 from trackers.sql.sources import LARGEST
 from trackers.sql.studies import did_you_mean
 from trackers.values import ArtifactRow, MetricSummary, RunInput, to_datetime
@@ -59,5 +60,5 @@ def find_artifact(connection: Connection, run_id: int, name: str) -> str:
     digest: str | None = connection.execute(select(c.digest).where(c.run_id == run_id, c.name == name)).scalar()
     if digest is None:
         names = connection.execute(select(c.name).where(c.run_id == run_id)).scalars().all()
-        raise NotFoundError(f"run {run_id} has no artifact {name!r}{did_you_mean(name, names)}")
+        raise NotFoundError(f"run {path_of(connection, run_id)} has no artifact {name!r}{did_you_mean(name, names)}")
     return digest

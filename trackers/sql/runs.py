@@ -19,6 +19,7 @@ from trackers.sql.columns import check_param, join_param, param_columns
 from trackers.sql.experiments import check_experiment, make_experiment
 from trackers.sql.fold import next_positions
 from trackers.sql.ids import take_block
+from trackers.sql.run_names import path_of
 from trackers.sql.studies import find_study
 from trackers.states import RunState
 from trackers.values import ParamValue, RunError
@@ -155,18 +156,18 @@ def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch:
     check_living(connection, [run_id])
     row = connection.execute(select(r.state, r.number).where(r.id == run_id)).one()
     if row.number is not None:
-        raise StateError(f"run {run_id} is a trial: hpo resume STUDY starts it again")
+        raise StateError(f"run {path_of(connection, run_id)} is a trial: hpo resume STUDY starts it again")
     guarded = update(t.runs).where(r.id == run_id, r.state.in_((int(RunState.RUNNING), int(RunState.WAITING))))
     now = now_us()
     if connection.execute(guarded.values(state=int(RunState.RUNNING))).rowcount != 1:
-        raise StateError(f"run {run_id} has ended ({RunState(row.state).name}): start a new one, with it as the parent")
+        named = path_of(connection, run_id)
+        raise StateError(f"run {named} has ended ({RunState(row.state).name}): start a new one, with it as the parent")
     connection.execute(update(t.runs).where(r.id == run_id, r.started_at.is_(None)).values(started_at=now))
     going = select(a.pid, a.started_at).where(a.run_id == run_id, a.ended_at.is_(None), a.host == host, a.pid != pid)
     for other, started in connection.execute(going.where(a.started_at.is_not(None))):
         if lived_at(other, started / 1e6):
-            raise StateError(
-                f"run {run_id} is not over: process {other} on {host} still logs to it; end that one first"
-            )
+            named = path_of(connection, run_id)
+            raise StateError(f"run {named} is not over: process {other} on {host} still logs to it; end that one first")
     lost = update(t.attempts).where(a.run_id == run_id, a.ended_at.is_(None))
     connection.execute(lost.values(ended_at=now, outcome="lost", reason="the run was resumed"))
     last = connection.execute(select(func.max(a.number)).where(a.run_id == run_id)).scalar()
