@@ -52,6 +52,12 @@ def on_a_terminal(folder: Path, *args: str, columns: int = 80) -> list[str]:
     return shown.decode().splitlines()
 
 
+def test_csv_on_a_terminal_steers_it_not(folder: Path) -> None:
+    with trackers.connect(f"sqlite:///{folder}/hpo.db") as store:
+        store.start_run("steering", params={"k": "a\x1b[31m\x00"}).end()
+    assert "a\\x1b[31m\\x00" in on_a_terminal(folder, "search", "-e", "steering", "--csv")[1]
+
+
 @pytest.mark.parametrize(
     "call", ["list", "rank digits", "best digits", "show digits/1", "compare digits pareto", "search", "models"]
 )

@@ -55,6 +55,13 @@ def test_search_shows_what_was_asked_about(call: Any) -> None:
     assert lines[1].split()[-2:] == ["0.7", "rbf"]
 
 
+def test_whether_a_run_has_a_tag_is_a_fair_question_about_one_that_nobody_has(call: Any) -> None:
+    assert call("search", "tags.reviewed is null and params.c = 2")[0] == 0
+    for none in ("tags.reviewed is not null", "not tags.reviewed is null", "tags.reviewed is null and params.c = 7"):
+        assert call("search", none) == (0, "No run matches.\n", ""), none
+    assert call("search", "tags.reviewed is null and metrics.aux > 1")[0] == 2
+
+
 def test_search_pages_by_token_and_its_json_says_everything(call: Any) -> None:
     code, out, _ = call("search", "--experiment", "fraud", "--limit", "2", "--json")
     page = json.loads(out)

@@ -116,10 +116,11 @@ def _search(
     as_csv: bool = False,
 ) -> None:
     from trackers.cli import text
-    from trackers.query import fields_of, parse, parse_order
+    from trackers.query import compared_fields, fields_of, parse, parse_order
 
     order = [key.field for key in parse_order(order_by)]
-    fields = fields_of(parse(filter)) + order
+    asked = parse(filter)
+    fields = fields_of(asked) + order
     with open_store(storage) as store:
         _check_fields(store, order)  # an order by what no run has is none at all
         page = store.search_runs(
@@ -127,7 +128,7 @@ def _search(
         )
         hidden = ""
         if not page and not page_token:
-            _check_fields(store, fields)
+            _check_fields(store, compared_fields(asked) + order)
         if not page and not (page_token or as_json or as_csv):
             hidden = hidden_parts(partial(_count, store, filter, names), view, "run", _COUNTED)
     if as_csv:
@@ -178,18 +179,21 @@ def _print_csv(page: RunPage) -> None:
 
     rows = page.to_rows()
     if rows:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        for line in [list(rows[0]), *(row.values() for row in rows)]:
+            writer.writerow(_cell(value) for value in line)
     if page.next_token:
         click.echo(f"More follow: --page-token {page.next_token}", err=True)
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as CSV holds it: times as ISO 8601 in UTC, as in JSON."""
+    """Return a value as CSV holds it: times as ISO 8601 in UTC, as in JSON; on a terminal without what steers it."""
+    from trackers.cli import text
     from trackers.page import whole
 
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else whole(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return text.plain(value) if isinstance(value, str) and sys.stdout.isatty() else whole(value)
 
 
 def _print_page(page: RunPage, fields: Sequence[Field], of_one: bool) -> None:

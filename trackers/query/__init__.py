@@ -12,7 +12,21 @@ are case-insensitive.
 from __future__ import annotations
 
 from trackers.query.fields import ATTRIBUTES, Field
-from trackers.query.nodes import And, Between, Comparison, In, IsNull, Like, Literal, Node, Not, Or, OrderKey, fields_of
+from trackers.query.nodes import (
+    And,
+    Between,
+    Comparison,
+    In,
+    IsNull,
+    Like,
+    Literal,
+    Node,
+    Not,
+    Or,
+    OrderKey,
+    compared_fields,
+    fields_of,
+)
 from trackers.query.order import parse_order
 from trackers.query.parser import parse, parse_flat
 
@@ -30,6 +44,7 @@ __all__ = [
     "Not",
     "Or",
     "OrderKey",
+    "compared_fields",
     "fields_of",
     "parse",
     "parse_flat",

@@ -154,6 +154,15 @@ def fields_of(node: Node | None) -> list[Field]:
     return fields_of(node.node) if isinstance(node, Not) else [node.field]
 
 
+def compared_fields(node: Node | None) -> list[Field]:
+    """Return the fields whose values a filter asks about: not those of which it only asks whether a run has them."""
+    if isinstance(node, And | Or):
+        return [field for part in node.nodes for field in compared_fields(part)]
+    if isinstance(node, Not):
+        return compared_fields(node.node)
+    return [] if isinstance(node, IsNull) else fields_of(node)
+
+
 @dataclass(frozen=True, slots=True)
 class OrderKey:
     """One key of an order; runs with NaN come after all others, runs without the field last of all."""
