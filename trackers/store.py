@@ -45,7 +45,7 @@ LEASE_SECONDS = 10.0
 
 def connect(
     url: str | os.PathLike[str] | Store,
-    artifacts: str | None = None,
+    artifacts: str | os.PathLike[str] | None = None,
     *,
     create: bool = True,
     strict: bool = False,
@@ -102,7 +102,7 @@ class Store(Tracking, Keeping):
         self,
         url: str | os.PathLike[str],
         *,
-        artifacts: str | None = None,
+        artifacts: str | os.PathLike[str] | None = None,
         create: bool = True,
         strict: bool = False,
         offline: bool = False,
@@ -115,7 +115,9 @@ class Store(Tracking, Keeping):
         if offline:
             self.database, self.identity = Away(address), Identity("", now_us(), "")
         else:
-            self.database, self.identity = open_database(address, artifacts=artifacts, create=create)
+            self.database, self.identity = open_database(
+                address, artifacts=None if artifacts is None else os.fspath(artifacts), create=create
+            )
         head = {"store": self.identity.uid, "url": address.safe}
         spill = None if strict else Spill(uid := new_uid(), partial(_make_journal, address, uid, head), offline=offline)
         if offline and spill is not None:

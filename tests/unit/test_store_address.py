@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sqlite3
 import stat
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,27 @@ def test_a_missing_driver_is_named_with_the_extra() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "hpo[postgres]" in said.stdout
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"sqlite:///hpo.db"])
+def test_what_is_no_url_and_no_path_is_refused_with_a_sentence(wrong: Any) -> None:
+    with pytest.raises(
+        InvalidValueError, match=r"named by its URL or the path of its SQLite file, not by a \w+: write"
+    ):
+        trackers.connect(wrong)
+
+
+def test_a_store_that_waits_in_journals_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    with trackers.connect(tmp_path / "hpo.db", offline=True) as away, away.start_run("e") as run:
+        run.log_metric("m", 1.0)
+    said = f"no store at {tmp_path}/hpo.db yet, but 1 journal of it waits in {tmp_path}/hpo-journals: `trackers sync`"
+    with pytest.raises(NotFoundError, match=re.escape(said)):
+        trackers.connect(tmp_path / "hpo.db", create=False)
+
+
+def test_the_root_of_artifacts_may_be_a_path(tmp_path: Path) -> None:
+    with trackers.connect(tmp_path / "hpo.db", artifacts=tmp_path / "files") as store:
+        assert store.artifact_root == str(tmp_path / "files")
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:

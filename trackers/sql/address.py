@@ -108,6 +108,11 @@ def read_address(url: str | os.PathLike[str]) -> Address:
     """
     if isinstance(url, os.PathLike):
         return _file_address(Path(url))
+    if not isinstance(url, str):
+        raise InvalidValueError(
+            f"a store is named by its URL or the path of its SQLite file, not by a {type(url).__name__}: "
+            "write sqlite:///hpo.db"
+        )
     if scheme := _OTHER.match(url):
         _refuse_other(scheme[1].lower(), url[scheme.end() :], url)
     if "://" not in url:

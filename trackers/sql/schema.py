@@ -16,12 +16,14 @@ from sqlalchemy import Connection, insert, literal, select, text
 
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, SchemaError, StoreError
+from trackers.journal import journal_folder, list_journals
 from trackers.sql import views
 from trackers.sql.address import Address, check_file
 from trackers.sql.engine import Database
 from trackers.sql.failures import CHANGED, number_of
 from trackers.sql.ids import new_uid
 from trackers.sql.tables import PREFIX, counters, lay_out, metadata, store
+from trackers.wording import counted
 
 REVISIONS = ("0001", "0002")
 """Every revision this release knows, oldest first."""
@@ -56,14 +58,14 @@ def open_database(address: Address, *, artifacts: str | None, create: bool) -> t
     """
     if address.path is not None:
         if not create and not address.path.exists():
-            raise NotFoundError(f"there is no store at {address.path}: name another with --storage or HPO_STORAGE")
+            raise _nothing(address, f"at {address.path}", ": name another with --storage or HPO_STORAGE")
         check_file(address.path, create)
     database = Database(address)
     try:
         revision = read_revision(database)
         if revision is None:
             if not create:
-                raise NotFoundError(f"there is no store in {address.safe} yet: the first run makes it")
+                raise _nothing(address, f"in {address.safe}", " yet: the first run makes it")
             _create(database, artifacts)
         elif revision != HEAD:
             _meet(database, revision)
@@ -71,6 +73,15 @@ def open_database(address: Address, *, artifacts: str | None, create: bool) -> t
     except BaseException:
         database.close()
         raise
+
+
+def _nothing(address: Address, place: str, advice: str) -> NotFoundError:
+    """Return the error for a store that is not there; one that was logged to offline waits in its journals."""
+    folder = journal_folder(address.path, address.safe)
+    if waiting := len(list_journals(folder)):
+        wait = f"{counted(waiting, 'journal')} of it {'waits' if waiting == 1 else 'wait'}"
+        advice = f" yet, but {wait} in {folder}: `trackers sync` makes the store of what was logged"
+    return NotFoundError(f"there is no store {place}{advice}")
 
 
 def read_revision(database: Database) -> str | None:
