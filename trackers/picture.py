@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 from typing import Any
 
 from trackers.errors import InvalidValueError
@@ -20,7 +22,8 @@ def pack_figure(figure: Any, name: str) -> tuple[str, bytes]:
         try:
             figure.savefig(sink, format=suffix)
         except ValueError as exc:
-            raise InvalidValueError(f"the figure {name!r} cannot be written: {exc}") from exc
+            way = ": name it .svg or .png, which a browser shows" if suffix in {"html", "htm"} else ""
+            raise InvalidValueError(f"the figure {name!r} cannot be written: {str(exc).rstrip('.')}{way}") from exc
         return name, sink.getvalue()
     if hasattr(figure, "to_html") and hasattr(figure, "to_json"):
         name, suffix = _with_suffix(name, "html")
@@ -36,15 +39,21 @@ def pack_figure(figure: Any, name: str) -> tuple[str, bytes]:
 def pack_image(image: Any, name: str) -> tuple[str, bytes]:
     """Return the name (with a suffix, default ``.png``) and the bytes of an image.
 
-    *image* is PIL's, or an array of H x W, H x W x 1, 3 or 4: whole numbers 0..255, floats 0..1, or booleans. Raises
-    InvalidValueError for another shape, and for numbers out of range.
+    *image* is PIL's, the path of an image's file, or an array of H x W, H x W x 1, 3 or 4: whole numbers 0..255, floats
+    0..1, or booleans. A file keeps its bytes where its format is the one that *name* says. Raises InvalidValueError for
+    another shape, and for numbers out of range.
     """
     from PIL import Image
 
-    name, suffix = _with_suffix(name, "png")
-    if not isinstance(image, Image.Image):
-        image = Image.fromarray(_pixels(image))
+    is_file = isinstance(image, str | os.PathLike)
+    name, suffix = _with_suffix(name, (Path(image).suffix[1:].lower() if is_file else "") or "png")
     form = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
+    if is_file:
+        image, content = _read_image(Path(image))
+        if image.format == form:
+            return name, content
+    elif not isinstance(image, Image.Image):
+        image = Image.fromarray(_pixels(image))
     if form == "JPEG" and image.mode not in {"L", "RGB", "CMYK"}:
         image = image.convert("RGB")
     sink = io.BytesIO()
@@ -53,6 +62,18 @@ def pack_image(image: Any, name: str) -> tuple[str, bytes]:
     except (KeyError, OSError, ValueError) as exc:
         raise InvalidValueError(f"the image {name!r} cannot be written as {form}: {exc}") from exc
     return name, sink.getvalue()
+
+
+def _read_image(path: Path) -> tuple[Any, bytes]:
+    from PIL import Image
+
+    try:
+        content = path.read_bytes()
+        image = Image.open(io.BytesIO(content))
+        image.load()
+    except (OSError, ValueError) as exc:
+        raise InvalidValueError(f"the image {path} cannot be read: {exc}") from exc
+    return image, content
 
 
 def _pixels(image: Any) -> Any:
@@ -64,7 +85,9 @@ def _pixels(image: Any) -> Any:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.size == 0 or array.ndim not in {2, 3} or (array.ndim == 3 and array.shape[2] not in {3, 4}):
-        raise InvalidValueError(f"an image is an array of H x W, or H x W x 1, 3 or 4, not of {array.shape}")
+        first = array.ndim == 3 and array.shape[0] in {1, 3, 4}
+        way = ": its channels come first: give np.moveaxis(image, 0, -1), a tensor's image.permute(1, 2, 0)" * first
+        raise InvalidValueError(f"an image is an array of H x W, or H x W x 1, 3 or 4, not of {array.shape}{way}")
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
     if array.dtype == np.uint8:

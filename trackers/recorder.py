@@ -12,6 +12,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,7 +229,7 @@ class Recorder(ABC):
 
     @hinting(artifact_file=_NAME, key="it is called name", timestamp="give step=")
     def log_image(self, image: Any, name: str, step: int | None = None) -> None:
-        """Store an image: PIL's, or an array of H x W, H x W x 1, 3 or 4, of 0..255 or of floats 0..1.
+        """Store an image: PIL's, a file's path, or an array of H x W, H x W x 1, 3 or 4, of 0..255 or of floats 0..1.
 
         With *step* it is one of a series: ``NAME/step-00000012.png``.
         """
@@ -424,7 +425,20 @@ def _as_yaml(content: Any, name: str) -> str:
     except ImportError as exc:
         raise InvalidValueError(f"{name!r} needs PyYAML: pip install pyyaml, or name it .json") from exc
     try:
-        text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    except (yaml.YAMLError, RecursionError) as exc:
+
+        class Dumper(yaml.SafeDumper):  # type: ignore[misc]  # a class of its own: what it learns stays here
+            pass
+
+        Dumper.add_multi_representer(object, lambda dumper, value: dumper.represent_data(_base(value)))
+        text: str = yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True)
+    except (yaml.YAMLError, TypeError, RecursionError) as exc:
         raise InvalidValueError(f"the content of {name!r} cannot be written as YAML: {exc}") from exc
     return text
+
+
+def _base(value: Any) -> Any:
+    """Return a value that YAML has no word for as one that it has: what JSON takes, and ``plain``."""
+    if isinstance(value, Enum):
+        return value.value
+    kind = next((kind for kind in (int, float, str, list, tuple) if isinstance(value, kind)), plain)
+    return kind(value)

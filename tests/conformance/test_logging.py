@@ -175,8 +175,18 @@ def test_text_and_mappings_by_their_suffix(store: Store, logged: Logged) -> None
         run.log_dict(content, "c.json")
         run.log_dict(content, "c.yaml")
         run.log_dict([1, 2], "list.yml")
+        run.log_dict(odd, "odd.yaml")
 
+    odd = {
+        "f": np.float64(0.5),
+        "i": np.int64(3),
+        "b": np.bool_(True),
+        "a": np.arange(2),
+        "p": Path("x"),
+        "s": np.str_("y"),
+    }
     run = logged(work)
+    assert store.read_artifact(run, "odd.yaml") == b"f: 0.5\ni: 3\nb: true\na:\n- 0\n- 1\np: x\ns: y\n"
     assert store.read_artifact(run, "note.md") == b"words\\ud800"
     assert json.loads(store.read_artifact(run, "c.json")) == content
     assert store.read_artifact(run, "c.yaml").decode().startswith("a:\n- 1\n- 2.5\n- null\n")
@@ -224,10 +234,11 @@ def test_a_table_as_parquet(store: Store, logged: Logged) -> None:
     assert table.to_arrow().num_rows == 3
 
 
-def test_figures_and_images_of_every_kind(store: Store, logged: Logged) -> None:
+def test_figures_and_images_of_every_kind(store: Store, logged: Logged, tmp_path: Path) -> None:
     figure = matplotlib.figure.Figure()
     figure.subplots().plot([1, 2, 3])
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    Image.fromarray(grey).save(tmp_path / "file.JPG", "JPEG")
 
     def work(run: Any) -> None:
         run.log_figure(figure, "plots/loss")
@@ -238,6 +249,8 @@ def test_figures_and_images_of_every_kind(store: Store, logged: Logged) -> None:
         run.log_image(np.zeros((2, 2, 4), dtype=np.uint8), "clear.png")
         run.log_image(np.zeros((2, 2, 4), dtype=np.uint8), "clear.jpg")
         run.log_image(Image.new("RGB", (5, 6)), "pil.png")
+        run.log_image(tmp_path / "file.JPG", "own")
+        run.log_image(str(tmp_path / "file.JPG"), "other.png")
         for step in (1, 10):
             run.log_image(grey > step, "series", step=step)
 
@@ -254,6 +267,8 @@ def test_figures_and_images_of_every_kind(store: Store, logged: Logged) -> None:
     assert pixels("clear.png").shape == (2, 2, 4)
     assert pixels("clear.jpg").shape == (2, 2, 3)
     assert pixels("pil.png").shape == (6, 5, 3)
+    assert store.read_artifact(run, "own.jpg") == (tmp_path / "file.JPG").read_bytes(), "it keeps its bytes"
+    assert pixels("other.png").shape == (3, 4)
     assert set(np.unique(pixels("series/step-00000010.png"))) == {0, 255}
 
 
@@ -287,6 +302,23 @@ def test_what_is_no_picture_and_no_table_is_refused_with_a_sentence(
             wrong(run)
         run.log_metric("after", 1.0)
     assert store.list_artifacts(run) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "way"),
+    [
+        (lambda run: run.log_image(np.zeros((3, 8, 8)), "x"), "channels come first: give np.moveaxis(image, 0, -1)"),
+        (
+            lambda run: run.log_figure(matplotlib.figure.Figure(), "f.html"),
+            "name it .svg or .png, which a browser shows",
+        ),
+        (lambda run: run.log_image("nowhere.png", "x"), "the image nowhere.png cannot be read: "),
+        (lambda run: run.log_image(__file__, "x"), "cannot be read: "),
+    ],
+)
+def test_a_picture_that_is_refused_is_told_the_way_out(store: Store, wrong: Callable[[Any], object], way: str) -> None:
+    with store.start_run() as run, pytest.raises(InvalidValueError, match=re.escape(way)):
+        wrong(run)
 
 
 def test_functions_log_to_the_active_run(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
