@@ -21,7 +21,7 @@ def clean_model_name(name: str) -> str:
     if wrong := set("/@:") & set(name):
         raise InvalidValueError(f"The model name {name!r} may not contain {min(wrong)!r}: models:/NAME@ALIAS uses it.")
     if name in {".", ".."}:
-        raise InvalidValueError(f"The model name {name!r} may not be one: paths and URLs use it.")
+        raise InvalidValueError(f"A model cannot be named {name!r}: in paths and URLs that is a folder.")
     return name
 
 

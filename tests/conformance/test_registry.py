@@ -165,6 +165,9 @@ def test_a_name_that_cannot_be_part_of_a_reference_is_refused(store: Store) -> N
             store.registry.create(name)
         with pytest.raises(InvalidValueError):
             store.registry.promote("m", 1, to=name)
+    for name in (".", ".."):
+        with pytest.raises(InvalidValueError, match=r"A model cannot be named '\.+': in paths and URLs"):
+            store.registry.create(name)
     with pytest.raises(InvalidValueError, match="not a number"):
         store.registry.promote("m", 1, to="12")
 
