@@ -10,10 +10,12 @@ import stat
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
 import trackers
 from tests.conformance.managed import manage
@@ -278,3 +280,37 @@ def test_a_short_file_of_something_else_stays_as_it_is(tmp_path: Path) -> None:
     assert path.read_text() == "x"
     (tmp_path / "empty.db").touch()
     trackers.connect(tmp_path / "empty.db").close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
+def test_the_database_of_another_program_is_told_once_with_what_is_in_it(
+    kind: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = request.getfixturevalue(f"{kind}_url")
+    engine = create_engine(url)
+    elsewhere = f"elsewhere_{uuid.uuid4().hex[:8]}"
+    with engine.begin() as connection:
+        for name in ("alembic_version", "experiments"):
+            connection.exec_driver_sql(f"CREATE TABLE {name} (a INTEGER)")
+        if kind == "postgresql":  # what is in another schema is nobody's neighbour
+            connection.exec_driver_sql(f"CREATE SCHEMA {elsewhere}")
+            connection.exec_driver_sql(f"CREATE TABLE {elsewhere}.customers (a INTEGER)")
+    try:
+        for _ in range(2):
+            trackers.connect(url).close()
+    finally:
+        with engine.begin() as connection:
+            if kind == "postgresql":
+                connection.exec_driver_sql(f"DROP SCHEMA {elsewhere} CASCADE")
+        engine.dispose()
+    [said] = [record.getMessage() for record in caplog.records if "tables of others" in record.getMessage()]
+    assert "holds 2 tables of others (alembic_version, experiments): the store's are added beside them" in said
+    assert said.endswith(", as trackers_*")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
+def test_an_empty_database_is_made_a_store_without_a_word(
+    kind: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    trackers.connect(request.getfixturevalue(f"{kind}_url")).close()
+    assert caplog.records == []

@@ -6,6 +6,7 @@ Connecting to a store that is up to date reads one row and imports no migration 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,11 +34,18 @@ VERSION_TABLE = f"{PREFIX}alembic_version"
 _LOCK_SECONDS = 300
 _LOOKS = 20
 _ADVISORY_LOCK = 0x7472_6163_6B65  # "tracke": one lock for everything that makes or changes the schema
+_log = logging.getLogger("trackers")
 _THERE = {
     "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name",
     "postgresql": "SELECT 1 WHERE to_regclass(:name) IS NOT NULL",
     "mysql": "SELECT 1 FROM information_schema.tables WHERE table_schema = database() AND table_name = :name",
 }
+_TABLES = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
+    "mysql": "SELECT table_name FROM information_schema.tables WHERE table_schema = database()",
+}
+_NAMED = 5
 _HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
@@ -130,9 +138,25 @@ def _create(database: Database, artifacts: str | None) -> None:
         if revision_of(connection) is not None:
             return  # another process made it while this one waited for the lock
         _check_encoding(connection, database.address)
+        others = _tables_of_others(connection)
         create_schema(connection)
         connection.execute(insert(store).values(id=1, uid=new_uid(), created_at=now_us(), artifact_root=root))
         connection.execute(insert(counters), [{"name": "ids", "next": 1}, {"name": "series", "next": 1}])
+    if others:
+        named = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
+        _log.warning(
+            "the database %s holds %s of others (%s): the store's are added beside them, as %s*",
+            database.address.path or database.address.safe,
+            counted(len(others), "table"),
+            named,
+            PREFIX,
+        )
+
+
+def _tables_of_others(connection: Connection) -> list[str]:
+    """Return the tables that are there already, where a store is made: another program's, in the same schema."""
+    found = connection.exec_driver_sql(_TABLES[connection.dialect.name]).scalars()
+    return sorted(name for name in map(str, found) if not name.startswith((PREFIX, "sqlite_")))
 
 
 def _check_encoding(connection: Connection, address: Address) -> None:
