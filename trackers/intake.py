@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.capture.process import content_digest
-from trackers.capture.state import state_digest, version_of
+from trackers.capture.state import state_digest, unkept_digest, version_of
 from trackers.clock import now_us
 from trackers.errors import TrackersError
 from trackers.models import manifest as manifests
@@ -80,7 +80,7 @@ class Intake:
 
         Whether the tree was clean is not known, and nothing of what was changed.
         """
-        record = {"commit": commit}
+        record = {"commit": commit, "unkept": unkept_digest(commit, None, {}, {})}
         digest = state_digest(record)
         call = [branch, entry_point]
         new = NewLaunch(

@@ -21,8 +21,10 @@ from tests.conformance.managed import manage
 from tests.conformance.test_check import by_hand
 from tests.git import git, make_repository
 from trackers import capture
+from trackers.capture import process
 from trackers.capture.checkout import restore
 from trackers.capture.state import CodeState
+from trackers.difference import compare_runs
 from trackers.errors import DigestError, FilterError, InvalidValueError, NotFoundError
 from trackers.sql import tables as t
 from trackers.store import Store
@@ -99,6 +101,27 @@ def test_runs_of_one_state_share_it_and_another_state_is_another(store: Store, r
     assert store.keep_launch(other) != store.keep_launch(first) == store.keep_launch(first)
     assert store.keep_launch(replace(first, arguments=("--lr", "0.2"))) != store.keep_launch(other)
     assert (count(store, t.launches), count(store, t.code_versions), count(store, t.environments)) == (3, 2, 1)
+
+
+def test_a_run_whose_change_was_left_out_is_no_clean_one_whichever_was_first(
+    store: Store, repository: Path, tmp_path: Path
+) -> None:
+    for content, name in (("x = 1\n", "clean"), ("0,1\n" * (2 << 20), "changed"), ("x = 1\n", "clean again")):
+        (repository / "study.py").write_text(content)
+        process._launch.cache_clear()
+        store.start_run("e", name=name).end()
+    clean, changed, again = sorted(store.search_runs(), key=lambda run: run.started_at)
+    assert found(store, "attributes.dirty = true") == {"changed"}
+    codes = [launch.code for launch in map(store.launch, (clean, changed, again)) if launch is not None]
+    assert [code.dirty for code in codes if code is not None] == [False, True, False]
+    assert codes[0] == codes[2] != codes[1]
+    told = compare_runs(store, clean, changed, repo=repository).code
+    assert told is not None
+    assert told.notes == ("study.py is left out of the second one: its changes are too large",)
+    assert codes[1] is not None
+    assert restore(codes[1].content, None, tmp_path / "again", repository).missing == (
+        "study.py: its changes are too large",
+    )
 
 
 def test_many_threads_and_stores_keep_one_row(store: Store, store_url: str, repository: Path) -> None:

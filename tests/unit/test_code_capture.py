@@ -273,6 +273,86 @@ def test_what_is_too_large_is_left_out_and_listed(repository: Path, tmp_path: Pa
     assert len(done.missing) == 4
 
 
+def lines(count: int) -> str:
+    return "".join(f"{number}\n" for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("name", "contents"),
+    [
+        ("sub/a.txt", (lines(900_000), "5" + lines(900_000)[1:])),
+        ("sub/a.txt", ("0" * (9 << 20), "0" * (5 << 20) + "1" + "0" * ((4 << 20) - 1))),
+        ("settings.env", ("lr = 2\n", "lr = 33\n")),
+        ("new.bin", ("0" * (2 << 20), "1" * (2 << 20))),
+        ("new.py", ('key = 1\nAPI_KEY = "abcdef123456"\n', 'key = 2\nAPI_KEY = "abcdef123456"\n')),
+    ],
+    ids=["large", "larger", "secret name", "new", "secret look"],
+)
+def test_what_is_left_out_makes_another_state_and_another_content_of_it_one_more(
+    repository: Path, name: str, contents: tuple[str, str]
+) -> None:
+    (repository / "settings.env").write_text("lr = 1\n")
+    git(repository, "add", "-f", ".")
+    git(repository, "commit", "-qm", "settings")
+    states = [read(repository)]
+    for content in (*contents, contents[0]):
+        (repository / name).write_text(content)
+        states.append(read(repository))
+        assert set(states[-1].left_out) == {name}
+    clean, first, second, again = (state_digest(state.record()) for state in states)
+    assert len({clean, first, second}) == 3
+    assert again == first
+
+
+def test_a_link_that_leads_elsewhere_is_another_state(repository: Path) -> None:
+    (repository / "link").symlink_to("study.py")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "link")
+    found = []
+    for target in ("study.py", "sub/a.txt", "sub"):
+        (repository / "link").unlink()
+        (repository / "link").symlink_to(target)
+        found.append(state_digest(read(repository).record()))
+    assert len(set(found)) == 3
+
+
+def test_a_secret_that_is_left_out_is_no_part_of_what_is_known_of_its_file(repository: Path) -> None:
+    digests = set()
+    for secret in ("abcdef123456", "abcdef123457"):
+        (repository / "new.py").write_text(f'API_KEY = "{secret}"\n')
+        (repository / ".env").write_text(f"{secret}\n")
+        digests.add(state_digest(read(repository).record()))
+    assert len(digests) == 1, "by a digest of the bytes it could be guessed"
+
+
+def test_what_comes_after_a_change_that_is_too_large_is_kept(repository: Path, tmp_path: Path) -> None:
+    (repository / "a.csv").write_text("0\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "data")
+    (repository / "a.csv").write_text("0,1,2,3\n" * (5 << 20))
+    (repository / "study.py").write_text("x = 2\n")
+    state = read(repository, seconds=20.0)
+    assert state.left_out == {"a.csv": "its changes are too large"}
+    restore(state, tmp_path / "again", repository)
+    assert (tmp_path / "again" / "study.py").read_text() == "x = 2\n"
+
+
+def test_where_git_was_too_slow_the_state_is_not_that_of_the_commit(repository: Path) -> None:
+    known = CodeState(commit=git(repository, "rev-parse", "HEAD"), dirty=False)
+    unknown = CodeState(commit=known.commit, notes=("git took too long",))
+    assert state_digest(known.record()) != state_digest(unknown.record())
+
+
+def test_a_state_of_which_all_is_kept_has_the_digest_that_it_always_had(repository: Path) -> None:
+    commit = "0123456789" * 4
+    clean = CodeState(commit=commit, dirty=False)
+    assert state_digest(clean.record()) == "2580b5efe29f2a694ffa5217363be89f0d2ac7cbb443d0a95adb592c993ab7ab"
+    changed = CodeState(commit=commit, dirty=True, diff=b"diff --git a/x b/x\n", files={"y.py": capture_file(b"y\n")})
+    assert state_digest(changed.record()) == "083b5c8b9d048444a77165da2e3038ba0a1625ba6f03de2f7f44131ed179b040"
+    old = {**clean.record(), "left_out": {"data.csv": "its changes are too large"}, "left_out_count": 1}
+    assert state_digest(old) == state_digest(clean.record()), "as the store of an older release has it"
+
+
 def test_files_of_other_stores_in_the_repository_are_nobody_s_code(repository: Path) -> None:
     with trackers.connect(f"sqlite:///{repository / 'other.db'}") as store, store.start_run("a") as run:
         run.log_text("a note", "note.txt")

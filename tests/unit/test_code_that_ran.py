@@ -15,6 +15,7 @@ from tests.git import git, make_repository
 from trackers import capture
 from trackers.capture import checkout
 from trackers.capture.compare import compare
+from trackers.capture.state import state_digest
 
 LOOK = """
 import json, sys
@@ -78,7 +79,10 @@ def test_a_submodule_that_was_changed_is_no_clean_tree(repository: Path, tmp_pat
     (repository / "lib" / "study.py").write_text("x = 7\n")
     state = capture.code_state(repository)
     assert state.dirty
-    assert state.notes == ("the submodule lib has changes that are not kept",)
+    assert state.left_out == {"lib": "a submodule with changes that are not kept"}
+    (repository / "lib" / "study.py").write_text("x = 8\n")
+    other_state = capture.code_state(repository)
+    assert len({state_digest(one.record()) for one in (first, state, other_state)}) == 3
     git(repository / "lib", "commit", "-q", "-am", "seven")
     git(repository, "commit", "-q", "-am", "lib is at seven")
     second = capture.code_state(repository)

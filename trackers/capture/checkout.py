@@ -244,6 +244,8 @@ def _verify(record: Mapping[str, Any], to: Path, git: Git | None, diff: bytes) -
 def _missing(record: Mapping[str, Any], bundle: bytes | None) -> list[str]:
     """Say what was never recorded, or cannot be restored, one sentence each."""
     found = list(record.get("notes") or ())
+    if record.get("commit") and record.get("dirty") is None and not found:
+        found.append("whether anything was changed since the commit was not recorded")
     if bundle is None and (_listed(record) or record.get("diff")):
         found.append("the changes and new files were not kept: only the commit is restored")
     if not record.get("commit") and not _listed(record) and not record.get("cells"):

@@ -13,11 +13,13 @@ from trackers.capture import patch
 from trackers.capture.git import Git, GitError
 from trackers.capture.state import CELLS, DIFF, FILES, read_bundle
 from trackers.errors import InvalidValueError
+from trackers.wording import counted
 
 _SECONDS = 20.0
 _MOST_COMMITS = 50
 _MOST_LINES = 20_000
 _LARGEST = 1 << 20
+_MOST_LEFT_OUT = 20
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def compare(
         if lines:
             files[name] = lines
             room -= len(lines)
-    return CodeDifference(tuple(commits), back, files, tuple(notes))
+    return CodeDifference(tuple(commits), back, files, (*notes, *_left_out(a.record, b.record)))
 
 
 def _repository(repo: Path | None, commits: list[str | None]) -> Git | None:
@@ -147,6 +149,20 @@ def _submodules(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
         for path in sorted({*a, *b})
         if a.get(path) != b.get(path)
     }
+
+
+def _left_out(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Say which files are not compared since their content was kept of neither, or of one state only."""
+    if first.get("unkept") == second.get("unkept") and first.get("left_out") == second.get("left_out"):
+        return []
+    a, b = (one.get("left_out") or {} for one in (first, second))
+    names = sorted({*a, *b})
+    found = [f"{name} is left out {_WHERE[name in a, name in b]}: {b.get(name) or a[name]}" for name in names]
+    more = len(found) - _MOST_LEFT_OUT
+    return [*found[:_MOST_LEFT_OUT], *([f"and {counted(more, 'more file')}"] if more > 0 else [])]
+
+
+_WHERE = {(True, True): "of both", (True, False): "of the first one", (False, True): "of the second one"}
 
 
 def _between(git: Git, a: str, b: str) -> set[str]:

@@ -1,17 +1,19 @@
-"""Files of source, read: small ones, no secrets, no databases, within bounds."""
+"""Files of source, read: small ones, no secrets, no databases, within bounds; and traces of those that are not kept."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from trackers.artifacts.names import check_name
 from trackers.capture.imports import ELSEWHERE
-from trackers.capture.secret import is_secret_name, is_settings_name, looks_secret
+from trackers.capture.secret import is_secret_name, is_settings_name, looks_secret, redact
 from trackers.capture.state import SourceFile
 from trackers.errors import InvalidValueError
 
@@ -30,6 +32,12 @@ _FILES = re.compile(
 _JOURNAL = re.compile(r".+", re.DOTALL)
 _LONGEST_NOTE = 4096
 _DATABASE = b"SQLite format 3\0"
+_TRACED_BYTES = 64 << 20
+_MOST_TRACED = 8 << 20
+_MOST_FILES_TRACED = 1000
+SECRET_NAME = "its name says that it holds secrets"
+_LOOKS_SECRET = "there is something in it that looks like a secret"
+_IS_DATABASE = "it is a database"
 
 
 def is_clean(name: str) -> bool:
@@ -114,7 +122,7 @@ def _size(path: Path, name: str) -> tuple[int, str]:
     if name.endswith("/"):
         return 0, "it is a repository of its own"
     if is_secret_name(name):
-        return 0, "its name says that it holds secrets"
+        return 0, SECRET_NAME
     if not is_clean(name):
         return 0, "its name is unusual"
     try:
@@ -130,8 +138,7 @@ def _size(path: Path, name: str) -> tuple[int, str]:
 
 def _read(path: Path) -> SourceFile | str:
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as source:
+        with _open(path) as source:
             mode = os.fstat(source.fileno()).st_mode
             data = source.read(MAX_FILE_BYTES + 1)
     except OSError as exc:
@@ -139,7 +146,64 @@ def _read(path: Path) -> SourceFile | str:
     if not stat.S_ISREG(mode) or len(data) > MAX_FILE_BYTES:
         return "it changed while it was read"
     if data.startswith(_DATABASE):
-        return "it is a database"
+        return _IS_DATABASE
     if looks_secret(data.decode("latin-1"), settings=is_settings_name(path.name)):
-        return "there is something in it that looks like a secret"
+        return _LOOKS_SECRET
     return SourceFile(data, bool(mode & stat.S_IXUSR))
+
+
+def traces(left_out: Mapping[str, str], paths: Mapping[str, Path], deadline: float) -> dict[str, str]:
+    """Return what tells the content of files that are *left_out* from another one, by their names.
+
+    Of a large file only both ends are read, and bounded amounts of all together; the size of all others is told. A
+    database has no trace: it is another one with every run, and no code.
+    """
+    found: dict[str, str] = {}
+    room = _TRACED_BYTES
+    for name in sorted(left_out.keys() & paths.keys()):
+        why = left_out[name]
+        if time.monotonic() > deadline:
+            break
+        if why == _IS_DATABASE:
+            continue
+        try:
+            found[name], read = _trace(paths[name], why, min(room, _MOST_TRACED))
+        except OSError:
+            continue
+        room -= max(read, _TRACED_BYTES // _MOST_FILES_TRACED)
+    return found
+
+
+def _trace(path: Path, why: str, most: int) -> tuple[str, int]:
+    """Return the trace of a file of which *most* bytes are read, and how many were.
+
+    A short secret could be guessed by a digest: nothing is read where the file's name tells of one, and where its look
+    does, the digest is of all but the secret.
+    """
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        return hashlib.sha256(os.fsencode(path.readlink())).hexdigest(), 0
+    if not stat.S_ISREG(found.st_mode):
+        return "", 0
+    if why == SECRET_NAME or most <= 0:
+        return str(found.st_size), 0
+    data = _ends(path, found.st_size, most)
+    shown = data
+    if why == _LOOKS_SECRET:
+        shown = redact(data.decode("latin-1"), settings=is_settings_name(path.name)).encode("latin-1")
+    return f"{found.st_size} {hashlib.sha256(shown).hexdigest()}", len(data)
+
+
+def _ends(path: Path, size: int, most: int) -> bytes:
+    """Return a file of *size* bytes, or where that are more than *most*, the first and the last of them."""
+    with _open(path) as source:
+        if size <= most:
+            return source.read(most)
+        first = source.read(most // 2)
+        source.seek(size - most // 2)
+        return first + source.read(most // 2)
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file to read, none at the end of a link, and without waiting where a pipe has taken its place."""
+    return os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)), "rb")

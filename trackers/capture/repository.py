@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -9,13 +10,15 @@ from pathlib import Path
 
 from trackers.capture import patch
 from trackers.capture.commits import read_commits
-from trackers.capture.files import is_clean, read_files
+from trackers.capture.files import SECRET_NAME, is_clean, read_files, traces
 from trackers.capture.git import Git, GitError
 from trackers.capture.imports import ELSEWHERE, imports
 from trackers.capture.secret import clean_url, is_secret_name
 from trackers.capture.state import CodeState
 
 MAX_DIFF_BYTES = 4 << 20
+_MOST_DIFFED = MAX_DIFF_BYTES * 8
+_MOST_LARGE = 4
 
 
 @dataclass
@@ -23,6 +26,16 @@ class _Status:
     branch: str | None = None
     changed: list[str] = field(default_factory=list)
     untracked: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Changes:
+    """What was changed since the commit; *ids* tell the new content of large files by what git calls it."""
+
+    diff: bytes = b""
+    hidden: dict[str, bool] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
 
 
 def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) -> CodeState | None:
@@ -40,7 +53,7 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
     found = CodeState(commit=commit, author=author, committed=committed, remote=_remote(git))
     try:
         status = _status(git)
-        diff, hidden, left_out = _diff(git, status) if status.changed else (b"", {}, {})
+        changes = _changes(git, status) if status.changed else _Changes()
         below, outside = imports(top)
         own = _name_of(top, place)
         ran = {*below, *([own] if own is not None else [])}
@@ -50,20 +63,23 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
         ignored = _ignored(git, top, ran - set(status.untracked))
         paths = {name: top / name for name in (*status.untracked, *ignored)} | outside
         files, more = read_files(paths, git.deadline, beside, first=ran)
-        submodules, changed = _submodules(git, top)
+        submodules, inside = _submodules(git, top)
     except GitError as exc:
         return _with(found, notes=(f"{exc}: what was changed since the commit is not known",))
+    left_out = {**changes.left_out, **more, **dict.fromkeys(inside, "a submodule with changes that are not kept")}
+    known = inside | changes.ids
+    paths |= {name: top / name for name in changes.left_out}
     return _with(
         found,
         branch=status.branch,
-        dirty=bool(status.changed or changed or ran & set(status.untracked) or own in ignored),
-        diff=diff,
+        dirty=bool(status.changed or inside or ran & set(status.untracked) or own in ignored),
+        diff=changes.diff,
         files=files,
-        hidden=hidden,
-        left_out={**left_out, **more},
+        hidden=changes.hidden,
+        left_out=left_out,
+        traces=known | traces({name: why for name, why in left_out.items() if name not in known}, paths, git.deadline),
         submodules=submodules,
         commits=read_commits(git),
-        notes=tuple(f"the submodule {path} has changes that are not kept" for path in changed),
     )
 
 
@@ -142,43 +158,67 @@ def _status(git: Git) -> _Status:
     return found
 
 
-def _diff(git: Git, status: _Status) -> tuple[bytes, dict[str, bool], dict[str, str]]:
+def _changes(git: Git, status: _Status) -> _Changes:
     """Return the changes since the commit, what was hidden in them, and which files' are left out."""
-    left_out = {name: "its name says that it holds secrets" for name in status.changed if is_secret_name(name)}
-    without = [f":(exclude,top,literal){name}" for name in left_out]
-    limit = MAX_DIFF_BYTES * 8
-    data = git("diff", *patch.DIFF_OPTIONS, "HEAD", "--", ":/", *without, limit=limit)
-    sections = patch.split(data)
-    if len(data) == limit and sections:
-        left_out[sections.pop().name] = "the changes are too large"
-    kept: list[patch.Section] = []
-    hidden: dict[str, bool] = {}
+    found = _Changes(left_out={name: SECRET_NAME for name in status.changed if is_secret_name(name)})
+    sections, large, is_all = _sections(git, found.left_out)
     room = MAX_DIFF_BYTES
+    kept: list[patch.Section] = []
     for section in sorted(sections, key=lambda one: len(one.data)):
         if section.is_link:
-            left_out[section.name] = "it is a link or a submodule"
-        elif len(section.data) > room or not is_clean(section.name):
-            left_out[section.name] = "its changes are too large" if len(section.data) > room else "its name is unusual"
+            found.left_out[section.name] = "it is a link or a submodule"
+        elif len(section.data) > room:
+            large.append(section)
+        elif not is_clean(section.name):
+            found.left_out[section.name] = "its name is unusual"
         elif time.monotonic() > git.deadline:
-            left_out[section.name] = "there was no time to look through it"
+            found.left_out[section.name] = "there was no time to look through it"
         else:
             shown, exact = patch.hide(section)
             if shown is not section:
-                hidden[section.name] = exact
+                found.hidden[section.name] = exact
             kept.append(shown)
             room -= len(section.data)
+    found.left_out |= {section.name: "its changes are too large" for section in large}
+    found.ids |= {section.name: hashlib.sha256(section.head).hexdigest() for section in large}
+    if not is_all:
+        others = set(status.changed) - found.left_out.keys() - {section.name for section in kept}
+        found.left_out |= dict.fromkeys(others, "changes before it are too large")
     order = {section.name: place for place, section in enumerate(sections)}
-    return b"".join(s.data for s in sorted(kept, key=lambda one: order[one.name])), hidden, left_out
+    found.diff = b"".join(section.data for section in sorted(kept, key=lambda one: order[one.name]))
+    return found
 
 
-def _submodules(git: Git, top: Path) -> tuple[dict[str, str], list[str]]:
-    """Return the commits of the submodules by their paths, and those in which something was changed since."""
+def _sections(git: Git, without: Collection[str]) -> tuple[list[patch.Section], list[patch.Section], bool]:
+    """Return the changes by file, those that are too large to be read as a whole, and whether these are all.
+
+    Git writes one file after another: what comes behind a large one is asked for once more, without it.
+    """
+    sections: list[patch.Section] = []
+    large: list[patch.Section] = []
+    while len(large) < _MOST_LARGE:
+        left_away = [f":(exclude,top,literal){name}" for name in (*without, *(one.name for one in large))]
+        try:
+            data = git("diff", *patch.DIFF_OPTIONS, "HEAD", "--", ":/", *left_away, limit=_MOST_DIFFED)
+            sections = patch.split(data)
+        except (GitError, ValueError):  # no time for another look, or cut within a name
+            if not large:
+                raise
+            break
+        if len(data) < _MOST_DIFFED:
+            return sections, large, True
+        large.append(sections.pop())
+    return sections, large, False
+
+
+def _submodules(git: Git, top: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the commits of the submodules by their paths, and digests of what was changed in them since."""
     if not (top / ".gitmodules").is_file():
-        return {}, []
+        return {}, {}
     listed = git.text("config", "-f", str(top / ".gitmodules"), "--get-regexp", r"\.path$")
     paths = [line.split(" ", 1)[1] for line in listed.splitlines() if " " in line]
     found: dict[str, str] = {}
-    changed: list[str] = []
+    changed: dict[str, str] = {}
     for path in paths[:100]:
         found[path] = ""  # not checked out
         if not (top / path / ".git").exists():
@@ -187,7 +227,8 @@ def _submodules(git: Git, top: Path) -> tuple[dict[str, str], list[str]]:
         try:
             found[path] = inside.text("rev-parse", "HEAD")
             if inside("status", "--porcelain", "-z", "--untracked-files=no"):
-                changed.append(path)
+                changed[path] = ""
+                changed[path] = hashlib.sha256(inside("diff", *patch.DIFF_OPTIONS, "HEAD")).hexdigest()
         except GitError:
             pass
     return found, changed

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from trackers.capture.files import read_files
+from trackers.capture.files import read_files, traces
 from trackers.capture.imports import imports, installed
 from trackers.capture.secret import redact
 from trackers.capture.state import CodeState
@@ -26,8 +26,9 @@ def read_source(place: Path, seconds: float, beside: Collection[Path] = ()) -> C
         script = place.resolve()
         own = {script.relative_to(top).as_posix()}
         paths |= dict.fromkeys(own, script)
-    files, left_out = read_files(dict(sorted(paths.items())), time.monotonic() + seconds, beside, first=own)
-    return CodeState(files=files, left_out=left_out)
+    deadline = time.monotonic() + seconds
+    files, left_out = read_files(dict(sorted(paths.items())), deadline, beside, first=own)
+    return CodeState(files=files, left_out=left_out, traces=traces(left_out, paths, deadline))
 
 
 def top_of(place: Path) -> Path:

@@ -38,8 +38,8 @@ class CodeState:
     *commit* and what follows are those of the git repository around it, None outside one; *diff* is what was changed
     since, binary files included. *files* are the untracked ones, or outside a repository the source files that were
     imported; *cells* what a notebook had executed. *hidden* maps files in whose changes a secret was hidden to whether
-    all can be restored none the less; *left_out* says why a file is missing. *submodules* map paths to commits.
-    *commits* are those that no remote has.
+    all can be restored none the less; *left_out* says why a file is missing, and *traces* tell its content from another,
+    as far as that is cheap. *submodules* map paths to commits. *commits* are those that no remote has.
     """
 
     commit: str | None = None
@@ -53,6 +53,7 @@ class CodeState:
     cells: str = ""
     hidden: Mapping[str, bool] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    traces: Mapping[str, str] = field(default_factory=dict)
     submodules: Mapping[str, str] = field(default_factory=dict)
     commits: Commits | None = None
     notes: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class CodeState:
     def record(self) -> dict[str, Any]:
         """Return what is known of it, as JSON; the bytes are in the bundle, their digests here."""
         listed = dict(list(self.left_out.items())[:_LONGEST_LIST])
+        unkept = unkept_digest(self.commit, self.dirty, self.left_out, self.traces)
         return {
             "commit": self.commit,
             "author": self.author,
@@ -74,6 +76,7 @@ class CodeState:
             "hidden": dict(sorted(self.hidden.items())),
             "left_out": listed,
             "left_out_count": len(self.left_out),
+            **({"unkept": unkept} if unkept is not None else {}),
             "submodules": dict(self.submodules),
             **({"commits": _commits(self.commits)} if self.commits is not None else {}),
             "notes": list(self.notes),
@@ -103,16 +106,32 @@ def _facts(data: bytes) -> dict[str, Any]:
     return {"digest": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
+def unkept_digest(
+    commit: str | None, dirty: bool | None, left_out: Mapping[str, str], traces: Mapping[str, str]
+) -> str | None:
+    """Return what tells states apart that differ in what is not kept of them (sha-256, hex); None where all is kept.
+
+    Of a commit of which nobody knows whether it was changed, that is not known.
+    """
+    if not left_out and (dirty is not None or not commit):
+        return None
+    items = [[name, why, traces.get(name, "")] for name, why in sorted(left_out.items())]
+    return hashlib.sha256(json.dumps([dirty, items]).encode()).hexdigest()
+
+
 def state_digest(record: Mapping[str, Any]) -> str:
     """Return the identity of a state (sha-256, hex): equal digests mean that the same code ran.
 
-    It covers the commit, the changes, the files, the cells and the objective, not who committed where, what was
-    pushed, nor what was left out.
+    It covers the commit, the changes, the files, the cells, the objective, and what is known of what was left out; not
+    who committed where, nor what was pushed. The record of a state of which all is kept, and of an older release, has
+    nothing of what was left out in its digest.
     """
     kept = {name: record.get(name) for name in ("commit", "diff", "files", "cells", "submodules", "objective")}
     objective = kept["objective"]
     if objective:
         kept["objective"] = {name: objective.get(name) for name in ("name", "digest")}
+    if "unkept" in record:
+        kept["unkept"] = record["unkept"]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
