@@ -304,6 +304,22 @@ def test_what_is_left_out_makes_another_state_and_another_content_of_it_one_more
     assert again == first
 
 
+@pytest.mark.parametrize("told", ["--assume-unchanged", "--skip-worktree"])
+@pytest.mark.parametrize("place", [".", "sub"])
+def test_a_change_that_git_was_told_not_to_see_is_one(repository: Path, tmp_path: Path, told: str, place: str) -> None:
+    git(repository, "update-index", told, "study.py", "sub/a.txt")
+    assert read(repository / place).dirty is False
+    (repository / "study.py").write_text("x = 2\n")
+    assert git(repository, "status", "--short") == ""
+    state = read(repository / place)
+    assert state.dirty
+    assert restore(state, tmp_path / "again", repository).exact
+    assert tree(tmp_path / "again") == tree(repository)
+    assert git(repository, "status", "--short") == "", "the repository's own index says what it said"
+    (repository / "study.py").unlink()
+    assert read(repository / place).dirty is (told == "--assume-unchanged"), "a sparse checkout lacks what it skips"
+
+
 def test_a_link_that_leads_elsewhere_is_another_state(repository: Path) -> None:
     (repository / "link").symlink_to("study.py")
     git(repository, "add", ".")

@@ -22,11 +22,12 @@ class Git:
     """Git in *folder*, with *seconds* for all calls together.
 
     It asks nothing, takes no lock, and runs no hook, pager, external diff or monitor that a repository's settings
-    name; only the filters that they name for the content of files.
+    name; only the filters that they name for the content of files. *index* stands for that of the repository.
     """
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, index: Path | None = None) -> None:
         self.folder = folder
+        self._index = index
         self.deadline = time.monotonic() + seconds
 
     def __call__(
@@ -42,6 +43,8 @@ class Git:
         settings = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "core.quotePath=true", "gc.auto=0")
         options = [word for setting in settings for word in ("-c", setting)]
         environment = {name: value for name, value in os.environ.items() if name not in _OVERRIDING} | QUIET
+        if self._index is not None:
+            environment["GIT_INDEX_FILE"] = str(self._index)
         try:
             process = subprocess.Popen(
                 ["git", *options, "-C", str(self.folder), *arguments],

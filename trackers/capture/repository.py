@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import tempfile
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from trackers.capture.secret import clean_url, is_secret_name
 from trackers.capture.state import CodeState
 
 MAX_DIFF_BYTES = 4 << 20
+_MOST_LISTED = 256 << 20
 _MOST_DIFFED = MAX_DIFF_BYTES * 8
 _MOST_LARGE = 4
 
@@ -52,8 +57,9 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
     commit, author, committed = _head(git).split("\0")
     found = CodeState(commit=commit, author=author, committed=committed, remote=_remote(git))
     try:
-        status = _status(git)
-        changes = _changes(git, status) if status.changed else _Changes()
+        with _seeing_all(git, top) as seeing:
+            status = _status(seeing)
+            changes = _changes(seeing, status) if status.changed else _Changes()
         below, outside = imports(top)
         own = _name_of(top, place)
         ran = {*below, *([own] if own is not None else [])}
@@ -64,7 +70,7 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
         paths = {name: top / name for name in (*status.untracked, *ignored)} | outside
         files, more = read_files(paths, git.deadline, beside, first=ran)
         submodules, inside = _submodules(git, top)
-    except GitError as exc:
+    except (GitError, OSError) as exc:
         return _with(found, notes=(f"{exc}: what was changed since the commit is not known",))
     left_out = {**changes.left_out, **more, **dict.fromkeys(inside, "a submodule with changes that are not kept")}
     known = inside | changes.ids
@@ -135,6 +141,37 @@ def _remote(git: Git) -> str | None:
     urls = dict(line.split(" ", 1) for line in listed.splitlines() if " " in line)
     url = urls.get("remote.origin.url") or next(iter(urls.values()), None)
     return clean_url(url) if url else None
+
+
+@contextmanager
+def _seeing_all(git: Git, top: Path) -> Iterator[Git]:
+    """Give git as it sees every file, also those that it was told to take for unchanged or to leave alone.
+
+    It was told so in its index (``update-index --assume-unchanged``, ``--skip-worktree``): it looks at a copy of that
+    which says nothing of the kind. What a sparse checkout lacks is still lacking, and no change.
+    """
+    listed = git("ls-files", "-v", "-z", "--full-name", ":/", limit=_MOST_LISTED).split(b"\0")
+    unseen = [entry[2:] for entry in listed if entry[:1] == b"h"]
+    unseen += _those_there(top, [entry[2:] for entry in listed if entry[:1] in (b"S", b"s")])
+    if not unseen:
+        yield git
+        return
+    with tempfile.TemporaryDirectory(prefix="trackers-index-") as folder:
+        index = Path(folder, "index")
+        shutil.copy2(git.folder / git.text("rev-parse", "--git-path", "index"), index)
+        seeing = Git(top, git.deadline - time.monotonic(), index)
+        for told in ("--no-assume-unchanged", "--no-skip-worktree"):
+            seeing("update-index", told, "-z", "--stdin", stdin=b"\0".join(unseen))
+        yield seeing
+
+
+def _those_there(top: Path, names: list[bytes]) -> list[bytes]:
+    """Return which files are there; a sparse checkout lacks whole folders of them, so folders are asked for first."""
+    place = os.fsencode(top)
+    folders = {
+        folder: os.path.isdir(os.path.join(place, folder)) for folder in {os.path.dirname(name) for name in names}
+    }
+    return [name for name in names if folders[os.path.dirname(name)] and os.path.lexists(os.path.join(place, name))]
 
 
 def _status(git: Git) -> _Status:
