@@ -148,6 +148,35 @@ def test_a_code_version_keeps_its_file_and_a_damaged_one_is_seen(
         store.read_bundle(launch.code)
 
 
+def test_the_runs_of_a_code_version_whose_file_is_lost_are_named_and_tagged(store: Store, repository: Path) -> None:
+    first, second = store.start_run("e"), store.start_run("e")
+    for run in (first, second):
+        run.end()
+    launch = store.launch(first)
+    assert launch is not None
+    assert launch.code is not None
+    assert launch.code.bundle is not None
+    assert store.artifacts.delete(launch.code.bundle)
+    (told,) = store.fsck().findings
+    version = launch.code.version
+    assert f"needed by run {first.uid}: its code {version}; run {second.uid}: its code {version}" in told.problem
+    store.fsck(repair=True)
+    assert [store.get_run(run).tags for run in (first, second)] == [{"trackers.damaged": "code"}] * 2
+
+
+def test_a_lost_file_is_needed_by_a_pin_where_there_is_one_and_by_code_that_no_run_ran(
+    store: Store, repository: Path
+) -> None:
+    launch = store.get_launch(store.keep_launch(capture.launch()))
+    assert launch is not None
+    assert launch.code is not None
+    assert launch.code.bundle is not None
+    assert store.artifacts.delete(launch.code.bundle)
+    assert [f"needed by the code {launch.code.version}" in one.problem for one in store.fsck().findings] == [True]
+    store.pin(launch.code.bundle, "kept")
+    assert [one.problem.endswith("; a pin") for one in store.fsck(repair=True).findings] == [True]
+
+
 def test_where_files_cannot_be_stored_or_code_not_read_the_run_goes_on(
     store: Store, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

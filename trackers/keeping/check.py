@@ -150,12 +150,11 @@ def _tell(store: Store, wrong: list[_Wrong]) -> list[Finding]:
 
 def _sentence(store: Store, wrong: _Wrong) -> str:
     with store.database.reading() as connection:
-        users = [one["what"] for one in audit.users_of(connection, wrong.digest)]
-    shown = "; ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
+        users = audit.told(audit.users_of(connection, wrong.digest))
     name = f"the file {wrong.digest[:12]}..."
     if wrong.kind == "size":
         return f"{name} has {counted(wrong.size, 'byte')}, not as many as the store says"
-    return f"{name} is {wrong.kind}, needed by {shown or 'a pin'}"
+    return f"{name} is {wrong.kind}, needed by {users}"
 
 
 def _mend(store: Store, wrong: list[_Wrong], source: Path | None) -> list[Finding]:

@@ -176,10 +176,9 @@ def _copy(folder: Path, digest: str, wanted: dict[str, int], files: ArtifactStor
 
 
 def _sentence(connection: Connection, digest: str, was_missing: bool) -> str:
-    users = [one["what"] for one in audit.users_of(connection, digest)]
-    shown = "; ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
+    users = audit.told(audit.users_of(connection, digest))
     when = "was lost before the backup was made" if was_missing else "is lost or damaged in the backup"
-    return f"the file {digest[:12]}... {when}, needed by {shown or 'a pin'}"
+    return f"the file {digest[:12]}... {when}, needed by {users}"
 
 
 def _write_alone(database: Database, kept: Mapping[str, Kept], check: Callable[[Connection], None] | None) -> int:
@@ -201,10 +200,10 @@ def _check_named(connection: Connection, folder: Path, named: Mapping[str, int])
     """Raise DigestError where rows need a file that the backup does not name: it was changed since."""
     lacking = sorted(dump.reachable_files(connection).keys() - named.keys())
     if lacking:
-        users = [one["what"] for one in audit.users_of(connection, lacking[0])]
+        users = audit.users_of(connection, lacking[0])
         raise DigestError(
             f"The backup in {folder} is damaged: it does not name the file {lacking[0][:12]}..., which "
-            f"{users[0] if users else 'a pin'} needs. Use another copy of it, or restore the rest with --partial."
+            f"{audit.told(users[:1])} needs. Use another copy of it, or restore the rest with --partial."
         )
 
 

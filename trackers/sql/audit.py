@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -353,7 +353,10 @@ CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
 
 
 def users_of(connection: Connection, digest: str) -> list[dict[str, Any]]:
-    """Return what needs a file: runs with the name they have for it, and registered versions."""
+    """Return what needs a file: runs with the name they have for it, registered versions, and versions of the code.
+
+    What no run needs has no ``run_id``: a version of the code that none ran, a model whose row is lost, a pin.
+    """
     r, m, f, v, n = t.runs.c, t.models.c, t.model_files.c, t.model_versions.c, t.registered_models.c
     found: list[dict[str, Any]] = []
     a, k = t.artifacts.c, t.checkpoints.c
@@ -367,17 +370,44 @@ def users_of(connection: Connection, digest: str) -> list[dict[str, Any]]:
         found.append({"run_id": run_id, "what": f"run {uid}: its checkpoint", "name": "checkpoint"})
     query = (
         select(r.id, r.uid, m.name, f.name, n.name, v.version)
-        .join(t.models, m.run_id == r.id)
-        .join(t.model_files, f.model_uid == m.uid)
-        .outerjoin(t.model_versions, v.model_uid == m.uid)
+        .select_from(t.model_files)
+        .outerjoin(t.models, f.model_uid == m.uid)
+        .outerjoin(t.runs, m.run_id == r.id)
+        .outerjoin(t.model_versions, v.model_uid == f.model_uid)
         .outerjoin(t.registered_models, n.id == v.model_id)
     )
     for run_id, uid, model, file, registered, version in connection.execute(query.where(f.digest == digest)):
         one = {"run_id": run_id, "what": f"run {uid}: {file} of its model {model}", "name": f"{model}/{file}"}
+        if run_id is None:
+            one = {"what": f"{file} of a model that is lost", "name": file}
         if registered is not None:
             one |= {"model": registered, "version": version, "what": f"models:/{registered}/{version}: {file}"}
         found.append(one)
+    found += _code_users(connection, digest)
+    p = t.pins.c
+    if connection.execute(select(p.target).where(p.kind == "file", p.target == digest)).first() is not None:
+        found.append({"what": "a pin"})
     return found
+
+
+def _code_users(connection: Connection, digest: str) -> list[dict[str, Any]]:
+    """Return the runs that ran the code of which *digest* is the file, or the code where none did."""
+    r, a, n, c = t.runs.c, t.attempts.c, t.launches.c, t.code_versions.c
+    query = select(c.id, c.version).where(or_(c.bundle == digest, c.commits == digest)).order_by(c.id)
+    found: list[dict[str, Any]] = []
+    for code_id, version in connection.execute(query).all():
+        ran = select(r.id, r.uid).join(t.attempts, a.run_id == r.id).join(t.launches, n.id == a.launch_id)
+        runs = connection.execute(ran.where(n.code_id == code_id).distinct().order_by(r.id)).all()
+        found += [{"run_id": run_id, "what": f"run {uid}: its code {version}", "name": "code"} for run_id, uid in runs]
+        if not runs:
+            found.append({"what": f"the code {version}"})
+    return found
+
+
+def told(users: Sequence[Mapping[str, Any]]) -> str:
+    """Say who the *users* of a file are (see ``users_of``): the first ones, and how many more."""
+    shown = "; ".join(user["what"] for user in users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
+    return shown or "what is gone meanwhile"
 
 
 def shortened(flaws: list[Flaw]) -> list[Flaw]:

@@ -203,7 +203,8 @@ def mark_damaged(connection: Connection, users: Sequence[Mapping[str, Any]]) -> 
     runs: dict[int, set[str]] = {}
     versions: dict[tuple[str, int], set[str]] = {}
     for user in users:
-        runs.setdefault(user["run_id"], set()).add(user["name"])
+        if "run_id" in user:
+            runs.setdefault(user["run_id"], set()).add(user["name"])
         if "model" in user:
             versions.setdefault((user["model"], user["version"]), set()).add(user["name"])
     connection.execute(delete(t.tags).where(t.tags.c.name == DAMAGED))
