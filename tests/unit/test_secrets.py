@@ -56,6 +56,22 @@ SECRETS = {
         '"key": "-----BEGIN PRIVATE KEY-----\\nMIIEabc\\n-----END PRIVATE KEY-----\\n"',
         "MIIE",
     ),
+    "a login of curl": ("curl -s -u bob:hunter22 https://example.org", "hunter22"),
+    "a login of curl in a list": ('run(["curl", "--user", "bob:hunter22", url])', "hunter22"),
+    "a password of mysql": ("mysql -h db -u root -pS3cretPw", "S3cretPw"),
+    "a password of sshpass": ("sshpass -p S3cretPw ssh ann@host", "S3cretPw"),
+    "a password of docker": ("docker login -u ann -p S3cretPw registry.example.org", "S3cretPw"),
+    "a connection": ("cs = 'user=bob;pwd=hunter22;server=x'", "hunter22"),
+    "a connection that ends in a password": ('"Server=h;Database=d;Uid=u;Pwd=hunter22"', "hunter22"),
+    "a connection with spaces": ('connect("host=h dbname=d password=hunter22")', "hunter22"),
+    "XML": ("<password>hunter22</password>", "hunter22"),
+    "XML with a prefix": ("<db:clientSecret> hunter22</db:clientSecret>", "hunter22"),
+    "a variable of one command": ("PGPASSWORD=hunter2x psql -h db", "hunter2x"),
+    "a variable of docker": ("docker run -e DB_PASSWORD='hunter2x' image", "hunter2x"),
+    "base64": ('secret_b64 = base64.b64decode("c3VwZXJzZWNyZXQ=")', "c3Vw"),
+    "hex": ('cipher_key = bytes.fromhex("00112233445566778899aabbccddeeff")', "0011"),
+    "Twilio": ("SK" + "0123456789abcdef" * 2, "0123"),
+    "a registry of containers": ('{"auths": {"r.io": {"auth": "Ym9iOmh1bnRlcjIy"}}}', "Ym9i"),
     "a key that is cut off": ("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE", "MHcC"),
 }
 HARMLESS = [
@@ -88,6 +104,22 @@ HARMLESS = [
     'token_pattern = r"(?u)\\b\\w+\\b"',
     'letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"',
     'version = "pytorch-2.5.1-cuda12.4-cudnn9-runtime"',
+    "curl -u user:password https://example.org",
+    "curl -u $USER:$PASSWORD https://example.org",
+    "mysql -u root -p digits",
+    "mysql -p$PASSWORD",
+    "python train.py -p hunter3",
+    "sshpass -p PASSWORD ssh ann@host",
+    "user=bob;pwd=${PWD};server=x",
+    "connect(host=h, password=p, user=u)",
+    "<password>password</password>",
+    "<token>word</token>",
+    "TOKENIZERS_PARALLELISM=false python train.py",
+    "MAX_TOKENS=512 python train.py",
+    'public_key = bytes.fromhex("00112233445566778899aabbccddeeff")',
+    'data = base64.b64decode("c3VwZXJzZWNyZXQ=")',
+    '{"auth": "basic"}',
+    '{"auth": "kerberos"}',
     "-----BEGIN CERTIFICATE-----\nMIIEabc\n-----END CERTIFICATE-----",
     "",
 ]
@@ -117,6 +149,11 @@ def test_a_diff_keeps_its_lines_and_their_marks(case: str) -> None:
     assert redact(shown, diff=True) == shown
 
 
+@pytest.mark.parametrize("text", ["sshpass -p\n+foobar", "mysql digits\n-print(1)", "<password>\n+word</password>"])
+def test_a_secret_in_a_diff_does_not_begin_with_the_mark_of_a_line(text: str) -> None:
+    assert redact(f"+{text}", diff=True) == f"+{text}"
+
+
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_only_resembles_a_secret_stays(text: str) -> None:
     assert redact(text) == text
@@ -126,7 +163,7 @@ def test_what_only_resembles_a_secret_stays(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "secret"),
     [
-        *((name, True) for name in (".env", "a/.env.local", "prod.env", "k.PEM", "id_rsa", ".netrc", "x/credentials.json")),
+        *((name, True) for name in (".env", "a/.env.local", "prod.env", "k.PEM", "id_rsa", ".netrc", "x/credentials.json", ".ssh/config", "a/.aws/x")),
         *((name, False) for name in (".env.example", "id_rsa.pub", "environment.py", "keys.py", "secrets.py", "token.txt")),
     ],
 )  # fmt: skip
@@ -184,6 +221,10 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
         (["-H", "Authorization: Bearer abc"], ["-H", "Authorization: Bearer ***"]),
         (["--header=Authorization: Basic dXNlcjpw"], ["--header=Authorization: Basic ***"]),
         (["--lowpass", "3", "--bypass", "all"], ["--lowpass", "3", "--bypass", "all"]),
+        (["sshpass", "-p", "hunter3", "ssh", "-p", "22"], ["sshpass", "-p", "***", "ssh", "-p", "22"]),
+        (["/usr/bin/mysql", "-phunter3", "-p", "digits"], ["/usr/bin/mysql", "-p***", "-p", "digits"]),
+        (["-p", "hunter3", "train.py", "-p", "3"], ["-p", "hunter3", "train.py", "-p", "3"]),
+        (["mysql -phunter3 digits"], ["mysql -p*** digits"]),
         (["--user", "alice", "-u", "http://host"], ["--user", "alice", "-u", "http://host"]),
     ],
 )
@@ -281,6 +322,16 @@ def test_a_url_without_a_password_is_shown_as_it_is(url: str) -> None:
         "a@",
         "authorization: ",
         "password:x\n",
+        "curl -u a:",
+        "mysql -",
+        "docker login ",
+        "user=a;",
+        "server=a pwd=",
+        "<password>a",
+        "key = b64decode(",
+        "A_PASSWORD=",
+        "PASSWORD",
+        '"auth":"a',
     ],
 )
 def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from trackers.capture import login
 from trackers.wording import without_credentials
 
 HIDDEN = "***"
@@ -36,6 +37,8 @@ SECRET_FILES = (
     *("*.tfvars", "*.tfstate", ".git-credentials", ".dockercfg"),
 )
 """Names of files whose content is never captured (shell patterns, whatever the case)."""
+SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg"})
+"""Names of folders of which nothing is captured."""
 HARMLESS_FILES = ("*.example", "*.sample", "*.template", "*.dist", "*.pub", "secrets.py", "credentials.py")
 """Names that the patterns above would catch and that hold no secret as such; what is in them is still looked at."""
 
@@ -82,7 +85,7 @@ _LOOKS = re.compile(
     r"|\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b|\bsk-(?=[A-Za-z0-9]{20}|[A-Za-z_-]{0,60}\d)[\w-]{20,255}|\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,255}"
     r"|\bxox[abeoprs]-[\w-]{10,255}|\bxapp-[\w-]{20,255}|\bhooks\.slack\.com/services/[\w/]{20,100}|\bhf_[A-Za-z0-9]{30,64}\b"
     r"|\bAIza[\w-]{35}|\bya29\.[\w-]{20,500}|\bGOCSPX-[\w-]{20,64}|\bSG\.[\w-]{16,64}\.[\w-]{16,64}|\bnpm_[A-Za-z0-9]{36}\b"
-    r"|\bpypi-AgE[\w-]{50,500}|\bdop_v1_[0-9a-f]{64}\b|\bdapi[0-9a-f]{32}\b|\bAGE-SECRET-KEY-1[0-9A-Z]{50,64}"
+    r"|\bpypi-AgE[\w-]{50,500}|\bSK[0-9a-f]{32}\b|\bdop_v1_[0-9a-f]{64}\b|\bdapi[0-9a-f]{32}\b|\bAGE-SECRET-KEY-1[0-9A-Z]{50,64}"
     r"|\beyJ[\w-]{10,2000}\.[\w-]{10,2000}\.[\w-]{10,2000}"
 )
 _RANDOM = re.compile(r"([:=]\s{0,4}[bru]?[\"'])([A-Za-z0-9+/_=.-]{20,128})([\"'])")
@@ -105,7 +108,9 @@ _PLACEHOLDERS = re.compile(r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|ch
 
 def is_secret_name(name: str) -> bool:
     """Tell whether a file called *name* (or ``folder/name``) is one whose content is never captured."""
-    base = name.rpartition("/")[2].lower()
+    *folders, base = name.lower().split("/")
+    if not SECRET_FOLDERS.isdisjoint(folders):
+        return True
     secret = any(fnmatch.fnmatchcase(base, pattern) for pattern in SECRET_FILES)
     return secret and not any(fnmatch.fnmatchcase(base, pattern) for pattern in HARMLESS_FILES)
 
@@ -134,11 +139,25 @@ def redact(text: str, *, diff: bool = False, settings: bool = False) -> str:
     text = _QUERY.sub(rf"\1{HIDDEN}", text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
+    for rule in login.rules_for(text):
+        text = rule.sub(_hide_login, text)
+    text = login.REGISTRY.sub(_hide_login_of_registry, text)
     text = _ASSIGNED.sub(_hide_assigned, text)
     text = _UNQUOTED.sub(_hide_unquoted, text)
     if settings:
         text = _SETTING.sub(_hide_setting, text)
     return _RANDOM.sub(_hide_random, text)
+
+
+def _hide_login(match: re.Match[str]) -> str:
+    if login.is_sample(match["secret"]):
+        return match[0]
+    start = match.start()
+    return match[0][: match.start("secret") - start] + HIDDEN + match[0][match.end("secret") - start :]
+
+
+def _hide_login_of_registry(match: re.Match[str]) -> str:
+    return _hide_login(match) if login.is_login(match["secret"]) else match[0]
 
 
 def _hide_assigned(match: re.Match[str]) -> str:
@@ -214,12 +233,17 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
     """Return command line arguments with secrets hidden, also where the value follows its option."""
     shown: list[str] = []
     hide, option = False, ""
+    by, apart = "", False  # how the program that was named last takes a password
     for argument in arguments:
+        by, apart = login.password_option(argument) or (by, apart)
         name, equals, value = argument.partition("=")
         if not _CALLED.fullmatch(name):  # the "=" of a URL's query
             name, equals, value = argument, "", ""
+        is_password = by != "" and argument.startswith(by)
         if not argument.startswith("--") and (hide or _may_be_secret(option, argument)):
             shown.append(HIDDEN)
+        elif is_password and argument != by:
+            shown.append(by + HIDDEN)
         elif equals and (_names_secret(name) or _may_be_secret(name, value)):
             shown.append(f"{name}={HIDDEN}")
         elif equals:
@@ -228,6 +252,8 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
             shown.append(_redact_word(argument))
         option = argument if argument.startswith("-") and not equals else ""
         hide = argument.startswith("-") and _names_secret(argument)
+        if is_password:
+            hide, by = hide or (apart and argument == by), ""
     return shown
 
 

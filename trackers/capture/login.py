@@ -1,0 +1,88 @@
+"""Secrets told by what is around them: in commands, connection strings, elements of XML, and literals to be decoded.
+
+Each rule finds the value as its group ``secret``. Every repetition is bounded, as in ``trackers.capture.secret``.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+
+_BETWEEN = r"[^\r\n|;&]{0,200}?"
+"""Other words of the same command, be it a line of a shell or a list of Python's."""
+_SPACE = r"[ \t,\"'=]{1,6}"
+_VALUE = r"(?P<secret>[^\s\"'`$<{(\[,;|&)\]}]{3,200})"
+_USER = r"[^\s:\"'$<{(/]{1,80}"
+_COMMANDS = {
+    ("curl", "wget"): rf"\b(?:curl|wget)\b{_BETWEEN}[ \t\"'](?:-u|--(?:proxy-)?user){_SPACE}{_USER}:{_VALUE}",
+    ("mysql", "mariadb"): rf"\b(?:mysql|mariadb)(?:-?dump|-?admin|-?import)?\b{_BETWEEN}[ \t\"']-p{_VALUE}",
+    ("sshpass",): rf"\bsshpass[ \t,\"']{{1,6}}-p{_SPACE}?{_VALUE}",
+    (" login",): rf"\b(?:docker|podman|registry|az) login\b{_BETWEEN}[ \t\"']-p{_SPACE}{_VALUE}",
+    ("mongo",): rf"\bmongo(?:sh|dump|restore)?\b{_BETWEEN}[ \t\"']-p{_SPACE}{_VALUE}",
+    ("redis-cli",): rf"\bredis-cli\b{_BETWEEN}[ \t\"']-a{_SPACE}{_VALUE}",
+    ("sqlcmd", "bcp"): rf"\b(?:sqlcmd|bcp)\b{_BETWEEN}[ \t\"']-P{_SPACE}?{_VALUE}",
+}
+_ENVIRONMENT = (
+    r"(?<![\w.$-])(?:[A-Z][A-Z0-9_]{0,40})?(?:PASSWORD|PASSWD|_PASS|_PWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)"
+    r"=(?P<quote>[\"']?)(?P<secret>[^\s\"'`$<{(%*][^\s\"'`(),;]{2,200})(?P=quote)(?=[ \t]{1,4}[\w./-])"
+)
+_OTHER = r"(?i:server|host|uid|user|user id|username|data source|database|dbname|driver|initial catalog|endpoint)"
+_PASSWORD = r"(?i:pwd|password|accountkey|sharedaccesskey)"
+_PLAIN = r"(?P<secret>[^;\s\"'`$<{(,)%*]{3,200})"
+_AFTER_OTHERS = (
+    rf"\b{_OTHER}[ \t]?=[ \t]?[^;\s\"',()]{{1,100}}(?:;|[ \t]{{1,4}})(?:[\w ]{{1,20}}=[^;\"',()\s]{{1,60}}[; \t]){{0,4}}[ \t]?"
+    rf"{_PASSWORD}[ \t]?=[ \t]?{_PLAIN}(?=[;\s\"']|\Z)"
+)
+_BEFORE_OTHERS = rf"\b{_PASSWORD}[ \t]?=[ \t]?{_PLAIN}(?:;|[ \t]{{1,4}}){_OTHER}[ \t]?=[^=]"
+_ELEMENT = (
+    r"(?i)<([\w.:-]{0,40}(?:passw(?:or)?d|passphrase|pwd|secret|(?:api|access|private|secret)[_-]?key|(?:auth|access)[_-]?token))>"
+    r"[ \t]{0,8}(?P<secret>[^<>\s${%*][^<>\r\n]{0,500})</\1>"
+)
+_DECODED = (
+    r"(?i)(?:secret|passw|pwd|token|credential|(?<!public)(?<!public_)key)[\w.\"'\]]{0,40}[ \t]{0,4}(?::[ \t]{0,2}bytes[ \t]{0,2})?=[ \t]{0,4}[\w.]{0,40}"
+    r"(?:b(?:64|32|16|85)decode|unhexlify|fromhex|a2b_base64|a2b_hex)\(\s{0,12}[bru]?[\"'](?P<secret>[^\"'\r\n]{8,4000})"
+)
+_RULES = _COMMANDS | {
+    ("password=", "passwd=", "_pass=", "_pwd=", "secret=", "token=", "key="): _ENVIRONMENT,
+    ("pwd", "password", "accesskey", "accountkey"): _AFTER_OTHERS,
+    ("pwd ", "pwd=", "password ", "password=", "accesskey", "accountkey"): _BEFORE_OTHERS,
+    ("</",): _ELEMENT,
+    ("decode(", "unhexlify(", "fromhex(", "a2b_"): _DECODED,
+}
+_COMPILED = tuple((words, re.compile(rule)) for words, rule in _RULES.items())
+
+REGISTRY = re.compile(r"\"auth\"[ \t]{0,4}:[ \t]{0,4}\"(?P<secret>[A-Za-z0-9+/]{4,2000}={0,2})\"")
+"""What a registry of containers is told; a login where `is_login` says so."""
+
+_SAMPLES = re.compile(
+    r"(?i)(?:your|my|the|some)?[_-]?(?:password|passwd|passphrase|pass|pwd|pw|secret|token|api[_-]?key|key|user|username|example"
+    r"|placeholder|changeme|redacted|hidden|none|null|true|false|str|string|x+|\*+|\.+)"
+)
+_OPTIONS = {"sshpass": ("-p", True), "mysql": ("-p", False), "mysqldump": ("-p", False), "mariadb": ("-p", False)}
+"""Programs that take a password by a short option, and whether it may stand in the next word."""
+
+
+def rules_for(text: str) -> Iterator[re.Pattern[str]]:
+    """Yield the rules that may find something in *text*: a word of each is looked for first, which is much faster."""
+    lower = text.lower()
+    return (rule for words, rule in _COMPILED if any(word in lower for word in words))
+
+
+def is_sample(value: str) -> bool:
+    """Tell whether *value* stands for a secret, as in a manual."""
+    return _SAMPLES.fullmatch(value) is not None
+
+
+def is_login(value: str) -> bool:
+    """Tell whether *value* is a user and a password in base64."""
+    try:
+        return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+    except ValueError:
+        return False
+
+
+def password_option(argument: str) -> tuple[str, bool] | None:
+    """Return the option by which the program *argument* takes a password, and whether the next word may be it."""
+    return _OPTIONS.get(PurePath(argument).name)
