@@ -65,7 +65,7 @@ class Logbook(Recorder):
         with another one. One that was suggested with this value is not kept twice.
         """
         new: dict[str, Any] = {}
-        for name, value in clean_params(params).items():
+        for name, value in clean_params(params, known=self.searched).items():
             known = self.searched if name in self.searched else self._written
             if name not in known:
                 new[name] = value

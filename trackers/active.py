@@ -11,6 +11,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
+from trackers.capture.secret import redact_value
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, StateError, StoreAwayError
 from trackers.names import clean_name
@@ -125,14 +126,16 @@ class ActiveRun(Recorder):
     def log_params(self, params: Mapping[str, ParamValue]) -> None:
         """Log params: numbers, booleans, text, None, and lists or mappings of them.
 
-        A param is written once. Raises InvalidValueError, which names both, when it has another value already.
+        A param is written once. Raises InvalidValueError, which names both, when it has another value already. Text that
+        is a secret, by its param's name (``api_key``) or its look (a URL with a password), is kept as ``***``.
         """
         clean = clean_params(params)
         with self._lock:
             self._check_open()
             for name, value in clean.items():
                 if name in self._params:
-                    self._store.check_param(name, self._params[name], value)
+                    known = redact_value(name, self._params[name])  # an older release kept secrets as they were
+                    self._store.check_param(name, known, value)
             new = {name: value for name, value in clean.items() if name not in self._params}
             if new:
                 self._params.update(new)

@@ -6,17 +6,20 @@ It imports neither a database nor a tuner: workers use it.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import operator
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
+from trackers.capture.secret import HIDDEN, redact_value
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError
 from trackers.names import clean_metric, clean_name, tidy_context
@@ -26,6 +29,8 @@ from trackers.wording import hinting
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
+
+_log = logging.getLogger("trackers")
 
 DEEPEST = 100
 """Lists and mappings in one another that a param may be: every reader of JSON has a bound."""
@@ -294,13 +299,28 @@ class Recorder(ABC):
 # --- what may be logged -----------------------------------------------------------------------------------------
 
 
-def clean_params(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
+def clean_params(params: Mapping[str, ParamValue], known: Collection[str] = ()) -> dict[str, ParamValue]:
     """Return params with clean names and values as they are kept; raises InvalidValueError, which names the one that cannot be.
 
-    See ``trackers.plain`` for what a path, a time or a set becomes.
+    See ``trackers.plain`` for what a path, a time or a set becomes. What is a secret is hidden, but for the params of
+    names that are *known* to be none.
     """
-    pairs = check_mapping(params, "params").items()
-    return {name: _param(name, value) for name, value in ((clean_name(key, "param"), value) for key, value in pairs)}
+    pairs = ((clean_name(key, "param"), value) for key, value in check_mapping(params, "params").items())
+    clean = {name: _param(name, value) for name, value in pairs}
+    return {name: value if name in known else _shown("param", name, value) for name, value in clean.items()}
+
+
+def _shown(what: str, name: str, value: Any) -> Any:
+    """Return *value* with what is a secret by its name or its look hidden, and say so once."""
+    shown = redact_value(name, value)
+    if shown != value:
+        _tell_hidden(what, name)
+    return shown
+
+
+@lru_cache(maxsize=1000)
+def _tell_hidden(what: str, name: str) -> None:
+    _log.warning("the %s %r holds a secret, as its name or its look says: %s is kept in its place", what, name, HIDDEN)
 
 
 def _param(name: str, value: Any) -> ParamValue:
@@ -334,8 +354,9 @@ def _depth(value: Any) -> int:
 
 
 def clean_tags(tags: Mapping[str, object]) -> dict[str, str]:
-    """Return tags with clean names and text as values; raises InvalidValueError."""
-    return {clean_name(key, "tag"): str(value) for key, value in check_mapping(tags, "tags").items()}
+    """Return tags with clean names and text as values, secrets hidden; raises InvalidValueError."""
+    pairs = ((clean_name(key, "tag"), str(value)) for key, value in check_mapping(tags, "tags").items())
+    return {name: _shown("tag", name, value) for name, value in pairs}
 
 
 def check_mapping(given: Any, what: str) -> Mapping[Any, Any]:

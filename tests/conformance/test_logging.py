@@ -26,6 +26,7 @@ import trackers
 from hpo.errors import UserError
 from trackers.changes import ParamsLogged
 from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, StateError
+from trackers.recorder import _tell_hidden
 from trackers.sql import tables as t
 from trackers.states import RunState
 from trackers.store import Store
@@ -503,6 +504,37 @@ def test_a_retry_may_log_what_was_searched_over_before(store: Store) -> None:
     store.writer.submit([ParamsLogged(trial.run_id, {"lr": 7.0, "y": 1})]).wait()
     (again,) = store.get_trials(store.get_study("s").id)
     assert (again.params, again.logged_params) == (trial.params, {"x": 99, "y": 1}), "what was searched over stays"
+
+
+def test_secrets_in_params_and_tags_are_hidden_and_that_is_said_once(
+    store: Store, logged: Logged, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work(run: Any) -> None:
+        for _ in range(2):
+            run.log_params({"api_key": "sk-abc12345", "url": "postgresql://u:hunter2@db/x", "max_tokens": 512})
+            run.set_tag("db_password", "hunter2")
+
+    _tell_hidden.cache_clear()
+    run = logged(work)
+    assert run.params == {"api_key": "***", "url": "postgresql://***@db/x", "max_tokens": 512}
+    assert run.tags["db_password"] == "***"
+    assert [record.args and record.args[1] for record in caplog.records] == ["api_key", "url", "db_password"]
+
+
+def test_a_param_that_an_older_release_kept_may_be_logged_again(store: Store) -> None:
+    with store.start_run("e") as run:
+        run.known({"api_key": "sk-abc12345"})
+        run.log_params({"api_key": "sk-abc12345"})
+
+
+def test_what_was_searched_over_is_logged_again_as_it_is(store: Store) -> None:
+    def objective(trial: Any) -> float:
+        trial.log_params({"password": trial.suggest_categorical("password", ["a1", "b2"])})
+        return 1.0
+
+    study = hpo.create_study(study_name="s", storage=store, sampler="random", pruner="none")
+    study.optimize(objective, n_trials=1)
+    assert study.trials[0].params["password"] in ("a1", "b2")
 
 
 def test_params_that_an_objective_logs_are_found_as_those_of_runs_and_no_sampler_knows_them(store: Store) -> None:

@@ -12,6 +12,7 @@ from trackers.capture.secret import (
     looks_secret,
     redact,
     redact_arguments,
+    redact_value,
 )
 from trackers.errors import StoreError
 from trackers.interop.mlflow.client import first_line, safe
@@ -230,6 +231,42 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
 )
 def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
     assert redact_arguments(given) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("api_key", "sk-abc12345", HIDDEN),
+        ("db.password", "correcthorse", HIDDEN),
+        ("model/clientSecret", "abc", HIDDEN),
+        ("api_key_2", "abc", HIDDEN),
+        ("token", "a1b2c3", HIDDEN),
+        ("db_pass", "hunter2", HIDDEN),
+        ("login", "bob:hunter2", HIDDEN),
+        ("url", "postgresql://bob:hunter2@db/x", "postgresql://***@db/x"),
+        ("source", "https://h/p?token=zzz&x=1", "https://h/p?token=***&x=1"),
+        ("model", "ghp_" + "a1B2" * 9, HIDDEN),
+        ("db", {"password": "abc", "host": "h"}, {"password": HIDDEN, "host": "h"}),
+        ("api_keys", ["abc", {"openai": "def"}], [HIDDEN, {"openai": HIDDEN}]),
+    ],
+)
+def test_a_secret_is_hidden_in_a_param(name: str, value: object, shown: object) -> None:
+    assert redact_value(name, value) == shown
+    assert redact_value(name, shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_tokens", "4k"), ("tokens", "4096"), ("token", "word"), ("tokenizer", "bert-base-uncased"), ("token", 7)),
+        *(("pad_token", "[PAD]"), ("image_token", "<image>"), ("token_pattern", r"(?u)\b\w\w+\b"), ("token_type", "bearer")),
+        *(("key", "age"), ("sort_key", "name"), ("forward_pass", "full"), ("lowpass", "3 Hz"), ("user", "bob"), ("auth", "none")),
+        *(("api_key", None), ("api_key", ""), ("password", "${DB_PASSWORD}"), ("password", True), ("secret", 3.5)),
+        ("run", "q8Zt3Kp1Xw9Rv5Ny7Lb2"),
+    ],
+)  # fmt: skip
+def test_what_only_resembles_a_secret_stays_in_a_param(name: str, value: object) -> None:
+    assert redact_value(name, value) == value
 
 
 SETTINGS = [

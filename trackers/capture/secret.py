@@ -13,6 +13,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from trackers.capture import login
 from trackers.wording import without_credentials
@@ -327,6 +328,41 @@ def _redact_word(word: str) -> str:
         word = _URL_QUERY.sub(rf"\1={HIDDEN}", word)
     word = _PAIR.sub(rf"\1{HIDDEN}", word)
     return HIDDEN if 20 <= len(word) <= 128 and word.isascii() and _is_random(word) else redact(word)
+
+
+def redact_value(name: str, value: Any) -> Any:
+    """Return the value of a param or a tag with text hidden that is a secret by its *name*, or by its look.
+
+    In lists and mappings too. What a language model has for tokens is none, nor what stands for a value.
+    """
+    if isinstance(value, dict):
+        return {key: redact_value(name if _ends_secret(name) else key, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redact_value(name, item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if _is_secret_value(name, value):
+        return HIDDEN
+    return _QUERY.sub(rf"\1{HIDDEN}", _URL.sub(f"://{HIDDEN}@", _LOOKS.sub(HIDDEN, value)))
+
+
+def _is_secret_value(name: str, value: str) -> bool:
+    if not value or _PLACEHOLDERS.match(value) or _STANDS_FOR.fullmatch(value):
+        return False
+    if _ends_secret(name):
+        return not name.lower().rstrip("s").endswith("token") or _ORDINARY.fullmatch(value) is None
+    return _may_be_secret(name, value) and _ORDINARY.fullmatch(value) is None
+
+
+def _ends_secret(name: str) -> bool:
+    bare = name.rstrip("0123456789").rstrip("_-")
+    return _SECRET_LAST.fullmatch(bare.rpartition("/")[2]) is not None and _COUNTED.fullmatch(bare) is None
+
+
+_STANDS_FOR = re.compile(r"<.*>|\[.*\]|\{.*\}|\$\{.*\}|\$[A-Z_]+|%\(.*\)s")
+"""A special token, a list, a variable."""
+_ORDINARY = re.compile(r"[A-Za-z]{1,20}(?:[ _-][A-Za-z]{1,20}){0,5}|[\d.,]{1,20}[kKmM]?")
+"""A word or some, or a number."""
 
 
 def clean_url(url: str) -> str:
