@@ -313,7 +313,7 @@ def clean_params(params: Mapping[str, ParamValue], known: Collection[str] = ()) 
 def _shown(what: str, name: str, value: Any) -> Any:
     """Return *value* with what is a secret by its name or its look hidden, and say so once."""
     shown = redact_value(name, value)
-    if shown != value:
+    if shown is not value and shown != value:
         _tell_hidden(what, name)
     return shown
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from trackers.capture.secret import (
@@ -16,6 +18,7 @@ from trackers.capture.secret import (
 )
 from trackers.errors import StoreError
 from trackers.interop.mlflow.client import first_line, safe
+from trackers.recorder import clean_params
 from trackers.sql.address import read_address
 from trackers.wording import without_credentials, without_password
 
@@ -373,3 +376,8 @@ def test_a_url_without_a_password_is_shown_as_it_is(url: str) -> None:
 )
 def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
     redact(piece * (300_000 // len(piece)), settings=True)
+
+
+def test_a_param_that_is_no_number_is_told_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    clean_params({"loss": math.nan, "all": [math.nan, 1.0]})
+    assert not caplog.records
