@@ -29,6 +29,7 @@ from trackers.journal import (
 from trackers.sql.address import read_address
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Work
+from trackers.sql.failures import may_be_of_one
 from trackers.sql.journals import THERE, read_position
 from trackers.sql.spill import BATCH
 from trackers.store import Store, connect
@@ -93,7 +94,22 @@ def sync(
         target = stack.enter_context(connect(place, strict=True, offline=False))
         if beside:  # the same server may have been written otherwise: another host name, a port, a user
             found += other_journals(folder, target.identity.uid)
-        return [_sync_one(one, target, alone=len(found) == 1) for one in found]
+        return _sync_all(found, target)
+
+
+def _sync_all(found: Sequence[Path], store: Store) -> list[Synced]:
+    """Drain journals; one that the server does not take holds up no other, and is raised when they are done."""
+    done, failure = [], None
+    for one in found:
+        try:
+            done.append(_sync_one(one, store, alone=len(found) == 1))
+        except StoreError as exc:
+            if exc.__cause__ is None or not may_be_of_one(exc.__cause__):
+                raise
+            failure = failure or exc
+    if failure is not None:
+        raise failure
+    return done
 
 
 def _sync_one(folder: Path, store: Store, *, alone: bool) -> Synced:

@@ -172,7 +172,6 @@ def test_a_long_answer_that_stops_on_its_way_is_given_up(
 ) -> None:
     trackers.connect(postgresql_store_url).close()
     monkeypatch.setattr(watch, "SECONDS", 0.4)
-    monkeypatch.setattr(watch, "_LOOK_AGAIN_SECONDS", 0.3)
     with proxied(postgresql_store_url) as proxy, trackers.connect(proxy.url) as store:
         query = sa.text("SELECT repeat('x', 1000) FROM generate_series(1, 50000)")
         proxy.freeze_after = 1_000_000

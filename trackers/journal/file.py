@@ -106,10 +106,12 @@ class Journal:
             for path in (folder, parent):
                 _sync_folder(path)
         except BaseException as exc:  # so that it can be made later: a full disk may have room, Ctrl-C may be survived
-            with suppress(OSError):
-                if descriptor >= 0:
-                    os.close(descriptor)
+            if descriptor >= 0:
+                with suppress(OSError):
                     (folder / "records").unlink(missing_ok=True)
+                with suppress(OSError):
+                    os.close(descriptor)
+            with suppress(OSError):
                 folder.rmdir()
             if not isinstance(exc, OSError):
                 raise

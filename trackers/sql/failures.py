@@ -165,6 +165,11 @@ def may_be_of_one(exc: BaseException) -> bool:
     return (number_of(exc) or _state(cause_of(exc))) in {"57014", *_DENIED}
 
 
+def is_slow(exc: BaseException) -> bool:
+    """Tell whether the server ended a statement that took too long."""
+    return _state(cause_of(exc)) == "57014"
+
+
 def is_unreachable(exc: BaseException) -> bool:
     """Tell whether the server did not answer at all, not even with a refusal."""
     number, cause = number_of(exc), cause_of(exc)

@@ -46,6 +46,7 @@ class Spill:
         self.attempts = 0
         self.failure: BaseException | None = None
         self._refused: set[str] = set()
+        self._put_aside = False
         self._make = make
         self._journal: Journal | None = None
         self._place = 0
@@ -194,6 +195,11 @@ class Spill:
         self.passed(line)
 
     @property
+    def is_clear(self) -> bool:
+        """Whether nothing of it lies in a file that `trackers sync` might take for new."""
+        return not self._put_aside and (self._journal is None or self._journal.empty)
+
+    @property
     def refused(self) -> bool:
         """Whether the journal holds what the store did not take."""
         return bool(self._refused)
@@ -227,6 +233,7 @@ class Spill:
         lines, journal.damaged = journal.damaged, 0
         if not self._refused:  # else `trackers sync` finds both there
             journal.put_aside()
+            self._put_aside = True
             journal.close()
             self._journal, self._last = None, 0
         words = "%s of the journal could not be read: it is kept in %s"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
 import socket
 import struct
 import termios
@@ -18,10 +17,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from trackers.errors import StoreError
 from trackers.sql.failures import is_unreachable
+from trackers.sql.whole import say_aside
 
 if TYPE_CHECKING:
     from trackers.sql.engine import Database
@@ -45,9 +46,8 @@ _ASK = {
 }
 """What the server does for a connection: nothing, or it sends an answer that nobody takes."""
 
-_LOOK_AGAIN_SECONDS = 2.0
-_RECEIVED = 128
-"""Where Linux tells, among what it knows of a TCP connection, how many bytes have arrived."""
+_TAKEN_AND_RECEIVED = 120
+"""Where Linux tells, among what it knows of a TCP connection, how many bytes the other side took and how many arrived."""
 
 _log = logging.getLogger("trackers")
 
@@ -64,6 +64,8 @@ class Watch:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._looked: dict[tuple[float, int], tuple[int, int, int] | None] = {}
+        """What had gone to and fro on the old ones when they were last looked at."""
 
     @contextmanager
     def over(self, raw: Any) -> Iterator[None]:
@@ -98,18 +100,19 @@ class Watch:
         while not self._over.wait(SECONDS / 4):
             with self._lock:
                 old = [one for one in self._busy.values() if time.monotonic() - one[0] >= SECONDS]
+            before, self._looked = self._looked, {(since, id(raw)): _traffic(raw) for since, raw in old}
             for since, raw in old:
+                traffic = self._looked[since, id(raw)]
+                if traffic is not None and (traffic[0] or traffic != before.get((since, id(raw)))):
+                    continue  # it is we who take so long, or it goes on, if slowly; or it was not looked at before
                 if self._is_dead(raw, time.monotonic() - since) and self._give_up(since, raw):
                     words = "the store %s has not answered for %.0f s: its connection is given up"
-                    _log.warning(words, self._database.address.safe, time.monotonic() - since)
+                    say_aside(partial(_log.warning, words, self._database.address.safe, time.monotonic() - since))
 
     def _give_up(self, since: float, raw: Any) -> bool:
         """Cut *raw* if it is in that transaction still, and tell whether it was."""
         with self._lock:  # its owner lets go of it under this lock: it is nobody else's yet
-            busy = self._busy.get(id(raw)) == (since, raw) and _waits(raw)
-            if busy:
-                _cut(raw)
-            return busy
+            return self._busy.get(id(raw)) == (since, raw) and _waits(raw) and _cut(raw)
 
     def _is_dead(self, raw: Any, seconds: float) -> bool:
         """Tell whether the server does nothing for *raw*, or answers nobody. Where it cannot say, it is not.
@@ -131,17 +134,11 @@ class Watch:
                 row = other.exec_driver_sql(_ASK[dialect], (SECONDS / 2, pid)).first()
                 if row is None:
                     return True  # the server has ended it, and we did not hear of that
-                return row[0] == "waits" or (row[0] == "sends" and self._is_stuck(raw))
+                return row[0] == "waits" or (row[0] == "sends" and _traffic(raw) is not None)
         except StoreError as exc:
             return exc.__cause__ is not None and is_unreachable(exc.__cause__)
         except Exception:  # noqa: BLE001 - it answers, if only with a refusal
             return silent.is_set()
-
-    def _is_stuck(self, raw: Any) -> bool:
-        """Tell whether nothing arrives of the answer that is sent: where something does, it is only long."""
-        before = _arrived(raw)
-        self._over.wait(_LOOK_AGAIN_SECONDS)
-        return before is not None and _arrived(raw) == before and _waits(raw)
 
 
 def _server(raw: Any) -> tuple[Any, ...]:
@@ -151,15 +148,28 @@ def _server(raw: Any) -> tuple[Any, ...]:
     return tuple(raw.server)
 
 
-def _arrived(raw: Any) -> int | None:
-    """Return how many bytes have arrived on a connection; None where that is not known, or some lie there unread."""
+def _traffic(raw: Any) -> tuple[int, int, int] | None:
+    """Return how many bytes lie unread on a connection, have arrived, and got there; None where that is not known."""
     try:
-        with socket.socket(fileno=os.dup(raw.pgconn.socket)) as one:
+        with _socket_of(raw) as one:
             unread = struct.unpack("i", fcntl.ioctl(one, termios.FIONREAD, bytes(4)))[0]
             info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
-    except (OSError, AttributeError):
+    except (OSError, AttributeError):  # no TCP, no Linux
         return None
-    return struct.unpack_from("Q", info, _RECEIVED)[0] if not unread and len(info) >= _RECEIVED + 8 else None
+    if len(info) < _TAKEN_AND_RECEIVED + 16:
+        return None
+    taken, received = struct.unpack_from("QQ", info, _TAKEN_AND_RECEIVED)
+    return unread, received, taken
+
+
+@contextmanager
+def _socket_of(raw: Any) -> Iterator[socket.socket]:
+    """Hand out the socket of a connection, which stays its own."""
+    one = socket.socket(fileno=raw.pgconn.socket if hasattr(raw, "pgconn") else raw._sock.fileno())
+    try:
+        yield one
+    finally:
+        one.detach()
 
 
 @contextmanager
@@ -188,11 +198,11 @@ def _waits(raw: Any) -> bool:
     return bool(raw.waits)
 
 
-def _cut(raw: Any) -> None:
-    """Cut a connection off under whoever waits for its answer, who then sees that it is lost."""
+def _cut(raw: Any) -> bool:
+    """Cut a connection off under whoever waits for its answer, who then sees that it is lost; tell whether it is."""
     try:
-        handle = os.dup(raw.pgconn.socket if hasattr(raw, "pgconn") else raw._sock.fileno())
-        with socket.socket(fileno=handle) as one:
+        with _socket_of(raw) as one:
             one.shutdown(socket.SHUT_RDWR)
     except Exception:  # noqa: BLE001 - it is closed already
-        pass
+        return False
+    return True

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+
+_PATIENCE = 30.0
+"""Seconds that who was interrupted waits at most."""
 
 _MOMENT = 1.0
 """Seconds that whoever says something waits for those who listen."""
@@ -13,18 +17,22 @@ def whole(action: Callable[[], object]) -> None:
     """Call *action* so that it is done whole whatever signals come; what it raises is raised here.
 
     Handlers of signals run on the main thread, between any two of its steps, and Ctrl-C's raises there. So the main
-    thread has another one do it and waits: interrupted, it leaves, and the action goes on to its end.
+    thread has another one do it and waits, also where it is interrupted: the process may be about to end. What
+    interrupted it is raised afterwards, at once where that takes too long.
     """
     if threading.current_thread() is not threading.main_thread():
         action()
         return
     failed: list[BaseException] = []
+    done = threading.Event()
 
     def run() -> None:
         try:
             action()
         except BaseException as exc:  # noqa: BLE001 - raised by the caller
             failed.append(exc)
+        finally:
+            done.set()
 
     thread = threading.Thread(target=run, name="trackers-whole", daemon=True)
     try:
@@ -32,9 +40,23 @@ def whole(action: Callable[[], object]) -> None:
     except RuntimeError:  # the process may have no more threads
         action()
         return
-    thread.join()
+    _wait(done)
     if failed:
         raise failed[0]
+
+
+def _wait(done: threading.Event) -> None:
+    interruption: BaseException | None = None
+    end = 0.0
+    while True:
+        try:
+            done.wait(None if interruption is None else max(0.0, end - time.monotonic()))
+            break
+        except BaseException as exc:  # noqa: BLE001 - Ctrl-C, perhaps again: raised below
+            end = end or time.monotonic() + _PATIENCE
+            interruption = interruption or exc
+    if interruption is not None:
+        raise interruption
 
 
 def say_aside(words: Callable[[], object]) -> None:

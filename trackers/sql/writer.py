@@ -36,6 +36,7 @@ from trackers.sql.failures import (
     is_away,
     is_driver_error,
     is_everyones,
+    is_slow,
     is_value_error,
     may_be_of_one,
     translate,
@@ -55,9 +56,10 @@ LINGER_SECONDS = 0.004
 
 LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
-SLOW_ONES = 2
+SLOW_ONES, DENIED_ONES = 2, 100
 SPILL_AT = 10_000
-"""In changes, but for SLOW_ONES, which is in entries; of SPILL_AT the journal takes what runs log."""
+"""In changes, but for SLOW_ONES and DENIED_ONES: so many entries in a row may each be the only one that the database does
+not take, in time or from this user. Of SPILL_AT the journal takes what runs log."""
 
 T = TypeVar("T")
 
@@ -92,6 +94,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._waiting = Waiting()
         self._stopped: dict[str, Exception] = {}  # journals of which the database did not take an entry, and why
+        self._left = False  # whether a close was interrupted
         self._slow = 0  # entries of those, one after the other, of which each may be the only one that it does not take
 
     def submit(
@@ -161,6 +164,14 @@ class Writer:
         self.check_process()
         whole(partial(self._spill_all, failure))
         self._say()
+
+    def _leave(self) -> None:
+        """Leave what is queued to the journal: the process may end before the thread does, which closes it else."""
+        self._spill_all(StoreAwayError("the process ends before all is written, which `trackers sync` does later"))
+        with self._lock:
+            self._left = True
+            if self._spill is not None and self._spill.active:
+                self._spill.journal.sync()
 
     def _spill_all(self, failure: Exception) -> None:
         ended: list[Work] = []
@@ -237,9 +248,8 @@ class Writer:
                 thread.join()
             except BaseException:  # Ctrl-C: the process ends, and the thread with it
                 if self._dead is None:
-                    words = "the process ends before all is written, which `trackers sync` does later"
-                    self.spill(StoreAwayError(words))
-                    self.keep()
+                    whole(self._leave)
+                    self._say()
                 raise
         if self._spill is not None:
             self._spill.close()
@@ -430,6 +440,7 @@ class Writer:
                 group = self._next_group()
                 if group:
                     was_away = self._waiting.away
+                    self._slow = 0
                     self._write(group)
                     self._current = []
                     if was_away or self._waiting.away:
@@ -467,12 +478,14 @@ class Writer:
         for work in left:
             work.commit.resolve(failure=StoreError(f"the writer of the store has ended: {failure}"))
         self._committer.close()
+        if self._left and self._spill is not None:
+            self._spill.close()
 
     def _forget(self) -> None:
         """Delete the note about the journal where all of it is in the database: nobody will ask for it."""
         spill = self._spill
         over = [self._waiting.uid] if self._waiting.used else []
-        if spill is not None and spill.direct and not spill.active and not spill.refused:
+        if spill is not None and spill.direct and not spill.active and not spill.refused and spill.is_clear:
             over.append(spill.uid)
         try:
             for uid in over:
@@ -535,7 +548,8 @@ class Writer:
         return [work for work in group if work not in there]
 
     def _fail(self, group: list[Work], exc: Exception) -> Exception | None:
-        if len(group) == 1 and group[0].ordered and self._slow < SLOW_ONES and may_be_of_one(exc):
+        most = SLOW_ONES if is_slow(exc) else DENIED_ONES
+        if len(group) == 1 and group[0].ordered and self._slow < most and may_be_of_one(exc):
             self._slow += 1
             group[0].commit.resolve(failure=OfOneError(str(self._said(exc))))
             return None
