@@ -80,7 +80,7 @@ class Intake:
 
         Whether the tree was clean is not known, and nothing of what was changed.
         """
-        record = {"commit": commit, "unkept": unkept_digest(commit, None, {}, {})}
+        record = {"commit": commit, "unkept": unkept_digest(commit, None, {})}
         digest = state_digest(record)
         call = [branch, entry_point]
         new = NewLaunch(

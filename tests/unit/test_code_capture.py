@@ -283,7 +283,7 @@ def lines(count: int) -> str:
         ("sub/a.txt", (lines(900_000), "5" + lines(900_000)[1:])),
         ("sub/a.txt", ("0" * (9 << 20), "0" * (5 << 20) + "1" + "0" * ((4 << 20) - 1))),
         ("settings.env", ("lr = 2\n", "lr = 33\n")),
-        ("new.bin", ("0" * (2 << 20), "1" * (2 << 20))),
+        ("large.py", ("0" * (2 << 20), "1" * (2 << 20))),
         ("new.py", ('key = 1\nAPI_KEY = "abcdef123456"\n', 'key = 2\nAPI_KEY = "abcdef123456"\n')),
     ],
     ids=["large", "larger", "secret name", "new", "secret look"],
@@ -351,6 +351,19 @@ def test_what_comes_after_a_change_that_is_too_large_is_kept(repository: Path, t
     assert state.left_out == {"a.csv": "its changes are too large"}
     restore(state, tmp_path / "again", repository)
     assert (tmp_path / "again" / "study.py").read_text() == "x = 2\n"
+
+
+def test_what_runs_leave_behind_makes_no_other_state_of_the_code(repository: Path) -> None:
+    digests = set()
+    for run in range(3):
+        for name, content in (
+            ("model.bin", b"01"[run % 2 : run % 2 + 1]),
+            ("runs.db", b"SQLite format 3\0" + bytes([run])),
+        ):
+            (repository / name).write_bytes(content * (2 << 20))
+        (repository / f"out{run}.log").write_bytes(b"x" * (2 << 20))
+        digests.add(state_digest(read(repository).record()))
+    assert len(digests) == 1
 
 
 def test_where_git_was_too_slow_the_state_is_not_that_of_the_commit(repository: Path) -> None:

@@ -8,7 +8,7 @@ import re
 import stat
 import time
 from collections.abc import Collection, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from trackers.artifacts.names import check_name
@@ -35,6 +35,34 @@ _DATABASE = b"SQLite format 3\0"
 _TRACED_BYTES = 64 << 20
 _MOST_TRACED = 8 << 20
 _MOST_FILES_TRACED = 1000
+_SOURCES = frozenset(
+    [
+        ".py",
+        ".pyi",
+        ".pyx",
+        ".ipynb",
+        ".r",
+        ".jl",
+        ".sql",
+        ".sh",
+        ".c",
+        ".cc",
+        ".cpp",
+        ".cu",
+        ".h",
+        ".hpp",
+        ".rs",
+        ".go",
+        ".java",
+        ".js",
+        ".ts",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".ini",
+        ".cfg",
+    ]
+)
 SECRET_NAME = "its name says that it holds secrets"
 _LOOKS_SECRET = "there is something in it that looks like a secret"
 _IS_DATABASE = "it is a database"
@@ -117,6 +145,11 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
+def is_source(name: str) -> bool:
+    """Tell whether a file is code, or settings of a program, by its name."""
+    return PurePosixPath(name).suffix.lower() in _SOURCES
+
+
 def _size(path: Path, name: str) -> tuple[int, str]:
     """Return the size of a file, and why it cannot be kept."""
     if name.endswith("/"):
@@ -155,17 +188,15 @@ def _read(path: Path) -> SourceFile | str:
 def traces(left_out: Mapping[str, str], paths: Mapping[str, Path], deadline: float) -> dict[str, str]:
     """Return what tells the content of files that are *left_out* from another one, by their names.
 
-    Of a large file only both ends are read, and bounded amounts of all together; the size of all others is told. A
-    database has no trace: it is another one with every run, and no code.
+    Of a large file only both ends are read, and bounded amounts of all together; the size of all others is told. Of a
+    database nothing is: it is another one with every run, and no code.
     """
-    found: dict[str, str] = {}
+    found = dict.fromkeys(left_out, "")
     room = _TRACED_BYTES
     for name in sorted(left_out.keys() & paths.keys()):
         why = left_out[name]
         if time.monotonic() > deadline:
             break
-        if why == _IS_DATABASE:
-            continue
         try:
             found[name], read = _trace(paths[name], why, min(room, _MOST_TRACED))
         except OSError:
@@ -188,6 +219,8 @@ def _trace(path: Path, why: str, most: int) -> tuple[str, int]:
     if why == SECRET_NAME or most <= 0:
         return str(found.st_size), 0
     data = _ends(path, found.st_size, most)
+    if data.startswith(_DATABASE):
+        return "", len(data)
     shown = data
     if why == _LOOKS_SECRET:
         shown = redact(data.decode("latin-1"), settings=is_settings_name(path.name)).encode("latin-1")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trackers.capture import patch
 from trackers.capture.commits import read_commits
-from trackers.capture.files import SECRET_NAME, is_clean, read_files, traces
+from trackers.capture.files import SECRET_NAME, is_clean, is_source, read_files, traces
 from trackers.capture.git import Git, GitError
 from trackers.capture.imports import ELSEWHERE, imports
 from trackers.capture.secret import clean_url, is_secret_name
@@ -75,6 +75,7 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
     left_out = {**changes.left_out, **more, **dict.fromkeys(inside, "a submodule with changes that are not kept")}
     known = inside | changes.ids
     paths |= {name: top / name for name in changes.left_out}
+    code = {name: why for name, why in more.items() if name in ran or is_source(name)}  # other new files may be results
     return _with(
         found,
         branch=status.branch,
@@ -83,7 +84,7 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
         files=files,
         hidden=changes.hidden,
         left_out=left_out,
-        traces=known | traces({name: why for name, why in left_out.items() if name not in known}, paths, git.deadline),
+        traces=traces({**changes.left_out, **code}, paths, git.deadline) | known,
         submodules=submodules,
         commits=read_commits(git),
     )

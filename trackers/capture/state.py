@@ -61,7 +61,7 @@ class CodeState:
     def record(self) -> dict[str, Any]:
         """Return what is known of it, as JSON; the bytes are in the bundle, their digests here."""
         listed = dict(list(self.left_out.items())[:_LONGEST_LIST])
-        unkept = unkept_digest(self.commit, self.dirty, self.left_out, self.traces)
+        unkept = unkept_digest(self.commit, self.dirty, self.traces)
         return {
             "commit": self.commit,
             "author": self.author,
@@ -106,17 +106,14 @@ def _facts(data: bytes) -> dict[str, Any]:
     return {"digest": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
-def unkept_digest(
-    commit: str | None, dirty: bool | None, left_out: Mapping[str, str], traces: Mapping[str, str]
-) -> str | None:
+def unkept_digest(commit: str | None, dirty: bool | None, traces: Mapping[str, str]) -> str | None:
     """Return what tells states apart that differ in what is not kept of them (sha-256, hex); None where all is kept.
 
     Of a commit of which nobody knows whether it was changed, that is not known.
     """
-    if not left_out and (dirty is not None or not commit):
+    if not traces and (dirty is not None or not commit):
         return None
-    items = [[name, why, traces.get(name, "")] for name, why in sorted(left_out.items())]
-    return hashlib.sha256(json.dumps([dirty, items]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([dirty, sorted(traces.items())]).encode()).hexdigest()
 
 
 def state_digest(record: Mapping[str, Any]) -> str:
