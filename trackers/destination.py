@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import uuid
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 _STDOUT = 1
+_OPEN = re.compile(r"/dev/(std(out|err)|fd/\d+)\Z|/proc/[^/]+/fd/\d+\Z")
+"""What some process has open."""
 
 
 def is_plain(path: Path) -> bool:
@@ -42,7 +45,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def any_destination(path: Path) -> Iterator[BinaryIO]:
     """Open a ``whole_file``, or what *path* leads to where that is a device, a pipe or where this process prints."""
-    if is_stdout(path):
+    if _OPEN.match(os.path.abspath(path)) and not is_stdout(path):
+        with path.open("ab") as sink:  # what is there stays: it may be a log
+            yield sink
+    elif is_stdout(path):
         sys.stdout.flush()
         with os.fdopen(os.dup(_STDOUT), "wb") as sink:
             yield sink

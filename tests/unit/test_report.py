@@ -195,6 +195,15 @@ def test_a_report_is_printed_where_it_is_written_to_stdout(tmp_path):
             assert page.rstrip().endswith(b"</html>")
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd/1"), reason="needs /proc")
+def test_a_report_goes_behind_what_an_open_file_has(tmp_path):
+    log = tmp_path / "all.log"
+    log.write_text("important\n")
+    with log.open("ab") as held:
+        write(ODD["empty"], f"/proc/self/fd/{held.fileno()}")
+    assert log.read_bytes().startswith(b"important\n<!DOCTYPE html>")
+
+
 def test_drawing_leaves_matplotlib_as_it_was_and_needs_no_pyplot():
     before = dict(matplotlib.rcParams)
     FIGURES["optimization_history"].plot(ODD["one_trial"])

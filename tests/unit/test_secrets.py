@@ -120,6 +120,13 @@ HARMLESS = [
     "<token>word</token>",
     "TOKENIZERS_PARALLELISM=false python train.py",
     "MAX_TOKENS=512 python train.py",
+    "# N_TOKEN=5000 python train2.py",
+    'donkey = bytes.fromhex("00ff00ff00")',
+    'keyboard_icon = b64decode("c3VwZXJzZWNyZXQ=")',
+    'TOKENIZER_BYTES = bytes.fromhex("00112233445566778899")',
+    "# docker run mysql -p3306:3306",
+    "image: mysql command: mkdir -parents",
+    "<access_key>required</access_key>",
     'public_key = bytes.fromhex("00112233445566778899aabbccddeeff")',
     'data = base64.b64decode("c3VwZXJzZWNyZXQ=")',
     '{"auth": "basic"}',
@@ -229,6 +236,7 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
         (["/usr/bin/mysql", "-phunter3", "-p", "digits"], ["/usr/bin/mysql", "-p***", "-p", "digits"]),
         (["-p", "hunter3", "train.py", "-p", "3"], ["-p", "hunter3", "train.py", "-p", "3"]),
         (["mysql -phunter3 digits"], ["mysql -p*** digits"]),
+        (["train.py", "--backend", "mysql", "-plot"], ["train.py", "--backend", "mysql", "-plot"]),
         (["--user", "alice", "-u", "http://host"], ["--user", "alice", "-u", "http://host"]),
     ],
 )
@@ -266,6 +274,10 @@ def test_a_secret_is_hidden_in_a_param(name: str, value: object, shown: object) 
         *(("key", "age"), ("sort_key", "name"), ("forward_pass", "full"), ("lowpass", "3 Hz"), ("user", "bob"), ("auth", "none")),
         *(("api_key", None), ("api_key", ""), ("password", "${DB_PASSWORD}"), ("password", True), ("secret", 3.5)),
         ("run", "q8Zt3Kp1Xw9Rv5Ny7Lb2"),
+        *(("train_tokens", "2T"), ("tokens", "1e9"), ("tokens", "300 billion"), ("context_tokens", "4k-8k"), ("token", "##ing")),
+        *(("target_token", "__de__"), ("low_pass", "10Hz"), ("first_pass", "greedy-2opt"), ("private_keys", "3"), ("secret", "no")),
+        *(("cookie", "v1"), ("user", "domain:alice"), ("join_key", "user_id_and_day_v2"), ("model", "sk-resnet50-imagenet-v2-final")),
+        *(("data", "abfss://training@storage2024.dfs.core.windows.net/d"), ("query", "SELECT 1;key=5"), ("git", "ssh://user12345@h1/x")),
     ],
 )  # fmt: skip
 def test_what_only_resembles_a_secret_stays_in_a_param(name: str, value: object) -> None:

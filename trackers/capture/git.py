@@ -10,8 +10,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
-_OVERRIDING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS")
-"""Set while a hook of git runs: they would name another repository than the one around the folder."""
+_OVERRIDING = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS"),
+    *(f"GIT_{how}_PATHSPECS" for how in ("LITERAL", "ICASE", "GLOB", "NOGLOB")),
+)
+"""Set while a hook of git runs, or by an editor: they would name another repository than the one around the folder, or
+say otherwise how paths are meant."""
 
 
 class GitError(Exception):

@@ -14,10 +14,12 @@ _BETWEEN = r"[^\r\n|;&]{0,200}?"
 """Other words of the same command, be it a line of a shell or a list of Python's."""
 _SPACE = r"[ \t,\"'=]{1,6}"
 _VALUE = r"(?P<secret>[^\s\"'`$<{(\[,;|&)\]}]{3,200})"
+_NO_WORD = r"(?![a-z]{1,40}(?:[\s\"',]|\Z)|\d{1,5}(?::\d{1,5})?(?:[\s\"',]|\Z))"
+"""No other option that begins so, no port."""
 _USER = r"[^\s:\"'$<{(/]{1,80}"
 _COMMANDS = {
     ("curl", "wget"): rf"\b(?:curl|wget)\b{_BETWEEN}[ \t\"'](?:-u|--(?:proxy-)?user){_SPACE}{_USER}:{_VALUE}",
-    ("mysql", "mariadb"): rf"\b(?:mysql|mariadb)(?:-?dump|-?admin|-?import)?\b{_BETWEEN}[ \t\"']-p{_VALUE}",
+    ("mysql", "mariadb"): rf"\b(?:mysql|mariadb)(?:-?dump|-?admin|-?import)?\b{_BETWEEN}[ \t\"']-p{_NO_WORD}{_VALUE}",
     ("sshpass",): rf"\bsshpass[ \t,\"']{{1,6}}-p{_SPACE}?{_VALUE}",
     (" login",): rf"\b(?:docker|podman|registry|az) login\b{_BETWEEN}[ \t\"']-p{_SPACE}{_VALUE}",
     ("mongo",): rf"\bmongo(?:sh|dump|restore)?\b{_BETWEEN}[ \t\"']-p{_SPACE}{_VALUE}",
@@ -26,7 +28,7 @@ _COMMANDS = {
 }
 _ENVIRONMENT = (
     r"(?<![\w.$-])(?:[A-Z][A-Z0-9_]{0,40})?(?:PASSWORD|PASSWD|_PASS|_PWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)"
-    r"=(?P<quote>[\"']?)(?P<secret>[^\s\"'`$<{(%*][^\s\"'`(),;]{2,200})(?P=quote)(?=[ \t]{1,4}[\w./-])"
+    r"=(?P<quote>[\"']?)(?P<secret>(?!\d{1,20}(?:[\s\"']|\Z))[^\s\"'`$<{(%*][^\s\"'`(),;]{2,200})(?P=quote)(?=[ \t]{1,4}[\w./-])"
 )
 _OTHER = r"(?i:server|host|uid|user|user id|username|data source|database|dbname|driver|initial catalog|endpoint)"
 _PASSWORD = r"(?i:pwd|password|accountkey|sharedaccesskey)"
@@ -41,7 +43,7 @@ _ELEMENT = (
     r"[ \t]{0,8}(?P<secret>[^<>\s${%*][^<>\r\n]{0,500})</\1>"
 )
 _DECODED = (
-    r"(?i)(?:secret|passw|pwd|token|credential|(?<!public)(?<!public_)key)[\w.\"'\]]{0,40}[ \t]{0,4}(?::[ \t]{0,2}bytes[ \t]{0,2})?=[ \t]{0,4}[\w.]{0,40}"
+    r"(?i)(?<![a-z])(?:secret|passw|pwd|token(?!iz)|credential|(?<!public_)key(?![a-z]))[\w.\"'\]]{0,40}[ \t]{0,4}(?::[ \t]{0,2}bytes[ \t]{0,2})?=[ \t]{0,4}[\w.]{0,40}"
     r"(?:b(?:64|32|16|85)decode|unhexlify|fromhex|a2b_base64|a2b_hex)\(\s{0,12}[bru]?[\"'](?P<secret>[^\"'\r\n]{8,4000})"
 )
 _RULES = _COMMANDS | {
@@ -58,7 +60,7 @@ REGISTRY = re.compile(r"\"auth\"[ \t]{0,4}:[ \t]{0,4}\"(?P<secret>[A-Za-z0-9+/]{
 
 _SAMPLES = re.compile(
     r"(?i)(?:your|my|the|some)?[_-]?(?:password|passwd|passphrase|pass|pwd|pw|secret|token|api[_-]?key|key|user|username|example"
-    r"|placeholder|changeme|redacted|hidden|none|null|true|false|str|string|x+|\*+|\.+)"
+    r"|required|optional|placeholder|changeme|redacted|hidden|none|null|true|false|str|string|x+|\*+|\.+)"
 )
 _OPTIONS = {"sshpass": ("-p", True), "mysql": ("-p", False), "mysqldump": ("-p", False), "mariadb": ("-p", False)}
 """Programs that take a password by a short option, and whether it may stand in the next word."""
@@ -81,6 +83,10 @@ def is_login(value: str) -> bool:
         return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except ValueError:
         return False
+
+
+NO_PASSWORD = re.compile(r"[a-z]{1,40}|\d{1,5}(?::\d{1,5})?")
+"""What follows ``-p`` where that is another option that begins so, or a port."""
 
 
 def password_option(argument: str) -> tuple[str, bool] | None:

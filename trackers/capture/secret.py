@@ -243,7 +243,7 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
         is_password = by != "" and argument.startswith(by)
         if not argument.startswith("--") and (hide or _may_be_secret(option, argument)):
             shown.append(HIDDEN)
-        elif is_password and argument != by:
+        elif is_password and argument != by and login.NO_PASSWORD.fullmatch(argument[len(by) :]) is None:
             shown.append(by + HIDDEN)
         elif equals and (_names_secret(name) or _may_be_secret(name, value)):
             shown.append(f"{name}={HIDDEN}")
@@ -341,17 +341,28 @@ def redact_value(name: str, value: Any) -> Any:
         return [redact_value(name, item) for item in value]
     if not isinstance(value, str):
         return value
-    if _is_secret_value(name, value):
+    if _is_secret_value(name, value) or _KEY_BEGIN.search(value):
         return HIDDEN
-    return _QUERY.sub(rf"\1{HIDDEN}", _URL.sub(f"://{HIDDEN}@", _LOOKS.sub(HIDDEN, value)))
+    shown = _LOGIN.sub(f"://{HIDDEN}@", _LOOKS.sub(_hide_key, value))
+    return _QUERY.sub(rf"\1{HIDDEN}", shown) if "://" in shown else shown
+
+
+def _hide_key(found: re.Match[str]) -> str:
+    """Return what is shown of what looks like a key: a name may begin with ``sk-``, too."""
+    text = found.group()
+    return text if text.startswith("sk-") and len(text) < _LONG_KEY else HIDDEN
 
 
 def _is_secret_value(name: str, value: str) -> bool:
-    if not value or _PLACEHOLDERS.match(value) or _STANDS_FOR.fullmatch(value):
+    """Tell whether a param's value is a secret by its name: what is hidden is gone for good, so the name must say so."""
+    if not value or _PLACEHOLDERS.match(value) or _STANDS_FOR.fullmatch(value) or _NUMBER.fullmatch(value):
         return False
     if _ends_secret(name):
-        return not name.lower().rstrip("s").endswith("token") or _ORDINARY.fullmatch(value) is None
-    return _may_be_secret(name, value) and _ORDINARY.fullmatch(value) is None
+        return _TOKEN.search(name) is None or _TOKEN_VALUE.fullmatch(value) is not None
+    last, *before = reversed(re.split(r"[-_.]", name.lower()))
+    if last in ("login", "userpass"):
+        return ":" in value and "://" not in value
+    return last in ("pass", "pw") and not _WHICH.issuperset(before[:1]) and _ORDINARY.fullmatch(value) is None
 
 
 def _ends_secret(name: str) -> bool:
@@ -359,6 +370,17 @@ def _ends_secret(name: str) -> bool:
     return _SECRET_LAST.fullmatch(bare.rpartition("/")[2]) is not None and _COUNTED.fullmatch(bare) is None
 
 
+_LONG_KEY = 40
+_TOKEN = re.compile(r"(?i)tokens?[\d_-]*\Z")
+"""What a name ends in that may be a language model's."""
+_TOKEN_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.+/=-]{6,2000}")
+_NUMBER = re.compile(r"(?i)[+-]?[\d.,]{1,30}(?:e[+-]?\d{1,4})?[ _-]?(?:[a-z]{1,10}|%)?|yes|no|on|off|true|false")
+_WHICH = frozenset(
+    {"low", "high", "band", "all", "first", "second", "third", "last", "forward", "backward", "one", "two", "single"}
+)
+"""Passes that are no passwords."""
+_LOGIN = re.compile(r"://[^\s/@:\"']{0,200}:[^\s/\"'@]{1,300}@")
+"""A user with a password; a user alone may be the container of a store of blobs."""
 _STANDS_FOR = re.compile(r"<.*>|\[.*\]|\{.*\}|\$\{.*\}|\$[A-Z_]+|%\(.*\)s")
 """A special token, a list, a variable."""
 _ORDINARY = re.compile(r"[A-Za-z]{1,20}(?:[ _-][A-Za-z]{1,20}){0,5}|[\d.,]{1,20}[kKmM]?")
