@@ -26,6 +26,7 @@ from trackers.journal import Journal, journal_folder, list_journals
 from trackers.journal import file as journal_file
 from trackers.sql import writer
 from trackers.sql.address import read_address
+from trackers.sql.whole import whole
 
 pytestmark = pytest.mark.usefixtures("state")
 
@@ -373,3 +374,102 @@ def test_a_handler_of_log_records_may_wait_for_what_it_logs(outage: Outage) -> N
         assert handler.heard
         run.end()
         assert store.get_run(run.uid).state.name == "COMPLETE"
+
+
+def test_a_journal_that_cannot_be_cut_off_is_not_written_twice(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+        def ftruncate(self, descriptor: int, size: int) -> None:
+            raise OSError(28, "No space left on device")
+
+    with trackers.connect(sqlite_url) as store:
+        run = store.start_run("night")
+        run.flush()
+        store.writer.spill(StoreAwayError("it is said to be away"))
+        for step in range(5):
+            run.log_metric("loss", float(step), step=step)
+        run.flush()
+        monkeypatch.setattr(journal_file, "os", Full())
+        store.writer.drain()
+        run.end()
+    monkeypatch.undo()
+    (synced,) = trackers.sync(store=sqlite_url)
+    assert synced.written == 0
+    with trackers.connect(sqlite_url) as other:
+        assert [point.step for point in other.metric_history(run.uid, "loss")] == list(range(5))
+
+
+def test_who_presses_ctrl_c_twice_while_something_must_be_whole_waits_for_it(ctrl_c: Callable[[], None]) -> None:
+    began, done = threading.Event(), []
+
+    def action() -> None:
+        began.set()
+        time.sleep(0.5)
+        done.append(True)
+
+    def press() -> None:
+        began.wait(10)
+        ctrl_c()
+        time.sleep(0.1)
+        ctrl_c()
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        whole(action)
+    assert done
+    thread.join()
+
+
+def test_a_store_whose_close_was_interrupted_lets_go_of_its_journal(
+    sqlite_url: str, ctrl_c: Callable[[], None]
+) -> None:
+    store = trackers.connect(sqlite_url)
+    run, gate = store.start_run("night"), threading.Event()
+    run.flush()
+    store.writer.defer(lambda connection: gate.wait(20))
+    run.log_metric("loss", 1.0, step=1)
+    threading.Timer(0.3, ctrl_c).start()
+    with pytest.raises(KeyboardInterrupt):
+        store.close()
+    gate.set()
+    while (synced := trackers.sync(store=sqlite_url)) and synced[0].busy:
+        time.sleep(0.05)  # in a notebook this process lives on, and its writer ends when it can
+    with trackers.connect(sqlite_url) as other:
+        assert [point.step for point in other.metric_history(run.uid, "loss")] == [1]
+
+
+def test_what_a_user_may_not_write_holds_up_no_other_journal(postgresql_store_url: str) -> None:
+    role = f"hpo_denied_{os.getpid()}"
+    url = read_address(postgresql_store_url).url
+    schema = str(url.query["options"]).partition("=")[2]
+    with trackers.connect(postgresql_store_url, strict=True) as store, store.database.writing() as connection:
+        connection.execute(sa.text(f"CREATE ROLE {role} LOGIN"))
+        for what in ("SCHEMA", "ALL TABLES IN SCHEMA", "ALL SEQUENCES IN SCHEMA"):
+            connection.execute(sa.text(f"GRANT ALL ON {what} {schema} TO {role}"))
+        connection.execute(sa.text(f"REVOKE INSERT ON trackers_tags FROM {role}"))
+    theirs = url.set(username=role).render_as_string(hide_password=False)
+    try:
+        uids = []
+        for journal in range(2):
+            with trackers.connect(theirs, offline=True) as store, store.start_run(f"run{journal}") as run:
+                uids.append(run.uid)
+                for tag in range(4):
+                    run.set_tags({f"tag{tag}": "x"})
+                    run.log_metric("loss", float(tag), step=tag)
+        for _ in range(2):  # the next one tries what was refused again, one after the other
+            assert sum(len(synced.refused) for synced in trackers.sync(store=theirs)) == 8
+        with trackers.connect(postgresql_store_url) as store:
+            assert [store.get_run(uid).state.name for uid in uids] == ["COMPLETE"] * 2
+            assert [len(store.metric_history(uid, "loss")) for uid in uids] == [4, 4]
+        assert [synced.refused for synced in trackers.sync(store=postgresql_store_url)] == [(), ()]
+        with trackers.connect(postgresql_store_url) as store:
+            assert [sorted(store.get_run(uid).tags) for uid in uids] == [[f"tag{tag}" for tag in range(4)]] * 2
+    finally:
+        with trackers.connect(postgresql_store_url, strict=True) as store, store.database.writing() as connection:
+            connection.execute(sa.text(f"DROP OWNED BY {role}"))
+            connection.execute(sa.text(f"DROP ROLE {role}"))
