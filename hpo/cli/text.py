@@ -38,7 +38,10 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequenc
     clean = [[wording.plain(cell) for cell in line] for line in [heads, *rows]]
     wide = [max(text_width(line[i]) for line in clean) for i in range(len(heads))]
     if not sys.stdout.isatty():
-        wide = [w if not i or heads[i] in right else min(w, WIDEST) for i, w in enumerate(wide)]
+        bound = [w if not i or heads[i] in right else min(w, WIDEST) for i, w in enumerate(wide)]
+        if bound != wide:
+            click.echo(f"Texts of more than {WIDEST} characters are cut: --json shows all.", err=True)
+        wide = bound
     wide = _fitted(wide, heads, right)
     lines = []
     for line in clean:

@@ -126,3 +126,12 @@ def test_a_trial_and_trials_side_by_side_show_the_first_of_many(store: Store, ca
     assert len(compared.splitlines()) < 450
     assert compared.splitlines()[-1].endswith("more: --json has all")
     assert LONG in call("hpo", "show", "many/0", "--json").out
+
+
+def test_a_table_of_hpo_says_what_it_cuts_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    from hpo.cli import text
+
+    assert text.table(["name", "text"], [["a", "short"]]) == "name  text\na     short"
+    assert capsys.readouterr().err == ""
+    assert max(map(len, text.table(["name", "text"], [["a", LONG]]).splitlines())) < 400
+    assert capsys.readouterr().err == "Texts of more than 200 characters are cut: --json shows all.\n"
