@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trackers.errors import InvalidValueError
 from trackers.names import clean_name
-from trackers.recorder import check_mapping
+from trackers.recorder import check_mapping, clean_tags
 from trackers.sql import experiments, lifecycle, notes
 from trackers.sql.lifecycle import GRACE_DAYS, Expired
 
@@ -112,5 +112,6 @@ class Lifecycle(ABC):
 
 
 def _clean(tags: Mapping[str, object]) -> dict[str, str | None]:
-    pairs = check_mapping(tags, "tags").items()
-    return {clean_name(key, "tag"): None if value is None else str(value) for key, value in pairs}
+    gone = [key for key, value in check_mapping(tags, "tags").items() if value is None]
+    set_now = clean_tags({key: value for key, value in tags.items() if value is not None})
+    return {**dict.fromkeys(clean_name(key, "tag") for key in gone), **set_now}

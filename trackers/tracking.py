@@ -88,7 +88,7 @@ class Tracking(Lifecycle, Launching):
     ) -> Experiment:
         """Create an experiment and return it; raises AlreadyExistsError when the name is taken."""
         name = experiments.check_experiment(name)
-        make = partial(experiments.create_experiment, name=name, description=description, tags=tags or {})
+        make = partial(experiments.create_experiment, name=name, description=description, tags=clean_tags(tags or {}))
         return self.get_experiment(self.writer.call(make))
 
     def get_experiment(self, ref: str | int) -> Experiment:

@@ -220,3 +220,14 @@ def test_runs_and_experiments_are_tagged_and_described_after_their_end(store: St
     with pytest.raises(StateError, match="deleted"):
         store.tag_run(run, {"a": "b"})
     assert store.fsck().findings == ()
+
+
+def test_a_secret_in_a_tag_is_hidden_whoever_sets_it(store: Store) -> None:
+    run = store.start_run("exp")
+    run.end()
+    store.tag_run(run.uid, {"db_password": "hunter2", "repo": "https://u:pw9@h/x", "team": "risk"})
+    store.create_experiment("other", tags={"api_key": "hunter2"})
+    assert store.get_run(run.uid).tags == {"db_password": "***", "repo": "https://***@h/x", "team": "risk"}
+    assert store.get_experiment("other").tags == {"api_key": "***"}
+    store.tag_run(run.uid, {"team": None})
+    assert "team" not in store.get_run(run.uid).tags
