@@ -116,6 +116,8 @@ def _sync_one(folder: Path, store: Store, *, alone: bool) -> Synced:
     """Drain one journal; what is wrong with it itself is raised where it is *alone*, and told where others wait too."""
     try:
         journal = _open(folder, store)
+    except NotFoundError:
+        return Synced(folder)  # its own process drained it, since it was listed
     except StoreBusyError as exc:
         return Synced(folder, busy=str(exc))
     except StoreError as exc:

@@ -404,25 +404,24 @@ def test_a_journal_that_cannot_be_cut_off_is_not_written_twice(
 
 
 def test_who_presses_ctrl_c_twice_while_something_must_be_whole_waits_for_it(ctrl_c: Callable[[], None]) -> None:
-    began, done = threading.Event(), []
+    heard: list[int] = []
+    done: list[int] = []
+
+    def interrupted(number: int, frame: Any) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
 
     def action() -> None:
-        began.set()
-        time.sleep(0.5)
-        done.append(True)
+        for presses in (1, 2):
+            ctrl_c()
+            while len(heard) < presses:
+                time.sleep(0.01)
+        done.append(len(heard))
 
-    def press() -> None:
-        began.wait(10)
-        ctrl_c()
-        time.sleep(0.1)
-        ctrl_c()
-
-    thread = threading.Thread(target=press)
-    thread.start()
+    signal.signal(signal.SIGINT, interrupted)
     with pytest.raises(KeyboardInterrupt):
         whole(action)
-    assert done
-    thread.join()
+    assert done == [2]
 
 
 def test_a_store_whose_close_was_interrupted_lets_go_of_its_journal(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 _PATIENCE = 30.0
@@ -36,27 +35,36 @@ def whole(action: Callable[[], object]) -> None:
 
     thread = threading.Thread(target=run, name="trackers-whole", daemon=True)
     try:
-        thread.start()
-    except RuntimeError:  # the process may have no more threads
-        action()
-        return
-    _wait(done)
+        _wait(thread, done)
+    except RuntimeError:
+        if thread.ident is not None:
+            raise
+        action()  # the process may have no more threads
     if failed:
         raise failed[0]
 
 
-def _wait(done: threading.Event) -> None:
-    interruption: BaseException | None = None
-    end = 0.0
-    while True:
+def _wait(thread: threading.Thread, done: threading.Event) -> None:
+    """Start the thread and wait, also where that is interrupted, up to three times; raise what interrupted it afterwards.
+
+    No loop: handlers of signals run at its jumps, too, which no ``try`` covers, as they do at calls.
+    """
+    try:
+        thread.start()
+        done.wait()
+    except RuntimeError:
+        raise
+    except BaseException:
         try:
-            done.wait(None if interruption is None else max(0.0, end - time.monotonic()))
-            break
-        except BaseException as exc:  # noqa: BLE001 - Ctrl-C, perhaps again: raised below
-            end = end or time.monotonic() + _PATIENCE
-            interruption = interruption or exc
-    if interruption is not None:
-        raise interruption
+            done.wait(_PATIENCE)
+        except BaseException:
+            try:
+                done.wait(_PATIENCE)
+            except BaseException:
+                done.wait(_PATIENCE)
+                raise
+            raise
+        raise
 
 
 def say_aside(words: Callable[[], object]) -> None:
