@@ -154,8 +154,7 @@ class Store(Tracking, Keeping):
         files = (*files, journal_folder(path, address.safe))
         if not root and path is not None:  # offline the store cannot say where its files lie
             root = str(path.with_name(f"{path.stem}-artifacts"))
-        # A folder of another name than a new store gives it may be where the code lies: whoever reads code knows the
-        # store's own files in it by their names.
+        # a folder of another name may be where the code lies: the store's files in it are known by theirs
         return (*files, Path(root)) if "://" not in root and root.endswith("-artifacts") else files
 
     @property

@@ -15,6 +15,7 @@ import pytest
 
 import trackers
 from tests.faults.outage import Outage
+from tests.faults.stand_ins import RealOs, ToRun
 from trackers.changes import StudyChanged
 from trackers.errors import StoreAwayError
 from trackers.journal import file as journal_file
@@ -35,14 +36,11 @@ def values_of(store: Store, uid: str) -> list[float]:
     return [point.value for point in store.metric_history(uid, "loss")]
 
 
-class Disk:
+class Disk(RealOs):
     """The ``os`` of the journal, on a disk that takes no entry while it is *full*."""
 
     def __init__(self) -> None:
         self.full = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
 
     def write(self, descriptor: int, data: bytes) -> int:
         if self.full and b"PointsLogged" in data:
@@ -127,18 +125,6 @@ def test_what_waits_for_room_goes_to_the_journal_that_came_into_use_meanwhile(
         store.writer.drain()
         run.end()
         assert values_of(store, run.uid) == [float(step) for step in range(30)]
-
-
-class ToRun(logging.Handler):
-    """Logs to a run what is logged, as people do who want warnings beside their metrics."""
-
-    def __init__(self, run: Any) -> None:
-        super().__init__()
-        self.run, self.heard = run, 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.heard += 1
-        self.run.log_metric("warnings", float(self.heard))
 
 
 @pytest.fixture

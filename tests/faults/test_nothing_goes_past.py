@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 import trackers
 from tests.faults.outage import Outage
+from tests.faults.stand_ins import RealOs, ToRun
 from trackers.changes import StudyChanged
 from trackers.errors import StoreAwayError, StoreError
 from trackers.journal import Journal, journal_folder, list_journals
@@ -174,10 +175,7 @@ def test_ctrl_c_while_the_queue_goes_over_to_the_journal_loses_nothing(
 def test_ctrl_c_after_a_write_to_the_journal_leaves_its_lines_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
-
+    class Interrupted(RealOs):
         def write(self, descriptor: int, data: bytes) -> int:
             os.write(descriptor, data)
             raise KeyboardInterrupt
@@ -200,10 +198,7 @@ def test_ctrl_c_after_a_write_to_the_journal_leaves_its_lines_there_once(
 def test_a_journal_that_could_not_be_made_is_made_once_there_is_room(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
-
+    class Full(RealOs):
         def open(self, *args: Any) -> int:
             if what == "open":
                 raise OSError(24, "Too many open files")
@@ -343,24 +338,11 @@ def test_ctrl_c_while_a_store_closes_leaves_what_is_queued_in_the_journal(
         assert [point.step for point in other.metric_history(run.uid, "loss")] == list(range(50))
 
 
-class Flushes(logging.Handler):
-    """Logs to a run what is logged, and waits for it."""
-
-    def __init__(self, run: Any) -> None:
-        super().__init__()
-        self.run, self.heard = run, 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.heard += 1
-        self.run.log_metric("warnings", float(self.heard))
-        self.run.flush()
-
-
 def test_a_handler_of_log_records_may_wait_for_what_it_logs(outage: Outage) -> None:
     with trackers.connect(outage.url) as store:
         run = store.start_run("night")
         run.flush()
-        handler = Flushes(run)
+        handler = ToRun(run, waits=True)
         logging.getLogger("trackers").addHandler(handler)
         try:
             outage.away()
@@ -379,10 +361,7 @@ def test_a_handler_of_log_records_may_wait_for_what_it_logs(outage: Outage) -> N
 def test_a_journal_that_cannot_be_cut_off_is_not_written_twice(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(os, name)
-
+    class Full(RealOs):
         def ftruncate(self, descriptor: int, size: int) -> None:
             raise OSError(28, "No space left on device")
 
