@@ -172,6 +172,13 @@ def test_a_second_driver_is_told_who_runs_the_study(store: Store, url: str, star
     assert "stopped" in output
 
 
+SLOW = """
+CREATE TRIGGER slow AFTER UPDATE ON trackers_runs WHEN (SELECT max(epoch) FROM trackers_studies) = 1
+BEGIN SELECT length(hex(randomblob(50000000))); END
+"""
+"""Has the first manager hold the lock of the file for half a second with each trial, and its successor not."""
+
+
 def test_a_frozen_manager_loses_its_study_and_changes_nothing_when_it_wakes(
     store: Store, url: str, started: list
 ) -> None:
@@ -180,6 +187,8 @@ def test_a_frozen_manager_loses_its_study_and_changes_nothing_when_it_wakes(
     until(lambda: done(store) >= 4)
     frozen = owner(store).pid
     os.kill(process.pid, signal.SIGSTOP)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60.0)) as connection:
+        connection.executescript(SLOW)
     until(lambda: _frozen_in_a_commit(frozen, url))  # nobody else can write until it is ended
     before = store.get_trials(store.get_study("s").id)
     successor = start(url, 30, lease=3.0)

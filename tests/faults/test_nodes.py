@@ -107,6 +107,35 @@ def test_more_than_the_cluster_has_is_said_at_once(folder: Path, address: str) -
         assert store.list_studies() == [], "nothing of it is left"
 
 
+LATE = """
+import sys
+from hpo.execution.ray.session import Need, session
+
+with session(sys.argv[1], 0, Need()):
+    from ray._private import worker
+    def told():
+        worker.print_to_stdstream({"lines": ["a node is gone"], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    disconnect = worker.disconnect
+    def late(*given, **named):
+        worker.disconnect = disconnect
+        told()
+        print("shut down", flush=True)
+        disconnect(*given, **named)
+    worker.disconnect = late
+    told()
+told()
+"""
+
+
+def test_what_ray_says_while_it_ends_is_kept_off_the_terminal_too(address: str) -> None:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", LATE, address], capture_output=True, text=True, env=env, timeout=120, check=True
+    )
+    assert "a node is gone" not in done.stdout.partition("shut down")[0]
+    assert done.stdout.count("a node is gone") == 1, "and Ray prints again afterwards"
+
+
 ELSEWHERE = """
 import ctypes, sys
 import hpo.execution.ray.death as death

@@ -105,11 +105,11 @@ def session(address: str | None, slots: int, need: Need, modules: Sequence[str] 
     if ray.is_initialized():
         yield False
         return
-    with terminable(), ExitStack() as stack:
+    # Silent to the end of Ray's own shutdown: what a node's end has it say may come with it.
+    with terminable(), _silence(), ExitStack() as stack:
         with _uninterrupted():
             stack.enter_context(_connected(address, slots, need, modules))
-        with _silence():
-            yield address is None or address == "local"
+        yield address is None or address == "local"
 
 
 @contextmanager
