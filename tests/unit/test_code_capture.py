@@ -317,6 +317,8 @@ def test_a_change_that_git_was_told_not_to_see_is_one(repository: Path, tmp_path
     assert tree(tmp_path / "again") == tree(repository)
     assert git(repository, "status", "--short") == "", "the repository's own index says what it said"
     (repository / "study.py").unlink()
+    assert read(repository / place).dirty, "it was removed"
+    git(repository, "config", "core.sparseCheckout", "true")
     assert read(repository / place).dirty is (told == "--assume-unchanged"), "a sparse checkout lacks what it skips"
 
 

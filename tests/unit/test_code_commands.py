@@ -140,12 +140,14 @@ def test_diff_never_shows_two_values_alike(cli: Cli, tmp_path: Path) -> None:
         for side in (0, 1):
             with store.start_run("e", params={name: pair[side] for name, pair in pairs.items()}) as run:
                 run.log_metric("m", 1e6 + side / 100)
+                run.set_tag("end", ("1", "1 ")[side])
             uids.append(run.uid)
     out = [" ".join(line.split()) for line in cli("diff", *uids)[1].splitlines()]
     assert "z 0.30000000000000004 -> 0.3" in out
     assert "one 1 (int) -> 1.0 (float)" in out
     assert "list [1] -> [1.0]" in out
     assert "m 1000000.0 -> 1000000.01" in out
+    assert "end '1' -> '1 '" in out
     assert not any(line.startswith("nan") for line in out)
     assert "yes 1 -> True" in out
 

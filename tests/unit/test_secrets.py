@@ -259,6 +259,11 @@ def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
         ("model", "ghp_" + "a1B2" * 9, HIDDEN),
         ("db", {"password": "abc", "host": "h"}, {"password": HIDDEN, "host": "h"}),
         ("api_keys", ["abc", {"openai": "def"}], [HIDDEN, {"openai": HIDDEN}]),
+        ("headers", "Authorization: Bearer abcdef", "Authorization: Bearer ***"),
+        ("command", "train.py --api-key abc12 --lr 0.1", "train.py --api-key *** --lr 0.1"),
+        ("command", "x --db_password='hunter2' -v", "x --db_password='***' -v"),
+        ("command", "curl -u bob:hunter2 http://h", "curl -u bob:*** http://h"),
+        ("db", "Server=h;Uid=bob;Pwd=hunter2;", "Server=h;Uid=bob;Pwd=***;"),
     ],
 )
 def test_a_secret_is_hidden_in_a_param(name: str, value: object, shown: object) -> None:
@@ -278,6 +283,8 @@ def test_a_secret_is_hidden_in_a_param(name: str, value: object, shown: object) 
         *(("target_token", "__de__"), ("low_pass", "10Hz"), ("first_pass", "greedy-2opt"), ("private_keys", "3"), ("secret", "no")),
         *(("cookie", "v1"), ("user", "domain:alice"), ("join_key", "user_id_and_day_v2"), ("model", "sk-resnet50-imagenet-v2-final")),
         *(("data", "abfss://training@storage2024.dfs.core.windows.net/d"), ("query", "SELECT 1;key=5"), ("git", "ssh://user12345@h1/x")),
+        *(("command", "x --max-tokens 4096 --pad-token word"), ("command", "x --api-key $KEY --private-key ~/.ssh/id --password")),
+        *(("note", "no authorization, basic checks"), ("command", "x --secret 5 --access-key none --password-file a.txt")),
     ],
 )  # fmt: skip
 def test_what_only_resembles_a_secret_stays_in_a_param(name: str, value: object) -> None:
@@ -388,6 +395,11 @@ def test_a_url_without_a_password_is_shown_as_it_is(url: str) -> None:
 )
 def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
     redact(piece * (300_000 // len(piece)), settings=True)
+
+
+@pytest.mark.parametrize("piece", ["--secret ", "--a", "authorization: basic ", "--" + "-password" * 4, "pwd=a;"])
+def test_a_hostile_param_is_searched_in_linear_time(piece: str) -> None:
+    redact_value("command", piece * (300_000 // len(piece)))
 
 
 def test_a_param_that_is_no_number_is_told_of_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -149,11 +149,15 @@ def _seeing_all(git: Git, top: Path) -> Iterator[Git]:
     """Give git as it sees every file, also those that it was told to take for unchanged or to leave alone.
 
     It was told so in its index (``update-index --assume-unchanged``, ``--skip-worktree``): it looks at a copy of that
-    which says nothing of the kind. What a sparse checkout lacks is still lacking, and no change.
+    which says nothing of the kind. What a sparse checkout lacks is still lacking, and no change; elsewhere a file that
+    is not there was removed.
     """
     listed = git("ls-files", "-v", "-z", "--full-name", ":/", limit=_MOST_LISTED).split(b"\0")
     unseen = [entry[2:] for entry in listed if entry[:1] == b"h"]
-    unseen += _those_there(top, [entry[2:] for entry in listed if entry[:1] in (b"S", b"s")])
+    skipped = [entry[2:] for entry in listed if entry[:1] in (b"S", b"s")]
+    if skipped and git.text("config", "--bool", "--default", "false", "--get", "core.sparseCheckout") == "true":
+        skipped = _those_there(top, skipped)
+    unseen += skipped
     if not unseen:
         yield git
         return

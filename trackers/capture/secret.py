@@ -344,7 +344,23 @@ def redact_value(name: str, value: Any) -> Any:
     if _is_secret_value(name, value) or _KEY_BEGIN.search(value):
         return HIDDEN
     shown = _LOGIN.sub(f"://{HIDDEN}@", _LOOKS.sub(_hide_key, value))
-    return _QUERY.sub(rf"\1{HIDDEN}", shown) if "://" in shown else shown
+    shown = _QUERY.sub(rf"\1{HIDDEN}", shown) if "://" in shown else shown
+    return _redact_command(shown) if " " in shown or ";" in shown else shown
+
+
+def _redact_command(text: str) -> str:
+    """Hide what a command, a header or a connection string within the value of a param gives as a secret."""
+    text = _OPTION.sub(_hide_option, _HEADER_LINE.sub(rf"\1{HIDDEN}", text))
+    for rule in login.rules_for(text):
+        text = rule.sub(_hide_login, text)
+    return text
+
+
+def _hide_option(match: re.Match[str]) -> str:
+    value = match[2]
+    if _PLACEHOLDERS.match(value) or _NUMBER.fullmatch(value) or login.is_sample(value):
+        return match[0]
+    return match[1] + HIDDEN
 
 
 def _hide_key(found: re.Match[str]) -> str:
@@ -370,6 +386,14 @@ def _ends_secret(name: str) -> bool:
     return _SECRET_LAST.fullmatch(bare.rpartition("/")[2]) is not None and _COUNTED.fullmatch(bare) is None
 
 
+_HEADER_LINE = re.compile(
+    r"(?i)(\bauthorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token|apikey)\s{1,4})[^\s\"'{}$<,)*]{1,2000}"
+)
+_OPTION = re.compile(
+    r"(?i)((?<![\w-])--[\w-]{0,40}(?:passw(?:or)?d|passphrase|secret|(?:api|access|private)[_-]?key|(?:auth|access|api|bearer)[_-]?token)"
+    r"(?:=|[ \t]{1,4})[\"']?)([^\s\"'$<{(\[*/~.-][^\s\"']{2,500})"
+)
+"""An option of a command whose name says that its value is a secret, and no path to it."""
 _LONG_KEY = 40
 _TOKEN = re.compile(r"(?i)tokens?[\d_-]*\Z")
 """What a name ends in that may be a language model's."""

@@ -142,7 +142,7 @@ def _print_changes(
             "None" if value is None and lacks not in (None, run) else _value(value, title)
             for run, value in zip("ab", pair, strict=True)
         )
-        if old == new:
+        if old.split() == new.split():
             old, new = _told_apart(*pair)
         rows.append((plain(name), *_both_cut(old, new)))
     name_width = min(_WIDTH, max(len(row[0]) for row in rows))
