@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -14,6 +15,7 @@ import trackers
 from tests.git import git, make_repository
 from trackers import capture
 from trackers.capture import checkout, commits, process
+from trackers.capture.git import Git
 from trackers.capture.state import CodeState, state_digest
 from trackers.cli.exit import run_command
 from trackers.errors import DigestError, InvalidValueError, NotFoundError
@@ -270,3 +272,22 @@ def test_a_run_that_is_logged_offline_brings_them_along(
         assert launch is not None
         assert launch.code is not None
         assert store.read_commits(launch.code)
+
+
+def test_a_look_for_secrets_that_takes_too_long_is_given_up(origin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = clone(origin, "mine")
+    for number in range(3):
+        commit(mine, f"{number}.py", f"x = {number}\n")
+    git_of_it = Git(mine, 60.0)
+    looked: list[str] = []
+
+    def look(section: str) -> bool:
+        looked.append(section)
+        git_of_it.deadline = time.monotonic() - 1.0
+        return False
+
+    monkeypatch.setattr(commits, "_holds_secret", look)
+    found = commits.read_commits(git_of_it)
+    assert found is not None
+    assert (found.count, found.bundle, len(looked)) == (3, b"", 1)
+    assert "takes too long" in found.why

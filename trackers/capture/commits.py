@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,11 @@ def _refused(git: Git) -> str:
     text = git(*log, "-p", *plain, *_UNPUSHED, limit=MAX_BYTES)
     if len(text) == MAX_BYTES:
         return _large()
-    if any(map(_holds_secret, _SECTION.split(text.decode("latin-1")))):
-        return "there is something in them that looks like a secret"
+    for section in _SECTION.split(text.decode("latin-1")):
+        if _holds_secret(section):
+            return "there is something in them that looks like a secret"
+        if time.monotonic() > git.deadline:
+            return "to look through them for secrets takes too long"
     return ""
 
 
