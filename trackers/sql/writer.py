@@ -10,8 +10,8 @@ It goes to the journal instead, in order and numbered; the thread drains the jou
 number of the last entry is written in the same transaction as the entries, so that a commit whose answer was lost, and
 which is therefore in the journal too, is not written again.
 
-Long, since one lock guards the queue, the journal and the thread; what waits lies in ``trackers.sql.waiting``, and what
-is read from the journal goes by ``trackers.sql.draining``.
+Long, since one lock guards the queue, the journal and the thread; what waits lies in ``trackers.sql.waiting``, a group is
+written by ``trackers.sql.groups``, and what is read from the journal goes by ``trackers.sql.draining``.
 """
 
 from __future__ import annotations
@@ -32,16 +32,10 @@ from trackers.sql.committer import Applier, Committer, Work
 from trackers.sql.draining import drain_batch
 from trackers.sql.engine import Database
 from trackers.sql.failures import (
-    OfOneError,
     is_away,
-    is_driver_error,
-    is_everyones,
-    is_slow,
-    is_value_error,
-    may_be_of_one,
-    translate,
 )
-from trackers.sql.journals import THERE, PassedError, forget, read_positions
+from trackers.sql.groups import Groups
+from trackers.sql.journals import forget
 from trackers.sql.waiting import Waiting, deadline
 from trackers.sql.whole import say_aside, whole
 
@@ -56,10 +50,8 @@ LINGER_SECONDS = 0.004
 
 LARGEST_GROUP = 20_000
 LARGEST_QUEUE = 100_000
-SLOW_ONES, DENIED_ONES = 2, 100
 SPILL_AT = 10_000
-"""In changes, but for SLOW_ONES and DENIED_ONES: so many entries in a row may each be the only one that the database does
-not take, in time or from this user. Of SPILL_AT the journal takes what runs log."""
+"""In changes; from SPILL_AT on the journal takes what runs log."""
 
 T = TypeVar("T")
 
@@ -93,9 +85,8 @@ class Writer:
         self._dead: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._waiting = Waiting()
-        self._stopped: dict[str, Exception] = {}  # journals of which the database did not take an entry, and why
+        self._groups = Groups(self._committer, self._waiting, spill, self._lock, database.address, self._give_up)
         self._left = False  # whether a close was interrupted
-        self._slow = 0  # entries of those, one after the other, of which each may be the only one that it does not take
 
     def submit(
         self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False, patience: float = 0.0
@@ -361,7 +352,7 @@ class Writer:
         """Write one batch of the journal to the database; go back to the database itself when it was the last."""
         spill = self._spill
         assert spill is not None  # the caller looked
-        failure, is_empty = drain_batch(spill, self._commit, self._said, self._lock)
+        failure, is_empty = drain_batch(spill, self._groups.commit, self._groups.said, self._lock)
         with self._lock:
             spill.forget_held()
             if failure is not None or (is_empty and spill.leave()):
@@ -440,8 +431,7 @@ class Writer:
                 group = self._next_group()
                 if group:
                     was_away = self._waiting.away
-                    self._slow = 0
-                    self._write(group)
+                    self._groups.write(group)
                     self._current = []
                     if was_away or self._waiting.away:
                         self._count()
@@ -489,83 +479,9 @@ class Writer:
             over.append(spill.uid)
         try:
             for uid in over:
-                self._commit([Work(Commit(), task=partial(forget, uid=uid))])
+                self._groups.commit([Work(Commit(), task=partial(forget, uid=uid))])
         except Exception:  # noqa: BLE001 - a row too many harms nobody
             pass
-
-    def _write(self, group: list[Work]) -> Exception | None:
-        """Write a group; return what was wrong with the database itself, None where it was there."""
-        group = self._in_turn(group)
-        if not group:
-            return None
-        try:
-            if self._waiting.away:
-                group = self._without_written(group)
-            self._commit(group)
-        except PassedError as exc:  # a commit whose answer was lost has landed since
-            return self._write_rest(group, exc)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it reaches those who wait
-            return self._fail(group, exc)
-        if self._waiting.away and not self._waiting.works:
-            say_aside(partial(self._waiting.back, wrote=any(work.deadline for work in group)))
-        self._slow = 0
-        for work in group:
-            work.commit.resolve(work.result)
-        return None
-
-    def _in_turn(self, group: list[Work]) -> list[Work]:
-        """Return what of a group may be written: nothing that has a number goes past one that was not taken.
-
-        A later number in the database says that all before it are there.
-        """
-        if not self._stopped and not self._waiting.works:
-            return group
-        with self._lock:
-            late = self._waiting.join([work for work in group if work.deadline]) if self._waiting.works else []
-            joined = {work for work in group if work.deadline} if self._waiting.works else set()
-        for work in late:
-            work.commit.resolve(failure=self._waiting.failure)
-        for work in group:
-            if work.ordered and (why := self._stopped.get(work.journal)) is not None:
-                work.commit.resolve(failure=why)
-        return [work for work in group if work not in joined and not work.commit.done()]
-
-    def _write_rest(self, group: list[Work], exc: PassedError) -> Exception | None:
-        """Write what of a group is not in the database yet; what it refuses without a number there has failed."""
-        try:
-            left = self._without_written(group)
-        except Exception as failure:  # noqa: BLE001 - as in _write
-            return self._fail(group, failure)
-        return self._write(left) if len(left) < len(group) else self._fail(group, exc)
-
-    def _without_written(self, group: list[Work]) -> list[Work]:
-        """Resolve what is in the database already, though the answer to its commit was lost; return the rest."""
-        ask = Work(Commit(), task=partial(read_positions, uids={work.journal for work in group if work.journal}))
-        self._commit([ask])
-        there = {work for work in group if work.seq <= ask.result.get(work.journal, -1)}
-        for work in there:
-            work.commit.resolve(THERE if work.ordered else None)
-        return [work for work in group if work not in there]
-
-    def _fail(self, group: list[Work], exc: Exception) -> Exception | None:
-        most = SLOW_ONES if is_slow(exc) else DENIED_ONES
-        if len(group) == 1 and group[0].ordered and self._slow < most and may_be_of_one(exc):
-            self._slow += 1
-            group[0].commit.resolve(failure=OfOneError(str(self._said(exc))))
-            return None
-        if is_everyones(exc) and not (len(group) > 1 and may_be_of_one(exc)):
-            self._give_up(group, exc)
-            return exc
-        if len(group) > 1:
-            for index, work in enumerate(group):
-                if work.logged and self.spilling:
-                    work.commit.resolve()  # the journal took it when it came into use: nothing may go past that
-                elif (gone := self._write([work])) is not None and not may_be_of_one(gone):
-                    self._give_up(group[index + 1 :], gone)
-                    return gone
-            return None
-        group[0].commit.resolve(failure=self._said(exc))
-        return None
 
     def _give_up(self, group: Sequence[Work], exc: Exception) -> None:
         """Leave to the journal what runs logged, in this group and in the queue; what may wait waits; others are told."""
@@ -581,12 +497,10 @@ class Writer:
                 # where the journal is in use already, it took this group when it took the queue
                 kept = logged + (self._spill_over([]) if fresh else [])
             self._gone = True
-        failure = self._said(exc)
+        failure = self._groups.said(exc)
         if self._waiting.works:
             self._waiting.failure = failure
-        for work in group:
-            if work.ordered:
-                self._stopped[work.journal] = failure
+        self._groups.stop(group, failure)
         if spill is not None and kept and fresh:
             spill.tell(failure)
         if self._waiting.away and not was_away:
@@ -601,16 +515,3 @@ class Writer:
         """Log what the lock kept from being said; it is not held."""
         if self._spill is not None and self._spill.has_something_to_say:
             say_aside(self._spill.say)
-
-    def _said(self, exc: Exception) -> Exception:
-        """Return what those who wait are told of *exc*."""
-        if is_driver_error(exc) or is_value_error(exc) or isinstance(exc, ImportError):
-            failure: Exception = translate(exc, self._database.address)
-            failure.__cause__ = exc
-            return failure
-        return exc
-
-    def _commit(self, group: list[Work]) -> None:
-        self._committer.commit(group)
-        if self._spill is not None and not self._spill.direct:
-            self._spill.direct = any(work.logged for work in group)
