@@ -12,6 +12,9 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_LONGEST_WORD = 64
+"""Of what was typed, so much is compared with what there is."""
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return ``"1 trial"``, ``"2,000 trials"``; *plural* is that of a noun that takes more than an s."""
@@ -63,7 +66,7 @@ def wrapped(text: str, length: int) -> list[str]:
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word nearest to *word*, or None where none is near."""
-    near = difflib.get_close_matches(word[:64], list(known), n=1)
+    near = difflib.get_close_matches(word[:_LONGEST_WORD], list(known), n=1)
     return near[0] if near else None
 
 
@@ -71,6 +74,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean X?"`` for the known word nearest to *word*, or nothing."""
     near = closest(word, known)
     return f"; did you mean {near}?" if near is not None else ""
+
+
+def did_you_mean(word: str, names: Iterable[str], none: str = "it has none yet", has: str = "it has") -> str:
+    """Return the end of a sentence: which of *names* is close to *word*, or else which there are, or *none*."""
+    known = list(names)
+    if not known:
+        return f": {none}"
+    if close := difflib.get_close_matches(word[:_LONGEST_WORD], known, n=3, cutoff=0.5):
+        return f"; did you mean {' or '.join(map(repr, close))}?"
+    return f": {has} {', '.join(sorted(known)[:5])}{', ...' if len(known) > 5 else ''}"
 
 
 def hinting(**words: str) -> Callable[[Callable[P, T]], Callable[P, T]]:

@@ -20,7 +20,6 @@ from trackers.sql.alias_names import check_new_alias
 from trackers.sql.policies import judge_move
 from trackers.sql.registry import (
     check_version,
-    close_names,
     find_model_id,
     hold_model,
     latest_version,
@@ -29,6 +28,7 @@ from trackers.sql.registry import (
 )
 from trackers.sql.registry_history import Actor, hold_registry, last_line, list_lines, write_line
 from trackers.values import Alias, ModelVersion, RegistryMove
+from trackers.wording import did_you_mean
 
 LATEST = "latest"
 """What is no alias, and means the newest version, as ``models:/NAME/latest`` does."""
@@ -229,7 +229,7 @@ def _no_alias(connection: Connection, model_id: int, name: str, alias: str) -> s
     if re.fullmatch(r"[vV]\d+", alias, re.ASCII):
         return f"The registered model {name!r} has no alias {alias!r}, and a version is a number: write {alias[1:]}."
     query = select(t.aliases.c.alias).where(t.aliases.c.model_id == model_id).order_by(t.aliases.c.alias)
-    known = close_names(alias, connection.execute(query).scalars().all(), "it has no alias yet")
+    known = did_you_mean(alias, connection.execute(query).scalars().all(), "it has no alias yet.")
     return f"The registered model {name!r} has no alias {alias!r}{known}"
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, func, or_, select
 from trackers.errors import InvalidValueError, NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.columns import escape
-from trackers.sql.studies import did_you_mean
 from trackers.values import DataSet
+from trackers.wording import did_you_mean
 
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 

@@ -14,8 +14,9 @@ from trackers.sql import statements
 from trackers.sql import tables as t
 from trackers.sql.columns import escape
 from trackers.sql.ids import new_uid, take_block
-from trackers.sql.studies import did_you_mean, refuse_deleted
+from trackers.sql.studies import refuse_deleted
 from trackers.values import Experiment, to_datetime
+from trackers.wording import did_you_mean
 
 _INSERT = statements.insert(
     t.experiments,

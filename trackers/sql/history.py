@@ -15,8 +15,8 @@ from trackers.sql.chunks import PARTS, SIZE, Point, read, summary_points, thin
 from trackers.sql.columns import join_number
 from trackers.sql.fold import hidden_from, visible
 from trackers.sql.run_names import path_of
-from trackers.sql.studies import did_you_mean
 from trackers.values import MetricPoint, to_datetime
+from trackers.wording import did_you_mean
 
 _WHOLE = 4 * SIZE
 """A series of at most so many points is read whole: that takes less than to look which are needed."""

@@ -19,9 +19,8 @@ from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError
 from trackers.sql import tables as t
 from trackers.sql.garbage import removed_name
 from trackers.sql.sources import Condition
-from trackers.sql.studies import did_you_mean
 from trackers.values import to_datetime
-from trackers.wording import counted
+from trackers.wording import counted, did_you_mean
 
 GRACE_DAYS = 30.0
 """How long what was deleted can be restored, unless somebody says otherwise."""

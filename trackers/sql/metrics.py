@@ -11,8 +11,8 @@ from trackers.sql import tables as t
 from trackers.sql.columns import join_number
 from trackers.sql.run_names import path_of
 from trackers.sql.sources import LARGEST
-from trackers.sql.studies import did_you_mean
 from trackers.values import ArtifactRow, MetricSummary, RunInput, to_datetime
+from trackers.wording import did_you_mean
 
 
 def read_summaries(connection: Connection, run_id: int) -> list[MetricSummary]:

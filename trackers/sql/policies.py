@@ -15,11 +15,12 @@ from trackers.policy.rule import rule_from_json, rule_to_json
 from trackers.registry_arguments import new_alias
 from trackers.sql import tables as t
 from trackers.sql.alias_names import check_new_alias
-from trackers.sql.registry import close_names, hold_model
+from trackers.sql.registry import hold_model
 from trackers.sql.registry_history import EVERY_MODEL, Actor, next_id, write_line
 from trackers.sql.search import best_keys, find_best
 from trackers.sql.subjects import Subjects
 from trackers.values import to_datetime
+from trackers.wording import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def remove_policy(connection: Connection, name: str, model: str | None, actor: A
     if old is None:
         known = connection.execute(select(p.name).where(living).order_by(p.name)).scalars().all()
         whose = "for all models" if model is None else f"of the registered model {model!r}"
-        raise NotFoundError(f"There is no policy {name!r} {whose}{close_names(name, known, 'it has none')}")
+        raise NotFoundError(f"There is no policy {name!r} {whose}{did_you_mean(name, known, 'it has none.')}")
     connection.execute(update(t.policies).where(p.id == old.id).values(ended_at=actor.time))
     details = {"policy": name, "version": old.version, "before": old.rule}
     write_line(connection, actor, old.model, "remove policy", alias=old.alias or None, details=details)

@@ -7,9 +7,8 @@ on every database. A line of history is written in the same transaction as what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select
@@ -22,6 +21,7 @@ from trackers.sql.metrics import read_inputs
 from trackers.sql.registry_history import Actor, next_id, write_line
 from trackers.sql.upsert import insert_unless_there
 from trackers.values import ModelVersion, RegisteredModel, to_datetime
+from trackers.wording import did_you_mean
 
 _TRIAL = re.compile(r"[^/]+/\d+(?P<refitted>, refitted)?")
 """Where a version came from, as `register` writes it: a trial, perhaps its refit."""
@@ -315,7 +315,9 @@ def _to_version(
 
 def _no_model(connection: Connection, name: str) -> str:
     known = connection.execute(select(t.registered_models.c.name).order_by(t.registered_models.c.name)).scalars().all()
-    return f"There is no registered model named {name!r}{close_names(name, known, 'the registry is empty')}"
+    return (
+        f"There is no registered model named {name!r}{did_you_mean(name, known, 'the registry is empty.', 'there is')}"
+    )
 
 
 def no_version(connection: Connection, model_id: int, name: str, version: int) -> str:
@@ -332,13 +334,3 @@ def no_version(connection: Connection, model_id: int, name: str, version: int) -
         shown = ", ".join(map(str, numbers[-10:]))
         has = f"its versions are {'..., ' if len(numbers) > 10 else ''}{shown}"
     return f"The registered model {name!r} has no version {str(version)[:80]}: {has}."
-
-
-def close_names(name: str, names: Iterable[str], none: str) -> str:
-    """Return the end of a sentence: which of *names* is close to *name*, or which there are, or *none*."""
-    names = list(names)
-    if not names:
-        return f": {none}."
-    if close := get_close_matches(name, names, n=3, cutoff=0.5):
-        return f"; did you mean {' or '.join(repr(match) for match in close)}?"
-    return f": there is {', '.join(repr(known) for known in names[:5])}{' and others' if len(names) > 5 else ''}."

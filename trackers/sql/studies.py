@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from trackers.sql.failures import is_integrity
 from trackers.sql.ids import new_uid
 from trackers.states import RunState
 from trackers.values import Launch, Owner, StudyRow, to_datetime
+from trackers.wording import did_you_mean
 
 _DIRECTIONS = ("minimize", "maximize")
 
@@ -156,17 +156,6 @@ def refuse_deleted(connection: Connection, kind: str, name: str) -> None:
             f"there is no {kind} {name!r} in this store: it was deleted, and `trackers restore {shlex.quote(name)}` "
             "brings it back"
         )
-
-
-def did_you_mean(word: str, names: Sequence[str]) -> str:
-    """Return the end of a sentence that names what is close to *word*, or else what there is."""
-    close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
-    if close:
-        return f"; did you mean {' or '.join(repr(name) for name in close)}?"
-    if not names:
-        return ": it has none yet"
-    listed = ", ".join(sorted(names)[:5])
-    return f": it has {listed}{', ...' if len(names) > 5 else ''}"
 
 
 def read_studies(
