@@ -83,7 +83,7 @@ def did_you_mean(word: str, names: Iterable[str], none: str = "it has none yet",
         return f": {none}"
     if close := difflib.get_close_matches(word[:_LONGEST_WORD], known, n=3, cutoff=0.5):
         return f"; did you mean {' or '.join(map(repr, close))}?"
-    return f": {has} {', '.join(sorted(known)[:5])}{', ...' if len(known) > 5 else ''}"
+    return f": {has} {', '.join(map(repr, sorted(known)[:5]))}{', ...' if len(known) > 5 else ''}"
 
 
 def hinting(**words: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
