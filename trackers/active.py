@@ -83,9 +83,12 @@ class ActiveRun(Recorder):
     @property
     def id(self) -> int:
         """The run's id in its store; raises StoreError for one that was started while the store was away."""
-        if self._run_id < 0:
-            self._run_id = self._store.run_id_of(self.uid)
-        return self._run_id
+        if self._run_id >= 0:
+            return self._run_id
+        found = self._store.run_id_of(self.uid)
+        if self._attempt >= 0:  # else what it logs goes by its uid: the store has to look up the attempt
+            self._run_id = found
+        return found
 
     @property
     def known_id(self) -> int | None:

@@ -235,7 +235,7 @@ class _Drain:
     def _has_files(self, line: Line) -> bool:
         """Store the files that an entry names, which come before what refers to them; refuse it where one is lost.
 
-        A run begins without the files of its code, rather than not at all.
+        A run begins, or goes on, without the files of its code, rather than not at all.
         """
         for digest in _digests(line.entry):
             if digest in self._there:
@@ -249,7 +249,7 @@ class _Drain:
             else:
                 self._there.add(digest)
                 continue
-            if line.entry.kind == "start":
+            if line.entry.kind in ("start", "resume"):
                 _forget_code(line.entry, why)
                 continue
             self._refuse(line, why)
@@ -309,7 +309,7 @@ def _forget_code(entry: Entry, why: str) -> None:
 
 def _digests(entry: Entry) -> list[str]:
     """Return the digests of the files that an entry names."""
-    captured = entry.content.get("captured") if entry.kind == "start" else None
+    captured = entry.content.get("captured") if entry.kind in ("start", "resume") else None
     held = (captured.get("bundle"), captured.get("commits")) if captured else ()
     found: list[str] = [digest for digest in held if digest]
     for change in entry.content if entry.kind == "log" else ():

@@ -54,6 +54,9 @@ class Recorder(ABC):
     def __init__(self, run_id: int, attempt: int) -> None:
         self._run_id = run_id
         self._attempt = attempt
+        self._parts_of = f"{attempt:03d}" if attempt >= 0 else f"001-{-attempt:x}"
+        """How the names of an attempt's parts of tables begin: they follow those of the attempts before."""
+
         self._lock = threading.RLock()
         self._steps_of: dict[tuple[str, str], int] = {}
         self._parts: dict[str, int] = {}
@@ -223,7 +226,7 @@ class Recorder(ABC):
         content = pack_table(as_table(data), form)
         with self._lock:
             index = self._parts[folder] = self._parts.get(folder, -1) + 1
-        self._put_bytes(f"{folder}/{self._attempt:03d}-{index:06d}.{form}", content)
+        self._put_bytes(f"{folder}/{self._parts_of}-{index:06d}.{form}", content)
 
     @hinting(artifact_file=_NAME, save_kwargs="draw the figure as it shall be saved")
     def log_figure(self, figure: Any, name: str) -> None:

@@ -17,13 +17,14 @@ from trackers.active import STARTING, ActiveRun, active_run
 from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, SchemaError, StoreError
-from trackers.journal import Entry
+from trackers.journal import Entry, journal_folder
 from trackers.launching import PATIENCE, Launching
 from trackers.lifecycle import Lifecycle
 from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.query import parse_flat, parse_order
 from trackers.recorder import clean_params, clean_tags, context_label
+from trackers.resuming import find_left
 from trackers.sql import attempts, datasets, experiments, history, lifecycle, metrics, runs, search
 from trackers.sql.columns import check_param
 from trackers.sql.ids import Ids, new_uid
@@ -214,9 +215,12 @@ class Tracking(Lifecycle, Launching):
     def resume_run(self, ref: RunRef) -> ActiveRun:
         """Go on with a run that never ended, after a crash: what is logged now belongs to its next attempt.
 
-        Where this attempt logs a step again, the points of older attempts from that step on are hidden. Raises
-        NotFoundError, and StateError for a run that has ended.
+        Where this attempt logs a step again, the points of older attempts from that step on are hidden. Offline, or
+        while the store is away, a run goes on that began in one of its journals on this machine; *ref* is its uid then.
+        Raises NotFoundError, and StateError for a run that has ended or whose process still lives.
         """
+        if self.writer.spilling:
+            return self._resume_later(ref.uid if isinstance(ref, ActiveRun | Run) else ref)
         run_id = self._run_id(ref)
         launch = self.own_launch()
         resume = partial(runs.resume_run, run_id=run_id, host=self._host, pid=os.getpid(), launch=launch)
@@ -227,6 +231,18 @@ class Tracking(Lifecycle, Launching):
             files = [file.name for file in metrics.read_artifacts(connection, run_id)]
         run = ActiveRun(self, run_id, found.uid, attempt)
         run.known(found.params, {(one.key, one.context): one.last_step for one in summaries}, files)
+        return run
+
+    def _resume_later(self, ref: object) -> ActiveRun:
+        """Go on with a run that waits in a journal; the number of its attempt is known when that is in the store."""
+        address = self.database.address
+        found = find_left(journal_folder(address.path, address.safe), ref, self._host, os.getpid())
+        now = max(now_us(), found.attempts[-1][2] + 1)
+        resume = runs.Resume(self._host, os.getpid(), now, self.waiting_launch())
+        begun = self._submit(Entry("resume", found.uid, resume.fields()))
+        run = ActiveRun(self, -1, found.uid, -now)
+        run.known(found.params, found.steps, found.files)
+        run.begun(begun)
         return run
 
     def get_run(self, ref: RunRef) -> Run:

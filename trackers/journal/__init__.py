@@ -8,6 +8,9 @@ from trackers.journal.entry import encode as encode
 from trackers.journal.file import ASIDE as ASIDE
 from trackers.journal.file import Journal as Journal
 from trackers.journal.file import Line as Line
+from trackers.journal.left import LeftRun as LeftRun
+from trackers.journal.left import list_left as list_left
+from trackers.journal.left import read_left as read_left
 from trackers.journal.place import journal_folder as journal_folder
 from trackers.journal.place import list_journals as list_journals
 from trackers.journal.place import other_journals as other_journals
@@ -18,12 +21,15 @@ __all__ = [
     "Again",
     "Entry",
     "Journal",
+    "LeftRun",
     "Line",
     "add_refused",
     "encode",
     "journal_folder",
     "list_journals",
+    "list_left",
     "other_journals",
     "owner_of",
+    "read_left",
     "write_refused",
 ]

@@ -1,4 +1,4 @@
-"""What a journal holds: a run that started, its params, what it logged; as JSON and back.
+"""What a journal holds: a run that started or went on, its params, what it logged; as JSON and back.
 
 A run goes by its uid: its integer id may not be allotted yet. Nothing is pickled.
 """
@@ -32,8 +32,8 @@ _FIELDS: dict[type, tuple[str, ...]] = {
 class Entry:
     """One thing to write for the run *run* (its uid).
 
-    *kind* is ``"start"`` (*content*: the fields of ``trackers.sql.runs.Start``), ``"params"`` (a mapping) or ``"log"``
-    (a sequence of changes). *run_id* is the run's id where it is known; a journal keeps the uid alone.
+    *kind* is ``"start"`` (*content*: the fields of ``trackers.sql.runs.Start``), ``"resume"`` (those of its ``Resume``),
+    ``"params"`` (a mapping) or ``"log"`` (a sequence of changes). *run_id* is the run's id where it is known; a journal keeps the uid alone.
     """
 
     kind: str

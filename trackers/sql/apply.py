@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from trackers.changes import AttemptEnded, PointsLogged
 from trackers.errors import FencedError, NotFoundError, StateError, TrackersError
 from trackers.sql import journals, manifests, points, runs, shared
 from trackers.sql import tables as t
@@ -19,7 +20,7 @@ from trackers.sql.batch import Batch
 from trackers.sql.committer import Work
 from trackers.sql.experiments import make_experiment
 from trackers.sql.failures import is_integrity
-from trackers.sql.fold import LOGGED, Fold, StudyFold
+from trackers.sql.fold import LOGGED, UNREPORTED, Fold, StudyFold
 from trackers.sql.guard import Guard
 from trackers.sql.ids import BLOCK, take_block
 from trackers.sql.run_names import path_in
@@ -83,6 +84,7 @@ class SqlApplier:
         self._connection: Connection | None = None
         self._run_ids: dict[str, int] = {}
         self._experiment_ids: dict[str, int] = {}
+        self._attempts: dict[tuple[int, int], int] = {}
         self._journals: list[tuple[str, int, int]] = []
 
     def rolled_back(self) -> None:
@@ -90,6 +92,7 @@ class SqlApplier:
         self._series_ids = range(0)
         self._run_ids.clear()
         self._experiment_ids.clear()
+        self._attempts.clear()
 
     def apply(self, connection: Connection, group: Sequence[Work]) -> None:
         """Write the group: runs of submissions are folded together, a task sees all that came before it."""
@@ -107,6 +110,9 @@ class SqlApplier:
                     fold = None
                 if work.task is not None:
                     work.result = work.task(connection)
+                elif work.entry is not None and work.entry.kind == "resume":
+                    run_id = self._run_id(work.entry)
+                    work.result = runs.resume_later(connection, run_id, runs.Resume(**work.entry.content))
                 elif work.entry is not None:
                     work.result = runs.start_later(connection, runs.Start(**work.entry.content))
             if fold is not None or self._journals:
@@ -118,13 +124,15 @@ class SqlApplier:
 
     @staticmethod
     def _fits(entry: Entry | None, group: Sequence[Work]) -> bool:
-        """Tell whether a submission can be folded: all can but some starts.
+        """Tell whether a submission can be folded: all can but some starts, and attempts that follow.
 
         One that needs its id or its parent looked up is written as it comes, and so is one that is alone: what was
         written with others and failed comes again so, and has to succeed where it was there already.
         """
-        if entry is None or entry.kind != "start":
+        if entry is None or entry.kind not in ("start", "resume"):
             return True
+        if entry.kind == "resume":
+            return False
         start = entry.content
         alone = len(group) == 1
         return not alone and start["run_id"] >= 0 and start["parent_id"] is start["parent"] is start["captured"] is None
@@ -154,7 +162,23 @@ class SqlApplier:
         if entry.run_id >= 0:
             return entry.content
         run_id = self._run_id(entry)
-        return [replace(change, run_id=run_id) for change in entry.content]
+        return [self._placed(change, run_id) for change in entry.content]
+
+    def _placed(self, change: Any, run_id: int) -> Any:
+        """Return *change* under the id of its run, and the number of its attempt, where that was not known either."""
+        if type(change) is PointsLogged and change.points and change.points[0][1] < UNREPORTED:
+            number = self._attempt(run_id, change.points[0][1])
+            return replace(change, run_id=run_id, points=tuple((p[0], number, *p[2:]) for p in change.points))
+        if type(change) is AttemptEnded and change.attempt < UNREPORTED:
+            return replace(change, run_id=run_id, attempt=self._attempt(run_id, change.attempt))
+        return replace(change, run_id=run_id)
+
+    def _attempt(self, run_id: int, began: int) -> int:
+        """Return the number of an attempt that began while the store was away; see ``runs.Resume``."""
+        if (run_id, began) not in self._attempts:
+            assert self._connection is not None  # set while a group is applied
+            self._attempts[run_id, began] = runs.find_attempt(self._connection, run_id, -began)
+        return self._attempts[run_id, began]
 
     def _run_id(self, entry: Entry) -> int:
         if entry.run_id >= 0:

@@ -68,6 +68,49 @@ class Start:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """A run that goes on in another process while the store is away, since *time* (microseconds).
+
+    What is logged meanwhile has ``-time`` as its attempt: which number that is is known once it is written.
+    """
+
+    host: str
+    pid: int
+    time: int
+    captured: Mapping[str, Any] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what an entry of a journal holds of it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def resume_later(connection: Connection, run_id: int, resume: Resume) -> int:
+    """Write an attempt that began while the store was away, unless it is there already; return its number."""
+    a = t.attempts.c
+    known = select(a.number).where(a.run_id == run_id, a.started_at == resume.time, a.number > 0)
+    found = connection.execute(known.where(a.host == resume.host, a.pid == resume.pid)).scalar()
+    if found is not None:
+        return int(found)
+    launch = None
+    if resume.captured is not None:
+        launch = launches.keep(connection, launches.NewLaunch(**resume.captured))
+    return resume_run(connection, run_id, resume.host, resume.pid, launch, resume.time)
+
+
+def find_attempt(connection: Connection, run_id: int, time: int) -> int:
+    """Return the number of the attempt of a run that began at *time* while the store was away.
+
+    Raises StateError where it is not there: it was refused.
+    """
+    a = t.attempts.c
+    query = select(a.number).where(a.run_id == run_id, a.started_at == time, a.number > 0)
+    found = connection.execute(query).scalar()
+    if found is None:
+        raise StateError(f"run {path_of(connection, run_id)} did not go on there: that it was resumed was refused")
+    return int(found)
+
+
 def start_later(connection: Connection, start: Start) -> int:
     """Write a run that started while the store was away, unless it is there already; return its id."""
     found = connection.execute(select(t.runs.c.id).where(t.runs.c.uid == start.uid)).scalar()
@@ -146,8 +189,10 @@ def _insert_attempt(
     )
 
 
-def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch: int | None = None) -> int:
-    """Start another attempt of a run that never ended and return its number.
+def resume_run(
+    connection: Connection, run_id: int, host: str, pid: int, launch: int | None = None, time: int | None = None
+) -> int:
+    """Start another attempt of a run that never ended, now or at *time* (microseconds), and return its number.
 
     Raises StateError for a run that has ended or whose process lives on this *host*, and for a trial, which only its
     study's manager starts again.
@@ -158,7 +203,7 @@ def resume_run(connection: Connection, run_id: int, host: str, pid: int, launch:
     if row.number is not None:
         raise StateError(f"run {path_of(connection, run_id)} is a trial: hpo resume STUDY starts it again")
     guarded = update(t.runs).where(r.id == run_id, r.state.in_((int(RunState.RUNNING), int(RunState.WAITING))))
-    now = now_us()
+    now = now_us() if time is None else time
     if connection.execute(guarded.values(state=int(RunState.RUNNING))).rowcount != 1:
         named = path_of(connection, run_id)
         raise StateError(f"run {named} has ended ({RunState(row.state).name}): start a new one, with it as the parent")

@@ -1,0 +1,106 @@
+"""Runs as journals have them: what a process that cannot ask the store has to know of one to go on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trackers import changes as c
+from trackers.journal.entry import Entry, decode
+from trackers.journal.file import unseal
+
+_HEADS = (b'"start"', b'"TrialFinished"', b'"resume"')
+
+
+@dataclass(slots=True)
+class LeftRun:
+    """A run that began in a journal, with what the journals have of it.
+
+    *attempts* are the host, the process and the beginning (microseconds) of each; *ended* is the state in which it did,
+    or empty.
+    """
+
+    uid: str
+    experiment: str
+    name: str
+    attempts: list[tuple[str, int, int]]
+    params: dict[str, Any] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+    ended: str = ""
+    _last: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, entry: Entry) -> LeftRun:
+        """Return the run that *entry* starts."""
+        start = entry.content
+        attempts = [(start["host"], start["pid"], start["time"])]
+        return cls(entry.run, start["experiment"] or "", start["name"], attempts, dict(start["params"]))
+
+    @property
+    def steps(self) -> dict[tuple[str, str], int]:
+        """The last step of each series, by key and context; what an attempt logged hides later ones of those before."""
+        return {series: step for series, (_, step) in self._last.items()}
+
+    def take(self, entry: Entry) -> None:
+        """Take in what came after its start."""
+        if entry.kind == "resume":
+            again = entry.content
+            self.attempts.append((again["host"], again["pid"], again["time"]))
+        elif entry.kind == "params":
+            self.params |= entry.content
+        elif entry.kind == "log":
+            for change in entry.content:
+                self._take_change(change)
+
+    def _take_change(self, change: c.Change) -> None:
+        if isinstance(change, c.PointsLogged):
+            series = change.key, change.context
+            for step, attempt, *_ in change.points:
+                self._last[series] = max(self._last.get(series, (0, -1)), (abs(attempt), step))
+        elif isinstance(change, c.ArtifactsLogged):
+            self.files |= change.files.keys()
+        elif isinstance(change, c.TrialFinished):
+            self.ended = change.state.name
+
+
+def read_left(journals: Iterable[Path], ref: str) -> list[LeftRun]:
+    """Return the runs that began in one of *journals* and whose uid begins with *ref*, with all that is known of them.
+
+    Of other runs the store has a part. What cannot be read is passed over: its journal tells of it when it is drained.
+    """
+    mark = f'"{ref}'.encode()
+    return _runs(entry for entry in _entries(journals, (mark,)) if entry.run.startswith(ref))
+
+
+def list_left(journals: Iterable[Path]) -> list[LeftRun]:
+    """Return the runs that began in one of *journals* and did not end, as far as those know; the oldest first."""
+    return [run for run in _runs(_entries(journals, _HEADS)) if not run.ended]
+
+
+def _runs(entries: Iterable[Entry]) -> list[LeftRun]:
+    runs: dict[str, LeftRun] = {}
+    rest: list[Entry] = []
+    for entry in entries:
+        if entry.kind != "start":
+            rest.append(entry)
+        elif entry.run not in runs:
+            runs[entry.run] = LeftRun.begin(entry)
+    for entry in rest:
+        if entry.run in runs:
+            runs[entry.run].take(entry)
+    return sorted(runs.values(), key=lambda run: run.attempts[0][2])
+
+
+def _entries(journals: Iterable[Path], marks: tuple[bytes, ...]) -> Iterator[Entry]:
+    """Yield the entries in whose line one of *marks* is."""
+    for journal in journals:
+        try:
+            with (journal / "records").open("rb") as records:
+                records.readline()  # the head
+                for line in records:
+                    if any(mark in line for mark in marks) and (content := unseal(line)) is not None:
+                        yield decode(content)[1]
+        except (OSError, ValueError, TypeError, LookupError):  # removed meanwhile, or of a newer release
+            continue
