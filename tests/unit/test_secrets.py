@@ -259,6 +259,19 @@ def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
         ("model", "ghp_" + "a1B2" * 9, HIDDEN),
         ("db", {"password": "abc", "host": "h"}, {"password": HIDDEN, "host": "h"}),
         ("api_keys", ["abc", {"openai": "def"}], [HIDDEN, {"openai": HIDDEN}]),
+        *((name, "2024Summer", HIDDEN) for name in ("db_password", "dbpass", "pw", "secret", "my.api_key", "bearer")),
+        ("password", "12345678", HIDDEN),
+        ("pass", "hunter2!x", HIDDEN),
+        ("env", {"DB_PASSWORD": "1qazxsw"}, {"DB_PASSWORD": HIDDEN}),
+        ("telegram_token", "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", HIDDEN),
+        ("access_token", "Bearer 8f3b2c1d9e77", HIDDEN),
+        ("github_token", "x9y8", HIDDEN),
+        ("auth", "bob:hunter2", HIDDEN),
+        ("user", "bob:hunter2", HIDDEN),
+        ("wandb_key", "0123456789abcdef0123456789abcdef01234567", HIDDEN),
+        ("model", "sk-" + "a1b2c3d4" * 4, HIDDEN),
+        ("dsn", "https://" + "0a1b" * 8 + "@sentry.io/1", "https://***@sentry.io/1"),
+        ("url", "postgresql://u:p@ssw0rd@host/db", "postgresql://***@host/db"),
         ("headers", "Authorization: Bearer abcdef", "Authorization: Bearer ***"),
         ("command", "train.py --api-key abc12 --lr 0.1", "train.py --api-key *** --lr 0.1"),
         ("command", "x --db_password='hunter2' -v", "x --db_password='***' -v"),
@@ -284,6 +297,9 @@ def test_a_secret_is_hidden_in_a_param(name: str, value: object, shown: object) 
         *(("cookie", "v1"), ("user", "domain:alice"), ("join_key", "user_id_and_day_v2"), ("model", "sk-resnet50-imagenet-v2-final")),
         *(("data", "abfss://training@storage2024.dfs.core.windows.net/d"), ("query", "SELECT 1;key=5"), ("git", "ssh://user12345@h1/x")),
         *(("command", "x --max-tokens 4096 --pad-token word"), ("command", "x --api-key $KEY --private-key ~/.ssh/id --password")),
+        *(("tokens", "wikitext-103"), ("train_tokens", "c4-en-10B"), ("class_token", "avgpool2d"), ("lang_token", "zh2en_XX")),
+        *(("token", "extra_id_0"), ("pwd", "/home/ann/project"), ("account_key", "customer_id"), ("pass", "2")),
+        *(("container", "docker://ubuntu:22.04@sha256:11aa"), ("cache_key", "d41d8cd98f00b204e9800998ecf8427e"), ("user", "h:8080")),
         *(("note", "no authorization, basic checks"), ("command", "x --secret 5 --access-key none --password-file a.txt")),
     ],
 )  # fmt: skip
@@ -395,6 +411,38 @@ def test_a_url_without_a_password_is_shown_as_it_is(url: str) -> None:
 )
 def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
     redact(piece * (300_000 // len(piece)), settings=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mysql -u root -pletmein app < dump.sql",
+        'subprocess.run(["mysql","-uroot","-phunter"])',
+        "mysql -uroot -p20241 app",
+        "PGPASSWORD=20240101 psql -h db",
+        "DB_PASSWORD=123456 ./run.sh",
+        'dbPassword = base64.b64decode("aHVudGVyMmh1bnRlcjI=")',
+        'apiKey = b64decode("aHVudGVyMmh1bnRlcjI=")',
+    ],
+)
+def test_a_password_of_lower_case_or_digits_is_one(text: str) -> None:
+    assert looks_secret(text)
+    assert redact_arguments(["sshpass", "-phunter", "ssh", "h"]) == ["sshpass", "-p***", "ssh", "h"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'primary_key = bytes.fromhex("aabbccddeeff")',
+        'token_name = "identifier"',
+        'api_key_env = "OPENAI_API_KEY"',
+        "MAX_TOKEN=4096 python x",
+        "docker run mysql -p3306:3306 x",
+        'monkey = bytes.fromhex("aabbccddeeff")',
+    ],
+)
+def test_what_is_about_a_secret_is_none(text: str) -> None:
+    assert not looks_secret(text)
 
 
 @pytest.mark.parametrize("piece", ["--secret ", "--a", "authorization: basic ", "--" + "-password" * 4, "pwd=a;"])

@@ -14,7 +14,10 @@ _BETWEEN = r"[^\r\n|;&]{0,200}?"
 """Other words of the same command, be it a line of a shell or a list of Python's."""
 _SPACE = r"[ \t,\"'=]{1,6}"
 _VALUE = r"(?P<secret>[^\s\"'`$<{(\[,;|&)\]}]{3,200})"
-_NO_WORD = r"(?![a-z]{1,40}(?:[\s\"',]|\Z)|\d{1,5}(?::\d{1,5})?(?:[\s\"',]|\Z))"
+_NO_WORD = (
+    r"(?!(?:ort|lot|arents?|ath|arams?|rint|rofile|rocess|roject|refix|rod|ublish|ull|ush)(?:[\s\"',=]|\Z)"
+    r"|\d{1,5}:\d{1,5}(?:[\s\"',]|\Z)|33060?(?:[\s\"',]|\Z))"
+)
 """No other option that begins so, no port."""
 _USER = r"[^\s:\"'$<{(/]{1,80}"
 _COMMANDS = {
@@ -27,8 +30,9 @@ _COMMANDS = {
     ("sqlcmd", "bcp"): rf"\b(?:sqlcmd|bcp)\b{_BETWEEN}[ \t\"']-P{_SPACE}?{_VALUE}",
 }
 _ENVIRONMENT = (
-    r"(?<![\w.$-])(?:[A-Z][A-Z0-9_]{0,40})?(?:PASSWORD|PASSWD|_PASS|_PWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)"
-    r"=(?P<quote>[\"']?)(?P<secret>(?!\d{1,20}(?:[\s\"']|\Z))[^\s\"'`$<{(%*][^\s\"'`(),;]{2,200})(?P=quote)(?=[ \t]{1,4}[\w./-])"
+    r"(?<![\w.$-])(?:[A-Z][A-Z0-9_]{0,40})?(?:PASSWORD|PASSWD|_PASS|_PWD|SECRET|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY"
+    r"|TOKEN(?==[\"']?(?!\d{1,20}(?:[\s\"']|\Z))))"
+    r"=(?P<quote>[\"']?)(?P<secret>[^\s\"'`$<{(%*][^\s\"'`(),;]{2,200})(?P=quote)(?=[ \t]{1,4}[\w./-])"
 )
 _OTHER = r"(?i:server|host|uid|user|user id|username|data source|database|dbname|driver|initial catalog|endpoint)"
 _PASSWORD = r"(?i:pwd|password|accountkey|sharedaccesskey)"
@@ -43,7 +47,7 @@ _ELEMENT = (
     r"[ \t]{0,8}(?P<secret>[^<>\s${%*][^<>\r\n]{0,500})</\1>"
 )
 _DECODED = (
-    r"(?i)(?<![a-z])(?:secret|passw|pwd|token(?!iz)|credential|(?<!public_)key(?![a-z]))[\w.\"'\]]{0,40}[ \t]{0,4}(?::[ \t]{0,2}bytes[ \t]{0,2})?=[ \t]{0,4}[\w.]{0,40}"
+    r"(?i)(?-i:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?:secret|passw|pwd|token(?!iz)|credential|(?<!public_)(?<!primary_)(?<!foreign_)key(?![a-z]))[\w.\"'\]]{0,40}[ \t]{0,4}(?::[ \t]{0,2}bytes[ \t]{0,2})?=[ \t]{0,4}[\w.]{0,40}"
     r"(?:b(?:64|32|16|85)decode|unhexlify|fromhex|a2b_base64|a2b_hex)\(\s{0,12}[bru]?[\"'](?P<secret>[^\"'\r\n]{8,4000})"
 )
 _RULES = _COMMANDS | {
@@ -85,7 +89,10 @@ def is_login(value: str) -> bool:
         return False
 
 
-NO_PASSWORD = re.compile(r"[a-z]{1,40}|\d{1,5}(?::\d{1,5})?")
+NO_PASSWORD = re.compile(
+    r"(?:ort|lot|arents?|ath|arams?|rint|rofile|rocess|roject|refix|rod|ublish|ull|ush)"
+    r"|\d{1,5}:\d{1,5}|33060?"
+)
 """What follows ``-p`` where that is another option that begins so, or a port."""
 
 

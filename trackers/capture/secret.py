@@ -103,6 +103,8 @@ _COUNTED = re.compile(
     r"(?i)(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)[-_]?(?:\w*[-_])?tokens?"
 )
 """Names of what a language model counts or marks."""
+_ABOUT = re.compile(r"(?i)[_-](?:env|environ|variable|names?|fields?|columns?|header|types?|kind)\Z")
+"""Names of what is about a secret: where it is to be found, and how it is called."""
 _NAME_END = re.compile(r"[\w.-]{1,40}\Z")
 _PLACEHOLDERS = re.compile(r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|changeme)\Z")
 
@@ -165,7 +167,7 @@ def _hide_assigned(match: re.Match[str]) -> str:
     value = match[3]
     before = _NAME_END.search(match.string[max(0, match.start() - 40) : match.start()])
     name = (before[0] if before else "") + re.split(r"[\"'\]\s:=]", match[1], maxsplit=1)[0]
-    if _PLACEHOLDERS.match(value) or _COUNTED.fullmatch(name):
+    if _PLACEHOLDERS.match(value) or _COUNTED.fullmatch(name) or _ABOUT.search(name):
         return match[0]
     return f"{match[1]}{match[2]}{HIDDEN}{match[2]}"
 
@@ -243,7 +245,7 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
         is_password = by != "" and argument.startswith(by)
         if not argument.startswith("--") and (hide or _may_be_secret(option, argument)):
             shown.append(HIDDEN)
-        elif is_password and argument != by and login.NO_PASSWORD.fullmatch(argument[len(by) :]) is None:
+        elif is_password and argument != by and (apart or login.NO_PASSWORD.fullmatch(argument[len(by) :]) is None):
             shown.append(by + HIDDEN)
         elif equals and (_names_secret(name) or _may_be_secret(name, value)):
             shown.append(f"{name}={HIDDEN}")
@@ -358,7 +360,7 @@ def _redact_command(text: str) -> str:
 
 def _hide_option(match: re.Match[str]) -> str:
     value = match[2]
-    if _PLACEHOLDERS.match(value) or _NUMBER.fullmatch(value) or login.is_sample(value):
+    if _PLACEHOLDERS.match(value) or _COUNT.fullmatch(value) or login.is_sample(value):
         return match[0]
     return match[1] + HIDDEN
 
@@ -366,19 +368,42 @@ def _hide_option(match: re.Match[str]) -> str:
 def _hide_key(found: re.Match[str]) -> str:
     """Return what is shown of what looks like a key: a name may begin with ``sk-``, too."""
     text = found.group()
-    return text if text.startswith("sk-") and len(text) < _LONG_KEY else HIDDEN
+    words = text.startswith("sk-") and len(text) < _LONG_KEY and text.count("-") > 1
+    return text if words else HIDDEN
 
 
 def _is_secret_value(name: str, value: str) -> bool:
     """Tell whether a param's value is a secret by its name: what is hidden is gone for good, so the name must say so."""
-    if not value or _PLACEHOLDERS.match(value) or _STANDS_FOR.fullmatch(value) or _NUMBER.fullmatch(value):
+    if not value or _PLACEHOLDERS.match(value) or _STANDS_FOR.fullmatch(value) or _SWITCH.fullmatch(value):
         return False
-    if _ends_secret(name):
-        return _TOKEN.search(name) is None or _TOKEN_VALUE.fullmatch(value) is not None
     last, *before = reversed(re.split(r"[-_.]", name.lower()))
+    whose = before[0] if before else ""
+    if _ends_secret(name):
+        if _TOKEN.search(name):
+            return _is_token(name, value)
+        plain = _PLAIN.search(name)
+        return plain is None or _HOW.get(plain[0].lower(), _COUNT).fullmatch(value) is None
     if last in ("login", "userpass"):
         return ":" in value and "://" not in value
-    return last in ("pass", "pw") and not _WHICH.issuperset(before[:1]) and _ORDINARY.fullmatch(value) is None
+    if last in ("auth", "user"):
+        return _USER_AND_PASSWORD.fullmatch(value) is not None
+    if last == "key":
+        return whose in _SERVICES and _KEY_VALUE.fullmatch(value) is not None
+    is_pass = last in ("pw", "bearer") or _PASS.fullmatch(last) is not None
+    return is_pass and whose not in _WHICH and _ORDINARY.fullmatch(value) is None
+
+
+def _is_token(name: str, value: str) -> bool:
+    """Tell whether *value* is what lets somebody in, and not what a language model has for tokens."""
+    first = re.split(r"[-_.]?tokens?(?:[\d_-]*)\Z", name.lower())[0]
+    whose = re.split(r"[-_./]", first)[-1]
+    if _BOT.fullmatch(value) or value.lower().startswith("bearer "):
+        return True
+    if whose in _SERVICES:
+        return _ORDINARY.fullmatch(value) is None
+    if not whose and name.lower().rstrip("0123456789_-").endswith("token"):
+        return _TOKEN_VALUE.fullmatch(value) is not None and _IDENTIFIER.fullmatch(value) is None
+    return 20 <= len(value) <= 128 and _is_random(value)
 
 
 def _ends_secret(name: str) -> bool:
@@ -397,17 +422,35 @@ _OPTION = re.compile(
 _LONG_KEY = 40
 _TOKEN = re.compile(r"(?i)tokens?[\d_-]*\Z")
 """What a name ends in that may be a language model's."""
-_TOKEN_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.+/=-]{6,2000}")
-_NUMBER = re.compile(r"(?i)[+-]?[\d.,]{1,30}(?:e[+-]?\d{1,4})?[ _-]?(?:[a-z]{1,10}|%)?|yes|no|on|off|true|false")
+_TOKEN_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.~:+/=-]{6,2000}")
+_IDENTIFIER = re.compile(r"[A-Za-z]{2,20}(?:[_-][A-Za-z\d]{1,20}){1,6}")
+_BOT = re.compile(r"\d{6,12}:[\w-]{30,64}")
+_SERVICES = frozenset(
+    (
+        "access api app auth aws azure bearer bot ci client db deploy discord gcp gh git github gitlab google hf "
+        "huggingface jwt mlflow neptune npm oauth openai anthropic personal pypi refresh registry s3 sas secret security "
+        "service session slack telegram user vault wandb webhook"
+    ).split()
+)
+"""Whose token or key it is that lets somebody in."""
+_KEY_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.+/=-]{20,2000}")
+_COUNT = re.compile(r"\d{1,3}")
+_PLAIN = re.compile(r"(?i)(?:s|pwd|account[_-]?key)\Z")
+_HOW = {"pwd": re.compile(r"[./~].*|[A-Za-z]:\\.*"), "account_key": re.compile("[a-z]{1,20}(?:_[a-z]{1,20}){0,3}")}
+"""What is no secret though the name may mean one: a count of several, the folder of a process, the key of a table."""
+_SWITCH = re.compile("(?i)yes|no|on|off|true|false")
 _WHICH = frozenset(
     {"low", "high", "band", "all", "first", "second", "third", "last", "forward", "backward", "one", "two", "single"}
 )
 """Passes that are no passwords."""
-_LOGIN = re.compile(r"://[^\s/@:\"']{0,200}:[^\s/\"'@]{1,300}@")
-"""A user with a password; a user alone may be the container of a store of blobs."""
+_USER_AND_PASSWORD = re.compile(r"[^\s:/]{1,80}:(?![A-Za-z]{1,40}\Z)(?!\d{1,5}\Z)[^\s/]{1,200}")
+_LOGIN = re.compile(
+    r"://(?:[^\s/@:\"']{0,200}:[^\s/\"']{1,300}|[0-9a-f]{24,64})@(?!sha\d{3}:)",
+)
+"""A user with a password, or a user that is a key; another user alone may be the container of a store of blobs."""
 _STANDS_FOR = re.compile(r"<.*>|\[.*\]|\{.*\}|\$\{.*\}|\$[A-Z_]+|%\(.*\)s")
 """A special token, a list, a variable."""
-_ORDINARY = re.compile(r"[A-Za-z]{1,20}(?:[ _-][A-Za-z]{1,20}){0,5}|[\d.,]{1,20}[kKmM]?")
+_ORDINARY = re.compile(r"[A-Za-z]{1,20}(?:[ _-][A-Za-z]{1,20}){0,5}|[\d.,]{1,6}[ ]?[kKmM]?(?:Hz)?")
 """A word or some, or a number."""
 
 
