@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
@@ -177,3 +178,36 @@ def test_a_long_answer_that_stops_on_its_way_is_given_up(
         proxy.freeze_after = 1_000_000
         assert len(store.database.read(lambda connection: connection.execute(query).all())) == 50_000
         assert proxy.freeze_after is None, "nothing was frozen"
+
+
+def test_the_watch_goes_on_after_a_connection_that_is_closed_under_it(proxy: Proxy) -> None:
+    with trackers.connect(proxy.url) as store:
+        watching = store.database.watch
+        looked, look = threading.Event(), watching._look
+        with suppress(Exception), store.database.reading() as connection:
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            time.sleep(0.5)  # by the clock of the watch the transaction is old
+            raw.close()
+
+            def look_once_more() -> None:
+                look()
+                looked.set()
+
+            watching._look = look_once_more  # type: ignore[method-assign]
+            assert looked.wait(10.0)
+        assert looked.is_set()
+        assert watching._thread is not None
+        assert watching._thread.is_alive()
+
+
+def test_a_connection_that_went_on_to_another_thread_stays_watched(proxy: Proxy) -> None:
+    with trackers.connect(proxy.url) as store, store.database.reading() as connection:
+        raw, watching = connection.connection.dbapi_connection, store.database.watch
+        with watching.over(raw):  # as another thread does, which got it from the pool
+            mine = watching._busy[id(raw)]
+        assert id(raw) not in watching._busy
+        with watching.over(raw):
+            later = watching._busy[id(raw)] = (mine[0] + 1.0, raw)
+        assert watching._busy[id(raw)] is later, "that of another thread is not ended with mine"
+        del watching._busy[id(raw)]

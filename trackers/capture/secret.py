@@ -388,7 +388,7 @@ def _is_secret_value(name: str, value: str) -> bool:
     if last in ("auth", "user"):
         return _USER_AND_PASSWORD.fullmatch(value) is not None
     if last == "key":
-        return whose in _SERVICES and _KEY_VALUE.fullmatch(value) is not None
+        return _SERVICES.fullmatch(whose) is not None and _KEY_VALUE.fullmatch(value) is not None
     is_pass = last in ("pw", "bearer") or _PASS.fullmatch(last) is not None
     return is_pass and whose not in _WHICH and _ORDINARY.fullmatch(value) is None
 
@@ -399,7 +399,7 @@ def _is_token(name: str, value: str) -> bool:
     whose = re.split(r"[-_./]", first)[-1]
     if _BOT.fullmatch(value) or value.lower().startswith("bearer "):
         return True
-    if whose in _SERVICES:
+    if _SERVICES.fullmatch(whose):
         return _ORDINARY.fullmatch(value) is None
     if not whose and name.lower().rstrip("0123456789_-").endswith("token"):
         return _TOKEN_VALUE.fullmatch(value) is not None and _IDENTIFIER.fullmatch(value) is None
@@ -425,12 +425,10 @@ _TOKEN = re.compile(r"(?i)tokens?[\d_-]*\Z")
 _TOKEN_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.~:+/=-]{6,2000}")
 _IDENTIFIER = re.compile(r"[A-Za-z]{2,20}(?:[_-][A-Za-z\d]{1,20}){1,6}")
 _BOT = re.compile(r"\d{6,12}:[\w-]{30,64}")
-_SERVICES = frozenset(
-    (
-        "access api app auth aws azure bearer bot ci client db deploy discord gcp gh git github gitlab google hf "
-        "huggingface jwt mlflow neptune npm oauth openai anthropic personal pypi refresh registry s3 sas secret security "
-        "service session slack telegram user vault wandb webhook"
-    ).split()
+_SERVICES = re.compile(
+    "access|api|app|auth|aws|azure|bearer|bot|ci|client|db|deploy|discord|gcp|gh|git|github|gitlab|google|hf|huggingface|jwt"
+    "|mlflow|neptune|npm|oauth|openai|anthropic|personal|pypi|refresh|registry|s3|sas|secret|security|service|session|slack"
+    "|telegram|user|vault|wandb|webhook"
 )
 """Whose token or key it is that lets somebody in."""
 _KEY_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.+/=-]{20,2000}")

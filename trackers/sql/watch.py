@@ -73,17 +73,19 @@ class Watch:
         if self._database.dialect == "sqlite":
             yield
             return
+        mine = (time.monotonic(), raw)
         try:
             with self._lock:
-                self._busy[id(raw)] = (time.monotonic(), raw)
+                self._busy[id(raw)] = mine
                 self._start()
             yield
         finally:
             with self._lock:
-                self._busy.pop(id(raw), None)
+                if self._busy.get(id(raw)) is mine:  # else it went back to the pool, and another thread has it
+                    del self._busy[id(raw)]
 
     def _start(self) -> None:
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():
             return
         thread = threading.Thread(target=self._main, name="trackers-watch", daemon=True)
         try:
@@ -98,16 +100,24 @@ class Watch:
 
     def _main(self) -> None:
         while not self._over.wait(SECONDS / 4):
-            with self._lock:
-                old = [one for one in self._busy.values() if time.monotonic() - one[0] >= SECONDS]
-            before, self._looked = self._looked, {(since, id(raw)): _traffic(raw) for since, raw in old}
-            for since, raw in old:
-                traffic = self._looked[since, id(raw)]
-                if traffic is not None and (traffic[0] or traffic != before.get((since, id(raw)))):
-                    continue  # it is we who take so long, or it goes on, if slowly; or it was not looked at before
-                if self._is_dead(raw, time.monotonic() - since) and self._give_up(since, raw):
-                    words = "the store %s has not answered for %.0f s: its connection is given up"
-                    say_aside(partial(_log.warning, words, self._database.address.safe, time.monotonic() - since))
+            try:
+                self._look()
+            except Exception as exc:  # noqa: BLE001 - the next look may do
+                safe = self._database.address.safe
+                say_aside(partial(_log.warning, "the connections to %s could not be looked at", safe, exc_info=exc))
+
+    def _look(self) -> None:
+        """Look at the connections that have been in a transaction for long, and cut those that nothing comes on."""
+        with self._lock:
+            old = [one for one in self._busy.values() if time.monotonic() - one[0] >= SECONDS]
+        before, self._looked = self._looked, {(since, id(raw)): _traffic(raw) for since, raw in old}
+        for since, raw in old:
+            traffic = self._looked[since, id(raw)]
+            if traffic is not None and (traffic[0] or traffic != before.get((since, id(raw)))):
+                continue  # it is we who take so long, or it goes on, if slowly; or it was not looked at before
+            if self._is_dead(raw, time.monotonic() - since) and self._give_up(since, raw):
+                words = "the store %s has not answered for %.0f s: its connection is given up"
+                say_aside(partial(_log.warning, words, self._database.address.safe, time.monotonic() - since))
 
     def _give_up(self, since: float, raw: Any) -> bool:
         """Cut *raw* if it is in that transaction still, and tell whether it was."""
@@ -154,7 +164,7 @@ def _traffic(raw: Any) -> tuple[int, int, int] | None:
         with _socket_of(raw) as one:
             unread = struct.unpack("i", fcntl.ioctl(one, termios.FIONREAD, bytes(4)))[0]
             info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
-    except (OSError, AttributeError):  # no TCP, no Linux
+    except Exception:  # noqa: BLE001 - no TCP, no Linux, or the driver closed it meanwhile
         return None
     if len(info) < _TAKEN_AND_RECEIVED + 16:
         return None
