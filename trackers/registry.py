@@ -18,6 +18,7 @@ from trackers.models.reference import Reference, fetch, find_lost
 from trackers.names import LONGEST, clean_name
 from trackers.policy import Policy, Require, Result, Rule
 from trackers.processes import host_name, user_name
+from trackers.recorder import clean_tags
 from trackers.registry_arguments import (
     VersionNumber,
     clean_alias,
@@ -167,7 +168,7 @@ class Registry:
         elif not isinstance(model, LoggedModel):
             model = self._logged(model)
         origin = lineage_of({**(lineage or {}), "manifest": manifest_digest(model.manifest)})
-        cleaned = {clean_name(key, "tag"): clean_text(str(value), "tag") for key, value in (tags or {}).items()}
+        cleaned = {key: clean_text(value, "tag") for key, value in clean_tags(tags or {}).items()}
         figures = None if metrics is None else {clean_name(k, "metric"): clean_number(k, v) for k, v in metrics.items()}
         about = clean_text(description, "description"), clean_text(source, "source")
         new = rows.NewVersion(model.uid, *about, figures, origin, cleaned)
@@ -398,7 +399,7 @@ class Registry:
     ) -> None:
         """Set a tag of a model, of one of its versions, or of one of its aliases; None removes it."""
         target, key, actor = _target(name, version, alias), clean_name(key, "tag"), _actor()
-        new = None if value is None else clean_text(str(value), "tag")
+        new = None if value is None else clean_text(clean_tags({key: value})[key], "tag")
         self._writer.call(lambda connection: registry_notes.set_tag(connection, target, key, new, actor))
 
     def history(self, name: str, *, alias: str | None = None) -> Moves:

@@ -17,6 +17,7 @@ from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, Sto
 from trackers.journal import Journal, journal_folder
 from trackers.keeping.door import Keeping
 from trackers.processes import host_name, user_name
+from trackers.recorder import clean_tags
 from trackers.sql import blobs, commands, events, holding, leases, lifecycle, logged_models, studies, trials
 from trackers.sql.address import Address, read_address
 from trackers.sql.commit import Commit
@@ -264,7 +265,7 @@ class Store(Tracking, Keeping):
             seed=seed,
             total_trials=total_trials,
             description=description,
-            tags=tags,
+            tags=clean_tags(tags or {}),
             user_attrs=user_attrs,
             code=code,
             mode=mode,

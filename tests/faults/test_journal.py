@@ -23,6 +23,7 @@ import trackers
 from tests import processes
 from tests.faults.outage import Outage
 from tests.faults.proxy import proxied
+from tests.faults.stand_ins import RealOs
 from tests.git import git, make_repository
 from trackers import capture
 from trackers.cli.app import trackers as command
@@ -922,3 +923,25 @@ def test_the_journal_is_plain_and_holds_no_password(state: Path, postgresql_stor
     assert head["journal"] == 2
     assert "hunter2" not in "".join(lines)
     assert (os.stat(journal).st_mode & 0o077, os.stat(journal / "records").st_mode & 0o077) == (0, 0)
+
+
+def test_a_journal_that_cannot_be_opened_is_told_and_not_taken_for_one_that_is_gone(
+    store_url: str, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trackers.connect(store_url, offline=True) as store, store.start_run("e") as run:
+        run.log_metric("loss", 1.0)
+
+    def refused(path: Any, *args: Any) -> int:
+        if str(path).endswith("/records"):
+            raise PermissionError(13, "Permission denied")
+        return os.open(path, *args)
+
+    class Refusing(RealOs):
+        open = staticmethod(refused)
+
+    monkeypatch.setattr("trackers.journal.file.os", Refusing())
+    with pytest.raises(StoreError, match=r"cannot be opened to be drained: Permission denied"):
+        trackers.sync(store=store_url)
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    assert [one.written > 0 for one in trackers.sync(store=store_url)] == [True]

@@ -32,16 +32,6 @@ from trackers.sql.whole import whole
 pytestmark = pytest.mark.usefixtures("state")
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[Callable[[], None]]:
-    """Return what presses Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    main = threading.main_thread().ident
-    assert main is not None
-    yield lambda: signal.pthread_kill(main, signal.SIGINT)
-    signal.signal(signal.SIGINT, before)
-
-
 def test_a_sync_whose_first_group_fails_writes_none_behind_it(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with trackers.connect(sqlite_url, offline=True) as store:
         uids = []

@@ -284,9 +284,11 @@ def lines(count: int) -> str:
         ("sub/a.txt", ("0" * (9 << 20), "0" * (5 << 20) + "1" + "0" * ((4 << 20) - 1))),
         ("settings.env", ("lr = 2\n", "lr = 33\n")),
         ("large.py", ("0" * (2 << 20), "1" * (2 << 20))),
+        ("config.json", ('{"lr": 0.1, "api_key": "abcdef123456"}\n', '{"lr": 9.9, "api_key": "abcdef123456"}\n')),
+        ("app.conf", ("password = 'hunter22'\nlr = 1\n", "password = 'hunter22'\nlr = 2\n")),
         ("new.py", ('key = 1\nAPI_KEY = "abcdef123456"\n', 'key = 2\nAPI_KEY = "abcdef123456"\n')),
     ],
-    ids=["large", "larger", "secret name", "new", "secret look"],
+    ids=["large", "larger", "secret name", "new", "json", "conf", "secret look"],
 )
 def test_what_is_left_out_makes_another_state_and_another_content_of_it_one_more(
     repository: Path, name: str, contents: tuple[str, str]

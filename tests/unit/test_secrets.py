@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
+import trackers
 from trackers.capture.secret import (
     HIDDEN,
     clean_url,
@@ -453,3 +455,25 @@ def test_a_hostile_param_is_searched_in_linear_time(piece: str) -> None:
 def test_a_param_that_is_no_number_is_told_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
     clean_params({"loss": math.nan, "all": [math.nan, 1.0]})
     assert not caplog.records
+
+
+def test_tags_of_studies_models_and_versions_hide_secrets(tmp_path: Path) -> None:
+    with trackers.connect(tmp_path / "hpo.db") as store:
+        tags = {"db_password": "hunter2", "team": "blue"}
+        store.create_study("st", directions=["minimize"], metric_names=["v"], tags=tags)
+        shown = {"db_password": HIDDEN, "team": "blue"}
+        assert dict(store.get_experiment("st").tags) == shown
+        store.registry.create("m")
+        for key, value in tags.items():
+            store.registry.set_tag("m", key, value)
+        assert dict(store.registry.get("m").tags) == shown
+
+
+def test_what_was_hidden_before_is_no_other_value(tmp_path: Path) -> None:
+    with trackers.connect(tmp_path / "hpo.db") as store:
+        run = store.start_run("e", params={"password": "hunter2", "cookie": HIDDEN})
+        run.flush()
+        again = store.resume_run(run.uid)
+        again.log_params({"password": "hunter2", "cookie": "v1.2-abc"})
+        again.end()
+        assert dict(store.get_run(run.uid).params) == {"password": HIDDEN, "cookie": HIDDEN}

@@ -61,8 +61,15 @@ _SOURCES = frozenset(
         ".toml",
         ".ini",
         ".cfg",
+        ".conf",
+        ".cuh",
+        ".kt",
+        ".properties",
+        ".pxd",
+        ".scala",
     ]
 )
+_OUTPUTS = frozenset([".log", ".out", ".err", ".txt", ".csv", ".tsv", ".jsonl", ".html", ".md"])
 SECRET_NAME = "its name says that it holds secrets"
 _LOOKS_SECRET = "there is something in it that looks like a secret"
 _IS_DATABASE = "it is a database"
@@ -145,9 +152,13 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
-def is_source(name: str) -> bool:
-    """Tell whether a file is code, or settings of a program, by its name."""
-    return PurePosixPath(name).suffix.lower() in _SOURCES
+def is_source(name: str, why: str) -> bool:
+    """Tell whether a new file that was left out is code, or settings of a program, by its name and *why* it was.
+
+    Others may be what runs leave behind. What holds a secret is settings, unless a program writes such files.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix in _SOURCES or why == SECRET_NAME or (why == _LOOKS_SECRET and suffix not in _OUTPUTS)
 
 
 def _size(path: Path, name: str) -> tuple[int, str]:

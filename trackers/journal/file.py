@@ -125,12 +125,14 @@ class Journal:
         """Open a journal that another process left, to drain it.
 
         Raises NotFoundError where there is none, StoreBusyError while its process lives or another one drains it, and
-        StoreError for one that cannot be read.
+        StoreError for one that cannot be read or written.
         """
         try:
             descriptor = os.open(folder / "records", os.O_RDWR | os.O_APPEND)
-        except OSError as exc:
+        except (FileNotFoundError, NotADirectoryError) as exc:
             raise NotFoundError(f"there is no journal at {folder}: {exc.strerror}") from exc
+        except OSError as exc:
+            raise StoreError(f"the journal {folder} cannot be opened to be drained: {exc.strerror}") from exc
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:

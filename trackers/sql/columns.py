@@ -16,6 +16,7 @@ from sqlalchemy import VARBINARY, BigInteger, Double, Integer, SmallInteger, Str
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from trackers.capture.secret import HIDDEN
 from trackers.errors import DamagedError, InvalidValueError
 
 FINITE, NAN, PLUS_INF, MINUS_INF = 0, 1, 2, 3
@@ -132,8 +133,12 @@ def join_param(kind: int, number: float | None, number_kind: int, text: str | No
 
 
 def check_param(name: str, old: Any, new: Any) -> None:
-    """Raise InvalidValueError, which names both, unless *new* is stored as *old* is."""
-    if split_param(old) != split_param(new):
+    """Raise InvalidValueError, which names both, unless *new* is stored as *old* is.
+
+    What is hidden in one of them may be the other: what is taken for a secret changes with the release.
+    """
+    hidden = any(isinstance(value, str) and value == HIDDEN for value in (old, new))
+    if not hidden and split_param(old) != split_param(new):
         raise InvalidValueError(
             f"param {name!r} is {_shown(old)} and cannot become {_shown(new)}: a param is written once; "
             "log what changes as a metric or a tag"

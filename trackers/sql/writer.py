@@ -16,6 +16,8 @@ written by ``trackers.sql.groups``, and what is read from the journal goes by ``
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
 import threading
 import time
@@ -23,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import Connection
 
@@ -54,6 +57,16 @@ SPILL_AT = 10_000
 """In changes; from SPILL_AT on the journal takes what runs log."""
 
 T = TypeVar("T")
+
+_log = logging.getLogger("trackers")
+_open: WeakSet[Writer] = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End writers that are open when the process ends, or whose close was interrupted before it had begun."""
+    for writer in list(_open):
+        writer.end()
 
 
 class Writer:
@@ -87,6 +100,7 @@ class Writer:
         self._waiting = Waiting()
         self._groups = Groups(self._committer, self._waiting, spill, self._lock, database.address, self._give_up)
         self._left = False  # whether a close was interrupted
+        _open.add(self)
 
     def submit(
         self, changes: Sequence[Change], guard: Any = None, *, lazy: bool = False, patience: float = 0.0
@@ -156,24 +170,42 @@ class Writer:
         whole(partial(self._spill_all, failure))
         self._say()
 
-    def _leave(self) -> None:
-        """Leave what is queued to the journal: the process may end before the thread does, which closes it else."""
-        self._spill_all(StoreAwayError("the process ends before all is written, which `trackers sync` does later"))
-        with self._lock:
-            self._left = True
-            if self._spill is not None and self._spill.active:
-                self._spill.journal.sync()
+    def leave(self) -> None:
+        """Leave what is queued to the journal, where a close was interrupted: the process may end before the thread does."""
+        whole(self._leave)
+        self._say()
 
-    def _spill_all(self, failure: Exception) -> None:
+    def _leave(self) -> None:
         ended: list[Work] = []
         with self._lock:
-            if self._spill is not None and self._spill.usable:
-                if not self._spill.active:
-                    self._spill.tell(failure)
-                writing = [work for work in self._current if work.logged]
-                ended = [*self._spill_over([]), *writing]  # what is being written is in the journal, too, in case
+            over = self._dead is not None
+            if not over:
+                why = "the process ends before all is written, which `trackers sync` does later"
+                ended = self._spill_queue(StoreAwayError(why))
+                self._left = self._closing = True  # the thread closes the journal, if it gets so far
+                self._arrived.notify_all()
+                self._room.notify_all()
+                if self._spill is not None and self._spill.active:
+                    self._spill.journal.sync()
         for work in ended:
             work.commit.resolve()
+        if over and self._spill is not None:
+            self._spill.close()
+
+    def _spill_all(self, failure: Exception) -> None:
+        with self._lock:
+            ended = self._spill_queue(failure)
+        for work in ended:
+            work.commit.resolve()
+
+    def _spill_queue(self, failure: Exception) -> list[Work]:
+        """Go over to the journal with all that is queued and being written; return what ended so. The lock is held."""
+        if self._spill is None or not self._spill.usable:
+            return []
+        if not self._spill.active:
+            self._spill.tell(failure)
+        writing = [work for work in self._current if work.logged]
+        return [*self._spill_over([]), *writing]  # what is being written is in the journal, too, in case
 
     def check_process(self) -> None:
         """Raise StoreError in a forked child: the thread stayed behind, and a lock may be held for ever."""
@@ -225,25 +257,38 @@ class Writer:
             self.call(lambda connection: None)
 
     def close(self) -> None:
-        """Write what is queued and end the thread; what is submitted later is refused."""
+        """Write what is queued and end the thread; what is submitted later is refused.
+
+        Interrupted (Ctrl-C), what is queued is left to the journal: the process ends, and the thread with it.
+        """
         if os.getpid() != self.pid:  # the thread stayed behind, and a lock may be held for ever
             return
-        with self._lock:
-            self._closing = True
-            self._gone = False  # one more try
-            self._arrived.notify_all()
-            self._room.notify_all()
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            try:
+        try:
+            with self._lock:
+                self._closing = True
+                self._gone = False  # one more try
+                self._arrived.notify_all()
+                self._room.notify_all()
+                thread = self._thread
+            if thread is not None and thread is not threading.current_thread():
                 thread.join()
-            except BaseException:  # Ctrl-C: the process ends, and the thread with it
-                if self._dead is None:
-                    whole(self._leave)
-                    self._say()
-                raise
-        if self._spill is not None:
-            self._spill.close()
+            _open.discard(self)
+            if self._spill is not None:
+                self._spill.close()
+        except StoreError:  # the journal's disk is full
+            raise
+        except BaseException:
+            self.leave()
+            raise
+
+    def end(self) -> None:
+        """Close what was not closed, when the process ends: a close that was interrupted is not waited for again."""
+        if os.getpid() != self.pid:
+            return
+        if self._left or (self._closing and self._dead is None):
+            self.leave()
+        else:
+            self.close()
 
     # --- the queue ---------------------------------------------------------------------------------------------
 
@@ -255,22 +300,29 @@ class Writer:
                 self._enqueue(work, work.size, urgent)
             return
         if self._queued >= SPILL_AT and not spill.active and not spill.unusable:
-            whole(partial(self._put_logged, spill, work, urgent, may_go_over=True))
-        else:
-            self._put_logged(spill, work, urgent)
+            whole(partial(self._go_over, spill))
+        self._put_logged(spill, work, urgent)
         self._say()
 
-    def _put_logged(self, spill: Spill, work: Work, urgent: bool, *, may_go_over: bool = False) -> None:
-        """Queue what a run logged, or have the journal take it; *may_go_over*: with all that is queued."""
+    def _go_over(self, spill: Spill) -> None:
+        """Have the journal take all that is queued, where that is much and it can be made."""
         ended: list[Work] = []
         with self._lock:
             self._check_open()
-            spills = spill.active or (may_go_over and self._queued >= SPILL_AT and spill.usable)
-            if not spills:
+            if not spill.active and self._queued >= SPILL_AT and spill.usable:
+                ended = self._spill_over([])
+        for one in ended:
+            one.commit.resolve()
+
+    def _put_logged(self, spill: Spill, work: Work, urgent: bool) -> None:
+        """Queue what a run logged, or have the journal take it."""
+        ended: list[Work] = []
+        with self._lock:
+            self._check_open()
+            if not spill.active:
                 self._wait_for_room()
-                spills = spill.active  # as it may be by now: then nothing goes past what is in the journal
             work.journal, work.seq = spill.uid, spill.number()
-            if spills:
+            if spill.active:  # as it may be by now: then nothing goes past what is in the journal
                 ended = self._spill_over([work])
             else:
                 self._enqueue(work, work.size, urgent)
@@ -469,7 +521,10 @@ class Writer:
             work.commit.resolve(failure=StoreError(f"the writer of the store has ended: {failure}"))
         self._committer.close()
         if self._left and self._spill is not None:
-            self._spill.close()
+            try:
+                self._spill.close()
+            except StoreError as exc:  # a full disk: nobody waits for it any more
+                say_aside(partial(_log.warning, "%s", exc))
 
     def _forget(self) -> None:
         """Delete the note about the journal where all of it is in the database: nobody will ask for it."""
