@@ -58,6 +58,8 @@ class Logbook(Recorder):
     def _check_open(self) -> None:
         """Allow everything: a trial that has ended is out of its objective's hands."""
 
+    # ---- params
+
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log params that were not searched over: they are found as those of runs, and no sampler knows them.
 
@@ -77,6 +79,8 @@ class Logbook(Recorder):
         self._written |= new
         if new:
             self._log(ParamsLogged(self.run_id, new))
+
+    # ---- for the trial
 
     def unlogged(self, name: str) -> str:
         """Return the name of a param that may be searched over; raises UserError for one that was logged."""

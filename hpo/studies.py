@@ -49,9 +49,14 @@ def create_study(
 ) -> Study:
     """Create a study and return its handle.
 
-    *direction* is ``"minimize"`` (default) or ``"maximize"``, *directions* one per objective; *metric* or *metrics*
-    name the results. *space* None is define-by-run, or the space that the objective declares. Everything is checked
-    before anything is created. Raises: AlreadyExistsError unless *load_if_exists*, SettingsError, SpaceError.
+    *study_name* None makes one up. *storage* is where it is kept. *direction* is ``"minimize"`` (default) or
+    ``"maximize"``, *directions* one per objective; *metric* or *metrics* name the results. *space* None is
+    define-by-run, or the space that the objective declares. *sampler* and *pruner* are names, also with arguments, or
+    objects (see ``hpo.sampling.make_sampler`` and ``hpo.sampling.make_pruner``). *seed* is that of every random choice.
+    *total_trials* is the sum to which ``optimize`` without a number brings it. *settings* is what else its row keeps.
+
+    Everything is checked before anything is created. Raises: AlreadyExistsError unless *load_if_exists*, which returns
+    the study that is there; SettingsError, also where that has other directions; SpaceError.
     """
     words = {"direction": direction, "directions": directions, "metric": metric, "metrics": metrics}
     goal = Settings.of(words, called=None).checked()

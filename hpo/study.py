@@ -39,7 +39,10 @@ _ASK = (
 
 
 class Study(Figures):
-    """A study in a store. Reads are fresh: each attribute asks the store. Thread-safe."""
+    """A study in a store, by ``hpo.create_study`` or ``hpo.load_study``. Thread-safe.
+
+    Reads are fresh: each attribute asks the store. *name* is what it is called, *store* the store that has it.
+    """
 
     def __init__(self, store: Store, row: StudyRow, *, sampler: Any = None, pruner: Any = None) -> None:
         self.store = store
@@ -226,15 +229,19 @@ class Study(Figures):
         the manager's process; what one raises ends the study, and is raised here. *system_metrics*: what the machine
         does is logged on each trial every so many seconds (0: not at all). Times are in seconds.
 
+        *trial_timeout*, *report_timeout*, *max_retries*, *retry_on*, *keep_models* and *slots_per_worker* are the
+        settings of those names. Another process may take the study over when this one has shown no sign of life for
+        *lease_seconds*. *on_progress* is called with a ``Progress`` again and again. With *detach* it returns as soon
+        as the manager runs, on a cluster that lives on its own. *settings* is what the study's row says it ran with.
+
         Optuna's other arguments: *n_jobs* N is N threads, in one worker process (-1: one per CPU); *catch* changes
         nothing, since whatever an objective raises costs one trial; *gc_after_trial* collects garbage after each
         trial; *show_progress_bar* shows one on the terminal.
 
         Raises: UserError, ClusterError, StudyBusyError, StoreError, what a callback raises, and StudyInterrupted (a
         KeyboardInterrupt) after Ctrl-C or SIGTERM: all that finished is kept.
-
-        Long, since it names each setting three times: what is given, what is checked, what is ordered.
         """
+        # Long, since it names each setting three times: what is given, what is checked, what is ordered.
         read = read_call(
             n_trials=n_trials,
             total_trials=total_trials,

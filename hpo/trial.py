@@ -216,9 +216,11 @@ def seed_of(study_seed: int, number: int) -> int:
 class Trial(Logbook):
     """A running trial.
 
-    What Optuna's ``Trial`` has works as there. With a declared space ``params`` is complete from the start; without
-    one it grows with each ``suggest_*``. Everything logged is sent with the next report, at the latest with the
-    result; the calls return at once and never touch a database.
+    What Optuna's ``Trial`` has works as there. *number* is its number in the study, *attempt* counts its starts from 0.
+    *params* are a dict: with a declared space complete from the start, without one it grows with each ``suggest_*``.
+    *study* says what the study is called and which way is better, and answers ``best_value``, ``trials`` and their kin.
+    Everything logged is sent with the next report, at the latest with the result; the calls return at once and never
+    touch a database.
 
     >>> from hpo import FixedTrial
     >>> trial = FixedTrial({"lr": 0.1})
@@ -332,7 +334,8 @@ class Trial(Logbook):
     def report(self, value: float, step: int) -> None:
         """Report the objective's *value* at *step* (an integer from 0 up); a second report at a step is ignored.
 
-        Raises TrialStopped where the service takes the trial back.
+        Raises ResultError for what is no number or no step, UserError where there are several objectives, and
+        TrialStopped where the service takes the trial back.
         """
         if len(self.facts.directions) > 1:
             raise UserError("trial.report is for one objective: log several with trial.log_metrics")
@@ -349,7 +352,10 @@ class Trial(Logbook):
             self._obey(self._channel.reported(self))
 
     def should_prune(self) -> bool:
-        """Tell whether the trial is hopeless, as of its last report."""
+        """Tell whether the trial is hopeless, as of its last report: raise ``hpo.TrialPruned`` then.
+
+        Raises UserError where there are several objectives, and TrialStopped as ``report`` does.
+        """
         if len(self.facts.directions) > 1:
             raise UserError("trial.should_prune is for one objective")
         if self._channel is None or not self.reports:
@@ -378,7 +384,7 @@ class Trial(Logbook):
         return dict(self._user_attrs)
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Set a user attribute; *value* must be JSON."""
+        """Set a user attribute; *value* must be JSON. Raises UserError for what is not."""
         self.set_attr("user", key, value)
         self._user_attrs[key] = value
 
@@ -392,7 +398,7 @@ class Trial(Logbook):
         return dict(self._constraints)
 
     def set_constraint(self, key: str, value: float) -> None:
-        """Set a constraint: feasible at or below 0.0."""
+        """Set a constraint: feasible at or below 0.0. Raises ResultError for NaN and for what is no number."""
         number = _as_float(value, f"constraint {key!r} takes a float")
         if number != number:
             raise ResultError(f"constraint {key!r} is NaN: give a number, feasible at or below 0.0")

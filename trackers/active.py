@@ -57,7 +57,7 @@ def reset_active(token: Token[Any]) -> None:
 
 
 class ActiveRun(Recorder):
-    """A run that is being written.
+    """A run that is being written. *uid* is its 32 hex digits, which are known at once.
 
     Thread-safe. Logging returns at once: what is logged within a few milliseconds is committed together, in order,
     and is certain after ``flush``, ``end`` or the end of the ``with`` block, which raise the first failure. While the
@@ -109,6 +109,8 @@ class ActiveRun(Recorder):
         self.flush()
         return self._store.get_run(self.uid)
 
+    # --- for the store -----------------------------------------------------------------------------------------
+
     def known(
         self,
         params: Mapping[str, ParamValue],
@@ -125,6 +127,8 @@ class ActiveRun(Recorder):
         """Wait for *commit*, which writes the run, before anything is taken for certain (the store's part)."""
         with self._lock:
             self._sent(commit)
+
+    # --- params ------------------------------------------------------------------------------------------------
 
     def log_params(self, params: Mapping[str, ParamValue]) -> None:
         """Log params: numbers, booleans, text, None, and lists or mappings of them.

@@ -1,7 +1,7 @@
 """The errors of ``trackers``, one tree.
 
     TrackersError
-    ├── NotFoundError(LookupError)         an experiment, run, study, model, version, alias or artifact
+    ├── NotFoundError(KeyError)            an experiment, run, study, model, version, alias or artifact
     ├── AlreadyExistsError(ValueError)     a name is taken
     ├── InvalidValueError(ValueError)      a name, value, filter or setting that cannot be stored or read
     │   └── FilterError                    a search filter; its message carries a caret under the wrong word

@@ -126,6 +126,8 @@ class Launching(ABC):
             commits_size=commits_size,
         )
 
+    # --- for the handle of a run -------------------------------------------------------------------------------
+
     def own_launch(self) -> int | None:
         """Return the id of how this process was launched; None where that cannot be told. Kept once a process."""
         if self.writer.spilling:

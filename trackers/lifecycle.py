@@ -36,7 +36,7 @@ class Lifecycle(ABC):
         return self.database.read(lambda connection: experiments.find_experiments(connection, [ref])[0])
 
     def rename_run(self, run: Any, name: str) -> None:
-        """Give a run another name."""
+        """Give a run another name, which need not be unique. Raises NotFoundError."""
         name = clean_name(name, "run")
         self.writer.call(partial(lifecycle.rename_run, run_id=self._run_id(run), name=name))
 
@@ -58,25 +58,32 @@ class Lifecycle(ABC):
         self.writer.call(partial(notes.tag_experiment, experiment_id=found, tags=_clean(tags)))
 
     def describe_experiment(self, ref: str | int, description: str) -> None:
-        """Set the description of an experiment or study."""
+        """Set the description of an experiment or study. Raises NotFoundError, InvalidValueError for no text."""
         if not isinstance(description, str):
             raise InvalidValueError(f"A description is text, not {type(description).__name__}.")
         found = self._experiment_id(ref)
         self.writer.call(partial(notes.describe_experiment, experiment_id=found, description=description))
 
     def archive_run(self, run: Any, archived: bool = True) -> None:
-        """Hide a run or trial from searches and counts, or with *archived* False show it again."""
+        """Hide a run or trial from searches and counts, or with *archived* False show it again. Raises NotFoundError.
+
+        It stays as it is, and is found by ``search_runs`` with ``view="archived"``.
+        """
         self.writer.call(partial(lifecycle.archive_run, run_id=self._run_id(run), archived=archived))
 
     def archive_experiment(self, ref: str | int, archived: bool = True) -> None:
-        """Hide an experiment with its runs, or with *archived* False show it again; its name stays taken."""
+        """Hide an experiment with its runs, or with *archived* False show it again; its name stays taken.
+
+        Raises NotFoundError.
+        """
         found = self._experiment_id(ref)
         self.writer.call(partial(lifecycle.archive_experiment, experiment_id=found, archived=archived))
 
     def delete_run(self, run: Any) -> int:
         """Mark a run and its children as deleted and return how many: hidden, refusing what is logged, restorable.
 
-        Their rows and files go when the grace period is over. Raises StateError for a trial.
+        Their rows and files go when the grace period is over (30 days, see ``Store.gc``). Raises NotFoundError, and
+        StateError for a trial.
         """
         return self.writer.call(partial(lifecycle.delete_run, run_id=self._run_id(run)))
 

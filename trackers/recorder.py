@@ -165,7 +165,10 @@ class Recorder(ABC):
         self.set_tags({key: value})
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
-        """Set tags, over those of the same names; a value that is no text is kept as its text."""
+        """Set tags, over those of the same names; a value that is no text is kept as its text.
+
+        What is a secret, by its name or its look, is kept as ``***``.
+        """
         self._log(c.TagsSet(self._run_id, clean_tags(tags)))
 
     # --- files -------------------------------------------------------------------------------------------------
@@ -190,7 +193,10 @@ class Recorder(ABC):
 
     @hinting(local_dir="it is called folder", artifact_path="it is called name")
     def log_artifacts(self, folder: str | os.PathLike[str], name: str | None = None) -> None:
-        """Store every file below *folder*, with names relative to it, below *name* where that is given."""
+        """Store every file below *folder*, with names relative to it, below *name* where that is given.
+
+        Raises ArtifactError as ``log_artifact`` does.
+        """
         prefix = "" if name is None else name.rstrip("/") + "/"
         folder = check_path(folder)
         self._put(
@@ -230,7 +236,11 @@ class Recorder(ABC):
 
     @hinting(artifact_file=_NAME, save_kwargs="draw the figure as it shall be saved")
     def log_figure(self, figure: Any, name: str) -> None:
-        """Store a figure of matplotlib or plotly; the suffix of *name* says the format (``.png``, ``.html``)."""
+        """Store a figure of matplotlib or plotly; the suffix of *name* says the format (``.png``, ``.html``).
+
+        Without a suffix a figure of matplotlib is a ``.png``, one of plotly a page. Raises InvalidValueError for
+        another object, or a format that cannot be written.
+        """
         from trackers.picture import pack_figure
 
         self._put_bytes(*pack_figure(figure, name))
@@ -239,7 +249,8 @@ class Recorder(ABC):
     def log_image(self, image: Any, name: str, step: int | None = None) -> None:
         """Store an image: PIL's, a file's path, or an array of H x W, H x W x 1, 3 or 4, of 0..255 or of floats 0..1.
 
-        With *step* it is one of a series: ``NAME/step-00000012.png``.
+        With *step* it is one of a series: ``NAME/step-00000012.png``. Raises InvalidValueError for another shape, and
+        for numbers out of range.
         """
         from trackers.picture import pack_image
 

@@ -20,12 +20,12 @@ class Sampler(ABC):
     directions, seed and declared space. Trials are known by their number; numbers may come in any order, each is asked
     for once, and told once in the end. A resumed study makes a new sampler: ``load_study_attrs``, then ``add`` for
     every stored trial in the order of numbers, then it goes on. The same seed and the same calls give the same
-    suggestions, bit for bit, also when the calls of before were replaced by ``add``.
+    suggestions, bit for bit, also when the calls of before were replaced by ``add``. *name* is what users call it,
+    *note* a sentence on what was chosen and why, empty where the user named it.
     """
 
     name: str = ""
     note: str = ""
-    """A sentence on what was chosen and why; empty where the user named the sampler."""
 
     @abstractmethod
     def ask(self, number: int, fixed: Mapping[str, Any] | None = None, *, attempt: int = 0) -> dict[str, Any]:

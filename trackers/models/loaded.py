@@ -35,6 +35,7 @@ class LoadedModel:
 
     @property
     def flavor(self) -> str:
+        """The kind of the model, such as ``"sklearn"``: which library saved it, and loads it."""
         return str(self.manifest["flavor"])
 
     @property

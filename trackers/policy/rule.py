@@ -159,6 +159,8 @@ class Only:
 
 
 Rule = Require | Better | MaxSize | Committed | Approvals | Only
+"""What a policy asks for; ``Store.registry.set_policy`` also takes the filter of a ``Require`` as text."""
+
 _KINDS: dict[str, type[Rule]] = {rule.kind: rule for rule in (Require, Better, MaxSize, Committed, Approvals, Only)}
 
 

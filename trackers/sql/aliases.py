@@ -40,6 +40,7 @@ class Anything:
 
 ANYTHING = Anything()
 Expected = int | Anything | None
+"""The number of the version that an alias is believed to point at; None: that there is no such alias."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,8 @@ class Attempt:
 class Run:
     """A run as stored.
 
+    *uid* is its 32 hex digits, the same in every copy of the store; *id* is its number in this one. *user* and *host*
+    are where it began. *values* are the final results of a trial, one an objective; *error* is what ended a failed run.
     *metrics* holds the last value of every series without context, and ``key{context}`` for those with one.
     *number* is the trial's number where the experiment is a study, else None.
     """
