@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ STORES = (
     "docs/how-to/keeping-house.md",
     "docs/how-to/models.md",
     "docs/how-to/offline.md",
+    "docs/how-to/runs.md",
 )
 
 
@@ -26,4 +28,6 @@ def commands() -> Iterator[Path]:
 
 @pytest.mark.parametrize("page", STORES)
 def test_a_guide_does_what_it_says(page: str, tmp_path: Path, commands: Path) -> None:
-    follow(ROOT / page, tmp_path, environment(commands=commands))
+    printed = follow(ROOT / page, tmp_path, environment(commands=commands)).splitlines()
+    promised = re.findall(r"  # prints (.+)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert not [line for line in promised if line not in printed]
