@@ -1,11 +1,8 @@
-"""Every command and setting is documented, and the reference page is what the code says."""
+"""Every command and setting is documented: in the help of its program, and on that program's page."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
-from types import ModuleType
 
 import click
 import pytest
@@ -13,29 +10,31 @@ import pytest
 from hpo.cli.app import TABLE, hpo
 from hpo.cli.run import run
 from hpo.settings import SETTINGS, Settings
+from tests.docs.generator import commands, generate
+from trackers.cli.app import TABLE as TRACKERS_TABLE
+from trackers.cli.app import trackers
 
-ROOT = Path(__file__).parents[2]
+PROGRAMS = {"hpo": hpo, "trackers": trackers}
+COMMANDS = {
+    f"{program} {name}": command
+    for program, group in PROGRAMS.items()
+    for name, command in commands.commands(group, click.Context(group))
+}
+PAGES = {"hpo": "cli.md", "trackers": "trackers-cli.md"}
 
 
-def _generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-generate = _generator()
-COMMANDS = dict(generate.commands(hpo, click.Context(hpo)))
+def help_of(name: str) -> str:
+    program, _, command = name.partition(" ")
+    text: str = commands.help_of(command, COMMANDS[name], program)
+    return text
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_what_it_does_and_shows_an_example(name: str) -> None:
-    text = generate.help_of(name, COMMANDS[name])
+    text = help_of(name)
     assert COMMANDS[name].help
     assert "Example" in text
-    assert re.search(rf"(hpo|trackers) {name}\b", text.split("Example", 1)[1]), text
+    assert re.search(rf"(hpo|trackers) {name.partition(' ')[2]}\b", text.split("Example", 1)[1]), text
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -50,7 +49,7 @@ def test_the_examples_of_a_command_are_calls_that_it_understands() -> None:
         if isinstance(command, click.Group):
             continue
         known = {flag for p in command.params if isinstance(p, click.Option) for flag in (*p.opts, *p.secondary_opts)}
-        example = generate.help_of(name, command).split("Example", 1)[1]
+        example = help_of(name).split("Example", 1)[1]
         used = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", example))
         wrong += [f"{name}: {flag}" for flag in used - known - {"-h", "--help"}]
     assert not wrong
@@ -71,14 +70,30 @@ def test_every_setting_has_an_option_of_hpo_run_and_a_help() -> None:
     ["list", "status", "show", "best", "rank", "compare", "search", "models", "history", "lineage"],
 )
 def test_every_reading_command_takes_json(command: str) -> None:
-    assert "--json" in {flag for param in COMMANDS[command].params for flag in param.opts}
+    assert "--json" in {flag for param in COMMANDS[f"hpo {command}"].params for flag in param.opts}
 
 
-def test_the_help_lists_every_command_with_a_line() -> None:
-    text = hpo.get_help(click.Context(hpo))
-    for name in TABLE:
+@pytest.mark.parametrize(("program", "table"), [("hpo", TABLE), ("trackers", TRACKERS_TABLE)])
+def test_the_help_lists_every_command_with_a_line(program: str, table: dict[str, str]) -> None:
+    text = PROGRAMS[program].get_help(click.Context(PROGRAMS[program]))
+    for name in table:
         assert re.search(rf"^  {name}\s+\S", text, re.MULTILINE), name
 
 
-def test_the_reference_of_the_command_line_is_up_to_date() -> None:
-    assert generate.PAGE.read_text(encoding="utf-8") == generate.cli_page(), "run: python docs/generate.py"
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_with_its_arguments_and_options_is_on_the_page_of_its_program(name: str) -> None:
+    page = (generate.FOLDER / PAGES[name.partition(" ")[0]]).read_text(encoding="utf-8")
+    part = page.split(f"\n## {name}\n", 1)[1].split("\n## ", 1)[0]
+    for param in COMMANDS[name].params:
+        if isinstance(param, click.Option):
+            assert any(flag in part for flag in param.opts), param.name
+        else:
+            assert param.make_metavar(click.Context(COMMANDS[name])).strip("[].") in part, param.name
+    assert f"- [`{name}`](#" in page
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_options_of_a_whole_program_are_on_its_page(program: str) -> None:
+    page = (generate.FOLDER / PAGES[program]).read_text(encoding="utf-8")
+    for param in PROGRAMS[program].params:
+        assert any(f"{flag}`" in page for flag in param.opts), param.name
