@@ -75,7 +75,9 @@ def read_repository(place: Path, seconds: float, beside: Collection[Path] = ()) 
     left_out = {**changes.left_out, **more, **dict.fromkeys(inside, "a submodule with changes that are not kept")}
     known = inside | changes.ids
     paths |= {name: top / name for name in changes.left_out}
-    code = {name: why for name, why in more.items() if name in ran or is_source(name, why)}  # other new files may be results
+    code = {
+        name: why for name, why in more.items() if name in ran or is_source(name, why)
+    }  # other new files may be results
     return _with(
         found,
         branch=status.branch,
