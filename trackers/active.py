@@ -74,6 +74,7 @@ class ActiveRun(Recorder):
         self._pending: deque[Commit] = deque()
         self._failure: BaseException | None = None
         self._ended = False
+        self._superseded = False
         self._token: Token[Any] | None = None
         self._before: Any = None
 
@@ -122,6 +123,13 @@ class ActiveRun(Recorder):
         self._steps_of.update(steps or {})
         with suppress(InvalidValueError):  # from before that was refused
             self._check_tree(files)
+
+    def supersede(self) -> None:
+        """Take nothing more: the run goes on with another handle (the store's part)."""
+        with self._lock:
+            self._superseded = True
+        if self.system_metrics is not None:
+            self.system_metrics.stop()
 
     def begun(self, commit: Commit) -> None:
         """Wait for *commit*, which writes the run, before anything is taken for certain (the store's part)."""
@@ -266,7 +274,7 @@ class ActiveRun(Recorder):
         if self._token is not None:
             reset_active(self._token)
             self._token = None
-        if self._ended:
+        if self._ended or self._superseded:
             if exc is None:
                 self.flush()
             return
@@ -285,6 +293,8 @@ class ActiveRun(Recorder):
     def _check_open(self) -> None:
         if self._ended:
             raise StateError(f"run {self.uid} has ended: nothing more can be logged to it")
+        if self._superseded:
+            raise StateError(f"run {self.uid} was resumed: it goes on with what resume_run returned")
 
     def _files(self) -> ArtifactStore:
         return self._store.artifacts

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.clock import now_us
-from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, StoreError
+from trackers.errors import ArtifactError, InvalidValueError, NotFoundError, StoreAwayError, StoreError
 from trackers.journal import Journal, journal_folder
 from trackers.keeping.door import Keeping
 from trackers.processes import host_name, user_name
@@ -65,13 +65,21 @@ def connect(
     store that may be made) the journal takes everything from the start, and the database is not looked at.
 
     Raises InvalidValueError for a URL that cannot be read, NotFoundError when there is no store and *create* is
-    false, SchemaError for one of another release, and StoreError for a database that cannot be used.
+    false, SchemaError for one of another release, StoreAwayError for a server that cannot be reached, and StoreError for
+    a database that cannot be used.
     """
     if isinstance(url, Store):
         return url
     if offline is None:
         offline = create and os.environ.get("HPO_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
-    return Store(url, artifacts=artifacts, create=create, strict=strict, offline=offline)
+    try:
+        return Store(url, artifacts=artifacts, create=create, strict=strict, offline=offline)
+    except StoreAwayError as exc:
+        if create:
+            exc.add_note(
+                "Runs can be logged all the same: connect with offline=True (or HPO_OFFLINE=1), and call `trackers sync` later."
+            )
+        raise
 
 
 def upgrade_store(url: str | os.PathLike[str]) -> tuple[str | None, str]:

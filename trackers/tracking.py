@@ -6,12 +6,13 @@ import hashlib
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from trackers.active import STARTING, ActiveRun, active_run
 from trackers.artifacts.names import check_name
@@ -73,6 +74,7 @@ class Tracking(Lifecycle, Launching):
         self._log_lock = threading.Lock()
         self._user, self._host = user_name()[:LONGEST], host_name()[:LONGEST]
         self._latest: Commit | None = None
+        self._handles: WeakValueDictionary[str, ActiveRun] = WeakValueDictionary()
 
     @abstractmethod
     def allocate_ids(self, n: int) -> range:
@@ -161,7 +163,7 @@ class Tracking(Lifecycle, Launching):
             # The parent may be gone, or the database be away where no journal stands in for it.
             with suppress(TimeoutError):
                 begun.wait(PATIENCE if self.writer.may_spill else None)
-        run = ActiveRun(self, start.run_id, start.uid)
+        run = self._handles[start.uid] = ActiveRun(self, start.run_id, start.uid)
         run.known(start.params)
         run.begun(begun)
         if system_metrics:
@@ -229,8 +231,15 @@ class Tracking(Lifecycle, Launching):
             found = read_runs(connection, [run_id])[0]
             summaries = metrics.read_summaries(connection, run_id)
             files = [file.name for file in metrics.read_artifacts(connection, run_id)]
-        run = ActiveRun(self, run_id, found.uid, attempt)
+        run = self._go_on(ActiveRun(self, run_id, found.uid, attempt))
         run.known(found.params, {(one.key, one.context): one.last_step for one in summaries}, files)
+        return run
+
+    def _go_on(self, run: ActiveRun) -> ActiveRun:
+        """Have *run* in the place of an older handle of the same run: a cell of a notebook that is run again."""
+        if (older := self._handles.get(run.uid)) is not None:
+            older.supersede()
+        self._handles[run.uid] = run
         return run
 
     def _resume_later(self, ref: object) -> ActiveRun:
@@ -240,7 +249,7 @@ class Tracking(Lifecycle, Launching):
         now = max(now_us(), found.attempts[-1][2] + 1)
         resume = runs.Resume(self._host, os.getpid(), now, self.waiting_launch())
         begun = self._submit(Entry("resume", found.uid, resume.fields()))
-        run = ActiveRun(self, -1, found.uid, -now)
+        run = self._go_on(ActiveRun(self, -1, found.uid, -now))
         run.known(found.params, found.steps, found.files)
         run.begun(begun)
         return run
@@ -342,7 +351,7 @@ class Tracking(Lifecycle, Launching):
         With *max_points* (4 or more) a longer series is thinned: its first and last point and the smallest and largest
         of each part between them are kept, so that a picture of it looks the same.
         """
-        if max_points is not None and (isinstance(max_points, bool) or max_points < 4):
+        if max_points is not None and (type(max_points) is not int or max_points < 4):
             raise InvalidValueError(f"max_points must be 4 or more, not {max_points!r}: leave it away for every point")
         key, label = clean_name(key, "metric"), context_label(context)
         run_id = self._run_id(run)
@@ -375,6 +384,8 @@ class Tracking(Lifecycle, Launching):
         if runs is None:
             runs = list(self.search_runs(filter, **{"limit": 1000, **search}))
         one = isinstance(runs, RunRef)
+        if not one and not isinstance(runs, Iterable):
+            raise InvalidValueError(f"runs are named by their ids or uids, or are a list of them, not {runs!r:.60}")
         parts: list[tuple[Mapping[str, Any], Table]] = []
         folder, form = table_place(check_name(name))
         for run in [runs] if isinstance(runs, RunRef) else runs:

@@ -147,6 +147,19 @@ def test_a_clock_that_is_wrong_and_a_server_that_forgets_are_told(
     assert levels(examine(postgresql_store_url)) == expected
 
 
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_what_goes_to_another_host_in_the_clear_is_told(
+    postgresql_store_url: str, encrypted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = postgresql_store_url.replace("@127.0.0.1", "@db.example.org") + "&hostaddr=127.0.0.1"
+    if encrypted:  # the server of the tests has no certificate
+        real = settings.postgresql_facts
+        monkeypatch.setattr(settings, "postgresql_facts", lambda connection: real(connection) | {"encrypted": True})
+    (found,) = [one for one in examine(elsewhere) if one.topic == "encryption"]
+    assert (found.level, "db.example.org" in found.told) == (OK if encrypted else WARNING, True)
+    assert ("sslmode=require" in found.advice) is not encrypted
+
+
 def test_the_schema_is_compared_with_the_expected_one(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert check_schema(store.url).is_right
     with store.database.writing() as connection:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+import trackers
 from tests.processes import start
+from trackers.errors import InvalidValueError, StateError, StoreAwayError, StoreError
 from trackers.store import Store
 
 VICTIM = """
@@ -74,6 +76,7 @@ def test_summaries_are_those_of_the_points_that_are_seen(store: Store, seed: int
         attempt = len(handles) - 1
         if attempt and luck.random() < 0.2:
             attempt -= 1  # an older process that never heard of its end
+            handles[attempt]._superseded = False
         for _ in range(luck.randrange(1, 6)):
             step, value = luck.randrange(30), luck.choice([luck.gauss(0, 10), math.nan, math.inf, -math.inf])
             handles[attempt].log_metric("m", value, step=step)
@@ -89,3 +92,47 @@ def test_summaries_are_those_of_the_points_that_are_seen(store: Store, seed: int
     newest = max(attempt for attempt, _, _ in logged)
     last = max((step, index) for index, (attempt, step, _) in enumerate(logged) if attempt == newest)
     assert repr(summary.last) == repr(logged[last[1]][2])
+
+
+def test_an_older_handle_of_a_run_that_goes_on_takes_nothing_more(store: Store) -> None:
+    with store.start_run("e") as first:
+        first.log_metric("a", 1.0)
+        second = store.resume_run(first.uid)
+        assert second.uid == first.uid
+        with pytest.raises(StateError, match="it goes on with what resume_run returned"):
+            first.log_metric("a", 2.0)
+        with pytest.raises(StateError, match="was resumed"):
+            first.end()
+    assert store.get_run(first.uid).state.name == "RUNNING", "leaving the block of the older one ends nothing"
+    second.log_metric("a", 3.0)
+    second.end()
+    assert [point.value for point in store.metric_history(first.uid, "a")] == [1.0, 3.0]
+    assert [attempt.outcome for attempt in store.attempts(first.uid)] == ["lost", "complete"]
+
+
+def test_arguments_of_another_kind_are_refused_in_a_sentence(store: Store) -> None:
+    with store.start_run("e") as run:
+        run.log_metric("a", 1.0)
+    for call in (
+        lambda: store.metric_history(run, "a", max_points="x"),  # type: ignore[arg-type]
+        lambda: store.load_table("x", runs=5.5),  # type: ignore[arg-type]
+        lambda: store.runs_with_data(5),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidValueError):
+            call()
+
+
+def test_a_store_that_is_closed_reads_nothing(store: Store) -> None:
+    with trackers.connect(store.url) as other:
+        other.search_runs()
+    with pytest.raises(StoreError, match="closed"):
+        other.search_runs()
+
+
+def test_who_starts_while_the_server_is_away_is_told_of_offline() -> None:
+    with pytest.raises(StoreAwayError) as told:
+        trackers.connect("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    assert "offline=True" in told.value.__notes__[0]
+    with pytest.raises(StoreAwayError) as told:
+        trackers.connect("postgresql+psycopg://nobody@127.0.0.1:1/none", create=False)
+    assert not hasattr(told.value, "__notes__"), "who reads is not helped by it"

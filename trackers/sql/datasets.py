@@ -38,8 +38,8 @@ def read_datasets(connection: Connection, ref: str | None = None) -> list[DataSe
 
 def runs_with(connection: Connection, digest: str, limit: int) -> list[int]:
     """Return the ids of the runs that read the data with this digest, newest first; deleted ones are left away."""
-    if not _DIGEST.fullmatch(digest.lower()):
-        raise InvalidValueError(f"{digest[:80]!r} is no digest of data: give 8 to 64 hex digits")
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest.lower()):
+        raise InvalidValueError(f"{str(digest)[:80]!r} is no digest of data: give 8 to 64 hex digits")
     d, i, r, e = t.datasets.c, t.inputs.c, t.runs.c, t.experiments.c
     low = digest.lower()
     query = (

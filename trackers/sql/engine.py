@@ -36,6 +36,7 @@ class Database:
         self.address = address
         self.dialect = address.dialect
         self._pid = os.getpid()
+        self._closed = False
         self.watch = Watch(self)
         with translated(address):
             self._reader = _make_engine(address, writes=False)
@@ -48,6 +49,8 @@ class Database:
         """Hand out a connection in a read-only transaction: everything read in it is of one moment."""
         if os.getpid() != self._pid:
             raise StoreError("a store does not survive a fork: connect again in the child process")
+        if self._closed:
+            raise StoreError("the store is closed: connect again")
         with translated(self.address):
             connection = self._reader.connect()
             with self.watch.over(connection.connection.dbapi_connection), connection, connection.begin():
@@ -82,7 +85,8 @@ class Database:
                 yield connection
 
     def close(self) -> None:
-        """Close every pooled connection."""
+        """Close every pooled connection; nothing is read or written afterwards."""
+        self._closed = True
         self.watch.close()
         self._reader.dispose()
         self._writer.dispose()
