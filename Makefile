@@ -51,6 +51,7 @@ bench: install-bench
 	$(BIN)/python -m benchmarks.utilisation --quick
 	$(BIN)/python -m benchmarks.suggest --quick
 	$(BIN)/python -m benchmarks.tracking --quick
+	$(BIN)/python -m benchmarks.digests --quick
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import curve, sleeping
+from benchmarks.digests import each, seconds
 from benchmarks.measure import measure
+from trackers.capture import data_digest
 
 
 def test_every_trial_of_the_throughput_benchmark_makes_its_reports(tmp_path: Path) -> None:
@@ -43,3 +45,11 @@ def test_the_suggest_benchmark_times_as_many_suggestions_as_it_says(module: str)
     answer = measure(module, question, timeout=100)
     assert len(answer["ms"]) == 5
     assert min(answer["ms"]) > 0
+
+
+def test_digests_are_made_of_each_kind_of_data() -> None:
+    with each(1 << 17) as kinds:
+        digests = {name: data_digest(given).digest for name, given in kinds.items()}
+    assert digests["an array"] == digests["an array by columns"]
+    assert len(set(digests.values())) == len(digests) - 1
+    assert seconds(lambda: None) >= 0.0
