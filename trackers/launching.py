@@ -30,6 +30,7 @@ class Launching(ABC):
     writer: Writer
 
     def __init__(self) -> None:
+        self._stated: Capture | None = None
         self._launched: tuple[Capture, int] | None = None
         self._packed_launch: tuple[Capture, dict[str, Any]] | None = None
         self._launch_waits = False
@@ -112,7 +113,7 @@ class Launching(ABC):
         call = [captured.code.branch, captured.entry_point, list(captured.arguments)]
         return launches.NewLaunch(
             digest=content_digest([captured.digest, environment_digest, *call]),
-            code_digest=captured.digest,
+            code_digest=captured.digest if captured.has_code else None,
             version=captured.version,
             content=record,
             bundle=bundle,
@@ -128,14 +129,21 @@ class Launching(ABC):
 
     # --- for the handle of a run -------------------------------------------------------------------------------
 
+    def launch_from(self, captured: Capture) -> None:
+        """Take *captured* for how this process was launched: it logs what another one computed."""
+        self._stated = captured
+
+    def _captured(self) -> Capture:
+        from trackers.capture.process import launch
+
+        return self._stated or launch(self.own_files)
+
     def own_launch(self) -> int | None:
         """Return the id of how this process was launched; None where that cannot be told. Kept once a process."""
         if self.writer.spilling:
             return None  # it would wait for the database that is away
-        from trackers.capture.process import launch
-
         try:
-            captured = launch(self.own_files)
+            captured = self._captured()
             known = self._launched
             if known is None or known[0] is not captured:
                 kept = self._ask_to_keep(captured).result(PATIENCE if self.writer.may_spill else None)
@@ -167,10 +175,8 @@ class Launching(ABC):
         """
         if not self.writer.spilling and not self._launch_waits:
             return None
-        from trackers.capture.process import launch
-
         try:
-            captured = launch(self.own_files)
+            captured = self._captured()
             known = self._packed_launch
             if known is None or known[0] is not captured:
                 self._packed_launch = known = (captured, asdict(self._packed(captured)))

@@ -294,15 +294,7 @@ class Recorder(ABC):
         it are hidden. Equal data has an equal digest, however it lies in memory. Raises InvalidValueError for what has
         no digest.
         """
-        from trackers.capture import data_digest
-        from trackers.capture.secret import redact
-
-        place = str(data) if isinstance(data, str | os.PathLike) else ""
-        name = clean_name(name if name is not None else (Path(place).name or "data"), "data set")
-        role = clean_name(role, "role")
-        digest, rows, schema = data_digest(data)
-        shown = redact(str(place if source is None else source))
-        self._log(c.InputLogged(self._run_id, name, digest, role, rows, schema, shown))
+        self._log(input_of(self._run_id, data, name, role, source))
 
     def _log(self, record: c.Change) -> None:
         with self._lock:
@@ -311,6 +303,21 @@ class Recorder(ABC):
 
 
 # --- what may be logged -----------------------------------------------------------------------------------------
+
+
+def input_of(
+    run_id: int, data: Any, name: str | None = None, role: str = "train", source: str | None = None
+) -> c.InputLogged:
+    """Return the record of a data set that a run reads; see ``Recorder.log_input``. Raises InvalidValueError."""
+    from trackers.capture import data_digest
+    from trackers.capture.secret import redact
+
+    place = str(data) if isinstance(data, str | os.PathLike) else ""
+    name = clean_name(name if name is not None else (Path(place).name or "data"), "data set")
+    role = clean_name(role, "role")
+    digest, rows, schema = data_digest(data)
+    shown = redact(str(place if source is None else source))
+    return c.InputLogged(run_id, name, digest, role, rows, schema, shown)
 
 
 def clean_params(params: Mapping[str, ParamValue], known: Collection[str] = ()) -> dict[str, ParamValue]:

@@ -77,6 +77,29 @@ def test_a_run_knows_its_code_its_environment_and_its_call(store: Store, reposit
     assert "+x = 2" in store.code_diff(launch.code)
 
 
+def test_a_program_that_logs_for_another_is_kept_without_code_outside_a_repository(
+    store: Store, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store.launch_from(process.capture_caller(beside=store.own_files))
+    with store.start_run("e", name="told") as run:
+        pass
+    launch = store.launch(run)
+    assert launch is not None
+    assert (launch.code, launch.branch, launch.entry_point) == (None, None, capture.launch().entry_point)
+    assert launch.environment is not None
+    assert found(store, "attributes.commit is null and attributes.python like '3.%'") == {"told"}
+    assert found(store, "attributes.dirty = false") == set()
+    assert store.fsck().findings == ()
+    pytest.importorskip("pyarrow")
+    store.archive("e", tmp_path / "kept")
+    with trackers.connect(f"sqlite:///{tmp_path}/other.db") as other:
+        assert other.import_archive(tmp_path / "kept").equal
+        again = other.launch(run.uid)
+        assert again is not None
+        assert (again.code, again.entry_point) == (None, launch.entry_point)
+
+
 def test_fsck_forgets_an_environment_that_was_lost_and_keeps_the_code(store: Store, repository: Path) -> None:
     with store.start_run("e") as run:
         pass

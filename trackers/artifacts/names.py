@@ -7,6 +7,7 @@ all the same, because a download writes it below a folder of the caller's choice
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 from trackers.errors import InvalidValueError
 from trackers.names import BIDI
@@ -34,6 +35,18 @@ def check_name(name: str) -> str:
         shown = name if len(name) <= 80 else name[:80] + "..."
         raise InvalidValueError(f"The artifact name {shown!r} {wrong}: use a relative name such as 'plots/loss.png'.")
     return name
+
+
+def check_tree(names: Iterable[str]) -> None:
+    """Raise InvalidValueError where two of *names* are the same, or one would be a file and a folder of the run."""
+    taken: set[str] = set()
+    for name in names:
+        if name in taken:
+            raise InvalidValueError(f"two files would be called {name!r}: give one of them another name")
+        taken.add(name)
+    folders = {name[:place] for name in taken for place, char in enumerate(name) if char == "/"}
+    if both := taken & folders:
+        raise InvalidValueError(f"{min(both)!r} would be both a file and a folder of the run: give another name")
 
 
 def _wrong_character(name: str) -> str:

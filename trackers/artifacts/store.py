@@ -326,6 +326,12 @@ def walk_files(top: Path) -> list[Path]:
     return found
 
 
+def check_regular(path: Path) -> None:
+    """Raise ArtifactError unless *path* is a plain file that can be read now."""
+    with _open_regular(path):
+        pass
+
+
 @contextmanager
 def _open_regular(path: Path) -> Iterator[BinaryIO]:
     try:

@@ -22,13 +22,17 @@ SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Capture:
-    """What is recorded of a process: the *code* and its bytes, the *environment*, and the call."""
+    """What is recorded of a process: the *code* and its bytes, the *environment*, and the call.
+
+    Without *has_code* nothing is known of the code, and none is recorded.
+    """
 
     code: CodeState
     environment: Mapping[str, Any]
     entry_point: str
     arguments: tuple[str, ...]
     objective: Mapping[str, Any] = field(default_factory=dict)
+    has_code: bool = True
 
     @property
     def record(self) -> dict[str, Any]:
@@ -109,14 +113,33 @@ def capture(
 
     *objective* says which function of it runs: file, name and digest. Never raises.
     """
+    code = code_state(Path(place), beside)
+    return Capture(code, _environment(), entry_point(), tuple(redact_arguments(sys.argv[1:])), dict(objective or {}))
+
+
+def capture_caller(*, beside: Collection[Path] = ()) -> Capture:
+    """Return what is to be recorded of a program that logs what others computed, from a shell.
+
+    Its own source is nobody's code: that of the run is the repository around the current folder. Outside one, nothing is
+    known of it. Never raises.
+    """
+    from trackers.capture.repository import read_repository
+
+    try:
+        code = read_repository(Path.cwd(), SECONDS, beside)
+    except Exception:  # noqa: BLE001 - whatever a repository can be: the run goes on, without code
+        code = None
+    arguments = tuple(redact_arguments(sys.argv[1:]))
+    return Capture(code or CodeState(), _environment(), entry_point(), arguments, has_code=code is not None)
+
+
+def _environment() -> Mapping[str, Any]:
     from trackers.capture.machine import environment
 
-    code = code_state(Path(place), beside)
     try:
-        facts = environment()
+        return environment()
     except Exception as exc:  # noqa: BLE001 - whatever is installed: the run goes on, the note says so
-        facts = {"note": f"the environment could not be read ({type(exc).__name__}: {exc})"}
-    return Capture(code, facts, entry_point(), tuple(redact_arguments(sys.argv[1:])), dict(objective or {}))
+        return {"note": f"the environment could not be read ({type(exc).__name__}: {exc})"}
 
 
 def code_state(place: Path, beside: Collection[Path] = (), seconds: float = SECONDS) -> CodeState:

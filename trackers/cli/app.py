@@ -10,6 +10,7 @@ import click
 from trackers.wording import suggestion
 
 TABLE = {
+    "log": "trackers.cli.log:log",
     "experiments": "trackers.cli.experiments:experiments",
     "runs": "trackers.cli.search:runs",
     "search": "trackers.cli.search:search",

@@ -25,7 +25,9 @@ def sentence(error: click.ClickException) -> str:
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
             return f"{ctx.command_path} is called with one of its commands: {', '.join(known)}."
         if found := re.match(r"No such command '(?P<name>.*?)'\.", said):
-            hint = suggestion(found["name"], known) or f": there are {', '.join(known)}."
+            hint = (
+                suggestion(found["name"], known) or f": there {'are' if len(known) > 1 else 'is'} {', '.join(known)}."
+            )
             return f"There is no command {found['name']} in {ctx.command_path}{hint}"
     if isinstance(error, click.NoSuchOption):
         known = [option for param in ctx.command.get_params(ctx) for option in param.opts if option.startswith("--")]

@@ -19,11 +19,12 @@ from trackers.values import CodeVersion, Launch
 class NewLaunch:
     """What is to be kept: digests say what is there already.
 
-    *bundle* and *size*, *commits* and *commits_size* name files in the artifact store.
+    *bundle* and *size*, *commits* and *commits_size* name files in the artifact store. Without *code_digest* nothing is
+    known of the code.
     """
 
     digest: str
-    code_digest: str
+    code_digest: str | None
     version: str
     content: Mapping[str, Any]
     bundle: str | None
@@ -46,20 +47,17 @@ def keep(connection: Connection, new: NewLaunch) -> int:
     for digest, size in ((new.bundle, new.size), (new.commits, new.commits_size)):
         if digest is not None:
             insert_unless_there(connection, t.blobs, {"digest": digest, "size": size, "created_at": now})
-    code_id = _keep(
-        connection,
-        t.code_versions,
-        {
-            "digest": new.code_digest,
-            "version": new.version,
-            "commit": new.content.get("commit"),
-            "dirty": new.content.get("dirty"),
-            "content": dict(new.content),
-            "bundle": new.bundle,
-            "commits": new.commits,
-            "created_at": now,
-        },
-    )
+    code = {
+        "digest": new.code_digest,
+        "version": new.version,
+        "commit": new.content.get("commit"),
+        "dirty": new.content.get("dirty"),
+        "content": dict(new.content),
+        "bundle": new.bundle,
+        "commits": new.commits,
+        "created_at": now,
+    }
+    code_id = None if new.code_digest is None else _keep(connection, t.code_versions, code)
     environment_id = _keep(
         connection,
         t.environments,
