@@ -486,6 +486,45 @@ def test_an_export_goes_on_where_files_were_lost_and_names_them(sqlite_url: str,
         assert [one.name for one in mlflow.search_logged_models([experiment])] == ["whole"]
 
 
+def test_an_export_counts_and_names_the_runs_that_are_deleted_or_archived(
+    sqlite_url: str, empty: bytes, tmp_path: Path
+) -> None:
+    with trackers.connect(sqlite_url) as store:
+        runs = [store.start_run("fraud") for _ in range(9)]
+        for run in runs:
+            run.end()
+        for run in runs[:6]:
+            store.archive_run(run)
+        store.delete_run(runs[6])
+        store.start_run("two words").end()
+        store.archive_experiment("two words")
+        store.start_run("whole").end()
+    (tmp_path / "out.db").write_bytes(empty)
+    uri = sqlite_uri(tmp_path / "out.db")
+    words = ["export", "mlflow", uri, "--artifacts", str(tmp_path / "out"), "--storage", sqlite_url]
+    uids = [run.uid for run in runs]
+    fraud = [
+        f"fraud: 1 deleted run was left out: {uids[6]}; `trackers restore {uids[6]}` brings it back",
+        f"fraud: 6 archived runs were left out: {', '.join(uids[:5])} and 1 more; "
+        "`trackers archive RUN --undo` brings each back",
+    ]
+    whole = "archived experiments were left out: two words; `trackers archive 'two words' --undo` brings it back"
+    said = CliRunner().invoke(command, [*words, "--json"])
+    assert (said.exit_code, said.stderr) == (0, ""), said.output
+    assert json.loads(said.stdout)["notes"] == [*fraud, whole]
+    said = CliRunner().invoke(command, [*words[:3], "fraud", "two words", *words[3:]])
+    assert [line for line in said.stdout.splitlines() if line.startswith("note: ")] == [
+        *(f"note: {line}" for line in fraud),
+        "note: two words: 1 archived run was left out: "
+        f"{uid_in(sqlite_url, 'two words')}; `trackers archive 'two words' --undo` brings it back",
+    ]
+
+
+def uid_in(url: str, experiment: str) -> str:
+    with trackers.connect(url) as store:
+        return store.search_runs(experiments=[experiment], view="all")[0].uid
+
+
 def test_an_export_leaves_out_what_is_deleted_or_archived_says_so_and_ends_well(
     sqlite_url: str, empty: bytes, tmp_path: Path
 ) -> None:
@@ -509,8 +548,8 @@ def test_an_export_leaves_out_what_is_deleted_or_archived_says_so_and_ends_well(
             "`trackers restore` brings the runs back",
             "note: left out, since their runs were archived here: version 3 of m, version 1 of only-hidden; "
             "`trackers archive --undo` brings the runs back",
-            "note: deleted experiments were left out: old",
-            "note: archived experiments were left out: hidden",
+            "note: deleted experiments were left out: old; `trackers restore old` brings it back",
+            "note: archived experiments were left out: hidden; `trackers archive hidden --undo` brings it back",
         ]
     with client(uri) as mlflow:
         assert {one.name for one in mlflow.search_registered_models()} == {"m", "only-lives"}

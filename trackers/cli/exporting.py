@@ -34,8 +34,8 @@ def exporting() -> None:
 def to_mlflow(target: str, names: tuple[str, ...], artifacts: str | None, storage: str | None, as_json: bool) -> None:
     """Copy experiments and studies (all, or those named) and the registry to MLflow's tracking URI.
 
-    What is deleted or archived here, and versions whose runs are, is left out and named. Everything else is read back
-    and compared; exit code 1 where something differs.
+    What is deleted or archived here, and versions whose runs are, is left out, counted and named, with the call that
+    brings it back. Everything else is read back and compared; exit code 1 where something differs.
     """
     from trackers.cli.copying import print_outcome, say_copied
     from trackers.interop.mlflow.exporting import export_mlflow

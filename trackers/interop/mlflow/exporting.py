@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from trackers.errors import StoreError
@@ -16,11 +17,17 @@ from trackers.interop.mlflow.reading import iterate_runs
 from trackers.interop.mlflow.words import NOTE, PARENT, UID, to_uid
 from trackers.interop.outcome import Counted, Exported
 from trackers.values import Experiment, Run
+from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.store import Store
 
 _PAGE = 200
+_NAMED = 5
+"""So many of what was left out are named."""
+
+_BACK = {"deleted": "trackers restore {}", "archived": "trackers archive {} --undo"}
+"""What is left out on purpose, and the call that brings it back."""
 
 
 def export_mlflow(
@@ -76,12 +83,39 @@ class _Export:
             else:
                 self._outcome.note("runs whose parents were not exported have none in MLflow")
         export_registry(self._store, self._client, self._models, self._outcome, limited)
-        for view in () if limited else ("deleted", "archived"):
+        for experiment in experiments:
+            self._note_hidden_runs(experiment)
+        for view in () if limited else _BACK:
             names = sorted({one.name for one in self._store.list_experiments(view)})
             if names:
-                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-                self._outcome.note(f"{view} experiments were left out: {', '.join(names[:5])}{more}")
+                self._outcome.note(f"{view} experiments were left out: {_named(names, view, 'EXPERIMENT')}")
         return self._outcome
+
+    def _note_hidden_runs(self, experiment: Experiment) -> None:
+        """Say which runs of an exported experiment were left out, since they are deleted or archived here."""
+        hides = experiment.name in {one.name for one in self._store.list_experiments("archived")}
+        for view in _BACK:
+            paths = self._paths(experiment, view)
+            if paths:
+                said = f"{counted(len(paths), f'{view} run')} {'was' if len(paths) == 1 else 'were'} left out"
+                of_all = experiment.name if hides and view == "archived" else ""
+                self._outcome.note(f"{experiment.name}: {said}: {_named(paths, view, 'RUN', of_all)}")
+
+    def _paths(self, experiment: Experiment, view: str) -> list[str]:
+        found: list[str] = []
+        token: str | None = None
+        while True:
+            page = self._store.search_runs(
+                experiments=[experiment.name],
+                order_by="attributes.created asc",
+                limit=_PAGE,
+                page_token=token,
+                view=view,
+            )
+            found += [run.path for run in page]
+            token = page.next_token
+            if token is None:
+                return found
 
     def _experiment(self, experiment: Experiment) -> Counted | None:
         counted = Counted(experiment.name)
@@ -143,3 +177,12 @@ class _Export:
 
     def _metric_names(self, experiment: Experiment) -> tuple[str, ...]:
         return self._store.get_study(experiment.id).metric_names if experiment.kind == "study" else ()
+
+
+def _named(names: list[str], view: str, noun: str, of_all: str = "") -> str:
+    """Return the first of *names*, and the call that brings each back, or all at once that of what hides them."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    one = len(names) == 1
+    call = _BACK[view].format(quote(of_all or names[0]) if of_all or one else noun)
+    brings = "brings it" if one else "brings them" if of_all else "brings each"
+    return f"{', '.join(names[:_NAMED])}{more}; `{call}` {brings} back"
