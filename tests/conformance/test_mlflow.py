@@ -16,6 +16,7 @@ import trackers
 from tests.conformance.mlflow_source import BEGIN, PARAMS, client, content, fill, sqlite_uri
 from tests.extras import needs
 from trackers.cli.app import trackers as command
+from trackers.cli.exit import run_command
 from trackers.errors import InvalidValueError, NotFoundError
 from trackers.interop.mlflow import export_mlflow, import_mlflow
 from trackers.states import RunState
@@ -405,6 +406,29 @@ def test_what_is_no_mlflow_is_named(store: Store, tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("x")
     with pytest.raises(InvalidValueError, match="is a file: write sqlite:///"):
         import_mlflow(store, str(tmp_path / "x.db"))
+
+
+@pytest.mark.parametrize("name", ["out.db", "out.SQLite", "out.sqlite3"])
+def test_an_export_to_the_bare_name_of_a_database_says_how_it_is_written(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with trackers.connect(sqlite_url) as store:
+        store.start_run("fraud").end()
+    words = ["export", "mlflow", name, "--storage", sqlite_url]
+    assert run_command(words) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"Error: there is no folder {name}, and the name is a database's: write sqlite:///{name} for one of MLflow\n",
+    )
+    assert not Path(name).exists()
+    Path(name).write_bytes(b"SQLite")
+    assert run_command(words) == 2
+    said = f"Error: {name} is a file: write sqlite:///{name} for a database of MLflow\n"
+    assert capsys.readouterr() == ("", said)
+    Path(name).unlink()
+    Path(name).mkdir()
+    assert run_command(words) == 0, "a folder that is there is MLflow's, whatever it is called"
 
 
 def test_a_folder_of_files_is_read_too(store: Store, tmp_path: Path) -> None:

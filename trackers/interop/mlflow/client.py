@@ -13,6 +13,7 @@ from trackers.errors import InvalidValueError, NotFoundError, StoreError
 from trackers.interop.source import check_source, check_target, knock
 from trackers.wording import without_credentials
 
+_DATABASES = (".db", ".sqlite", ".sqlite3")
 _FILE_STORE = "MLFLOW_ALLOW_FILE_STORE"
 
 
@@ -24,6 +25,7 @@ def open_client(uri: str, *, create: bool) -> Iterator[Any]:
     installed or refuses the URI, NotFoundError for what is not there, StoreError for what cannot be reached.
     """
     if create:
+        _check_no_file(uri)
         check_target(uri, "MLflow", safe(uri))
     else:
         _check_there(uri)
@@ -85,9 +87,8 @@ def _check_there(uri: str) -> None:
                 f"there is no file {path}: give the URL of MLflow's database, such as sqlite:///mlflow.db"
             )
     elif not separator or scheme == "file":
+        _check_no_file(uri)
         path = rest if separator else uri
-        if os.path.isfile(path):
-            raise InvalidValueError(f"{path} is a file: write sqlite:///{path} for a database of MLflow")
         if not os.path.isdir(path):
             raise NotFoundError(
                 f"there is no folder {path}: give a tracking URI of MLflow, such as sqlite:///mlflow.db"
@@ -97,6 +98,20 @@ def _check_there(uri: str) -> None:
                 f"{path} holds no experiment of MLflow: where it has the files of a database of MLflow, give the URL of "
                 "that, such as sqlite:///mlflow.db"
             )
+
+
+def _check_no_file(uri: str) -> None:
+    """Refuse the path of a file, or of one to be, where MLflow would make a folder: a database goes by its URL."""
+    scheme, separator, rest = uri.partition("://")
+    path = rest if separator else uri
+    if separator and scheme != "file":
+        return
+    if os.path.isfile(path):
+        raise InvalidValueError(f"{path} is a file: write sqlite:///{path} for a database of MLflow")
+    if path.lower().endswith(_DATABASES) and not os.path.exists(path):
+        raise InvalidValueError(
+            f"there is no folder {path}, and the name is a database's: write sqlite:///{path} for one of MLflow"
+        )
 
 
 @contextmanager
