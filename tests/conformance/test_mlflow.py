@@ -458,6 +458,40 @@ def test_the_terminal_says_what_was_copied(source: tuple[str, dict[str, str]], t
     assert isinstance(said.exception, NotFoundError)
 
 
+def test_a_copy_tells_how_many_digests_were_compared_and_which_files_by_size_alone(
+    source: tuple[str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, _ = source
+    url = sqlite_uri(tmp_path / "hpo.db")
+    words = ["import", "mlflow", uri, "--storage", url]
+    said = CliRunner().invoke(command, [*words, "--json"])
+    assert json.loads(said.stdout)["compared"] == {"digests": 4, "bytes": 2 * 3006, "sizes_alone": 0}
+    lines = CliRunner().invoke(command, words).stdout.splitlines()
+    assert lines[-2:] == ["compared: 2 digests of 3.01 kB", "read back: equal"], "the model was there"
+    with trackers.connect(url) as store:
+        with store.start_run("fresh") as run:
+            run.log_text("hello", "deep/hello.txt")
+            run.log_model(Line(1.0))
+        size = sum(model.size for model in store.list_logged_models([run.id]))
+        files = sum(len(model.files) for model in store.list_logged_models([run.id]))
+    place, there = tmp_path / "art", sqlite_uri(tmp_path / "out.db")
+    out = ["export", "mlflow", there, "fresh", "--artifacts", str(place), "--storage", url]
+    said = CliRunner().invoke(command, [*out, "--json"])
+    assert json.loads(said.stdout)["compared"] == {"digests": 1 + files, "bytes": 5 + size, "sizes_alone": 0}
+    assert CliRunner().invoke(command, out).stdout.splitlines()[-2] == "compared: 1 digest of 5 bytes"
+    (copied,) = place.rglob("hello.txt")
+    copied.write_text("hullo")
+    said = CliRunner().invoke(command, out)
+    assert (said.exit_code, said.stdout.splitlines()[-1]) == (1, "read back: 1 differs")
+    assert "the file 'deep/hello.txt' is another one in MLflow" in said.stderr
+    monkeypatch.setattr("trackers.interop.mlflow.exporting_runs.local_path", lambda uri: None)
+    said = CliRunner().invoke(command, out)
+    assert said.stdout.splitlines()[-2:] == [
+        "compared: 0 digests; 1 file by name and size alone",
+        "read back: equal",
+    ]
+
+
 def test_points_that_a_resume_hides_do_not_come_along(store: Store, empty: bytes, tmp_path: Path) -> None:
     run = store.start_run("resumed")
     run.log_points("loss", [float(step) for step in range(1200)])

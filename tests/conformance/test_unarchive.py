@@ -196,6 +196,7 @@ def test_what_is_not_in_an_archive_is_named_and_the_rest_is_read_back(sqlite_url
     assert said.exit_code == 0, said.output
     lines = said.stdout.splitlines()
     assert lines[1].split() == ["odd", "4", "4", "3007", "0", "0", "equal"]
+    assert not [line for line in lines if line.startswith("compared")], "there was nothing to compare"
     assert f"note: run {uid}: the file 'folder/file.bin' is neither in the archive nor in this store" in lines
     with trackers.connect(tmp_path / "new.db") as target:
         assert target.list_artifacts(uid) == []

@@ -34,6 +34,11 @@ def print_outcome(outcome: Outcome, as_json: bool) -> None:
                 "models": [asdict(one) for one in outcome.models],
                 "notes": outcome.notes,
                 "problems": outcome.problems,
+                "compared": {
+                    "digests": outcome.digests,
+                    "bytes": outcome.digest_bytes,
+                    "sizes_alone": outcome.sizes,
+                },
                 "equal": outcome.equal,
             }
         )
@@ -63,6 +68,10 @@ def _print_tables(outcome: Outcome) -> None:
         click.echo(f"note: and {len(outcome.notes) - _NOTES} more; --json has all")
     for problem in outcome.problems:
         click.echo(f"differs: {text.plain(problem)}", err=True)
+    if outcome.digests or outcome.sizes:
+        alone = f"; {counted(outcome.sizes, 'file')} by name and size alone" if outcome.sizes else ""
+        of = f" of {text.size(outcome.digest_bytes)}" if outcome.digests else ""
+        click.echo(f"compared: {counted(outcome.digests, 'digest')}{of}{alone}")
     click.echo(f"read back: {differing(len(outcome.problems))}")
 
 

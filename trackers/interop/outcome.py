@@ -37,13 +37,18 @@ class Outcome:
     """A whole copy.
 
     *notes* tell what is another here than there (renamed, left out on purpose), *problems* what could not be copied or
-    is not equal afterwards: with any of those the copy is not whole.
+    is not equal afterwards: with any of those the copy is not whole. *digests* counts the files whose sha-256 was made of
+    the bytes on the other side and compared with that of the file here, *digest_bytes* those bytes; *sizes* the files of
+    which only name and size were compared, since the other side would have to send them once more.
     """
 
     experiments: list[Counted] = field(default_factory=list)
     models: list[CountedModel] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    digests: int = 0
+    digest_bytes: int = 0
+    sizes: int = 0
 
     @property
     def equal(self) -> bool:
@@ -54,6 +59,13 @@ class Outcome:
         """Add a note, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def compared(self, size: int, *, by_digest: bool = True) -> None:
+        """Count a file of *size* bytes that was compared."""
+        if by_digest:
+            self.digests, self.digest_bytes = self.digests + 1, self.digest_bytes + size
+        else:
+            self.sizes += 1
 
     def problem(self, text: str, counted: Counted | CountedModel | None = None) -> None:
         """Add a problem, of one experiment or model where it is known."""

@@ -139,12 +139,15 @@ class _Import:
             digest, path = row["digest"], file_of(self._folder, row["digest"])
             try:
                 if path.is_file():
-                    stored, _ = artifacts.put_file(path)
+                    stored, size = artifacts.put_file(path)
+                    self._outcome.compared(size)
                     if stored != digest:
                         self._outcome.problem(f"{path} is damaged: use another copy of the archive", self._counted)
                         continue
                 elif artifacts.size(digest) != row["size"]:
                     continue
+                else:
+                    self._outcome.compared(row["size"], by_digest=False)
             except ArtifactError:
                 if path.is_file():
                     raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trackers.errors import ArtifactError
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.client import first_line, pages
+from trackers.interop.mlflow.files import is_same, local_path
 from trackers.interop.mlflow.importing_models import COPY, SOURCE
 from trackers.interop.outcome import Counted, Exported
 from trackers.values import LoggedModel
@@ -102,9 +103,16 @@ class ModelExport:
         )
         self._client.log_model_artifacts(made.model_id, folder)
         self._client.finalize_logged_model(made.model_id, "READY")
+        self._read_back(model, local_path(made.artifact_location))
         if "MLmodel" not in model.files:
             self._outcome.note("models without an MLmodel file are kept by MLflow, but only trackers loads them")
         return str(made.model_id)
+
+    def _read_back(self, model: LoggedModel, root: Path | None) -> None:
+        """Compare a model's files with those that MLflow has now, where these lie on this machine."""
+        for name, digest in model.files.items() if root is not None else ():
+            if not is_same(self._outcome, root, name, digest, self._store.artifacts.size(digest)):
+                self._outcome.problem(f"the model {model.name!r}: its file {name!r} is another one in MLflow")
 
 
 def _about(model: LoggedModel) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trackers.errors import ArtifactError
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.datasets import from_input
+from trackers.interop.mlflow.files import is_same, local_path
 from trackers.interop.mlflow.reading import iterate_histories
 from trackers.interop.mlflow.series import Known, mark
 from trackers.interop.outcome import Counted, Exported
@@ -244,9 +245,15 @@ class RunExport:
                 path.unlink()
         there = dict(self._walk(one.theirs))
         self._counted.files += len(rows) - len(lost)
+        root = local_path(self._client.get_run(one.theirs).info.artifact_uri)
         for row in rows:
-            if row.name not in lost and there.get(row.name) != row.size:
+            if row.name in lost:
+                continue
+            if there.get(row.name) != row.size:
                 self._outcome.problem(f"{one.run.path}: the file {row.name!r} is not whole in MLflow", self._counted)
+            elif not is_same(self._outcome, root, row.name, row.digest, row.size):
+                told = f"{one.run.path}: the file {row.name!r} is another one in MLflow"
+                self._outcome.problem(told, self._counted)
 
     def _walk(self, theirs: str, path: str | None = None, depth: int = 0) -> Iterator[tuple[str, int]]:
         for info in self._client.list_artifacts(theirs, path):

@@ -6,6 +6,7 @@ makes for that run or model, and no link is followed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import urllib.parse
@@ -18,6 +19,7 @@ from trackers.artifacts.names import check_name
 from trackers.errors import ArtifactError, InvalidValueError
 from trackers.interop.mlflow.client import first_line
 from trackers.interop.mlflow.words import fit
+from trackers.interop.outcome import Outcome
 
 _DEEPEST = 50
 
@@ -32,6 +34,8 @@ class Taker:
         self, artifacts: ArtifactStore, uri: str, note: Callable[[str], None], problem: Callable[[str], None]
     ) -> None:
         self._artifacts, self._uri, self._note, self._problem = artifacts, uri, note, problem
+        self.by_size: set[tuple[str, str]] = set()
+        """Owners and names of files that were known by name and size, and not fetched."""
 
     def take(self, uri: str, owner: str, known: Mapping[str, tuple[str, int]] | None = None) -> Files:
         """Take every file below the artifact URI of the run or model *owner* (its id); return name -> digest, size.
@@ -70,6 +74,7 @@ class Taker:
             name = self._named(path, owner)
             there = known.get(name)
             if there is not None and there[1] == size:
+                self.by_size.add((owner, name))
                 yield name, there
                 continue
             with tempfile.TemporaryDirectory(prefix="trackers-mlflow-") as folder:
@@ -121,6 +126,23 @@ def local_path(uri: str) -> Path | None:
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         return None
     return Path(urllib.parse.unquote(parts.path))
+
+
+def is_same(outcome: Outcome, root: Path | None, name: str, digest: str, size: int) -> bool:
+    """Tell whether a file that lies below *root* in MLflow has this digest; on another host (None) size alone is known.
+
+    It is counted in *outcome* as what it was compared by.
+    """
+    if root is None:
+        outcome.compared(size, by_digest=False)
+        return True
+    try:
+        with Path(root, name).open("rb") as there:
+            found = hashlib.file_digest(there, "sha256").hexdigest()
+    except OSError:
+        return False
+    outcome.compared(size)
+    return found == digest
 
 
 def _is_of(root: Path, owner: str) -> bool:

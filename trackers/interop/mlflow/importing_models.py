@@ -65,6 +65,8 @@ def import_models(
         kept = store.find_logged_model(uid)
         if kept is None or dict(kept.files) != {name: digest for name, (digest, _) in files.items()}:
             outcome.problem(f"the logged model {model.model_id} differs from its files in MLflow", counted)
+        for _, size in files.values():
+            outcome.compared(size)
     return uids
 
 

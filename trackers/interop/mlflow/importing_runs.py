@@ -282,6 +282,8 @@ class RunImport:
             if one.files:
                 digests = {row.name: row.digest for row in self._store.list_artifacts(one.run_id)}
                 wrong += [f"file {name!r}" for name, (digest, _) in one.files.items() if digests.get(name) != digest]
+                for name, (_, size) in one.files.items():
+                    self._outcome.compared(size, by_digest=(one.theirs, name) not in self._taker.by_size)
             if one.inputs:
                 read = {(each.name, each.digest, each.role) for each in self._store.inputs(one.run_id)}
                 wrong += [f"input {e.name!r}" for e in one.inputs if (e.name, e.digest, e.role) not in read]
