@@ -67,8 +67,7 @@ def _with_model(study: Study, number: int | None) -> tuple[Trial, LoggedModel]:
         chosen = store.get_trial(study.row.id, number)
         model = store.get_logged_model(chosen.run_id)
         if model is None or model.deleted_at is not None:
-            why = chosen.model_error or (model.deleted_why if model else "it logged none")
-            raise NotFoundError(f"trial {chosen.path} has no model ({why}): register another, or run it again")
+            raise _no_model(study, chosen)
         return chosen, model
     ranked = [t for t in study.ranking().ranked if t.state is RunState.COMPLETE]
     if not ranked:
@@ -87,6 +86,19 @@ def _with_model(study: Study, number: int | None) -> tuple[Trial, LoggedModel]:
     raise NotFoundError(
         f"no trial of {study.name!r} kept a model{why}: call trial.log_model(model) in the objective and run it again"
     )
+
+
+def _no_model(study: Study, trial: Trial) -> NotFoundError:
+    """Return the error for a trial without a model: it logged none, or better trials took its place."""
+    again = "register another, or run it again"
+    dropped = study.store.get_logged_model(trial.run_id, dropped=True)
+    if dropped is not None and not trial.model_error:
+        why = f"it was dropped: {dropped.deleted_why}" if dropped.deleted_why else "it was dropped"
+        return NotFoundError(
+            f"trial {trial.path} has no model any more ({why}): {again} with a larger --keep-models (in Python "
+            "keep_models=)"
+        )
+    return NotFoundError(f"trial {trial.path} has no model ({trial.model_error or 'it logged none'}): {again}")
 
 
 def lineage(study: Study, row: StudyRow, trial: Trial) -> dict[str, Any]:

@@ -112,3 +112,34 @@ def test_two_versions_of_a_study_are_compared_alike_whichever_command_registered
     assert differ - {"model.bytes"} == {"metrics.accuracy", "metrics.recall{split=val}", "params.C"}
     assert "code.objective" in {f"{line.section}.{line.name}" for line in found.lines}
     assert len([line for line in found.lines if line.section == "environment"]) > 20, "all that was installed"
+
+
+BEATEN = """
+import hpo
+from sklearn.dummy import DummyClassifier
+
+@hpo.objective(space={"x": hpo.Float(0, 1)}, direction="maximize", total_trials=4, workers=0, keep_models=1, sampler="random")
+def beaten(trial):
+    if trial.number < 3:
+        trial.log_model(DummyClassifier().fit([[0]], [1]))
+    return float(trial.number)
+"""
+
+
+def test_a_trial_whose_model_was_dropped_is_told_from_one_that_logged_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HPO_STORAGE", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "beaten_study.py").write_text(BEATEN)
+    assert main(["run", "beaten_study.py"]) == 0
+    capfd.readouterr()
+    assert main(["register", "beaten", "toy", "--trial", "0"]) == 2
+    assert capfd.readouterr().err == (
+        "Error: trial beaten/0 has no model any more (it was dropped: beaten by better trials): register another, or run "
+        "it again with a larger --keep-models (in Python keep_models=)\n"
+    )
+    assert main(["register", "beaten", "toy", "--trial", "3"]) == 2
+    assert "trial beaten/3 has no model (it logged none): register another, or run" in capfd.readouterr().err
+    assert main(["register", "beaten", "toy", "--trial", "2"]) == 0
