@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo.cli.command import Command
+from hpo.cli.life import standing
 from hpo.cli.options import complete_trial, json_option, open_store, storage_options
 from hpo.errors import UserError
 
@@ -113,7 +114,7 @@ def _study(store: Store, name: str) -> dict[str, Any]:
     best = ranking.best
     found = {
         "goal": facts.goal(row),
-        "status": row.status,
+        "status": standing(row),
         "trials": facts.tried(row),
         "states": facts.state_line(row.counts),
         "core-seconds": sum(trial.cost for trial in trials),

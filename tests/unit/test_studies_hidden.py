@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,3 +76,6 @@ def test_a_shared_study_with_trials_is_called_shared_not_new(cli: Cli) -> None:
     assert "hpo rank together" in cli("status", "together")
     assert next(s["status"] for s in json.loads(cli("list", "--json")) if s["study"] == "together") == "shared"
     assert "new" not in next(line for line in cli("list").splitlines() if line.startswith("together"))
+    compared = cli("compare", "together", "digits")
+    assert re.search(r"^status +shared +", compared, re.MULTILINE)
+    assert json.loads(cli("compare", "together", "digits", "--json"))[0]["status"] == "shared"
