@@ -186,7 +186,9 @@ def _created(
             )
         except AlreadyExistsError:
             if not beside:
-                return store.get_study(wanted), False
+                if (first := _existing(store, wanted)) is None:
+                    raise  # an experiment has the name
+                return first, False
             count += 1
             name = f"{wanted}-{count}"
         else:

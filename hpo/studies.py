@@ -86,10 +86,14 @@ def create_study(
             seed=read["seed"] or 0,
             total_trials=read["total_trials"],
         )
-    except AlreadyExistsError:
+    except AlreadyExistsError as exc:
         if not load_if_exists:
             raise
-        return _existing(store, store.get_study(name), goal, sampler, pruner)
+        try:
+            made = store.get_study(name)
+        except NotFoundError:
+            raise exc from None  # an experiment has the name
+        return _existing(store, made, goal, sampler, pruner)
     return Study(store, row, sampler=sampler, pruner=pruner)
 
 

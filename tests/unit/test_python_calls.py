@@ -23,7 +23,7 @@ from hpo.sampling.samplers import SAMPLERS
 from hpo.setting_kinds import PRUNERS as PRUNER_NAMES
 from hpo.setting_kinds import SAMPLERS as SAMPLER_NAMES
 from hpo.study import Study
-from trackers.errors import NotFoundError
+from trackers.errors import AlreadyExistsError, NotFoundError
 from trackers.interop.optuna import OptunaStorage
 from trackers.states import RunState
 
@@ -359,6 +359,18 @@ def test_a_study_that_exists_is_loaded_with_the_direction_it_has(url: str) -> No
     assert hpo.create_study(study_name="s", storage=url, load_if_exists=True).direction == "maximize"
     with pytest.raises(SettingsError, match="exists with the direction maximize, not minimize"):
         hpo.create_study(study_name="s", storage=url, load_if_exists=True, direction="minimize")
+
+
+@pytest.mark.parametrize("load", [False, True])
+def test_where_an_experiment_has_the_name_nothing_is_said_of_loading_it(url: str, load: bool) -> None:
+    with trackers.connect(url) as store:
+        store.start_run("base").end()
+    with pytest.raises(AlreadyExistsError) as caught:
+        hpo.create_study(study_name="base", storage=url, load_if_exists=load)
+    assert str(caught.value) == "there is an experiment named 'base' already: choose another name"
+    hpo.create_study(study_name="s", storage=url)
+    with pytest.raises(AlreadyExistsError, match="there is a study named 's' already: load it, or choose another name"):
+        hpo.create_study(study_name="s", storage=url)
 
 
 # ---- a decorated objective

@@ -114,6 +114,19 @@ def test_two_versions_of_a_study_are_compared_alike_whichever_command_registered
     assert len([line for line in found.lines if line.section == "environment"]) > 20, "all that was installed"
 
 
+def test_a_sweep_by_the_name_of_an_experiment_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HPO_STORAGE", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "refitted_study.py").write_text(STUDY)
+    with trackers.connect("sqlite:///hpo.db") as store:
+        store.start_run("refitted").end()
+    assert main(["run", "refitted_study.py"]) == 2
+    assert capfd.readouterr().err == "Error: there is an experiment named 'refitted' already: choose another name.\n"
+
+
 BEATEN = """
 import hpo
 from sklearn.dummy import DummyClassifier

@@ -73,7 +73,8 @@ def create_study(
     """
     taken = connection.execute(select(t.experiments.c.kind).where(t.experiments.c.live_name == name)).scalar()
     if taken is not None:
-        raise AlreadyExistsError(f"there is {_article(taken)} named {name!r} already: load it, or choose another name")
+        instead = "load it, or choose another name" if taken == "study" else "choose another name"
+        raise AlreadyExistsError(f"there is {_article(taken)} named {name!r} already: {instead}")
     values = {"id": study_id, "uid": new_uid(), "name": name, "live_name": name, "kind": "study"}
     try:
         connection.execute(insert(t.experiments).values(**values, description=description, created_at=now_us()))
