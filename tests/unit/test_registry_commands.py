@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.shell_completion import ShellComplete
 
+import hpo as package
 import trackers
 from hpo.cli.app import hpo
 from hpo.cli.exit import run_command as run_hpo
@@ -23,6 +24,7 @@ from trackers.errors import InvalidValueError
 from trackers.processes import user_name
 from trackers.states import RunState
 from trackers.store import Store
+from trackers.wording import short_uid
 
 pytest.importorskip("skops")
 
@@ -332,6 +334,59 @@ def test_what_a_user_stored_becomes_no_markup_and_no_escape_sequence(call: Any, 
         code, out, _ = call(*command)
         assert (code, "\x1b" in out) == (0, False), command
     assert "\x1b" not in call("compare", 'evil<&"`#/1', "fraud/1")[1]
+
+
+@pytest.fixture
+def others(store: Store) -> str:
+    """Make what is no part of the registry: a study ``sp`` with a trial, one with a model's name; return a run's uid."""
+    for name in ("sp", "fraud"):
+        study = package.create_study(study_name=name, storage=store, space={"x": package.Float(0, 1)}, sampler="random")
+        study.optimize(lambda trial: trial.params["x"], n_trials=1)
+    return store.search_runs(experiments=["exp"])[0].uid
+
+
+def test_who_tags_or_describes_a_run_or_an_experiment_is_told_the_option(
+    call: Any, store: Store, others: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = short_uid(others)
+    for words, said in (
+        (["tag", "sp/0", "q=1"], "'sp/0' is a trial and no registered model: `trackers tag --run sp/0 ...`"),
+        (["tag", others, "q=1"], f"'{others}' is a run and no registered model: `trackers tag --run {others} ...`"),
+        (
+            ["tag", short, "--remove", "q"],
+            f"'{short}' is a run and no registered model: `trackers tag --run {short} ...`",
+        ),
+        (["tag", "exp", "q=1"], "'exp' is an experiment and no registered model: `trackers tag --experiment exp ...`"),
+        (["tag", "sp", "q=1"], "'sp' is a study and no registered model: `trackers tag --experiment sp ...`"),
+        (["describe", "sp", "x"], "'sp' is a study and no registered model: `trackers describe --experiment sp ...`"),
+        (["describe", "sp/0", "x"], "'sp/0' is a trial and no registered model: `trackers tag --run sp/0 note=...`"),
+        (
+            ["tag", "fraud/0", "q=1"],
+            "'fraud' has no version 0: its versions are 1 to 3; the trial of that name: `trackers tag --run fraud/0 ...`",
+        ),
+    ):
+        code, out, err = call(*words)
+        assert (code, out) == (2, ""), words
+        assert said in err, words
+    for words, said in (
+        (["tag", "sp/99", "q=1"], "no registered model named 'sp'"),
+        (["tag", "nope", "q=1"], "'nope'"),
+    ):
+        code, _, err = call(*words)
+        assert (code, said in err, "--run" in err) == (2, True, False), words
+    assert call("tag", "fraud", "q=1")[0] == call("tag", "--run", "sp/0", "q=1")[0] == 0
+    assert run_hpo(hpo, ["tag", "sp/0", "q=1"]) == 2
+    assert "`hpo tag --run sp/0 ...`" in capsys.readouterr().err
+
+
+def test_who_compares_two_runs_is_told_of_diff(call: Any, store: Store, others: str) -> None:
+    assert call("compare", "sp/0", others) == (
+        2,
+        "",
+        f"Error: 'sp/0' is a trial and no version of a registered model: `trackers diff sp/0 {others}` compares runs\n",
+    )
+    assert "diff" not in call("compare", "fraud/1", "fraud/9")[2]
+    assert "diff" not in call("compare", "sp/0", "fraud/1")[2]
 
 
 def test_compare_shows_differences_and_whether_the_data_are_the_same(call: Any) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trackers.cli.completing import complete_alias, complete_model, complete_reference
 from trackers.cli.exit import naming
+from trackers.cli.program import as_called
 from trackers.cli.storage import open_store, reading_options
+from trackers.cli.target import kind_of, noun_with
+from trackers.errors import InvalidValueError, NotFoundError, TrackersError
 from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.comparison import Comparison, Line
     from trackers.lineage import Graph
+    from trackers.store import Store
 
 
 @click.command(
@@ -124,7 +129,22 @@ def compare(champion: str, challenger: str, changed: bool, storage: str | None, 
     Packages that are equal are counted; --json names them.
     """
     with open_store(storage) as store:
-        show_comparison(store.registry.compare(champion, challenger), changed, as_json)
+        try:
+            found = store.registry.compare(champion, challenger)
+        except (NotFoundError, InvalidValueError) as exc:
+            _refuse_runs(store, champion, challenger, exc)
+            raise
+        show_comparison(found, changed, as_json)
+
+
+def _refuse_runs(store: Store, champion: str, challenger: str, exc: TrackersError) -> None:
+    """Raise NotFoundError where both are runs: another command puts those side by side."""
+    nouns = [kind_of(store, word) for word in (champion, challenger)]
+    if all(kind == "run" for kind, _ in nouns):
+        call = as_called(f"`trackers diff {quote(champion)} {quote(challenger)}`")
+        raise NotFoundError(
+            f"{champion!r} is {noun_with(nouns[0][1])} and no version of a registered model: {call} compares runs"
+        ) from exc
 
 
 def show_comparison(found: Comparison, changed: bool, as_json: bool) -> None:

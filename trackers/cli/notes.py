@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from trackers.cli.completing import complete_model, complete_reference, complete_version
 from trackers.cli.launch import run_ref
 from trackers.cli.storage import open_store, reading_options
-from trackers.cli.target import called, read_target
+from trackers.cli.target import called, find_target
 
 
 @click.command(
@@ -31,13 +32,22 @@ def describe(target: str, text: str, experiment: bool, storage: str | None, as_j
         if experiment:
             store.describe_experiment(target, text)
         else:
-            where = read_target(store.registry, target)
+            where = find_target(store, target, _describing(target))
             store.registry.describe(text=text, **where)
             target = called(where)
     if as_json:
         terminal.print_json({"target": target, "description": text})
     else:
         click.echo(terminal.plain(f"{target} is described: {text}"))
+
+
+def _describing(target: str) -> dict[str, str]:
+    """Return the calls for what is no part of the registry: a run has no description, and takes a tag."""
+    shown = quote(target)
+    return {"run": f"trackers tag --run {shown} note=...", "experiment": f"trackers describe --experiment {shown} ..."}
+
+
+_KINDS = ("run", "experiment")
 
 
 @click.command(
@@ -70,7 +80,7 @@ def tag(
         elif kind == "experiment":
             store.tag_experiment(target, tags)
         else:
-            where = read_target(store.registry, target)
+            where = find_target(store, target, {one: f"trackers tag --{one} {quote(target)} ..." for one in _KINDS})
             target = called(where)
             for key, value in tags.items():
                 store.registry.set_tag(key=key, value=value, **where)

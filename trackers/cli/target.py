@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trackers.cli.launch import run_ref
-from trackers.errors import NotFoundError
+from trackers.cli.program import as_called
+from trackers.errors import InvalidValueError, NotFoundError
 
 if TYPE_CHECKING:
     from trackers.registry import Registry
@@ -28,6 +30,44 @@ def read_target(registry: Registry, text: str) -> dict[str, Any]:
     if found.version == LATEST:
         return {"name": found.name, "version": registry.version(found.name, LATEST).version}
     return {"name": found.name, "version" if isinstance(found.version, int) else "alias": found.version}
+
+
+def find_target(store: Store, word: str, calls: Mapping[str, str]) -> dict[str, Any]:
+    """Return what ``read_target`` does, of what is there.
+
+    Where the registry has no such thing and *word* names a run or an experiment, the error says so, and the call that
+    serves: *calls* are those for a ``"run"`` and for an ``"experiment"``.
+    """
+    registry = store.registry
+    try:
+        where = read_target(registry, word)
+        version = where.get("version", where.get("alias"))
+        registry.get(where["name"]) if version is None else registry.version(where["name"], version)
+    except (NotFoundError, InvalidValueError) as exc:
+        kind, noun = kind_of(store, word)
+        if not kind:
+            raise
+        call = as_called(f"`{calls[kind]}`")
+        if word.partition("@")[0].rpartition("/")[0] in _models(store):  # both have the name
+            raise NotFoundError(f"{str(exc).rstrip('.')}; the {noun} of that name: {call}") from exc
+        raise NotFoundError(f"{word!r} is {noun_with(noun)} and no registered model: {call}") from exc
+    return where
+
+
+def kind_of(store: Store, word: str) -> tuple[str, str]:
+    """Tell whether *word* names a run or an experiment: ``("run", "trial")``, ``("experiment", "study")``, ``("", "")``."""
+    for one in store.list_experiments():
+        if one.name == word:
+            return "experiment", one.kind
+    try:
+        return "run", "run" if store.get_run(run_ref(word)).number is None else "trial"
+    except (NotFoundError, InvalidValueError):
+        return "", ""
+
+
+def noun_with(noun: str) -> str:
+    """Return *noun* with its article."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def called(target: dict[str, Any]) -> str:
