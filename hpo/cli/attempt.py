@@ -79,8 +79,10 @@ def _stored(
     from hpo.runner import recorded_objective
     from hpo.settings import Settings
 
+    if not what.rpartition("/")[2].isdecimal() or Path(what).exists():
+        return 0, None  # a file in a folder has a slash, too
     study, number = reference.split(what)
-    if number is None or Path(what).exists():
+    if number is None:
         return 0, None
     with connect(stored_url(given.get("storage"), profile)) as store:
         row = store.get_study(study)

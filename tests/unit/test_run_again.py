@@ -213,6 +213,12 @@ def test_try_runs_one_trial_and_records_nothing(hpo: Call, tmp_path: Path) -> No
     code, out, _ = hpo("try", "again_study.py", "--param", "x=0.5")
     assert code == 0
     assert "loss 0.25" in out
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "again_study.py").rename(tmp_path / "folder" / "again_study.py")
+    for file in ("folder/again_study.py", f"{tmp_path}/folder/again_study.py:again"):
+        code, out, err = hpo("try", file, "--param", "x=0.5")
+        assert (code, err) == (0, "")
+        assert "loss 0.25" in out
     assert not (tmp_path / "hpo.db").exists()
 
 
