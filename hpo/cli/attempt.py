@@ -145,6 +145,7 @@ def _print_json(tried: Tryout, settings: Settings, reports: Mapping[int, float])
 def _conclude(tried: Tryout, settings: Settings, shown: Mapping[str, Any]) -> None:
     """Print how it ended, and the params where they are not *shown* yet."""
     from hpo.ranking import wording
+    from trackers.cli.text import plain_lines
 
     took = wording.seconds(tried.seconds)
     if tried.unused:
@@ -161,5 +162,5 @@ def _conclude(tried: Tryout, settings: Settings, shown: Mapping[str, Any]) -> No
         click.echo(f"The objective pruned itself after {took}; nothing was recorded.")
     else:
         if tried.traceback:
-            click.echo(tried.traceback.rstrip(), err=True)
-        click.echo(f"The trial failed after {took}: {tried.error}", err=True)
+            click.echo(plain_lines(tried.traceback.rstrip()), err=True)
+        click.echo(plain_lines(f"The trial failed after {took}: {tried.error}"), err=True)

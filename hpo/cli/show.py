@@ -130,6 +130,7 @@ def _launch(store: Store, row: StudyRow) -> Launch | None:
 
 def _show_trial(store: Store, row: StudyRow, trial: Trial, with_log: bool, as_json: bool) -> None:
     from hpo.cli import facts, text
+    from trackers.cli.text import plain_lines
 
     log = store.trial_log(trial.run_id) if with_log else ""
     if as_json:
@@ -142,7 +143,7 @@ def _show_trial(store: Store, row: StudyRow, trial: Trial, with_log: bool, as_js
         click.echo(text.fields(_pairs(store, row, trial)))
         _show_attempts(trial)
         if trial.traceback:
-            click.echo(f"\n{trial.traceback.rstrip()}")
+            click.echo(f"\n{plain_lines(trial.traceback.rstrip())}")
 
 
 def _pairs(store: Store, row: StudyRow, trial: Trial) -> list[tuple[str, str]]:

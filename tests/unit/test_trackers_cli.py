@@ -15,6 +15,7 @@ import pytest
 
 import hpo
 import trackers
+from hpo.cli import main as run_hpo
 from trackers.cli.exit import run_command
 
 MAIN = "from trackers.cli.exit import run_command; raise SystemExit(run_command())"
@@ -162,6 +163,45 @@ def test_what_a_user_stored_does_not_steer_the_terminal(call: Any) -> None:
         assert code == 0
         assert "\x1b" not in out
         assert "\x07" not in out
+
+
+EVIL = "ESC \x1b]0;x\x07 CR \r LS \u2028 bidi \u202e.\nsecond line\twith a tab"
+TAME = "ESC \\x1b]0;x\\x07 CR \\r LS \\u2028 bidi \\u202e.\nsecond line    with a tab"
+
+
+def test_a_traceback_keeps_its_lines_and_steers_no_terminal(call: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/own.db"
+    with trackers.connect(url) as store, pytest.raises(ValueError), store.start_run("e") as run:
+        raise ValueError(EVIL)
+    out = call("show", run.uid, "--storage", url)[1]
+    traceback = out[out.index("Traceback (most recent") :]
+    assert traceback.count("\n") > 3
+    assert traceback.endswith(f"ValueError: {TAME}\n")
+    assert json.loads(call("show", run.uid, "--storage", url, "--json")[1])["traceback"].endswith(f"{EVIL}\n")
+
+
+def test_a_traceback_of_a_trial_does_likewise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(trial: Any) -> float:
+        raise ValueError(EVIL)
+
+    url = f"sqlite:///{tmp_path}/own.db"
+    monkeypatch.setenv("HPO_STORAGE", url)
+    study = hpo.create_study(study_name="s", storage=url, space={"x": hpo.Float(0, 1)}, sampler="random")
+    study.optimize(fail, n_trials=1)
+    capsys.readouterr()
+    assert run_hpo(["show", "s/0"]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith(f"ValueError: {TAME}\n")
+    assert "\nTraceback (most recent" in out
+    (tmp_path / "evil_study.py").write_text(
+        f"import hpo\n\n@hpo.objective(space={{'x': hpo.Float(0, 1)}})\ndef evil(trial):\n    raise ValueError({EVIL!r})\n"
+    )
+    assert run_hpo(["try", str(tmp_path / "evil_study.py")]) == 1
+    err = capsys.readouterr().err
+    assert err.count(TAME) == 2
+    assert not {"\x1b", "\x07", "\r", "\u2028", "\u202e"} & set(err)
 
 
 @pytest.mark.parametrize(

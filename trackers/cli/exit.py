@@ -76,10 +76,9 @@ def open_streams() -> None:
 
 def say_error(sentence: str) -> None:
     """Print *sentence*, which may quote what somebody else wrote, without the characters that steer a terminal."""
-    from trackers.cli.text import plain
+    from trackers.cli.text import plain_lines
 
-    shown = "\n".join(plain(line) for line in sentence.split("\n"))
-    click.echo(click.style("Error: ", fg="red") + shown, err=True)
+    click.echo(click.style("Error: ", fg="red") + plain_lines(sentence), err=True)
 
 
 def reader_left() -> bool:

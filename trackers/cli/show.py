@@ -63,7 +63,9 @@ def show(run: str, key: str | None, context: str, storage: str | None, as_json: 
         _print_attempts(attempts)
     _print_tables(series, files, family.models)
     if error is not None and error.traceback:
-        click.echo(f"\n{error.traceback.rstrip()}")
+        from trackers.cli.text import plain_lines
+
+        click.echo(f"\n{plain_lines(error.traceback.rstrip())}")
 
 
 def _print_history(store: Store, run: Run, key: str, context: str, as_json: bool) -> None:

@@ -135,6 +135,11 @@ def plain(text: str) -> str:
     return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def plain_lines(text: str) -> str:
+    """Return *text* likewise, with its line breaks, and four spaces for a tab."""
+    return "\n".join(plain(line.replace("\t", "    ")) for line in text.split("\n"))
+
+
 def shortened(value: str) -> str:
     """Return *value*, of a long one its beginning and where the rest is."""
     return value if len(value) <= LONGEST else f"{value[:LONGEST]}... ({len(value)} characters: --json has all)"
