@@ -454,7 +454,7 @@ def test_a_run_that_is_not_there_is_named(store: Store, ref: Any) -> None:
 def test_a_metric_that_is_not_there_is_named_with_close_ones(store: Store) -> None:
     with store.start_run() as run:
         run.log_metrics({"accuracy": 1.0}, context="split=val")
-    with pytest.raises(NotFoundError, match=f"run {run.uid} has no metric 'accuracy': it has accuracy"):
+    with pytest.raises(NotFoundError, match=f"run {run.uid} has no metric 'accuracy'; did you mean 'accuracy"):
         store.metric_history(run, "accuracy")
     assert store.metric_history(run, "accuracy", {"split": "val"})[0].value == 1.0
 

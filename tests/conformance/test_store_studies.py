@@ -74,7 +74,7 @@ def test_an_unknown_study_is_answered_with_the_close_names(store: Store) -> None
     new_study(store, "tabular")
     with pytest.raises(NotFoundError, match="did you mean 'digits'"):
         store.get_study("digit")
-    with pytest.raises(NotFoundError, match="it has digits, tabular"):
+    with pytest.raises(NotFoundError, match="it has 'digits', 'tabular'"):
         store.get_study("zzz")
 
 
