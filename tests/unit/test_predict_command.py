@@ -388,7 +388,8 @@ def test_arrays_of_a_hostile_hand_are_refused_before_they_take_memory(
         ),
         (["models:/fraud", "few.csv"], "lacks the columns b "),
         (["models:/fraud", "in.csv", "-o", "no/folder/out.csv"], "No such file"),
-        (["./nowhere", "in.csv"], "is not a model folder"),
+        (["./nowhere", "in.csv"], "There is no folder nowhere: give the path of a model's folder."),
+        ([".", "in.csv"], "is not a model folder"),
     ],
 )
 def test_a_mistake_in_the_call_is_one_sentence_and_exit_code_2(

@@ -800,6 +800,11 @@ def test_wrong_values_are_named_and_not_taken_for_a_store_that_is_away(store: St
         (lambda: registry.set_tag("fraud", "k", "\ud800"), "no NUL and no half of a character"),
         (lambda: registry.record("fraud", 1, {"a": 10**400}), "The figure 'a' must be a number"),
         (lambda: registry.record("fraud", 1, {}), "There is no figure to record"),
+        (
+            lambda: registry.record("fraud", 1, {"a": 1}, data="x.csv"),
+            "There is no file or folder 'x.csv', and a digest",
+        ),
+        (lambda: registry.record("fraud", 1, {"a": 1}, data="s3://bucket/x.csv"), "only local paths are read"),
         (lambda: registry.set_policy("p", 3), "A rule is one of trackers.policy's"),
         (lambda: trackers.load_model("fraud/1", store=store, trust=None), "trust must be True, False or full names"),
     ]

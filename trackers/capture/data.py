@@ -38,8 +38,8 @@ def digest_of(data: Any) -> str:
         return ""
     if isinstance(data, str) and _DIGEST.fullmatch(data):
         return data.lower()
-    if isinstance(data, str) and not os.path.exists(data):
-        raise InvalidValueError(f"Data is a file, or a digest of 64 hex digits, not {data[:80]!r}.")
+    if isinstance(data, str) and "://" not in data and not os.path.lexists(data):
+        raise InvalidValueError(f"There is no file or folder {data[:200]!r}, and a digest has 64 hex digits.")
     return data_digest(data).digest
 
 

@@ -85,6 +85,8 @@ def read_manifest(folder: Path, digest: str | None = None) -> dict[str, Any]:
             raise ModelError(f"{path} is not a manifest that we wrote: it is no plain file, or far too large.")
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as exc:
+        if not folder.exists():
+            raise ModelError(f"There is no folder {str(folder)[:200]}: give the path of a model's folder.") from exc
         raise ModelError(f"{folder} is not a model folder: it has no {NAME}.") from exc
     except (OSError, ValueError, RecursionError) as exc:
         raise ModelError(f"{path} cannot be read as JSON: the model folder is damaged.") from exc
