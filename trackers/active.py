@@ -169,6 +169,8 @@ class ActiveRun(Recorder):
     ) -> LoggedModel:
         """Save *model* and return its row, once that is committed; an older one of the same name is replaced.
 
+        The path of a model folder, ours or one that MLflow wrote, is taken for the model in it, and what ``load_model``
+        gave for its folder: the files are stored as they are, once those that have digests are verified.
         *step* and *value* say what it was the model of; *options* are those of ``trackers.models.save``:
         ``input_example=``, ``signature=``, ``flavor=``, ``code=``, ``pip_requirements=``, and for PyTorch ``factory=``
         and ``factory_kwargs=``. Raises ModelError for a model that cannot be saved.

@@ -15,7 +15,8 @@ from trackers.clock import now_us
 from trackers.errors import TrackersError
 from trackers.models import manifest as manifests
 from trackers.models import mlmodel
-from trackers.models.manifest import FORMAT, manifest_digest
+from trackers.models.manifest import manifest_digest
+from trackers.models.taken import describe
 from trackers.processes import host_name, user_name
 from trackers.sql import intake as rows
 from trackers.sql import statistics
@@ -119,17 +120,9 @@ class Intake:
         Of a model that was ours once, and of one of MLflow's, it says what these say.
         """
         told = self._told(files)
-        return {
-            "format": FORMAT,
-            "flavor": flavor,
-            "class": kind,
-            "created": datetime.fromtimestamp(created_at / 1e6, UTC).isoformat(timespec="seconds"),
-            "python": "",
-            "libraries": {},
-            **told,
-            "details": {**told.get("details", {}), **details},
-            "files": {name: {"sha256": digest, "size": size} for name, (digest, size) in files.items()},
-        }
+        told["details"] = {**told.get("details", {}), **details}
+        created = datetime.fromtimestamp(created_at / 1e6, UTC).isoformat(timespec="seconds")
+        return describe(flavor, kind, created, files, told)
 
     def _told(self, files: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="trackers-model-") as temporary:

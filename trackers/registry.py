@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trackers.active import ActiveRun
@@ -13,6 +16,7 @@ from trackers.clock import now_us
 from trackers.comparison import Comparison, compare
 from trackers.errors import InvalidValueError, ModelError, NotFoundError
 from trackers.lineage import Graph
+from trackers.models.loaded import LoadedModel
 from trackers.models.manifest import manifest_digest
 from trackers.models.reference import Reference, fetch, find_lost
 from trackers.names import LONGEST, clean_name
@@ -67,6 +71,8 @@ Policies = list[Policy]
 Results = list[Result]
 Approvals = list[Approval]
 Figures = list[Figure]
+Same = Callable[[str], LoggedModel | None]
+"""What gives the model that is a version already, by the digest of its manifest."""
 
 
 class Registry:
@@ -81,14 +87,16 @@ class Registry:
         writer: Writer,
         artifacts: Callable[[], ArtifactStore],
         logged: Callable[[str], LoggedModel],
+        adopt: Callable[[Path | LoadedModel, str, Same], LoggedModel],
         settle: Callable[[], None],
     ) -> None:
         """Keep the registry of a store.
 
-        *logged* finds the logged model that a reference names; *settle* waits until what was logged is in the store.
+        *logged* finds the logged model that a reference names; *adopt* keeps the model of a folder, with a run of its
+        own in an experiment; *settle* waits until what was logged is in the store.
         """
         self._database, self._writer, self._artifacts = database, writer, artifacts
-        self._logged, self._settle = logged, settle
+        self._logged, self._adopt, self._settle = logged, adopt, settle
 
     def create(self, name: str, description: str = "") -> RegisteredModel:
         """Make a name to register versions under. Raises AlreadyExistsError."""
@@ -144,7 +152,7 @@ class Registry:
     def register(
         self,
         name: str,
-        model: LoggedModel | Run | ActiveRun | str,
+        model: LoggedModel | LoadedModel | Run | ActiveRun | str | os.PathLike[str],
         *,
         description: str = "",
         metrics: Mapping[str, float] | None = None,
@@ -152,28 +160,55 @@ class Registry:
         source: str = "",
         reason: str = "",
         tags: Mapping[str, str] | None = None,
+        experiment: str | None = None,
     ) -> ModelVersion:
         """Make *model* the next version of *name*, which is created when it is new.
 
         *model* is what ``log_model`` returned, or names it: ``runs:/UID/model``, ``STUDY/17``, a run's uid. Of a run,
-        as a value, it is the only model; InvalidValueError names them where it has more. *metrics* are the last values
+        as a value, it is the only model; InvalidValueError names them where it has more. A model folder, ours or
+        MLflow's, as a path or as text such as ``./FOLDER``, is kept first, with a run made for it in *experiment*
+        (default: ``"default"``), whose tag ``source`` names the folder. *metrics* are the last values
         of its run's by default. *lineage* says where it comes from (JSON); the digest of the model's manifest is added
         to it. The same model again returns the version that it is: a description and tags that were given are written
         to it, the rest stays. Raises ModelError when the model's files are not kept any more.
         """
         name = clean_model_name(name)
-        self._settle()  # it may have been logged a moment ago, and to a journal
-        if isinstance(model, Run | ActiveRun):
-            model = self._read(partial(logged_models.only_model, run_uid=model.uid))
-        elif not isinstance(model, LoggedModel):
-            model = self._logged(model)
-        origin = lineage_of({**(lineage or {}), "manifest": manifest_digest(model.manifest)})
+        origin = lineage_of(lineage or {})
         cleaned = {key: clean_text(value, "tag") for key, value in clean_tags(tags or {}).items()}
         figures = None if metrics is None else {clean_name(k, "metric"): clean_number(k, v) for k, v in metrics.items()}
         about = clean_text(description, "description"), clean_text(source, "source")
+        actor = _actor(reason)
+        self._settle()  # it may have been logged a moment ago, and to a journal
+        model = self._find(name, model, experiment)  # last: that of a folder is written
+        origin["manifest"] = manifest_digest(model.manifest)
         new = rows.NewVersion(model.uid, *about, figures, origin, cleaned)
-        write = partial(registry_notes.register, name=name, new=new, actor=_actor(reason))
+        write = partial(registry_notes.register, name=name, new=new, actor=actor)
         return self.version(name, self._writer.call(write))
+
+    def _find(self, name: str, model: Any, experiment: str | None) -> LoggedModel:
+        """Return the logged model that ``register`` is called with; that of a folder is made here, where it is new."""
+        folder: Path | LoadedModel | None = model if isinstance(model, LoadedModel) else None
+        if isinstance(model, LoadedModel) and model.uid is not None:
+            with suppress(NotFoundError):  # of another store
+                return self._logged(model.uid)
+        if isinstance(model, str | os.PathLike):
+            folder = Reference.parse(model).folder
+        if folder is not None:
+            return self._adopt(folder, "default" if experiment is None else experiment, partial(self._same, name))
+        if experiment is not None:
+            raise InvalidValueError("The model has a run, and its experiment: experiment= goes with a folder.")
+        if isinstance(model, LoggedModel):
+            return model
+        if isinstance(model, Run | ActiveRun):
+            return self._read(partial(logged_models.only_model, run_uid=model.uid))
+        return self._logged(model)
+
+    def _same(self, name: str, digest: str) -> LoggedModel | None:
+        """Return the model of the newest version whose manifest has this digest, where it is kept."""
+        with suppress(NotFoundError):  # the name is new
+            found = self.models_of([one for one in self.versions(name) if one.lineage.get("manifest") == digest])
+            return next((model for model in found.values() if model.deleted_at is None), None)
+        return None
 
     def delete_version(self, name: str, version: VersionNumber, *, reason: str = "") -> RegistryMove:
         """Take a version out of the registry and return the line of history, which keeps what it was.

@@ -426,10 +426,12 @@ class Store(Tracking, Keeping):
     @property
     def registry(self) -> Registry:
         """The model registry of this store."""
+        from trackers.adoption import adopt
         from trackers.models.reference import find_logged
         from trackers.registry import Registry
 
-        return Registry(self.database, self.writer, lambda: self.artifacts, partial(find_logged, self), self._settle)
+        finding = partial(find_logged, self), partial(adopt, self)
+        return Registry(self.database, self.writer, lambda: self.artifacts, *finding, self._settle)
 
     @property
     def intake(self) -> Intake:

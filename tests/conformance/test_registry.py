@@ -29,7 +29,7 @@ from trackers.errors import (
     TrackersError,
     UntrustedError,
 )
-from trackers.models import pack
+from trackers.models import pack, save
 from trackers.policy import Approvals, Better, Require
 from trackers.states import RunState
 from trackers.store import Store
@@ -565,3 +565,21 @@ def test_who_only_reads_leaves_no_trace_in_the_artifacts(store: Store, store_url
     assert store.artifacts.reachable()
     with trackers.connect(store_url, create=False) as reader:
         assert reader.artifacts.reachable()
+
+
+def test_a_folder_is_registered_with_a_run_of_its_own_and_no_code(store: Store, tmp_path: Path) -> None:
+    store.create_study("sweep", directions=["maximize"], metric_names=["accuracy"])
+    save(MODEL, tmp_path / "bought", input_example=X)
+    with pytest.raises(AlreadyExistsError, match="'sweep' is a study"):
+        store.registry.register("toy", tmp_path / "bought", experiment="sweep")
+    version = store.registry.register("toy", tmp_path / "bought")
+    assert version.run_id is not None
+    run = store.get_run(version.run_id)
+    assert (run.experiment, run.state, run.tags) == ("default", RunState.COMPLETE, {"source": f"{tmp_path}/bought"})
+    assert store.launch(run) is None
+    assert "code" not in version.lineage
+    assert store.registry.register("toy", tmp_path / "bought").version == 1
+    store.delete_run(run)
+    assert store.registry.register("toy", store.load_model("models:/toy")).version == 1
+    assert list(store.load_model("models:/toy").predict(X)) == [0, 0, 1, 1]
+    assert store.fsck().findings == ()

@@ -258,6 +258,54 @@ def test_what_no_flavour_can_save_is_named(thing: Any, tmp_path: Path) -> None:
         save(thing, tmp_path / "model")
 
 
+def test_a_model_folder_is_stored_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    manifest = save(LogisticRegression().fit(X, y), "model", input_example=X, pip_requirements=["scikit-learn"])
+    artifacts = ArtifactStore(tmp_path / "artifacts")
+    Path("model", "registered_model_meta").write_text("MLflow's")
+    loaded = load("model")
+    for taken in ("./model", "model", Path("model"), loaded):
+        found, files = pack(taken, artifacts)
+        assert found == manifest
+        assert files.keys() == {*manifest["files"], "model.json"}
+    copy = artifacts.get_files({name: digest for name, (digest, _) in files.items()}, tmp_path / "copy")
+    assert list(load(copy, digest=manifest_digest(manifest)).predict(X)) == list(loaded.predict(X))
+    with pytest.raises(ModelError, match=r"taken as it is: give input_example where the model is saved"):
+        pack("model", artifacts, input_example=X)
+
+
+def test_what_is_no_whole_model_folder_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(LogisticRegression().fit(X, y), "model")
+    artifacts, loaded = ArtifactStore(tmp_path / "artifacts"), load("model")
+    save(LogisticRegression(C=2).fit(X, y), "other")
+    Path("text.txt").write_text("hello")
+    for thing in ("nope", "no\0path", "x" * 5000, Path("nope")):
+        with pytest.raises(ModelError, match="There is no folder"):
+            pack(thing, artifacts)
+    for thing in ("text.txt", "."):
+        with pytest.raises(ModelError, match="is not a model folder"):
+            pack(thing, artifacts)
+    with pytest.raises(ModelError, match=r"names a model and is none: log trackers.load_model\('models:/fraud@best'\)"):
+        pack("models:/fraud@best", artifacts)
+    edit_manifest(Path("other"), flavor="strange")
+    with pytest.raises(ModelError, match="The flavour 'strange' is not known"):
+        pack("other", artifacts)
+    Path("model").rename("gone")
+    with pytest.raises(ModelError, match="There is no folder"):
+        pack(loaded, artifacts)
+    save(LogisticRegression(C=3).fit(X, y), "model")
+    with pytest.raises(DigestError, match="was changed after the model was saved"):
+        pack(loaded, artifacts)
+    Path("gone", "model.skops").write_bytes(b"x")
+    with pytest.raises(DigestError, match="was changed after the model was saved"):
+        pack("gone", artifacts)
+    Path("gone", "model.json").unlink()
+    with pytest.raises(DigestError, match=r"lacks its model\.json"):
+        pack("gone", artifacts)
+    assert not list(artifacts.digests())
+
+
 def test_a_changed_missing_or_added_file_is_found_before_anything_is_opened(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     save(LogisticRegression().fit(X, y), folder)

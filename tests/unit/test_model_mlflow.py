@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import trackers
 from tests.unit.test_model_flavours import Threshold
 from tests.unit.test_model_formats import TWO, X, frame_of, lightgbm_models, onnx_of, predicted, xgboost_models
 from trackers.errors import ArtifactError, InvalidValueError, ModelError, UntrustedError
@@ -164,6 +165,37 @@ def test_folders_that_mlflow_wrote_load_without_unpickling_where_their_format_al
     with pytest.raises(UntrustedError, match=r"is a pickle, .*trust=True"):
         load(tmp_path / "pickle")
     np.testing.assert_array_equal(load(tmp_path / "pickle", trust=True).predict(X), expected["pickle"])
+
+
+def test_a_folder_that_mlflow_wrote_is_logged_and_predicts_the_same_as_trusted_as_before(
+    mlflow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow.sklearn
+    import mlflow.xgboost
+    import xgboost
+
+    monkeypatch.chdir(tmp_path)
+    forest, plain = xgboost.XGBClassifier(n_estimators=3).fit(X, TWO), LogisticRegression().fit(X, TWO)
+    signature = mlflow.models.infer_signature(X, TWO)
+    mlflow.xgboost.save_model(forest, "forest", model_format="json", signature=signature, pip_requirements=[])
+    mlflow.sklearn.save_model(plain, "pickle", serialization_format="cloudpickle", pip_requirements=[])
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as store:
+        with store.start_run() as run:
+            for name, given in (("forest", "./forest"), ("loaded", load("forest")), ("pickle", Path("pickle"))):
+                assert run.log_model(given, name).flavor == "mlflow"
+        ref = f"runs:/{run.uid}"
+        for name in ("forest", "loaded"):
+            loaded = store.load_model(f"{ref}/{name}")
+            assert loaded.signature.input == load("forest").signature.input
+            np.testing.assert_array_equal(loaded.predict(X), forest.predict(X))
+        with pytest.raises(UntrustedError, match=r"is a pickle, .*trust=True"):
+            store.load_model(f"{ref}/pickle")
+        np.testing.assert_array_equal(store.load_model(f"{ref}/pickle", trust=True).predict(X), plain.predict(X))
+        first = store.registry.register("bought", "./pickle")
+        assert store.registry.register("bought", load("pickle", trust=True)).version == first.version
+        assert list(store.load_model("models:/bought", trust=True).predict(X)) == list(plain.predict(X))
+        folder = trackers.download_model("models:/bought", tmp_path / "back", store=store)
+        assert {path.name for path in folder.iterdir()} == {path.name for path in Path("pickle").iterdir()}
 
 
 def test_an_estimator_of_lightgbm_that_mlflow_saved_loads_when_its_types_are_trusted(

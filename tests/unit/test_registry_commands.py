@@ -21,6 +21,7 @@ from hpo.cli.exit import run_command as run_hpo
 from trackers.cli.app import trackers as trackers_command
 from trackers.cli.exit import run_command
 from trackers.errors import InvalidValueError
+from trackers.models import load, save
 from trackers.processes import user_name
 from trackers.states import RunState
 from trackers.store import Store
@@ -793,7 +794,7 @@ def test_wrong_values_are_named_and_not_taken_for_a_store_that_is_away(store: St
         (lambda: registry.register("m", model, metrics={"auc": [1.0]}), "The metric 'auc' must be a number"),
         (lambda: registry.register("m", model, lineage={"a": object()}), "A lineage is what JSON can hold"),
         (lambda: registry.register("m", 3), "A model is named by text"),
-        (lambda: registry.register("m", "./folder"), "to register it, log it in a run"),
+        (lambda: registry.register("m", model, experiment="e"), "experiment= goes with a folder"),
         (lambda: registry.promote("fraud", 1, to="p", reason=5), "A reason is text, not int"),
         (lambda: registry.describe("fraud", None), "A description is text, not NoneType"),
         (lambda: registry.describe("fraud", "x" * 200_000), "may have 100000 characters"),
@@ -813,6 +814,34 @@ def test_wrong_values_are_named_and_not_taken_for_a_store_that_is_away(store: St
             act()
     registry.set_tag("fraud", "k", 5)  # as register's tags
     assert registry.get("fraud").tags == {"k": "5"}
+
+
+def test_the_model_of_a_folder_is_registered_with_a_run_made_for_it_and_once(
+    call: Any, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(MODEL, "bought", input_example=X)
+    assert call("register", "./nope", "new")[:2] == (2, "")
+    with pytest.raises(InvalidValueError, match="must be a number"):
+        store.registry.register("new", "./bought", metrics={"auc": "x"})  # type: ignore[dict-item]
+    runs = len(store.search_runs())
+    code, out, err = call("register", "./bought", "new", "--experiment", "shop", "--tag", "team=a")
+    assert (code, err) == (0, "")
+    version = store.registry.version("new", 1)
+    assert version.run_id is not None
+    run = store.get_run(version.run_id)
+    assert out.startswith(f"It is new version 1.\nIts files are kept with the run {run.uid}.\n")
+    assert (run.experiment, run.name, run.state) == ("shop", "bought", RunState.COMPLETE)
+    assert run.tags == {"source": str(tmp_path / "bought")}
+    loaded = store.load_model("models:/new")
+    assert list(loaded.predict(X)) == list(MODEL.predict(X))
+    assert call("register", "bought", "new")[1].startswith("It is new version 1 already")
+    assert store.registry.register("new", load(tmp_path / "bought")).version == 1
+    assert store.registry.register("new", loaded).version == 1
+    assert store.registry.register("other", loaded).run_id == run.id
+    assert len(store.search_runs()) == runs + 1
+    code, _, err = call("register", run.uid, "new", "--experiment", "shop")
+    assert (code, "experiment= goes with a folder" in err) == (2, True)
 
 
 @pytest.mark.parametrize("number", ["0", "99999999999999999999999"])

@@ -17,21 +17,23 @@ from trackers.wording import counted
 if TYPE_CHECKING:
     from trackers.registry import Registry
     from trackers.store import Store
-    from trackers.values import ModelVersion
+    from trackers.values import ModelVersion, Run
 
 _WITH_IT = "figures, approvals and tags"
 
 
 @click.command(
     epilog="\b\nExamples:\n  trackers register 01a228cc6048463a99c5e1c5b7d0c0de fraud --reason 'the May data'\n"
-    "  trackers register digits/17 digits --tag team=vision",
-    short_help="Make the model of a run a version of a registered model.",
+    "  trackers register digits/17 digits --tag team=vision\n"
+    "  trackers register ./folder fraud --experiment bought",
+    short_help="Make the model of a run, or of a folder, a version of a registered model.",
 )
-@click.argument("model", metavar="RUN|MODEL")
+@click.argument("model", metavar="RUN|MODEL|FOLDER")
 @click.argument("name", shell_complete=complete_model)
 @click.option("--description", default="", help="What it is.")
 @click.option("--reason", default="", help="Why; kept in the history.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag of the version; repeatable.")
+@click.option("--experiment", metavar="NAME", help="For a folder: where the run made for it goes (default: default).")
 @reading_options
 def register(
     model: str,
@@ -39,17 +41,20 @@ def register(
     description: str,
     reason: str,
     tags: tuple[str, ...],
+    experiment: str | None,
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """Make a logged model the next version of NAME, which is made where it is new.
+    """Make a model the next version of NAME, which is made where it is new.
 
     RUN is the uid of a run (its first 8 digits or more), or STUDY/17; runs:/RUN/MODEL where it was logged under another
-    name than model. The same model again is the version that it is, with the description and tags that are given now.
+    name than model. FOLDER is that of a model of ours or of MLflow's, as ./FOLDER: its files are kept with a run made for
+    it. The same model again is the version that it is, with the description and tags that are given now.
     """
     from trackers.cli import text
     from trackers.cli.models import facts
     from trackers.errors import NotFoundError
+    from trackers.models.reference import Reference
 
     pairs = dict(_pair(tag) for tag in tags)
     with open_store(storage) as store:
@@ -57,8 +62,10 @@ def register(
             before = store.registry.get(name).latest
         except NotFoundError:
             before = 0
-        version = store.registry.register(name, model, description=description, reason=reason, tags=pairs)
-        state = _state(store, version)
+        version = store.registry.register(
+            name, model, description=description, reason=reason, tags=pairs, experiment=experiment
+        )
+        run = _run(store, version)
     if as_json:
         text.print_json(facts(version))
         return
@@ -68,8 +75,10 @@ def register(
         click.echo(f"It is {called} already{f'; written to it: {written}.' if written else ': nothing was changed.'}")
     else:
         click.echo(f"It is {called}.")
-        if state in _UNDONE:
-            click.echo(f"Note that its run {_UNDONE[state]}.")
+        if run is not None and run.state in _UNDONE:
+            click.echo(f"Note that its run {_UNDONE[run.state]}.")
+        if run is not None and Reference.parse(model).folder is not None:
+            click.echo(text.plain(f"Its files are kept with the run {run.path}."))
         click.echo(text.plain(f"Promote it:  trackers promote {version.name} {version.version} --to production"))
 
 
@@ -117,12 +126,12 @@ def unregister(target: str, reason: str, yes: bool, storage: str | None, as_json
     click.echo(text.plain(f"{what} is out of the registry, with {goes}; its history stays."))
 
 
-def _state(store: Store, version: ModelVersion) -> RunState | None:
-    """Return how the run of a version ended; None where it has none any more."""
+def _run(store: Store, version: ModelVersion) -> Run | None:
+    """Return the run of a version; None where it has none any more."""
     from trackers.errors import NotFoundError
 
     try:
-        return None if version.run_id is None else store.get_run(version.run_id).state
+        return None if version.run_id is None else store.get_run(version.run_id)
     except NotFoundError:
         return None
 

@@ -124,7 +124,7 @@ def load(
     notes = differences(manifest)
     for note in notes:
         _log.warning("%s", note)
-    return LoadedModel(model, manifest, flavor, notes)
+    return LoadedModel(model, manifest, flavor, notes, source)
 
 
 def _check_fit(flavor: Flavor, model: Any, given: Signature | None) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from trackers.models.conform import conform
@@ -15,7 +17,8 @@ class LoadedModel:
 
     *manifest* is its ``model.json``; *notes* are sentences about what differs from when it was saved, such as another
     version of its library. *name* and *version* are those in the registry of a model that was asked for there, whatever
-    its alias points at since; *uid* is that of the logged model. All three are None for a folder.
+    its alias points at since; *uid* is that of the logged model. All three are None for a folder. *folder* is where it
+    was loaded from: of a model of a store a copy, which lives as long as this does.
     """
 
     name: str | None = None
@@ -28,8 +31,10 @@ class LoadedModel:
         manifest: Mapping[str, Any],
         flavor: Flavor,
         notes: Sequence[str] = (),
+        folder: Path | None = None,
     ) -> None:
         self.manifest, self.notes = manifest, tuple(notes)
+        self.folder = None if folder is None else Path(os.path.abspath(folder))
         self._model, self._flavor = model, flavor
         self._keep: object = None
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from trackers.artifacts.names import check_name
 from trackers.artifacts.store import walk_files
-from trackers.errors import DigestError, ModelError, TrackersError, UntrustedError
+from trackers.errors import ModelError, TrackersError, UntrustedError
 from trackers.models.flavor import Flavor, find_flavor, full_name
 from trackers.models.loaded import LoadedModel
-from trackers.models.mlmodel import LOADER, read_mlmodel, read_signature
+from trackers.models.mlmodel import read_mlmodel, read_signature, refuse_ours
 from trackers.models.requirements import check_installed
 from trackers.models.trust import Trust
 
@@ -34,9 +34,8 @@ def load_mlflow(folder: Path, trust: Trust) -> LoadedModel:
     """
     walk_files(folder)  # links, devices and pipes are refused before anything is read
     content = read_mlmodel(folder)
+    refuse_ours(folder, content)
     stanzas = content["flavors"]
-    if stanzas.get("python_function", {}).get("loader_module") == LOADER:
-        raise DigestError(f"The model folder {folder} lacks its model.json, or it is damaged: fetch the model again.")
     name = next((name for name in _READERS if name in stanzas), None)
     flavor = MLflowFlavor() if name is None else find_flavor(name)
     kind = f"{name or '/'.join(sorted(stanzas))} model of MLflow"
@@ -60,7 +59,7 @@ def load_mlflow(folder: Path, trust: Trust) -> LoadedModel:
     if name is not None:
         manifest["class"] = full_name(type(model))
         manifest["input"] = manifest["input"] or flavor.describe_input(model)
-    return LoadedModel(model, manifest, flavor)
+    return LoadedModel(model, manifest, flavor, folder=folder)
 
 
 def _part(folder: Path, stanza: Mapping[str, Any], key: str = "data") -> Path:

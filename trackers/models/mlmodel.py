@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trackers.errors import ModelError
+from trackers.errors import DigestError, ModelError
 from trackers.models.requirements import CONDA, PYTHON_ENV
 
 NAME = "MLmodel"
@@ -114,6 +114,12 @@ def read_mlmodel(folder: Path) -> dict[str, Any]:
     if not isinstance(flavors, dict) or not all(isinstance(value, dict) for value in flavors.values()):
         raise ModelError(f"{path} names no flavours: it is not MLflow's.")
     return dict(content)
+
+
+def refuse_ours(folder: Path, content: Mapping[str, Any]) -> None:
+    """Raise DigestError for a folder that is ours by its ``MLmodel`` and has no manifest that could be verified."""
+    if content["flavors"].get("python_function", {}).get("loader_module") == LOADER:
+        raise DigestError(f"The model folder {folder} lacks its model.json, or it is damaged: fetch the model again.")
 
 
 def read_signature(content: Mapping[str, Any]) -> dict[str, dict[str, Any] | None]:

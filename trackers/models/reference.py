@@ -154,7 +154,7 @@ def find_here(store: Store, ref: str) -> tuple[LoggedModel, ModelVersion | None]
     reference = Reference.parse(ref)
     if reference.folder is not None:
         raise InvalidValueError(
-            f"{str(ref)[:200]!r} names no model: use {_FORMS} (by trackers.load_model; to register it, log it in a run)."
+            f"{str(ref)[:200]!r} names no model: use {_FORMS} (by trackers.load_model, log_model and registry.register)."
         )
     return find(store, reference)
 
@@ -247,8 +247,9 @@ def find_lost(artifacts: ArtifactStore, model: LoggedModel) -> str:
 
 def known_digest(model: LoggedModel) -> str | None:
     """Return the digest that the manifest among the files must have; None where the store has another manifest."""
-    # The manifest of an imported model is that of its files, our own from before among them.
-    return None if MANIFEST in (model.manifest.get("files") or {}) else manifest_digest(model.manifest)
+    # The manifest of a model of another tool is that of its files, our own from before among them.
+    ours = MANIFEST in model.files and MANIFEST not in (model.manifest.get("files") or {})
+    return manifest_digest(model.manifest) if ours else None
 
 
 class _Folder:
