@@ -192,6 +192,21 @@ def edit_manifest(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**manifest, "digest": manifest_digest(manifest)}))
 
 
+NAMING = """
+short = lambda rows: rows
+
+def outer():
+    def inner(rows):
+        return rows
+    return inner
+
+made = outer()
+
+class Outer:
+    class Inner:
+        def __call__(self, rows):
+            return rows
+"""
 STUDY = """
 from sklearn.base import BaseEstimator, TransformerMixin
 
@@ -235,6 +250,33 @@ def test_an_estimator_of_a_script_says_where_it_has_to_go(tmp_path: Path) -> Non
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert "__main__.Doubler is defined in the script itself" in done.stderr
+
+
+def test_a_function_that_no_loader_could_find_is_refused_when_it_is_saved_and_nothing_else_is_said(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "naming.py").write_text(NAMING)
+    messages = {
+        "naming.short": "naming.<lambda> by its name: in place of the lambda write a def in the file of naming.",
+        "functools.partial(naming.short)": "naming.<lambda> by its name: in place of the lambda write a def",
+        "naming.made": "naming.inner, since nothing has that name there: define it with def",
+        "naming.Outer.Inner()": "naming.Inner, since nothing has that name there: define it with def or class",
+        "lambda rows: rows": "__main__.<lambda> by its name: in place of the lambda write a def in a file of its own",
+    }
+    (tmp_path / "script.py").write_text(
+        "import functools, naming, numpy as np, trackers.models as m\n"
+        "from sklearn.preprocessing import FunctionTransformer\n"
+        f"for number, function in enumerate([{', '.join(messages)}]):\n"
+        "    try:\n"
+        "        m.save(FunctionTransformer(function).fit(np.zeros((2, 1))), f'model-{number}')\n"
+        "    except Exception as exc:\n"
+        "        print(exc)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    for sentence, message in zip(done.stdout.splitlines(), messages.values(), strict=True):
+        assert sentence.startswith(f"No loader can find {message}")
+    assert done.stderr == ""
 
 
 def test_saving_may_be_strict_about_types(tmp_path: Path) -> None:

@@ -87,7 +87,11 @@ def save(
     )
     write_requirements(target, requirement_lines(manifest["libraries"], pip_requirements))
     mlmodel.write_mlmodel(target, chosen.mlflow_flavors(model, details), manifest)
-    return manifests.seal(target, manifest)
+    sealed = manifests.seal(target, manifest)
+    if trusted is None and details.get("unknown_types"):
+        names = sorted(details["unknown_types"])
+        _log.warning("a loader of this model has to trust these types by name: trust=%s", names)
+    return sealed
 
 
 def load(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,6 @@ from trackers.models.source import bring, packages_of, run_source, source_of
 from trackers.models.trust import Trust
 
 FILE = "model.skops"
-
-_log = logging.getLogger("trackers")
 
 
 class SklearnFlavor(Flavor):
@@ -39,13 +36,12 @@ class SklearnFlavor(Flavor):
             io.dump(model, folder / FILE)
         asked = io.get_untrusted_types(file=folder / FILE)
         unknown = [name for name in asked if name not in KNOWN_TYPES | nested.TYPES - apart.left]
+        _check_names(unknown)
         if trusted is not None and (refused := [name for name in unknown if name not in set(trusted)]):
             raise UntrustedError(
                 f"The model holds types that a loader will not trust: {', '.join(refused)}; "
                 f"if you do, add them: trusted={sorted({*trusted, *refused})}."
             )
-        if unknown and trusted is None:
-            _log.warning("a loader of this model has to trust these types by name: trust=%s", sorted(unknown))
         sources = {module: bring(file, folder) for module, file in _own_modules(unknown).items()}
         modules = {name.partition(".")[0] for name in unknown} - {"__main__", "builtins", *sources}
         packages = [*nested.packages(apart.details), *packages_of(modules)]
@@ -113,20 +109,43 @@ def read_skops(
     return model
 
 
-def _own_modules(names: Sequence[str]) -> dict[str, Path]:
-    """Return the files of a study among the modules of these types: modules of one file that are not installed.
-
-    Raises ModelError for a type of a script: by its name, ``__main__``, nobody could find it again.
-    """
-    found = {}
+def _check_names(names: Sequence[str]) -> None:
+    """Raise ModelError for a function or a type that nobody could find again: skops keeps its name and no more."""
     for name in names:
-        module_name, _, kind_name = name.rpartition(".")
-        kind = getattr(sys.modules.get(module_name), kind_name, None)
-        if module_name == "__main__":
+        module, _, own = name.rpartition(".")
+        if own == "<lambda>":
+            place = "a file of its own and import it" if module == "__main__" else f"the file of {module}"
+            raise ModelError(f"No loader can find {name} by its name: in place of the lambda write a def in {place}.")
+        if module == "__main__":
             raise ModelError(
                 f"{name} is defined in the script itself or in a notebook, where no loader finds it: move it into a "
                 "file of its own and import it."
             )
+        if not _can_be_found(name):
+            raise ModelError(
+                f"No loader can find {name}, since nothing has that name there: define it with def or class at the "
+                "top of a file, outside of any function or class."
+            )
+
+
+def _can_be_found(name: str) -> bool:
+    """Tell whether *name* leads to something; not looked up is what names a module that was never imported."""
+    parts = name.split(".")
+    at = next((at for at in range(len(parts) - 1, 0, -1) if ".".join(parts[:at]) in sys.modules), None)
+    found: Any = None if at is None else sys.modules[".".join(parts[:at])]
+    for part in parts[at:] if at is not None else ():
+        if not hasattr(found, part):
+            return False
+        found = getattr(found, part)
+    return True
+
+
+def _own_modules(names: Sequence[str]) -> dict[str, Path]:
+    """Return the files of a study among the modules of these types: modules of one file that are not installed."""
+    found = {}
+    for name in names:
+        module_name, _, kind_name = name.rpartition(".")
+        kind = getattr(sys.modules.get(module_name), kind_name, None)
         source = source_of(kind) if isinstance(kind, type | FunctionType) else None
         if source is not None:
             found[module_name] = source
