@@ -81,13 +81,21 @@ def test_checkout_restores_the_code_of_a_run(cli: Cli, runs: tuple[str, str], tm
 def test_checkout_says_where_the_commit_must_come_from(
     cli: Cli, runs: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    git(tmp_path / "repo", "commit", "-am", "Write b")
+    git(tmp_path / "repo", "update-ref", "refs/remotes/origin/main", "HEAD")  # as if it were pushed
+    process._launch.cache_clear()
+    with trackers.connect(tmp_path / "hpo.db") as store, store.start_run("e") as pushed:
+        pass
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    code, _, err = cli("checkout", runs[0])
+    code, _, err = cli("checkout", pushed.uid)
     assert code == 2
     assert "name it with --repo; it was cloned from https://example.org/team/repo.git" in err
-    assert cli("checkout", runs[0], "--repo", str(tmp_path / "repo"))[0] == 0
+    assert cli("checkout", pushed.uid, "--repo", str(tmp_path / "repo"))[0] == 0
+    assert (tmp_path / "elsewhere" / f"run-{pushed.uid[:12]}" / "new.py").read_text() == "y = 1\n"
+    assert cli("checkout", runs[0])[0] == 0, "nothing of that was pushed: all of it was kept"
     assert (tmp_path / "elsewhere" / f"run-{runs[0][:12]}" / "study.py").read_text() == "x = 2\n"
+    assert cli("checkout", runs[0])[0] == 2
 
 
 def test_diff_says_what_changed_at_80_columns(cli: Cli, runs: tuple[str, str]) -> None:

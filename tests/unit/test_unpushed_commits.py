@@ -18,7 +18,7 @@ from trackers.capture import checkout, commits, process
 from trackers.capture.git import Git
 from trackers.capture.state import CodeState, state_digest
 from trackers.cli.exit import run_command
-from trackers.errors import DigestError, InvalidValueError, NotFoundError
+from trackers.errors import AlreadyExistsError, DigestError, InvalidValueError, NotFoundError
 
 
 @pytest.fixture
@@ -107,6 +107,49 @@ def test_a_repository_that_was_never_pushed_is_restored_into_an_empty_one(tmp_pa
     git(empty, "init", "-q")
     assert restore(state, tmp_path / "again", empty).exact
     assert (tmp_path / "again" / "b.py").read_text() == "b\n"
+
+
+def test_a_repository_that_was_never_pushed_is_restored_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, nowhere, template = make_repository(tmp_path / "repo"), tmp_path / "nowhere", tmp_path / "template"
+    last = commit(mine, "b.py", "b\n")
+    (mine / "b.py").write_text("b = 2\n")
+    (mine / "new.py").write_text("new\n")
+    state = capture.code_state(mine)
+    assert state.commits is not None
+    nowhere.mkdir()
+    (template / "hooks").mkdir(parents=True)
+    (template / "hooks" / "post-checkout").write_text("#!/bin/sh\ntouch ../hooked\n")
+    (template / "hooks" / "post-checkout").chmod(0o755)
+    monkeypatch.setenv("GIT_TEMPLATE_DIR", str(template))
+    done = restore(state, tmp_path / "again", nowhere)
+    assert (done.commit, done.exact, done.changed, done.files) == (last, True, ("b.py",), ("new.py",))
+    assert (tmp_path / "again" / "b.py").read_text() == "b = 2\n"
+    assert git(tmp_path / "again", "rev-list", "--count", "HEAD") == "2"
+    assert git(tmp_path / "again", "rev-parse", "--show-toplevel") == str(tmp_path / "again")
+    assert not (tmp_path / "hooked").exists()
+    assert not (tmp_path / "again" / ".git" / "hooks").exists()
+    assert not list(nowhere.iterdir())
+    with pytest.raises(AlreadyExistsError, match="is there already"):
+        restore(state, tmp_path / "again", nowhere)
+    with pytest.raises(DigestError, match="not what was recorded"):
+        restore(state, tmp_path / "other", nowhere, state.commits.bundle + b"x")
+    with pytest.raises(NotFoundError, match="there is no git repository at"):
+        checkout.restore(state.record(), state.bundle(), tmp_path / "other", nowhere)  # they are not kept any more
+    assert not (tmp_path / "other").exists()
+
+
+def test_commits_that_others_lead_to_need_a_repository(origin: Path, tmp_path: Path) -> None:
+    mine = clone(origin, "mine")
+    commit(mine, "b.py", "b\n")
+    state = capture.code_state(mine)
+    assert state.commits is not None
+    assert state.commits.bundle
+    (tmp_path / "nowhere").mkdir()
+    with pytest.raises(NotFoundError, match=r"there is no git repository at .*name it with --repo; it was cloned from"):
+        restore(state, tmp_path / "again", tmp_path / "nowhere")
+    assert not (tmp_path / "again").exists()
 
 
 def test_the_first_commit_is_looked_through_whatever_the_settings(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def restore(
 ) -> Restored:
     """Restore the code of *record* into the new folder *to*; *repo* lies in the repository that has its commit.
 
-    Where it does not have that, *unpushed* returns git's bundle of the commits that no remote had, if there is one.
+    Where it does not have that, *unpushed* returns git's bundle of the commits that no remote had, if there is one;
+    where that holds the whole history no repository is needed, and *to* becomes one of its own.
     Raises AlreadyExistsError where *to* is in use, NotFoundError where the repository or the commit is not there,
     InvalidValueError for what is refused, and DigestError where what was restored is not what was recorded.
     """
@@ -56,10 +57,13 @@ def restore(
     diff, files = _checked(record, parts)
     sections = _sections(diff)
     commit = record.get("commit")
-    git = _repository(record, str(commit), repo, unpushed) if commit else None
+    git, whole = _repository(record, str(commit), repo, unpushed) if commit else (None, None)
     try:
-        if git is not None:
+        if whole is not None:
+            git = _make_repository(record, whole, str(commit), to)
+        elif git is not None:
             _make_worktree(git, str(commit), to)
+        if git is not None:
             _apply(git, to, str(commit), sections)
         to.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
@@ -143,29 +147,39 @@ def _sections(diff: bytes) -> list[patch.Section]:
     return sections
 
 
-def _repository(record: Mapping[str, Any], commit: str, repo: Path, unpushed: Callable[[], bytes | None]) -> Git:
+def _repository(
+    record: Mapping[str, Any], commit: str, repo: Path, unpushed: Callable[[], bytes | None]
+) -> tuple[Git | None, bytes | None]:
+    """Return the repository at *repo*, with *commit*; where there is none, a bundle that holds the whole history."""
     if len(commit) not in (40, 64) or not all(char in "0123456789abcdef" for char in commit):
         raise InvalidValueError(f"the recorded commit {commit[:80]!r} is none")
     git = Git(repo, _SECONDS)
     where = f"; it was cloned from {record['remote']}" if record.get("remote") else ""
+    facts = record.get("commits")
+    kept = isinstance(facts, Mapping) and bool(facts.get("digest"))
     try:
         git("rev-parse", "--git-dir")
     except GitError as exc:
+        if kept and (data := unpushed()) is not None and commits.is_whole(data):
+            return None, data
         raise NotFoundError(
             f"there is no git repository at {repo} to restore commit {commit[:12]} from: go there, or name it with --repo{where}"
         ) from exc
     if _has(git, commit):
-        return git
-    facts = record.get("commits")
-    if isinstance(facts, Mapping) and facts.get("digest") and (data := unpushed()) is not None:
-        commits.fetch(git, data, facts, commit)
-        if not _has(git, commit):
-            raise DigestError(f"the stored commits do not hold commit {commit[:12]}: nothing was restored")
-        return git
+        return git, None
+    if kept and (data := unpushed()) is not None:
+        _fetch(git, data, record, commit)
+        return git, None
     told = f" ({said})" if (said := commits.told(record)) else ""
     raise NotFoundError(
         f"the repository at {repo} does not have commit {commit[:12]}{told}: fetch it, or name another with --repo{where}"
     )
+
+
+def _fetch(git: Git, bundle: bytes, record: Mapping[str, Any], commit: str) -> None:
+    commits.fetch(git, bundle, record["commits"], commit)
+    if not _has(git, commit):
+        raise DigestError(f"the stored commits do not hold commit {commit[:12]}: nothing was restored")
 
 
 def _has(git: Git, commit: str) -> bool:
@@ -182,6 +196,21 @@ def _make_worktree(git: Git, commit: str, to: Path) -> None:
         git("worktree", "add", "--detach", "--force", str(to), commit, stdin=b"")
     except GitError as exc:
         raise ArtifactError(f"git cannot make a worktree at {to}: {exc}") from exc
+
+
+def _make_repository(record: Mapping[str, Any], bundle: bytes, commit: str, to: Path) -> Git:
+    """Make the folder *to* a repository of its own, at *commit*, from a bundle that holds all that leads there."""
+    to.mkdir(parents=True, exist_ok=True)
+    git = Git(to, _SECONDS)
+    kind = "sha1" if len(commit) == 40 else "sha256"
+    try:
+        # No template: it may bring hooks and settings, and what is restored is to be what was recorded.
+        git("init", "--quiet", "--template=", f"--object-format={kind}", stdin=b"")
+        _fetch(git, bundle, record, commit)
+        git("checkout", "--quiet", "--detach", commit, stdin=b"")
+    except GitError as exc:
+        raise ArtifactError(f"git cannot make a repository at {to}: {exc}") from exc
+    return git
 
 
 def _apply(git: Git, to: Path, commit: str, sections: list[patch.Section]) -> None:

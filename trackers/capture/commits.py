@@ -116,6 +116,13 @@ def told(record: Mapping[str, Any]) -> str:
     return f"{number} that no remote had{f', not kept: {why}' if why else ', kept'}"
 
 
+def is_whole(bundle: bytes) -> bool:
+    """Tell whether a bundle of git's needs no commit that it does not hold."""
+    head, _, _ = bundle.partition(b"\n\n")
+    first, *lines = head.split(b"\n")
+    return first.startswith(b"# v") and first.endswith(b" git bundle") and not any(line[:1] == b"-" for line in lines)
+
+
 def fetch(git: Git, bundle: bytes, facts: Mapping[str, Any], commit: str) -> None:
     """Bring *commit* from a *bundle* into a repository; none of its branches and tags is touched.
 

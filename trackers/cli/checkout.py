@@ -31,8 +31,8 @@ def checkout(run: str, to: Path | None, repo: Path, storage: str | None, as_json
     """Restore the code of RUN (its uid or its first 8 digits or more, its id, or STUDY/NUMBER) into a new folder.
 
     The commit, what was changed since, and files that were new; outside a repository the source that was imported.
-    Commits that no remote had were kept with the run, and are fetched from there where the repository lacks them. What
-    is restored is checked against what was recorded. Nothing that exists is written over.
+    Commits that no remote had were kept with the run, and are fetched from there where the repository lacks them; where
+    they are all there is, no repository is needed, and the folder becomes one. What is restored is checked against what was recorded. Nothing that exists is written over.
     """
     from trackers.capture.checkout import restore
     from trackers.capture.imports import ELSEWHERE
