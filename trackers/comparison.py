@@ -45,7 +45,12 @@ class Side:
         known: dict[str, Any] = {}
         if self.launch is not None and self.launch.code is not None:
             code, objective = self.launch.code, self.launch.code.content.get("objective") or {}
-            known = {"commit": code.commit, "dirty": code.dirty, "entry_point": self.launch.entry_point or None}
+            known = {
+                "version": code.version,
+                "commit": code.commit,
+                "dirty": code.dirty,
+                "entry_point": self.launch.entry_point or None,
+            }
             known |= {"file": objective.get("file"), "objective": objective.get("name")}
             known["digest"] = objective.get("digest") or code.digest
         return known | {name: value for name, value in self.subject.code.items() if value is not None}
@@ -146,7 +151,7 @@ def _facts(side: Side, whole: bool) -> Iterator[tuple[tuple[str, str], Any]]:
     yield from ((("params", name), value) for name, value in side.params.items())
     yield from ((("data", name), digest) for name, digest in subject.data().items())
     code = side.code
-    for name in ("commit", "dirty", "file", "objective", "digest", "entry_point"):
+    for name in ("version", "commit", "dirty", "file", "objective", "digest", "entry_point"):
         if code.get(name) is not None:
             yield ("code", name), code[name]
     yield ("environment", "python"), side.python

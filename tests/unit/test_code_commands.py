@@ -24,6 +24,16 @@ from trackers.difference import compare_runs
 Cli = Callable[..., tuple[int, str, str]]
 
 
+TUNE = """
+import hpo
+
+
+@hpo.objective(space={"x": hpo.Float(0, 1)}, study_name="tuned", total_trials=2)
+def tune(trial):
+    return trial.params["x"]
+"""
+
+
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
     monkeypatch.setenv("HPO_STORAGE", f"sqlite:///{tmp_path / 'hpo.db'}")
@@ -248,6 +258,24 @@ def test_a_study_and_its_trials_show_and_restore_the_same(
     assert cli("hpo", "checkout", "s/1")[0] == 0
     assert (repository / "s-1" / "tune.py").read_text() == "import hpo\n"
     assert "code: nothing" in cli("hpo", "diff", "s/0", "s/1")[1]
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["outside a repository", "with changes"])
+def test_the_code_of_a_trial_has_one_name_wherever_it_is_shown(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    folder = make_repository(tmp_path / "work") if inside else tmp_path / "work"
+    folder.mkdir(exist_ok=True)
+    (folder / "tune.py").write_text(TUNE)
+    monkeypatch.chdir(folder)
+    process._launch.cache_clear()
+    assert cli("hpo", "run", "tune.py", "--workers", "0")[0] == 0
+    version = json.loads(cli("hpo", "show", "tuned/0", "--json")[1])["code"]["version"]
+    assert version in cli("show", "tuned/0")[1]
+    for words in (("hpo", "lineage", "tuned/0"), ("lineage", "tuned/1")):
+        assert version in cli(*words)[1]
+        nodes = json.loads(cli(*words, "--json")[1])["nodes"]
+        assert [node["facts"]["version"] for node in nodes if node["kind"] == "code"] == [version]
 
 
 def test_a_run_of_which_nothing_is_known_says_so(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

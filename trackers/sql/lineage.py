@@ -176,14 +176,18 @@ class _Lineage:
                 self.graph.link(source, target, one.role)
 
     def _add_code(self, target: str, code: Mapping[str, Any]) -> None:
-        commit, digest = code.get("commit"), code.get("digest")
+        commit, digest, version = code.get("commit"), code.get("digest"), code.get("version")
         if not commit and not digest:
             return
         dirty = {True: "uncommitted changes", False: "clean tree"}.get(code.get("dirty"), "")  # type: ignore[arg-type]
-        label = f"commit {str(commit)[:SHORT]}" if commit else f"{code.get('file') or 'source'} {str(digest)[:SHORT]}"
+        short = str(version or str(digest)[:SHORT])  # the record of an old release has no version
+        label = f"commit {str(commit)[:SHORT]}" if commit else f"{code.get('file') or 'source'} {short}"
+        if dirty and version and code["dirty"]:
+            dirty += f": {version}"  # the commit alone does not say which code it was
         note = f"{code['file']}, {dirty}".rstrip(", ") if commit and code.get("file") else dirty
-        facts = {"commit": commit, "dirty": code.get("dirty"), "digest": digest, "file": code.get("file")}
-        same = f"code:{commit or ''}:{digest or ''}"
+        facts = {"version": version, "commit": commit, "dirty": code.get("dirty")}
+        facts |= {"digest": digest, "file": code.get("file")}
+        same = f"code:{version or f'{commit}:{digest}'}"
         self.graph.link(self.graph.add(Node(same, "code", label, note, facts)), target)
 
 
