@@ -77,6 +77,59 @@ def test_what_is_trained_on_is_an_input_of_the_run(watched: Store, tmp_path: Pat
     assert not watched.inputs(watched.search_runs()[0])
 
 
+def test_what_a_dmatrix_was_made_of_is_an_input_of_its_training(
+    watched: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    pd = pytest.importorskip("pandas")
+    before, unknown = xgboost.DMatrix.__init__, xgboost.DMatrix(X, Y)
+    trackers.autolog("xgboost")
+    frame, changed = pd.DataFrame(X, columns=["a", "b", "c"]), X.copy()
+    made = [
+        xgboost.DMatrix(changed, Y),
+        xgboost.DMatrix(data=X.copy(), label=Y, nthread=1),
+        xgboost.DMatrix(X.tolist(), Y.tolist()),
+        xgboost.QuantileDMatrix(X, label=Y),
+        xgboost.DMatrix(frame.copy(), pd.Series(Y)),
+    ]
+    changed[:] = 0
+    digest = trackers.capture.data_digest
+    expected = [digest((X, Y)).digest] * 4 + [digest((frame, pd.Series(Y))).digest]
+    hashed: list[Any] = []
+    monkeypatch.setattr("trackers.capture.data_digest", lambda data: hashed.append(data) or digest(data))
+    for data in made:
+        booster = xgboost.train({"nthread": 1}, data, 1, evals=[(data, "eval")], verbose_eval=False)
+        (run, *_) = watched.search_runs()
+        (found,) = watched.inputs(run)
+        assert (found.digest, found.name, found.role, found.rows) == (expected.pop(0), "train", "train", 60)
+    hashed.clear()
+    booster.predict(xgboost.DMatrix(frame))
+    xgboost.XGBRegressor(n_estimators=1).fit(X, Y).predict(X)
+    assert len(watched.inputs(watched.search_runs()[0])) == 1
+    xgboost.cv({}, made[0], 1, nfold=2)
+    assert len(hashed) == 1, "what was made to predict, and what the library makes itself, costs nothing"
+    later = xgboost.DMatrix(X)
+    later.set_label(Y)
+    for data in (unknown, later):
+        xgboost.train({}, data, 1)
+        assert not watched.inputs(watched.search_runs()[0])
+    trackers.autolog("xgboost", data=False)
+    assert xgboost.DMatrix.__init__ is before
+    xgboost.train({}, xgboost.DMatrix(X, Y), 1)
+    assert not watched.inputs(watched.search_runs()[0])
+
+
+def test_the_file_of_a_dmatrix_is_an_input_of_its_training(watched: Store, tmp_path: Path) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    (tmp_path / "train.txt").write_text("1 0:1 1:2\n0 0:2 1:1\n")
+    trackers.autolog("xgboost")
+    with pytest.warns(UserWarning, match="Text file input"):
+        data = xgboost.DMatrix(f"{tmp_path}/train.txt?format=libsvm")
+    xgboost.train({}, data, 1)
+    (found,) = watched.inputs(watched.search_runs()[0])
+    assert (found.name, found.digest) == ("train.txt", trackers.capture.data_digest(tmp_path / "train.txt").digest)
+
+
 def test_a_cross_validation_is_one_training_on_all_of_the_data(watched: Store) -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_score

@@ -40,9 +40,11 @@ def autolog(
     params, the score on the training data (scikit-learn), each round's evaluation (LightGBM, XGBoost), each optimizer's
     settings (PyTorch, see ``trackers.autologging.torch.watch`` for the loss), and with *models* the model. With *data*
     the digest of what the first model of a run is trained on, ``(X, y)``, is an input of the run, which takes about a
-    second a gigabyte; what a ``DMatrix``, or a ``Dataset`` made before, was made from is not known. A cross-validation
-    is one training, whose scores have their folds as context (call this before ``cross_validate`` is imported). *every*: of the rounds, each that is a multiple of it. With *disable* everything is as it was before. Called again, the new settings
-    replace the old ones. Raises InvalidValueError for a library that is not known.
+    second a gigabyte; of a ``DMatrix`` it is known where that was made of arrays or tables with their label since, of a
+    ``Dataset`` where that still has them. A cross-validation is one training, whose scores have their folds as context
+    (call this before ``cross_validate`` is imported). *every*: of the rounds, each that is a multiple of it. With
+    *disable* everything is as it was before. Called again, the new settings replace the old ones. Raises
+    InvalidValueError for a library that is not known.
     """
     names = list(LIBRARIES) if libraries is None else [libraries] if isinstance(libraries, str) else list(libraries)
     for name in names:

@@ -14,6 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from trackers.active import ActiveRun, active_run, reset_active, set_active
+from trackers.capture.data import Data
 from trackers.errors import InvalidValueError
 from trackers.names import LONGEST
 
@@ -65,6 +66,11 @@ def outermost(name: str) -> Iterator[bool]:
         yield not stack or set(stack) == {f"{name} estimator"}
     finally:
         _calls.stack = stack
+
+
+def watching() -> bool:
+    """Tell whether a call that is watched goes on in this thread."""
+    return bool(getattr(_calls, "stack", ()))
 
 
 def estimators(module: Any, library: str, settings: Settings) -> list[Patch]:
@@ -185,7 +191,7 @@ class Training:
             self._own.end() if exc is None else self._own.end(RunState.FAIL, exc)
 
     def log_data(self, settings: Settings, data: Any, target: Any = None) -> None:
-        """Note what is trained on, before it is: *data*, with *target* where there is one.
+        """Note what is trained on, before it is: *data*, with *target* where there is one, or its digest.
 
         Of several models that are trained in one run the first one's alone: those of a cross-validation are parts of it.
         """
@@ -201,7 +207,9 @@ class Training:
                 if isinstance(data, str | os.PathLike):  # the file has both
                     run.log_input(data)
                 else:
-                    run.log_input(_plain(data) if target is None else (_plain(data), _plain(target)), "train")
+                    run.log_input(
+                        plain_data(data) if target is None else (plain_data(data), plain_data(target)), "train"
+                    )
 
         self.log(note)
 
@@ -219,9 +227,9 @@ class Training:
                     _log_param(self.run, str(key), plain(value))
 
 
-def _plain(data: Any) -> Any:
+def plain_data(data: Any) -> Any:
     """Return a list as the array that the library makes of it: rows are told from parts, and it has a quick digest."""
-    if not isinstance(data, list | tuple):
+    if not isinstance(data, list | tuple) or isinstance(data, Data):
         return data
     import numpy as np
 

@@ -48,9 +48,11 @@ def data_digest(data: Any) -> Data:
 
     *data*: a NumPy array or whatever converts to one, a pandas or Arrow table, a data set of Arrow, a SciPy sparse
     matrix, a PyTorch tensor, bytes, a path (file or folder, and what links there lead to), a list or tuple of any of
-    these or of plain values, a mapping of them, or scikit-learn's ``Bunch`` (its data and target). Raises
-    InvalidValueError for anything else, such as objects that show only where they lie in memory.
+    these or of plain values, a mapping of them, or scikit-learn's ``Bunch`` (its data and target); what this returned is
+    returned as it is. Raises InvalidValueError for anything else, such as objects that show only where they lie in memory.
     """
+    if isinstance(data, Data):
+        return data
     if isinstance(data, str | os.PathLike):
         digest, schema = path_digest(data)
         return Data(digest, None, schema)
