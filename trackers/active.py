@@ -124,12 +124,20 @@ class ActiveRun(Recorder):
         with suppress(InvalidValueError):  # from before that was refused
             self._check_tree(files)
 
-    def supersede(self) -> None:
-        """Take nothing more: the run goes on with another handle (the store's part)."""
-        with self._lock:
-            self._superseded = True
-        if self.system_metrics is not None:
+    def supersede(self, yes: bool = True) -> None:
+        """Take nothing more: the run goes on with another handle (the store's part); with False it does not, after all."""
+        if yes and self.system_metrics is not None:
             self.system_metrics.stop()
+        with self._lock:
+            self._superseded = yes
+
+    def take_over(self, older: ActiveRun) -> None:
+        """Go on in the place of *older*, also as the active run and with what the machine does (the store's part)."""
+        if older.system_metrics is not None:
+            self.system_metrics = older.system_metrics.begin(self, older.system_metrics.seconds)
+        if active_run() is older and older._token is None:
+            self._before = older._before
+            set_active(self)
 
     def begun(self, commit: Commit) -> None:
         """Wait for *commit*, which writes the run, before anything is taken for certain (the store's part)."""
@@ -228,8 +236,8 @@ class ActiveRun(Recorder):
 
     @property
     def ended(self) -> bool:
-        """Whether ``end`` was called, or the ``with`` block left."""
-        return self._ended
+        """Whether ``end`` was called, the ``with`` block left, or the run goes on with another handle."""
+        return self._ended or self._superseded
 
     def end(self, state: RunState | str = RunState.COMPLETE, reason: BaseException | None = None) -> None:
         """End the run in its final state and wait for the commit; *reason* is kept with its traceback.

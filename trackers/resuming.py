@@ -1,4 +1,4 @@
-"""Runs that go on while the store is away: what they hold already is known from the journals in which they began."""
+"""Runs that go on offline: what they hold already is known from the journals in which they began."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def find_left(folder: Path, ref: object, host: str, pid: int) -> LeftRun:
     """Return the run that *ref* names, the 32 hex digits of its uid or the first 8 or more, if it may go on.
 
     *folder* holds the store's journals; *host* and *pid* are where it is to go on. Raises NotFoundError for one that did
-    not begin in them, and StateError for one that has ended or whose process lives.
+    not begin offline in them, or whose journal was drained in part, and StateError for one that has ended or whose process lives.
     """
     if not isinstance(ref, str) or not _UID.fullmatch(ref.lower()):
         raise InvalidValueError(
-            f"while the store is away a run is named by the first 8 digits of its uid or more, not {str(ref)[:80]!r}"
+            f"offline a run is named by the first 8 digits of its uid or more, not {str(ref)[:80]!r}"
         )
     journals = list_journals(folder)
     found = read_left(journals, ref.lower())
     if not found:
-        raise NotFoundError(f"no journal in {folder} has the beginning of run {ref}{_others(journals)}")
+        raise NotFoundError(f"no journal in {folder} has all of run {ref}{_others(journals)}")
     if len(found) > 1:
         raise NotFoundError(f"{len(found)} runs have uids that begin with {ref}: give more of it")
     (run,) = found
@@ -44,7 +44,7 @@ def _others(journals: list[Path]) -> str:
     """Say which runs may be meant; of one that the store has a part of only the store knows how far it got."""
     left = list_left(journals)
     if not left:
-        return ": to go on with one that is in the store, connect when that is back, and not offline"
+        return ": to go on with one of which the store has a part, call `trackers sync`, and connect when that is back, not offline"
     named = [f"{run.uid[:8]} ({run.experiment or 'default'}{f', {run.name}' if run.name else ''})" for run in left]
     more = f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""
     return f"; there are {', '.join(named[-_LISTED:])}{more} that did not end"

@@ -491,7 +491,7 @@ def _close(writer: Writer, database: Database) -> None:
     if os.getpid() != writer.pid:
         return  # a forked child: the connections are its parent's
     try:
-        writer.close()
+        writer.end()
     finally:
         database.close()
 

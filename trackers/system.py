@@ -39,7 +39,7 @@ class SystemMetrics:
 
     def __init__(self, run: Recorder, seconds: float = DEFAULT_SECONDS) -> None:
         self._run = run
-        self._seconds = seconds
+        self.seconds = seconds
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._main, name="trackers-system", daemon=True)
 
@@ -61,7 +61,7 @@ class SystemMetrics:
         step = 0
         over = False
         while not over:
-            over = self._over.wait(self._seconds if step else min(self._seconds, 1.0))
+            over = self._over.wait(self.seconds if step else min(self.seconds, 1.0))
             try:
                 readings: Readings = {}
                 for probe in probes:

@@ -66,6 +66,7 @@ class Tracking(Lifecycle, Launching):
     writer: Writer
     identity: Identity
     ids: Ids
+    offline: bool
     strict: bool
     """Whether what the database does not take is raised, where a journal would take it."""
 
@@ -217,42 +218,54 @@ class Tracking(Lifecycle, Launching):
     def resume_run(self, ref: RunRef) -> ActiveRun:
         """Go on with a run that never ended, after a crash: what is logged now belongs to its next attempt.
 
-        Where this attempt logs a step again, the points of older attempts from that step on are hidden. Offline, or
-        while the store is away, a run goes on that began in one of its journals on this machine; *ref* is its uid then.
+        Where this attempt logs a step again, the points of older attempts from that step on are hidden. Offline a
+        run goes on that began offline, in a journal on this machine; *ref* is its uid then.
         Raises NotFoundError, and StateError for a run that has ended or whose process still lives.
         """
-        if self.writer.spilling:
+        if self.offline:
             return self._resume_later(ref.uid if isinstance(ref, ActiveRun | Run) else ref)
         run_id = self._run_id(ref)
         launch = self.own_launch()
         resume = partial(runs.resume_run, run_id=run_id, host=self._host, pid=os.getpid(), launch=launch)
-        attempt = self.writer.call(resume)
+        older = next((one for one in list(self._handles.values()) if one.known_id == run_id), None)
+        if older is not None:  # a cell of a notebook that is run again
+            older.supersede()
+            self._settle()
+        try:
+            attempt = self.writer.call(resume)
+        except BaseException:
+            if older is not None:
+                older.supersede(False)
+            raise
         with self.database.reading() as connection:
             found = read_runs(connection, [run_id])[0]
             summaries = metrics.read_summaries(connection, run_id)
             files = [file.name for file in metrics.read_artifacts(connection, run_id)]
-        run = self._go_on(ActiveRun(self, run_id, found.uid, attempt))
+        run = ActiveRun(self, run_id, found.uid, attempt)
         run.known(found.params, {(one.key, one.context): one.last_step for one in summaries}, files)
-        return run
+        return self._go_on(run, older)
 
-    def _go_on(self, run: ActiveRun) -> ActiveRun:
-        """Have *run* in the place of an older handle of the same run: a cell of a notebook that is run again."""
-        if (older := self._handles.get(run.uid)) is not None:
-            older.supersede()
+    def _go_on(self, run: ActiveRun, older: ActiveRun | None) -> ActiveRun:
         self._handles[run.uid] = run
+        if older is not None:
+            run.take_over(older)
         return run
 
     def _resume_later(self, ref: object) -> ActiveRun:
         """Go on with a run that waits in a journal; the number of its attempt is known when that is in the store."""
         address = self.database.address
         found = find_left(journal_folder(address.path, address.safe), ref, self._host, os.getpid())
+        older = self._handles.get(found.uid)
+        if older is not None:
+            older.supersede()
+            found = find_left(journal_folder(address.path, address.safe), found.uid, self._host, os.getpid())
         now = max(now_us(), found.attempts[-1][2] + 1)
         resume = runs.Resume(self._host, os.getpid(), now, self.waiting_launch())
         begun = self._submit(Entry("resume", found.uid, resume.fields()))
-        run = self._go_on(ActiveRun(self, -1, found.uid, -now))
+        run = ActiveRun(self, -1, found.uid, -now)
         run.known(found.params, found.steps, found.files)
         run.begun(begun)
-        return run
+        return self._go_on(run, older)
 
     def get_run(self, ref: RunRef) -> Run:
         """Return a run by its id, its uid (or the first 8 digits or more of it) or ``STUDY/17``; raises NotFoundError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from typing import Any
 
 import pytest
@@ -108,6 +109,24 @@ def test_an_older_handle_of_a_run_that_goes_on_takes_nothing_more(store: Store) 
     second.end()
     assert [point.value for point in store.metric_history(first.uid, "a")] == [1.0, 3.0]
     assert [attempt.outcome for attempt in store.attempts(first.uid)] == ["lost", "complete"]
+
+
+def test_a_run_that_is_resumed_stays_the_active_one_and_its_machine_is_watched(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = store.start_run("e", system_metrics=0.1)
+    first.activate()
+    second = store.resume_run(first.uid)
+    assert trackers.active_run() is second
+    until = time.monotonic() + 20
+    while not any(one.key.startswith("system/") for one in store.metrics(second)) and time.monotonic() < until:
+        time.sleep(0.05)
+    second.end()
+    assert trackers.active_run() is None
+    assert any(one.key.startswith("system/") for one in store.metrics(second))
+    assert not caplog.records
+    with pytest.raises(StateError):
+        store.resume_run(first.uid)
 
 
 def test_arguments_of_another_kind_are_refused_in_a_sentence(store: Store) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import trackers
 from tests.processes import start
-from trackers.errors import InvalidValueError, NotFoundError, StateError
+from trackers.errors import InvalidValueError, NotFoundError, StateError, StoreAwayError, StoreError
 from trackers.journal import list_journals
 from trackers.states import RunState
 from trackers.store import Store
@@ -151,7 +155,7 @@ def test_what_ended_in_the_store_meanwhile_takes_nothing_more(store_url: str) ->
 
 
 def test_which_run_goes_on_is_told_where_it_cannot(store_url: str, offline: Store) -> None:
-    with pytest.raises(NotFoundError, match="connect when that is back, and not offline"):
+    with pytest.raises(NotFoundError, match="connect when that is back, not offline"):
         offline.resume_run("0" * 32)
     uid = killed(store_url)
     with pytest.raises(NotFoundError, match=rf"there are {uid[:8]} \(e, victim\) that did not end"):
@@ -168,6 +172,43 @@ def test_which_run_goes_on_is_told_where_it_cannot(store_url: str, offline: Stor
         pass
     with pytest.raises(StateError, match=r"has ended \(COMPLETE\)"):
         offline.resume_run(uid)
+
+
+def test_a_run_of_which_the_store_has_a_part_does_not_go_on_offline(store_url: str) -> None:
+    """Its journal says less of it than the store: what is logged then would hide what is there."""
+    with trackers.connect(store_url) as store:
+        other = store.start_run("other", params={"lr": 1})
+        other.flush()
+        store.writer.spill(StoreAwayError("it is said to be away"))
+        run = store.start_run("e")
+        for step in range(3):
+            run.log_metric("loss", 1.0, step=step)
+        other._params.clear()  # as if another process had logged it: the entry is refused, and the journal kept
+        other.log_params({"lr": 2})
+        store.writer.drain()
+        run.log_metric("loss", 2.0, step=7)
+        run.flush()
+    with trackers.connect(store_url, offline=True) as offline, pytest.raises(NotFoundError, match="trackers sync"):
+        offline.resume_run(run.uid)
+
+
+def test_while_the_store_is_away_nothing_is_resumed(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = killed(sqlite_url)
+    monkeypatch.setattr("trackers.sql.engine.BUSY_SECONDS", 0.2)
+    with trackers.connect(sqlite_url) as store, closing(sqlite3.connect(sqlite_url[10:])) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        store.writer.spill(StoreAwayError("it is said to be away"))
+        with pytest.raises((StoreError, NotFoundError)):
+            store.resume_run(uid)
+
+
+def test_who_ends_without_a_close_ends_in_silence(sqlite_url: str) -> None:
+    code = "import sys, trackers; run = trackers.connect(sys.argv[1], offline=True).start_run('e'); run.end()"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, sqlite_url], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (ran.stdout, ran.stderr) == ("", "")
+    assert [one.written > 0 for one in trackers.sync(store=sqlite_url)] == [True]
 
 
 def list_journals_of(url: str) -> list[Path]:

@@ -143,6 +143,13 @@ def test_the_index_that_pandas_writes_is_no_series(cli: Cli, tmp_path: Path) -> 
         assert points(store, answer.out.strip(), "loss") == [(0, 0.5), (1, 0.25)]
 
 
+def test_a_point_without_a_step_comes_after_those_of_the_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("step,loss\n0,1\n5,2\n")
+    uid = cli("log e --metrics a.csv -m loss=7 -m loss=8@2").out.strip()
+    with opened() as store:
+        assert points(store, uid, "loss") == [(0, 1.0), (2, 8.0), (5, 2.0), (6, 7.0)]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -157,6 +164,8 @@ def test_the_index_that_pandas_writes_is_no_series(cli: Cli, tmp_path: Path) -> 
         ("-m auc=1@first", "The step of auc must be a whole number, not 'first'."),
         (f"-m auc=1@{2**63}", "a step has 64 bits"),
         ("-m 'auc{a=1}=1@2' -m 'auc{ a = 1 }=3@2'", "--metric gives auc{a=1} twice at step 2."),
+        ("-m auc=1 -m auc=2@0", "There are two values of auc at step 0."),
+        ("--metrics good.csv -m loss=9@1", "There are two values of loss at step 1."),
         ("--metrics none.csv", "none.csv: No such file or directory"),
         ("--metrics words.csv", "words.csv, line 3: loss must be a number, not '0,5'."),
         ("--metrics ragged.csv", "ragged.csv, line 2: there are 3 cells, and the head has 2."),
@@ -185,6 +194,7 @@ def test_a_wrong_call_is_answered_with_a_sentence_and_there_is_no_run(
     cli: Cli, tmp_path: Path, words: str, sentence: str
 ) -> None:
     texts = {
+        "good.csv": "step,loss\n0,1\n1,2\n",
         "words.csv": "step,loss\n0,1\n1,'0,5'\n".replace("'", '"'),
         "ragged.csv": "step,loss\n0,1,2\n",
         "steps.csv": "step,loss\n0,1\n1.5,2\n",

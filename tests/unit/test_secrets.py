@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -425,6 +426,7 @@ def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
         "DB_PASSWORD=123456 ./run.sh",
         'dbPassword = base64.b64decode("aHVudGVyMmh1bnRlcjI=")',
         'apiKey = b64decode("aHVudGVyMmh1bnRlcjI=")',
+        'NEPTUNE_API_TOKEN = "abcd1234efgh5678"',
     ],
 )
 def test_a_password_of_lower_case_or_digits_is_one(text: str) -> None:
@@ -455,6 +457,72 @@ def test_a_hostile_param_is_searched_in_linear_time(piece: str) -> None:
 def test_a_param_that_is_no_number_is_told_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
     clean_params({"loss": math.nan, "all": [math.nan, 1.0]})
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x", {"headers": {"Authorization": "Basic dXNlcjpwYXNzd29yZA=="}}),
+        ("h", {"Authorization": "Bearer opaquetokenvalue"}),
+        ("overrides", ["+wandb.api_key=0123456789abcdef0123", "lr=1"]),
+        ("cmd", ["train", "--password", "hunter2"]),
+        ("cmd", ["--api-key=abcdef12", "x"]),
+        ("cfg", '{"api_key": "abcdef12345"}'),
+        ("cfg", "api_key: abc1234567\nlr: 1"),
+        ("az", "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + "aB3+" * 22 + ";EndpointSuffix=x"),
+        ("c", "run --hf-token X1Y2Z3ab --lr 1"),
+        ("c", "run --token abc123def456"),
+        ("c", "x api_key=Xyz12345 y"),
+        ("c", "export HF_TOKEN=abc123xyz; python t.py"),
+        ("m", {"tokens": {"github": "abcd1234efgh5678"}}),
+        ("HUGGING_FACE_HUB_TOKEN", "abcd1234efgh5678"),
+        ("npm_token", "abc123def"),
+        ("notion_token", "abc123def"),
+        ("netlify_auth_token", "abc123def"),
+        ("minio_token", "abcd1234efgh5678"),
+    ],
+)
+def test_a_secret_within_a_param_is_hidden(name: str, value: Any) -> None:
+    shown = redact_value(name, value)
+    assert HIDDEN in str(shown)
+    assert redact_value(name, shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("s3_key", "datasets/imagenet2012/train.tar"),
+        ("db_key", "imagenet_lmdb_train_000001_abc"),
+        ("user_token", "USER:"),
+        ("bot_token", "<|im_start|>assistant"),
+        ("bot_token", "### Assistant:"),
+        ("github_tokens", "59B"),
+        ("user_tokens", "1,024,000"),
+        ("pw", "3x3"),
+        ("multi_pass", "2x"),
+        ("user", "model:gpt-4"),
+        ("user", "ubuntu:22.04"),
+        ("rerank_pass", "monot5-3b"),
+        ("api_key", "EMPTY"),
+        ("api_key", "OPENAI_API_KEY"),
+        ("desc", "authorization: token classification with BERT"),
+        ("c", "--max-new-tokens 128 --pad-token-id 0 --tokenizer bert"),
+        ("c", "key=value; token=word"),
+        ("q", "SELECT key=5"),
+        ("max_new_tokens", "128"),
+        ("n_tokens", "4k"),
+        ("ntokens", "4k"),
+        ("c", "tokens: 59B, lr: 1e-3"),
+        ("desc", "password: see vault"),
+        ("c", "secret=yes --token word"),
+        ("hash", "sha256:abcdef0123"),
+        ("c", "num_tokens=1024000 total_tokens=3e9"),
+        ("eos_token", "</s>"),
+        ("c", "--eos-token '<|end|>' --bos_token=<s>"),
+    ],
+)
+def test_what_models_and_data_have_for_tokens_and_keys_stays(name: str, value: str) -> None:
+    assert redact_value(name, value) == value
 
 
 def test_tags_of_studies_models_and_versions_hide_secrets(tmp_path: Path) -> None:

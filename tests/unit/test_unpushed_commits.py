@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -138,6 +139,23 @@ def test_a_repository_that_was_never_pushed_is_restored_where_there_is_none(
     with pytest.raises(NotFoundError, match="there is no git repository at"):
         checkout.restore(state.record(), state.bundle(), tmp_path / "other", nowhere)  # they are not kept any more
     assert not (tmp_path / "other").exists()
+
+
+def test_a_repository_that_nobody_named_gets_no_history_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = make_repository(tmp_path / "repo"), make_repository(tmp_path / "other")
+    last = commit(mine, "b.py", "b\n")
+    state = capture.code_state(mine)
+    monkeypatch.chdir(other)
+    assert state.commits is not None
+    bundle = state.commits.bundle
+    assert checkout.restore(state.record(), state.bundle(), tmp_path / "again", Path(), lambda: bundle).commit == last
+    assert git(other, "worktree", "list").count("\n") == 0
+    with pytest.raises(subprocess.CalledProcessError):
+        git(other, "cat-file", "-e", last)
+    checkout.restore(state.record(), state.bundle(), tmp_path / "named", other, lambda: bundle)
+    git(other, "cat-file", "-e", last)
 
 
 def test_commits_that_others_lead_to_need_a_repository(origin: Path, tmp_path: Path) -> None:

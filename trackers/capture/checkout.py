@@ -150,7 +150,10 @@ def _sections(diff: bytes) -> list[patch.Section]:
 def _repository(
     record: Mapping[str, Any], commit: str, repo: Path, unpushed: Callable[[], bytes | None]
 ) -> tuple[Git | None, bytes | None]:
-    """Return the repository at *repo*, with *commit*; where there is none, a bundle that holds the whole history."""
+    """Return the repository at *repo*, with *commit*; or a bundle that holds the whole history.
+
+    The latter where there is no repository, or one that was not named and does not have the commit.
+    """
     if len(commit) not in (40, 64) or not all(char in "0123456789abcdef" for char in commit):
         raise InvalidValueError(f"the recorded commit {commit[:80]!r} is none")
     git = Git(repo, _SECONDS)
@@ -168,6 +171,8 @@ def _repository(
     if _has(git, commit):
         return git, None
     if kept and (data := unpushed()) is not None:
+        if repo == Path() and commits.is_whole(data):
+            return None, data  # this folder lies in some repository, which nobody named
         _fetch(git, data, record, commit)
         return git, None
     told = f" ({said})" if (said := commits.told(record)) else ""

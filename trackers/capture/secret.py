@@ -100,13 +100,16 @@ _KEY_BODY = re.compile(
 )
 _CODE = re.compile(r"[(\[{$%<]|\A(?:None|null|true|false|str|bytes|int)\b", re.IGNORECASE)
 _COUNTED = re.compile(
-    r"(?i)(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)[-_]?(?:\w*[-_])?tokens?"
+    r"(?i)(?!.*(?:api|auth|access|bot|secret)[-_]?tokens?\Z)"
+    r"(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)(?:[-_](?:\w*[-_])?)?tokens?"
 )
 """Names of what a language model counts or marks."""
 _ABOUT = re.compile(r"(?i)[_-](?:env|environ|variable|names?|fields?|columns?|header|types?|kind)\Z")
 """Names of what is about a secret: where it is to be found, and how it is called."""
 _NAME_END = re.compile(r"[\w.-]{1,40}\Z")
-_PLACEHOLDERS = re.compile(r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|changeme)\Z")
+_PLACEHOLDERS = re.compile(
+    r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|changeme|empty|not[-_]needed|(?-i:[A-Z]{2,20}(?:_[A-Z]{2,20}){1,4}))\Z"
+)
 
 
 def is_secret_name(name: str) -> bool:
@@ -338,31 +341,45 @@ def redact_value(name: str, value: Any) -> Any:
     In lists and mappings too. What a language model has for tokens is none, nor what stands for a value.
     """
     if isinstance(value, dict):
-        return {key: redact_value(name if _ends_secret(name) else key, item) for key, item in value.items()}
+        return {key: redact_value(f"{key}_{name}" if _ends_secret(name) else key, item) for key, item in value.items()}
     if isinstance(value, list):
-        return [redact_value(name, item) for item in value]
+        items = [redact_value(name, item) for item in value]
+        words = len(value) > 1 and all(isinstance(item, str) for item in value)
+        return _redact_words(items) if words and any(item.startswith("-") for item in value) else items
     if not isinstance(value, str):
         return value
     if _is_secret_value(name, value) or _KEY_BEGIN.search(value):
         return HIDDEN
     shown = _LOGIN.sub(f"://{HIDDEN}@", _LOOKS.sub(_hide_key, value))
     shown = _QUERY.sub(rf"\1{HIDDEN}", shown) if "://" in shown else shown
-    return _redact_command(shown) if " " in shown or ";" in shown else shown
+    return _redact_text(shown) if any(sign in shown for sign in " =;:") else shown
 
 
-def _redact_command(text: str) -> str:
-    """Hide what a command, a header or a connection string within the value of a param gives as a secret."""
-    text = _OPTION.sub(_hide_option, _HEADER_LINE.sub(rf"\1{HIDDEN}", text))
+def _redact_text(text: str) -> str:
+    """Hide what a command, a header, settings or a connection string within the value of a param gives as a secret."""
+    text = _GIVEN.sub(_hide_given, _HEADER_LINE.sub(rf"\1{HIDDEN}", text))
     for rule in login.rules_for(text):
         text = rule.sub(_hide_login, text)
     return text
 
 
-def _hide_option(match: re.Match[str]) -> str:
-    value = match[2]
-    if _PLACEHOLDERS.match(value) or _COUNT.fullmatch(value) or login.is_sample(value):
-        return match[0]
-    return match[1] + HIDDEN
+def _hide_given(match: re.Match[str]) -> str:
+    """Hide the value of ``--name value``, ``name=value``, ``"name": "value"`` where the name says that it is a secret."""
+    head, option, setting, value = match.groups()
+    name = (option or setting).replace("-", "_")
+    prose = head.rstrip(" \t").endswith(":") and value.isalpha()
+    secret = not prose and _ends_secret(name) and _is_secret_value(name, value) and not login.is_sample(value)
+    return head + HIDDEN if secret else match[0]
+
+
+def _redact_words(words: list[str]) -> list[str]:
+    """Hide the word behind an option whose name says that it is a secret."""
+    shown = words[:1]
+    for option, word in itertools.pairwise(words):
+        name = option.lstrip("-").replace("-", "_")
+        follows = option.startswith("--") and "=" not in option and not word.startswith("-") and _ends_secret(name)
+        shown.append(HIDDEN if follows and _is_secret_value(name, word) else word)
+    return shown
 
 
 def _hide_key(found: re.Match[str]) -> str:
@@ -378,6 +395,8 @@ def _is_secret_value(name: str, value: str) -> bool:
         return False
     last, *before = reversed(re.split(r"[-_.]", name.lower()))
     whose = before[0] if before else ""
+    if last == "authorization":
+        return _SCHEME.fullmatch(value) is not None
     if _ends_secret(name):
         if _TOKEN.search(name):
             return _is_token(name, value)
@@ -389,8 +408,11 @@ def _is_secret_value(name: str, value: str) -> bool:
         return _USER_AND_PASSWORD.fullmatch(value) is not None
     if last == "key":
         return _SERVICES.fullmatch(whose) is not None and _KEY_VALUE.fullmatch(value) is not None
-    is_pass = last in ("pw", "bearer") or _PASS.fullmatch(last) is not None
-    return is_pass and whose not in _WHICH and _ORDINARY.fullmatch(value) is None
+    if last not in ("pw", "bearer") and not _PASS.fullmatch(last):
+        return False
+    if whose in _WHICH or _ORDINARY.fullmatch(value) or _SIZE.fullmatch(value):
+        return False
+    return not whose or _SERVICES.fullmatch(whose) is not None or _MODEL.fullmatch(value) is None
 
 
 def _is_token(name: str, value: str) -> bool:
@@ -400,7 +422,7 @@ def _is_token(name: str, value: str) -> bool:
     if _BOT.fullmatch(value) or value.lower().startswith("bearer "):
         return True
     if _SERVICES.fullmatch(whose):
-        return _ORDINARY.fullmatch(value) is None
+        return _OPAQUE.fullmatch(value) is not None and _AMOUNT.fullmatch(value) is None
     if not whose and name.lower().rstrip("0123456789_-").endswith("token"):
         return _TOKEN_VALUE.fullmatch(value) is not None and _IDENTIFIER.fullmatch(value) is None
     return 20 <= len(value) <= 128 and _is_random(value)
@@ -412,26 +434,33 @@ def _ends_secret(name: str) -> bool:
 
 
 _HEADER_LINE = re.compile(
-    r"(?i)(\bauthorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token|apikey)\s{1,4})[^\s\"'{}$<,)*]{1,2000}"
+    r"(?i)(\bauthorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token|apikey)\s{1,4})(?=[^\s]{0,40}\d|[^\s\"']{0,40}=|[a-z]{1,40}[\"']?\Z)"
+    r"[^\s\"'{}$<,)*]{1,2000}"
 )
-_OPTION = re.compile(
-    r"(?i)((?<![\w-])--[\w-]{0,40}(?:passw(?:or)?d|passphrase|secret|(?:api|access|private)[_-]?key|(?:auth|access|api|bearer)[_-]?token)"
-    r"(?:=|[ \t]{1,4})[\"']?)([^\s\"'$<{(\[*/~.-][^\s\"']{2,500})"
+_SCHEME = re.compile(r"(?i)(?:bearer|basic|token|apikey)\s{1,4}\S{1,4000}|\S{16,4000}")
+_GIVEN = re.compile(
+    r"(?i)((?:(?<![\w-])--([\w.-]{2,60})[ \t=]{1,4}|(?<![\w.-])[\"']?(?:\+{0,2})?(?<![\w.-])([\w.-]{2,60})[\"']?(?:=|:[ \t]{1,4}))[\"']?)"
+    r"([^\s\"'$<{(\[*/~.,;&-][^\s\"',;&]{2,2000})"
 )
-"""An option of a command whose name says that its value is a secret, and no path to it."""
+"""An option, a variable or a setting with its value, which is no path."""
 _LONG_KEY = 40
 _TOKEN = re.compile(r"(?i)tokens?[\d_-]*\Z")
 """What a name ends in that may be a language model's."""
 _TOKEN_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.~:+/=-]{6,2000}")
 _IDENTIFIER = re.compile(r"[A-Za-z]{2,20}(?:[_-][A-Za-z\d]{1,20}){1,6}")
+_OPAQUE = re.compile(r"(?=\D{0,200}\d)[\w.~:+/=-]{4,2000}|[A-Za-z]{16,2000}")
+_AMOUNT = re.compile(r"[\d.,]{1,20}(?:[eE][+-]?\d{1,3})?[kKmMbBtT%]?")
+_MODEL = re.compile(r"[a-z\d.]{1,20}(?:-[a-z\d.]{1,12}){0,3}")
+_SIZE = re.compile(r"\d{1,4}[a-z]\d{0,4}")
+"""What a pass may be of: a model, such as ``monot5-3b``; a size or a number of times."""
 _BOT = re.compile(r"\d{6,12}:[\w-]{30,64}")
 _SERVICES = re.compile(
-    "access|api|app|auth|aws|azure|bearer|bot|ci|client|db|deploy|discord|gcp|gh|git|github|gitlab|google|hf|huggingface|jwt"
-    "|mlflow|neptune|npm|oauth|openai|anthropic|personal|pypi|refresh|registry|s3|sas|secret|security|service|session|slack"
+    "access|api|app|auth|aws|azure|bearer|bot|ci|client|db|deploy|discord|gcp|gh|git|github|gitlab|google|hf|hub|huggingface|jwt"
+    "|minio|mlflow|neptune|netlify|ngrok|notion|npm|oauth|openai|anthropic|personal|pypi|refresh|registry|sas|secret|security|service|session|slack"
     "|telegram|user|vault|wandb|webhook"
 )
 """Whose token or key it is that lets somebody in."""
-_KEY_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.+/=-]{20,2000}")
+_KEY_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[A-Za-z\d+=-]{20,2000}")
 _COUNT = re.compile(r"\d{1,3}")
 _PLAIN = re.compile(r"(?i)(?:s|pwd|account[_-]?key)\Z")
 _HOW = {"pwd": re.compile(r"[./~].*|[A-Za-z]:\\.*"), "account_key": re.compile("[a-z]{1,20}(?:_[a-z]{1,20}){0,3}")}
@@ -441,7 +470,9 @@ _WHICH = frozenset(
     {"low", "high", "band", "all", "first", "second", "third", "last", "forward", "backward", "one", "two", "single"}
 )
 """Passes that are no passwords."""
-_USER_AND_PASSWORD = re.compile(r"[^\s:/]{1,80}:(?![A-Za-z]{1,40}\Z)(?!\d{1,5}\Z)[^\s/]{1,200}")
+_USER_AND_PASSWORD = re.compile(
+    r"[^\s:/]{1,80}:(?![A-Za-z]{1,40}\Z)(?![\d.]{1,8}\Z)(?![a-z]{1,20}-[\w.]{1,12}\Z)[^\s/]{1,200}"
+)
 _LOGIN = re.compile(
     r"://(?:[^\s/@:\"']{0,200}:[^\s/\"']{1,300}|[0-9a-f]{24,64})@(?!sha\d{3}:)",
 )

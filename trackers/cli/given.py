@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -62,6 +62,24 @@ def read_points(words: Sequence[str]) -> list[Point]:
         if step is not None and (key, context, step) in taken:
             raise click.UsageError(f"--metric gives {called(key, context)} twice at step {step}.")
         taken.add((key, context, step))
+    return found
+
+
+def placed(points: Sequence[Point], taken: Mapping[tuple[str, str], set[int]]) -> list[Point]:
+    """Return *points* with all their steps; *taken* are those of the series of a file.
+
+    One that was given none comes after all that were given before it, on the command line and in the file. Raises
+    UsageError where a step would have two values.
+    """
+    steps = {series: set(of_file) for series, of_file in taken.items()}
+    found = []
+    for point in points:
+        there = steps.setdefault((point.key, point.context), set())
+        step = point.step if point.step is not None else max(there, default=-1) + 1
+        if step in there:
+            raise click.UsageError(f"There are two values of {called(point.key, point.context)} at step {step}.")
+        there.add(step)
+        found.append(point._replace(step=step))
     return found
 
 

@@ -13,7 +13,7 @@ import click
 
 from trackers.changes import InputLogged
 from trackers.cli.completing import complete_experiment
-from trackers.cli.given import Point, read_pairs, read_points, read_value
+from trackers.cli.given import Point, placed, read_pairs, read_points, read_value
 from trackers.cli.series import Series, read_series
 from trackers.cli.storage import DEFAULT, reading_options
 from trackers.errors import TrackersError
@@ -101,6 +101,7 @@ def log(
         found.series, notes = read_series(series)
         for note in notes:
             _say(f"note: {note}: left out")
+    found.points = placed(found.points, {(one.key, one.context): set(one.steps) for one in found.series})
     found.inputs = [input_of(-1, path) for path in data]
     with connect(storage or DEFAULT) as store:
         found.files = _checked_files(store, files)

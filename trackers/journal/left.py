@@ -10,6 +10,7 @@ from typing import Any
 from trackers import changes as c
 from trackers.journal.entry import Entry, decode
 from trackers.journal.file import unseal
+from trackers.journal.place import store_of
 
 _HEADS = (b'"start"', b'"TrialFinished"', b'"resume"')
 
@@ -66,26 +67,27 @@ class LeftRun:
 
 
 def read_left(journals: Iterable[Path], ref: str) -> list[LeftRun]:
-    """Return the runs that began in one of *journals* and whose uid begins with *ref*, with all that is known of them.
+    """Return the runs that began offline in one of *journals*, whose uid begins with *ref*, with all that is known of them.
 
-    Of other runs the store has a part. What cannot be read is passed over: its journal tells of it when it is drained.
+    Of a run that began otherwise, or in a journal that was drained, be it in part, the store knows more. What cannot be
+    read is passed over: its journal tells of it when it is drained.
     """
     mark = f'"{ref}'.encode()
-    return _runs(entry for entry in _entries(journals, (mark,)) if entry.run.startswith(ref))
+    return _runs((entry, whole) for entry, whole in _entries(journals, (mark,)) if entry.run.startswith(ref))
 
 
 def list_left(journals: Iterable[Path]) -> list[LeftRun]:
-    """Return the runs that began in one of *journals* and did not end, as far as those know; the oldest first."""
+    """Return the runs that began offline in one of *journals* and did not end, as far as those know; the oldest first."""
     return [run for run in _runs(_entries(journals, _HEADS)) if not run.ended]
 
 
-def _runs(entries: Iterable[Entry]) -> list[LeftRun]:
+def _runs(entries: Iterable[tuple[Entry, bool]]) -> list[LeftRun]:
     runs: dict[str, LeftRun] = {}
     rest: list[Entry] = []
-    for entry in entries:
+    for entry, whole in entries:
         if entry.kind != "start":
             rest.append(entry)
-        elif entry.run not in runs:
+        elif whole and entry.run not in runs:
             runs[entry.run] = LeftRun.begin(entry)
     for entry in rest:
         if entry.run in runs:
@@ -93,14 +95,18 @@ def _runs(entries: Iterable[Entry]) -> list[LeftRun]:
     return sorted(runs.values(), key=lambda run: run.attempts[0][2])
 
 
-def _entries(journals: Iterable[Path], marks: tuple[bytes, ...]) -> Iterator[Entry]:
-    """Yield the entries in whose line one of *marks* is."""
+def _entries(journals: Iterable[Path], marks: tuple[bytes, ...]) -> Iterator[tuple[Entry, bool]]:
+    """Yield the entries in whose line one of *marks* is, and whether all that follows them is in a journal.
+
+    It is where the journal's process was offline from the start, and nobody has begun to drain it.
+    """
     for journal in journals:
+        whole = store_of(journal) == ""
         try:
             with (journal / "records").open("rb") as records:
                 records.readline()  # the head
                 for line in records:
                     if any(mark in line for mark in marks) and (content := unseal(line)) is not None:
-                        yield decode(content)[1]
+                        yield decode(content)[1], whole
         except (OSError, ValueError, TypeError, LookupError):  # removed meanwhile, or of a newer release
             continue

@@ -49,6 +49,7 @@ class Spill:
         self._put_aside = False
         self._make = make
         self._journal: Journal | None = None
+        self._closed = False
         self._place = 0
         self._drained: int | None = None
         self._wait = FIRST_WAIT
@@ -190,7 +191,7 @@ class Spill:
         add_refused(self.journal.folder, line.seq, f"run {run}: {failure}")
         if run not in self._refused:
             said = "the store refused what run %s logged: %s; it stays in %s for `trackers sync`"
-            self._unsaid.append((logging.ERROR, said, (run, failure, self.folder)))
+            self._unsaid.append((logging.ERROR, said, (run, str(failure), self.folder)))
         self._refused.add(run)
         self.passed(line)
 
@@ -241,12 +242,14 @@ class Spill:
 
     def close(self) -> None:
         """Delete the journal where nothing is left in it, and say where it is where something is."""
-        if self._journal is None:
+        if self._journal is None or self._closed:
             return
         if self._journal.empty:
+            self._closed = True
             self._journal.remove()
             return
         self._journal.sync()
+        self._closed = True
         self._journal.close()
         say = _log.info if self.offline else _log.warning
         say(

@@ -65,8 +65,14 @@ _open: WeakSet[Writer] = WeakSet()
 @atexit.register
 def _end_all() -> None:
     """End writers that are open when the process ends, or whose close was interrupted before it had begun."""
+    failures: list[BaseException] = []
     for writer in list(_open):
-        writer.end()
+        try:
+            writer.end()
+        except BaseException as exc:  # noqa: BLE001 - the others are ended all the same
+            failures.append(exc)
+    if failures:
+        raise failures[0]
 
 
 class Writer:
@@ -189,8 +195,10 @@ class Writer:
                     self._spill.journal.sync()
         for work in ended:
             work.commit.resolve()
-        if over and self._spill is not None:
-            self._spill.close()
+        if over:
+            _open.discard(self)
+            if self._spill is not None:
+                self._spill.close()
 
     def _spill_all(self, failure: Exception) -> None:
         with self._lock:
@@ -283,7 +291,7 @@ class Writer:
 
     def end(self) -> None:
         """Close what was not closed, when the process ends: a close that was interrupted is not waited for again."""
-        if os.getpid() != self.pid:
+        if os.getpid() != self.pid or self not in _open:
             return
         if self._left or (self._closing and self._dead is None):
             self.leave()
