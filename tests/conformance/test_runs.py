@@ -119,6 +119,7 @@ def test_a_param_that_cannot_be_kept_is_refused_at_once_by_its_name_and_takes_no
 def test_two_writers_of_one_param_learn_of_each_other(store: Store) -> None:
     first = store.start_run()
     second = store.resume_run(first.uid)
+    first.supersede(False)  # as in a process that does not know
     first.log_param("lr", 1)
     first.flush()
     second.log_param("lr", 1)

@@ -26,7 +26,7 @@ _WITH_IT = "figures, approvals and tags"
     epilog="\b\nExamples:\n  trackers register 01a228cc6048463a99c5e1c5b7d0c0de fraud --reason 'the May data'\n"
     "  trackers register digits/17 digits --tag team=vision\n"
     "  trackers register ./folder fraud --experiment bought",
-    short_help="Make the model of a run, or of a folder, a version of a registered model.",
+    short_help="Make the model of a run or a folder a version in the registry.",
 )
 @click.argument("model", metavar="RUN|MODEL|FOLDER")
 @click.argument("name", shell_complete=complete_model)

@@ -88,6 +88,10 @@ class Database:
         """Close every pooled connection; nothing is read or written afterwards."""
         self._closed = True
         self.watch.close()
+        self.release()
+
+    def release(self) -> None:
+        """Close every pooled connection; others are opened when they are needed."""
         self._reader.dispose()
         self._writer.dispose()
 

@@ -43,7 +43,7 @@ def upgrade(database: Database, *, versions: Path | None = None) -> tuple[str | 
         raise SchemaError(f"the store {database.address.safe} was written by a newer release ({found}): install that")
     if database.address.path is None:
         _refuse_living_managers(database)
-    database.close()
+    database.release()
     with schema.schema_lock(database), translated(database.address), _alone(database) as connection:
         now = schema.revision_of(connection)
         if now != schema.HEAD:
