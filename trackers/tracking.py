@@ -227,7 +227,8 @@ class Tracking(Lifecycle, Launching):
         run_id = self._run_id(ref)
         launch = self.own_launch()
         resume = partial(runs.resume_run, run_id=run_id, host=self._host, pid=os.getpid(), launch=launch)
-        older = next((one for one in list(self._handles.values()) if one.known_id == run_id), None)
+        handles = [found() for found in self._handles.valuerefs()]
+        older = next((one for one in handles if one is not None and one.known_id == run_id), None)
         if older is not None:  # a cell of a notebook that is run again
             older.supersede()
             self._settle()
