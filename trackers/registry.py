@@ -1,4 +1,7 @@
-"""The model registry: names for models, their versions, aliases such as ``production``, and who moved them."""
+"""The model registry: names for models, their versions, aliases such as ``production``, and who moved them.
+
+Long, since it is one door: each method is its docstring and a call of what does the work, in ``trackers.sql``.
+"""
 
 from __future__ import annotations
 

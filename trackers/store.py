@@ -1,4 +1,8 @@
-"""The front door: a store of runs, studies and models in one database."""
+"""The front door: a store of runs, studies and models in one database.
+
+Long for its docstrings: runs are in ``trackers.tracking``, keeping house in ``trackers.keeping``, and the work in
+``trackers.sql``.
+"""
 
 from __future__ import annotations
 
