@@ -1,4 +1,4 @@
-"""The MariaDB server that tests use, and places of their own in it."""
+"""The MariaDB server that tests use, or a MySQL that is given in its place, and places of their own in it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 GIVEN = "HPO_TEST_MARIADB"
 USUAL = "mariadb+pymysql://root@127.0.0.1:3306/test"
 """The server on which tests create and drop databases of their own."""
+NAMES = ("mariadb", "mysql")
+"""How URLs of such servers begin."""
 
 
 class NoServerError(RuntimeError):

@@ -131,7 +131,7 @@ class Saboteur:
         return self._ended
 
     def _run(self) -> None:
-        if self._url.startswith("mariadb"):
+        if self._url.startswith(mariadb.NAMES):
             while not self._stop.wait(0.7):
                 self._ended += mariadb.end_connections(self._url)
             return

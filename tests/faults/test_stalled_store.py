@@ -47,7 +47,7 @@ def stalled(url: str, study_id: int) -> Iterator[Callable[[], None]]:
         lock = sqlite3.connect(url.removeprefix("sqlite:///"), check_same_thread=False, isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
         end: Callable[[], object] = lock.close
-    elif url.startswith("mariadb"):
+    elif url.startswith(mariadb.NAMES):
         other = mariadb.connect(url)
         other.begin()
         other.query(f"SELECT 1 FROM trackers_studies WHERE id = {study_id} FOR UPDATE")

@@ -299,9 +299,8 @@ class Rival:
     def change(self, name: str) -> None:
         # the writer shall be the one that is refused: the first to look on one, the one with less to undo on the other
         if self.is_mariadb:
-            self.cursor.execute(
-                "INSERT INTO trackers_counters (name, next) SELECT CONCAT('r', seq), 0 FROM seq_1_to_500"
-            )
+            rows = [(f"r{number}",) for number in range(500)]
+            self.cursor.executemany("INSERT INTO trackers_counters (name, next) VALUES (%s, 0)", rows)
         else:
             self.cursor.execute("SET deadlock_timeout = '30s'")
         self.cursor.execute("UPDATE trackers_experiments SET description = 'rival' WHERE live_name = %s", [name])

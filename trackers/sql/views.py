@@ -250,7 +250,7 @@ def _mariadb() -> dict[str, str]:
         versions=_Versions(
             rows=f"JOIN JSON_TABLE(JSON_KEYS({metrics}), '$[*]' COLUMNS (name VARCHAR(600) PATH '$')) AS j",
             name="j.name",
-            value=number(f"JSON_VALUE({metrics}, CONCAT('$.', JSON_QUOTE(j.name)))"),
+            value=number(f"JSON_UNQUOTE(JSON_EXTRACT({metrics}, CONCAT('$.', JSON_QUOTE(j.name))))"),
             figure=f"CASE WHEN {below} AND {above} THEN NULL WHEN {below} THEN -{big} WHEN {above} THEN {big} ELSE {mean} END",
             repeats="JSON_LENGTH(REPLACE(f.\"values\", 'Infinity', '1'))",
         ),
