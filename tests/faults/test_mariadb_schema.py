@@ -189,5 +189,7 @@ def test_a_schema_that_is_made_while_somebody_looks_is_looked_at_again(
         assert schema.read_revision(database) is None
     finally:
         database.close()
-    of_mariadb = "MariaDB" in str(mariadb.execute(mariadb_url, "SELECT version()"))  # in MySQL a snapshot has its tables
+    of_mariadb = "MariaDB" in str(
+        mariadb.execute(mariadb_url, "SELECT version()")
+    )  # in MySQL a snapshot has its tables
     assert len(looks) == 1 + of_mariadb
