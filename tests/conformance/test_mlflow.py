@@ -465,9 +465,9 @@ def test_a_copy_tells_how_many_digests_were_compared_and_which_files_by_size_alo
     url = sqlite_uri(tmp_path / "hpo.db")
     words = ["import", "mlflow", uri, "--storage", url]
     said = CliRunner().invoke(command, [*words, "--json"])
-    assert json.loads(said.stdout)["compared"] == {"digests": 4, "bytes": 2 * 3006, "sizes_alone": 0}
+    assert json.loads(said.stdout)["compared"] == {"digests": 5, "bytes": 9012, "sizes_alone": 0}
     lines = CliRunner().invoke(command, words).stdout.splitlines()
-    assert lines[-2:] == ["compared: 2 digests of 3.01 kB", "read back: equal"], "the model was there"
+    assert lines[-2:] == ["compared: 4 digests of 6.01 kB", "read back: equal"]
     with trackers.connect(url) as store:
         with store.start_run("fresh") as run:
             run.log_text("hello", "deep/hello.txt")
@@ -478,13 +478,22 @@ def test_a_copy_tells_how_many_digests_were_compared_and_which_files_by_size_alo
     out = ["export", "mlflow", there, "fresh", "--artifacts", str(place), "--storage", url]
     said = CliRunner().invoke(command, [*out, "--json"])
     assert json.loads(said.stdout)["compared"] == {"digests": 1 + files, "bytes": 5 + size, "sizes_alone": 0}
-    assert CliRunner().invoke(command, out).stdout.splitlines()[-2] == "compared: 1 digest of 5 bytes"
+    again = CliRunner().invoke(command, [*out, "--json"])
+    assert json.loads(again.stdout)["compared"] == json.loads(said.stdout)["compared"], (
+        "the model, too, though it is there"
+    )
     (copied,) = place.rglob("hello.txt")
     copied.write_text("hullo")
     said = CliRunner().invoke(command, out)
     assert (said.exit_code, said.stdout.splitlines()[-1]) == (1, "read back: 1 differs")
     assert "the file 'deep/hello.txt' is another one in MLflow" in said.stderr
+    (manifest,) = place.rglob("model.json")
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    said = CliRunner().invoke(command, out)
+    assert (said.exit_code, said.stdout.splitlines()[-1]) == (1, "read back: 2 differ")
+    assert "its file 'model.json' is another one in MLflow" in said.stderr
     monkeypatch.setattr("trackers.interop.mlflow.exporting_runs.local_path", lambda uri: None)
+    monkeypatch.setattr("trackers.interop.mlflow.exporting_models.local_path", lambda uri: None)
     said = CliRunner().invoke(command, out)
     assert said.stdout.splitlines()[-2:] == [
         "compared: 0 digests; 1 file by name and size alone",

@@ -110,9 +110,18 @@ def test_what_a_dmatrix_was_made_of_is_an_input_of_its_training(
     assert len(hashed) == 1, "what was made to predict, and what the library makes itself, costs nothing"
     later = xgboost.DMatrix(X)
     later.set_label(Y)
-    for data in (unknown, later):
+    others = [xgboost.DMatrix(X, Y) for _ in range(4)]
+    others[0].set_label(label=1 - Y)
+    others[1].set_info(label=1 - Y)
+    others[2].set_float_info("label", 1 - Y)
+    others[3].set_float_info_npy2d(field="label", data=1 - Y)
+    for data in (unknown, later, *others):
         xgboost.train({}, data, 1)
         assert not watched.inputs(watched.search_runs()[0])
+    others[0] = xgboost.DMatrix(X, Y)
+    others[0].set_weight(Y + 1)
+    xgboost.train({}, others[0], 1)
+    assert watched.inputs(watched.search_runs()[0]), "weights are neither"
     trackers.autolog("xgboost", data=False)
     assert xgboost.DMatrix.__init__ is before
     xgboost.train({}, xgboost.DMatrix(X, Y), 1)

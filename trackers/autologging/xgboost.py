@@ -2,7 +2,7 @@
 
 A ``DMatrix`` does not keep what it was made of, and gives it back in another form. So the digest of data and label is
 taken where one is made of both, while this is on: it is that of ``(X, y)``, as of any other model that is trained on
-them, and nothing that is done to them later changes it. Hashing takes less time than the making, and one without a label,
+them, and nothing that is done to those later changes it; of one that is given other labels nothing is known. Hashing takes less time than the making, and one without a label,
 as is made to predict, costs nothing.
 """
 
@@ -31,6 +31,9 @@ from trackers.errors import InvalidValueError
 _MADE_OF = "_trackers_made_of"
 """The attribute of a ``DMatrix`` that holds the digest of what it was made of, or the path of a file."""
 
+_LABELLING = ("set_label", "set_float_info", "set_float_info_npy2d")
+"""What gives a ``DMatrix`` labels; ``set_info`` calls the first."""
+
 _READ = frozenset({"builtins", "numpy", "pandas", "polars", "pyarrow", "scipy"})
 """Where the types of data come from that have a digest at little cost; what lies on a GPU would have to be copied."""
 
@@ -47,7 +50,11 @@ def patches(settings: Settings) -> list[Patch]:
     crossed = [Patch(place, "cv", folds("xgboost", _split)) for place in places if callable(vars(place).get("cv"))]
     kinds = [getattr(xgboost.core, name, None) for name in ("DMatrix", "QuantileDMatrix", "ExtMemQuantileDMatrix")]
     made = [Patch(kind, "__init__", _remembering) for kind in kinds if settings.data and "__init__" in vars(kind or {})]
-    return found + crossed + made + estimators(xgboost.sklearn, "xgboost", settings)
+    base = xgboost.core.DMatrix
+    labelled = [
+        Patch(base, name, _forgetting) for name in _LABELLING if settings.data and callable(vars(base).get(name))
+    ]
+    return found + crossed + made + labelled + estimators(xgboost.sklearn, "xgboost", settings)
 
 
 def _remembering(before: Callable[..., None]) -> Callable[..., None]:
@@ -59,6 +66,17 @@ def _remembering(before: Callable[..., None]) -> Callable[..., None]:
                 setattr(self, _MADE_OF, made_of)
 
     return __init__
+
+
+def _forgetting(before: Callable[..., None]) -> Callable[..., None]:
+    """Forget what a ``DMatrix`` was made of when it is given other labels."""
+
+    def labelled(self: Any, *args: Any, **kwargs: Any) -> None:
+        if before.__name__ == "set_label" or "label" in (kwargs.get("field"), *args[:1]):
+            vars(self).pop(_MADE_OF, None)
+        before(self, *args, **kwargs)
+
+    return labelled
 
 
 def _made_of(data: Any, label: Any) -> Any:

@@ -30,6 +30,9 @@ class ModelExport:
         self._there: dict[str, str] = {}
         """The uid of a model here -> MLflow's model id."""
 
+        self._before: dict[str, str] = {}
+        """The uid of a model that was exported before -> where its files are in MLflow, until they were compared."""
+
         self._runs: dict[int, tuple[str, str]] = {}
         """Our run id -> MLflow's id of the run and of the experiment."""
 
@@ -41,7 +44,10 @@ class ModelExport:
         search = self._client.search_logged_models
         for page in pages(lambda token: search(experiment_ids=[experiment_id], max_results=50, page_token=token)):
             for model in page:
-                self._there[words.to_uid(model.tags.get(words.UID) or model.model_id)] = model.model_id
+                uid = words.to_uid(model.tags.get(words.UID) or model.model_id)
+                self._there[uid] = model.model_id
+                if words.UID in model.tags:
+                    self._before[uid] = model.artifact_location
 
     def put(self, runs: Mapping[int, str], experiment_id: str, counted: Counted) -> None:
         """Put the models of these runs: our id -> MLflow's."""
@@ -55,6 +61,8 @@ class ModelExport:
     def ensure(self, model: LoggedModel) -> str | None:
         """Return MLflow's id of a model, put there where it is new; None where its run is not exported, or has failed."""
         if model.uid in self._there:
+            if (place := self._before.pop(model.uid, None)) is not None:
+                self._read_back(model, local_path(place))
             return self._there[model.uid]
         original = _about(model).get(COPY)
         if original is not None and (found := self._store.find_logged_model(str(original))) is not None:

@@ -10,6 +10,7 @@ from trackers.interop.mlflow import words
 from trackers.interop.mlflow.files import Files, Taker
 from trackers.interop.outcome import Counted, Imported
 from trackers.states import RunState
+from trackers.values import LoggedModel
 
 if TYPE_CHECKING:
     from trackers.store import Store
@@ -42,9 +43,12 @@ def import_models(
         uid = words.to_uid(model.tags.get(words.UID) or model.model_id)
         uids[model.model_id] = uid
         counted.models += 1
-        if store.find_logged_model(uid) is not None:
+        there = store.find_logged_model(uid)
+        known = {} if there is None else {name: (d, store.artifacts.size(d)) for name, d in there.files.items()}
+        files = taker.take_or_say(model.artifact_location, model.model_id, known)
+        if there is not None:
+            compare(there, files, model.model_id, taker, outcome, counted)
             continue
-        files = taker.take_or_say(model.artifact_location, model.model_id)
         if not files:
             outcome.note(f"the logged model {model.model_id} has no files: left out")
             counted.models -= 1
@@ -62,12 +66,18 @@ def import_models(
             "metrics": {metric.key: metric.value for metric in model.metrics or ()},
         }
         keep(store, run_id, uid, model.name or "model", files, created, details)
-        kept = store.find_logged_model(uid)
-        if kept is None or dict(kept.files) != {name: digest for name, (digest, _) in files.items()}:
-            outcome.problem(f"the logged model {model.model_id} differs from its files in MLflow", counted)
-        for _, size in files.values():
-            outcome.compared(size)
+        compare(store.find_logged_model(uid), files, model.model_id, taker, outcome, counted)
     return uids
+
+
+def compare(
+    kept: LoggedModel | None, files: Files, theirs: str, taker: Taker, outcome: Imported, counted: Counted | None = None
+) -> None:
+    """Compare what is kept of the model *theirs* with the files that it has in MLflow."""
+    if kept is None or dict(kept.files) != {name: digest for name, (digest, _) in files.items()}:
+        outcome.problem(f"the logged model {theirs} differs from its files in MLflow", counted)
+    for name, (_, size) in files.items():
+        outcome.compared(size, by_digest=(theirs, name) not in taker.by_size)
 
 
 def keep(

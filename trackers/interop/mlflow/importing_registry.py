@@ -12,7 +12,7 @@ from trackers.errors import ConflictError, InvalidValueError, ModelError, NotFou
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.client import first_line, pages
 from trackers.interop.mlflow.files import Taker
-from trackers.interop.mlflow.importing_models import COPY, SOURCE, keep, own_run
+from trackers.interop.mlflow.importing_models import COPY, SOURCE, compare, keep, own_run
 from trackers.interop.outcome import CountedModel, Imported
 from trackers.names import clean_name
 from trackers.values import LoggedModel, RegistryMove
@@ -176,6 +176,7 @@ class _Model:
                 label = f"{version.name}/{version.version}"
                 run_id = own_run(self._store, self._place, label, version.name, self._home, created)
             keep(self._store, run_id, uid, version.name, files, created, {SOURCE: version.source})
+            compare(self._store.find_logged_model(uid), files, owner, self._source.taker, self._outcome)
         found = self._store.find_logged_model(uid)
         assert found is not None  # just written
         return found
