@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections import deque
@@ -126,17 +127,36 @@ class ActiveRun(Recorder):
 
     def supersede(self, yes: bool = True) -> None:
         """Take nothing more: the run goes on with another handle (the store's part); with False it does not, after all."""
-        if yes and self.system_metrics is not None:
-            self.system_metrics.stop()
         with self._lock:
             self._superseded = yes
+        if yes:
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait until what was logged to the run's store is committed, unless that is another process's (the store's part)."""
+        if self.is_here:
+            self._store.settle()
+
+    @property
+    def superseded(self) -> bool:
+        """Whether the run goes on with another handle."""
+        return self._superseded
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the handle was made in this process, and not in the one that forked it."""
+        return self._store.writer.pid == os.getpid()
 
     def take_over(self, older: ActiveRun) -> None:
         """Go on in the place of *older*, also as the active run and with what the machine does (the store's part)."""
         if older.system_metrics is not None:
-            self.system_metrics = older.system_metrics.begin(self, older.system_metrics.seconds)
-        if active_run() is older and older._token is None:
-            self._before = older._before
+            older.system_metrics.stop()
+            self.system_metrics = older.system_metrics.begin(
+                self, older.system_metrics.seconds, older.system_metrics.step
+            )
+        if active_run() is older:
+            before = None if older._token is None else older._token.old_value
+            self._before = older._before if older._token is None else None if before is Token.MISSING else before
             set_active(self)
 
     def begun(self, commit: Commit) -> None:

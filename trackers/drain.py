@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -19,6 +19,7 @@ from trackers.journal import (
     Entry,
     Journal,
     Line,
+    NewerEntryError,
     add_refused,
     journal_folder,
     list_journals,
@@ -98,18 +99,30 @@ def sync(
 
 
 def _sync_all(found: Sequence[Path], store: Store) -> list[Synced]:
-    """Drain journals; one that the server does not take holds up no other, and is raised when they are done."""
-    done, failure = [], None
+    """Drain journals; one that the server does not take holds up no other, and is raised when they are done.
+
+    What was refused may have had to wait for what another journal has: it is tried again as long as that helps.
+    """
+    done: dict[Path, Synced] = {}
+    failure = None
     for one in found:
         try:
-            done.append(_sync_one(one, store, alone=len(found) == 1))
+            done[one] = _sync_one(one, store, alone=len(found) == 1)
         except StoreError as exc:
             if exc.__cause__ is None or not may_be_of_one(exc.__cause__):
                 raise
             failure = failure or exc
     if failure is not None:
         raise failure
-    return done
+    wrote = any(one.written for one in done.values())
+    while wrote:
+        wrote = False
+        for one, before in done.items():
+            if before.refused and not before.damaged and not (then := _sync_one(one, store, alone=False)).busy:
+                wrote = wrote or then.written > 0
+                written, files = before.written + then.written, before.files + then.files
+                done[one] = replace(then, written=written, known=before.known, files=files)
+    return list(done.values())
 
 
 def _sync_one(folder: Path, store: Store, *, alone: bool) -> Synced:
@@ -126,6 +139,10 @@ def _sync_one(folder: Path, store: Store, *, alone: bool) -> Synced:
         return Synced(folder, refused=(str(exc),))
     try:
         return _Drain(journal, store).run()
+    except NewerEntryError as exc:
+        if alone:
+            raise
+        return Synced(folder, refused=(str(exc),))
     finally:
         journal.close()
 
@@ -184,7 +201,7 @@ class _Drain:
                     last = line.seq
             fresh = [line for line in rising if line.seq > done]
             again = [line for line in rising if redone < line.seq <= done and line.seq in self._again.seqs]
-            unseen.difference_update(line.seq for line in again)
+            unseen.difference_update(line.seq for line in rising)
             self._known += len(lines) - len(fresh) - len(again)
             for line in again:  # one by one: what is refused is noted before a later one moves the position past it
                 self._write([line], self._again.uid)

@@ -121,7 +121,7 @@ class Recorder(ABC):
             records: list[c.Change] = []
             for key, value in values.items():
                 last = self._steps_of.get((key, label), -1)
-                at = last + 1 if given is None else given
+                at = check_step(last + 1) if given is None else given
                 self._steps_of[key, label] = max(last, at)
                 records.append(c.PointsLogged(self._run_id, key, ((at, self._attempt, now, value),), label))
             if records:
@@ -154,6 +154,8 @@ class Recorder(ABC):
         with self._lock:
             self._check_open()
             last = self._steps_of.get((key, label), -1)
+            if places is None and numbers:
+                check_step(last + len(numbers))
             at = places if places is not None else range(last + 1, last + 1 + len(numbers))
             points = tuple((step, self._attempt, now, value) for step, value in zip(at, numbers, strict=True))
             if points:

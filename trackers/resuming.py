@@ -1,50 +1,183 @@
-"""Runs that go on offline: what they hold already is known from the journals in which they began."""
+"""The part of a store's front door that goes on with runs whose process ended before they did."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import os
+import threading
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
-from trackers.errors import InvalidValueError, NotFoundError, StateError
-from trackers.journal import LeftRun, list_journals, list_left, read_left
-from trackers.processes import lived_at
+from trackers.active import ActiveRun
+from trackers.clock import now_us
+from trackers.errors import NotFoundError, StateError
+from trackers.journal import (
+    Entry,
+    alone_in,
+    find_left,
+    find_waiting,
+    is_uid,
+    journal_folder,
+    list_journals,
+    other_journals,
+)
+from trackers.launching import Launching
+from trackers.names import LONGEST
+from trackers.processes import host_name
+from trackers.sql import metrics, runs
+from trackers.sql.journals import read_position
+from trackers.sql.run_pages import read_runs
+from trackers.values import ArtifactRow, MetricSummary, Run, Trial
 
-_LISTED = 5
-_UID = re.compile("[0-9a-f]{8,32}")
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from trackers.sql.commit import Commit
+    from trackers.sql.schema import Identity
+
+RunRef = Run | Trial | ActiveRun | int | str
+"""A run, or what names one: its id, its uid or the first 8 digits or more of it, or ``STUDY/17``."""
+
+_handles: WeakValueDictionary[tuple[str, str], ActiveRun] = WeakValueDictionary()
+"""The last handle that this process made of each run, by the address of its store and its uid."""
+
+_resuming = threading.Lock()
+"""One thread at a time: each has to find the handle that was made before."""
 
 
-def find_left(folder: Path, ref: object, host: str, pid: int) -> LeftRun:
-    """Return the run that *ref* names, the 32 hex digits of its uid or the first 8 or more, if it may go on.
+def _renew_lock() -> None:
+    global _resuming
+    _resuming = threading.Lock()
 
-    *folder* holds the store's journals; *host* and *pid* are where it is to go on. Raises NotFoundError for one that did
-    not begin offline in them, or whose journal was drained in part, and StateError for one that has ended or whose process lives.
-    """
-    if not isinstance(ref, str) or not _UID.fullmatch(ref.lower()):
-        raise InvalidValueError(
-            f"offline a run is named by the first 8 digits of its uid or more, not {str(ref)[:80]!r}"
-        )
-    journals = list_journals(folder)
-    found = read_left(journals, ref.lower())
-    if not found:
-        raise NotFoundError(f"no journal in {folder} has all of run {ref}{_others(journals)}")
-    if len(found) > 1:
-        raise NotFoundError(f"{len(found)} runs have uids that begin with {ref}: give more of it")
-    (run,) = found
-    if run.ended:
-        raise StateError(f"run {run.uid} has ended ({run.ended}): start a new one, with it as the parent")
-    for other_host, other, begun in run.attempts:
-        if other_host == host and other != pid and lived_at(other, begun / 1e6):
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
+class Resuming(Launching):
+    """Runs that go on. *ref* is what other methods take."""
+
+    identity: Identity
+    offline: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._host = host_name()[:LONGEST]
+
+    @abstractmethod
+    def _handle(self, run_id: int, uid: str, attempt: int = 0) -> ActiveRun:
+        """Return a handle that logs to an attempt of a run."""
+
+    @abstractmethod
+    def _submit(self, entry: Entry) -> Commit:
+        """Hand what a run logs to the writer."""
+
+    def resume_run(self, ref: RunRef) -> ActiveRun:
+        """Go on with a run that never ended, after a crash: what is logged now belongs to its next attempt.
+
+        Where this attempt logs a step again, the points of older attempts from that step on are hidden. What journals
+        on this machine hold of the run is brought into the store first, as ``trackers.sync`` does. Offline a run goes
+        on that began offline, in a journal on this machine; *ref* is its uid then. A handle of the run in this process
+        takes nothing more. Raises NotFoundError, and StateError for a run that has ended or whose process still lives.
+        """
+        with _resuming:
+            if self.offline:
+                return self._resume_later(ref.uid if isinstance(ref, ActiveRun | Run) else ref)
+            return self._resume_now(ref)
+
+    def _resume_now(self, ref: RunRef) -> ActiveRun:
+        if (known := _handles.get((self.database.address.safe, str(getattr(ref, "uid", ref))))) is not None:
+            known.settle()  # another store of this process may have begun it a moment ago
+        try:
+            run_id = self._run_id(ref)
+        except NotFoundError:
+            if not isinstance(ref, str) or not is_uid(ref) or not self._bring(ref):
+                raise
+            run_id = self._run_id(ref)
+        uid, launch = self.database.read(lambda connection: read_runs(connection, [run_id])[0]).uid, self.own_launch()
+
+        def resume(connection: Connection) -> tuple[int, Run, list[MetricSummary], list[ArtifactRow]]:
+            attempt = runs.resume_run(connection, run_id, self._host, os.getpid(), launch)
+            read = read_runs(connection, [run_id])[0], metrics.read_summaries(connection, run_id)
+            return attempt, *read, metrics.read_artifacts(connection, run_id)
+
+        with self._in_place_of_older(uid) as older:
+            self._bring(uid)
+            attempt, found, summaries, files = self.writer.call(resume)
+            run = self._handle(run_id, uid, attempt)
+            steps = {(one.key, one.context): one.last_step for one in summaries}
+            run.known(found.params, steps, [file.name for file in files])
+            return self._go_on(run, older)
+
+    def _bring(self, ref: str) -> bool:
+        """Bring what journals here hold of a run into the store; tell whether any did. Raises StateError where one cannot."""
+        from trackers.drain import sync
+
+        address = self.database.address
+        folder = journal_folder(address.path, address.safe)
+        journals = list_journals(folder) + ([] if address.path else other_journals(folder, self.identity.uid))
+        if not journals:
+            return False
+
+        def position(uid: str) -> int:
+            return self.database.read(lambda connection: read_position(connection, uid))
+
+        waiting = find_waiting(journals, ref, position)
+        for journal in waiting:
+            sync(journal, store=self)  # type: ignore[arg-type]  # this is half of a Store
+        left = find_waiting([one for one in waiting if one.exists()], ref, position)
+        if left:
             raise StateError(
-                f"run {run.uid} is not over: process {other} on {host} still logs to it; end that one first"
+                f"run {ref} cannot go on: what it logged waits in the journal {left[0]}, which another process holds; end "
+                "that, and resume it then"
             )
-    return run
+        return bool(waiting)
 
+    @contextmanager
+    def _in_place_of_older(self, uid: str) -> Iterator[ActiveRun | None]:
+        """Have the handle that this process has of a run take nothing more, unless what is done meanwhile fails."""
+        older = _handles.get((self.database.address.safe, uid))  # a cell of a notebook that is run again
+        if older is None or older.ended or not older.is_here:
+            yield None
+            return
+        try:
+            older.supersede()
+            yield older
+        except BaseException:
+            older.supersede(False)
+            raise
 
-def _others(journals: list[Path]) -> str:
-    """Say which runs may be meant; of one that the store has a part of only the store knows how far it got."""
-    left = list_left(journals)
-    if not left:
-        return ": to go on with one of which the store has a part, call `trackers sync`, and connect when that is back, not offline"
-    named = [f"{run.uid[:8]} ({run.experiment or 'default'}{f', {run.name}' if run.name else ''})" for run in left]
-    more = f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""
-    return f"; there are {', '.join(named[-_LISTED:])}{more} that did not end"
+    def _go_on(self, run: ActiveRun, older: ActiveRun | None) -> ActiveRun:
+        self.note(run)
+        if older is not None:
+            run.take_over(older)
+        return run
+
+    def _resume_later(self, ref: object) -> ActiveRun:
+        """Go on with a run that waits in a journal; the number of its attempt is known when that is in the store."""
+        address = self.database.address
+        folder = journal_folder(address.path, address.safe)
+        with alone_in(folder):
+            found = find_left(folder, ref, self._host, os.getpid())
+            with self._in_place_of_older(found.uid) as older:
+                if older is not None:  # which may have logged since
+                    found = find_left(folder, found.uid, self._host, os.getpid())
+                last = max(began for *_, began in found.attempts)
+                now = max(now_us(), last + 1)
+                resume = runs.Resume(self._host, os.getpid(), now, self.waiting_launch(), last)
+                begun = self._submit(Entry("resume", found.uid, resume.fields()))
+                run = self._handle(-1, found.uid, -now)
+                run.known(found.params, found.steps, found.files)
+                run.begun(begun)
+                return self._go_on(run, older)
+
+    # --- for the handle of a run -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Wait until what was logged so far is committed."""
+
+    def note(self, run: ActiveRun) -> None:
+        """Know the handle that this process has of a run now."""
+        _handles[self.database.address.safe, run.uid] = run

@@ -435,7 +435,7 @@ class Store(Tracking, Keeping):
         from trackers.registry import Registry
 
         finding = partial(find_logged, self), partial(adopt, self)
-        return Registry(self.database, self.writer, lambda: self.artifacts, *finding, self._settle)
+        return Registry(self.database, self.writer, lambda: self.artifacts, *finding, self.settle)
 
     @property
     def intake(self) -> Intake:

@@ -37,16 +37,19 @@ class SystemMetrics:
     It neither delays nor fails the run: what cannot be read is left away, and the first failure is said once.
     """
 
-    def __init__(self, run: Recorder, seconds: float = DEFAULT_SECONDS) -> None:
+    def __init__(self, run: Recorder, seconds: float = DEFAULT_SECONDS, step: int = 0) -> None:
         self._run = run
         self.seconds = seconds
+        self.step = step
+        """The step of the next readings."""
+
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._main, name="trackers-system", daemon=True)
 
     @classmethod
-    def begin(cls, run: Recorder, seconds: bool | float = True) -> SystemMetrics:
-        """Start logging to *run* every *seconds*; see ``check_seconds``."""
-        found = cls(run, check_seconds(seconds))
+    def begin(cls, run: Recorder, seconds: bool | float = True, step: int = 0) -> SystemMetrics:
+        """Start logging to *run* every *seconds*, see ``check_seconds``, from *step* on."""
+        found = cls(run, check_seconds(seconds), step)
         found._thread.start()
         return found
 
@@ -58,20 +61,21 @@ class SystemMetrics:
 
     def _main(self) -> None:
         probes = _probes()
-        step = 0
-        over = False
+        over, first = False, self.step
         while not over:
-            over = self._over.wait(self.seconds if step else min(self.seconds, 1.0))
+            over = self._over.wait(self.seconds if self.step > first else min(self.seconds, 1.0))
+            if getattr(self._run, "superseded", False):  # another handle is about to take the run over, or not
+                continue
             try:
                 readings: Readings = {}
                 for probe in probes:
                     readings.update(_read(probe))
                 if readings:
-                    self._run.log_metrics({f"system/{key}": value for key, value in readings.items()}, step)
+                    self._run.log_metrics({f"system/{key}": value for key, value in readings.items()}, self.step)
             except Exception as exc:  # noqa: BLE001 - nothing here may cost the run anything
                 _log.warning("no more system metrics: %s", exc)
                 break
-            step += 1
+            self.step += 1
         for probe in probes:
             getattr(probe, "close", lambda: None)()
 

@@ -12,20 +12,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from trackers.active import STARTING, ActiveRun, active_run
 from trackers.artifacts.names import check_name
 from trackers.clock import now_us
 from trackers.errors import AlreadyExistsError, InvalidValueError, NotFoundError, SchemaError, StoreError
-from trackers.journal import Entry, journal_folder
-from trackers.launching import PATIENCE, Launching
+from trackers.journal import Entry
+from trackers.launching import PATIENCE
 from trackers.lifecycle import Lifecycle
 from trackers.names import LONGEST, clean_name
-from trackers.processes import host_name, user_name
+from trackers.processes import user_name
 from trackers.query import parse_flat, parse_order
 from trackers.recorder import clean_params, clean_tags, context_label
-from trackers.resuming import find_left
+from trackers.resuming import Resuming
+from trackers.resuming import RunRef as RunRef
 from trackers.sql import attempts, datasets, experiments, history, lifecycle, metrics, runs, search
 from trackers.sql.columns import check_param
 from trackers.sql.ids import Ids, new_uid
@@ -55,11 +55,8 @@ if TYPE_CHECKING:
     from trackers.sql.engine import Database
     from trackers.sql.writer import Writer
 
-RunRef = Run | Trial | ActiveRun | int | str
-"""A run, or what names one: its id, its uid or the first 8 digits or more of it, or ``STUDY/17``."""
 
-
-class Tracking(Lifecycle, Launching):
+class Tracking(Lifecycle, Resuming):
     """Experiments and runs of a store. Thread-safe; reading sees everything that this store was given to log."""
 
     database: Database
@@ -73,9 +70,8 @@ class Tracking(Lifecycle, Launching):
     def __init__(self) -> None:
         super().__init__()
         self._log_lock = threading.Lock()
-        self._user, self._host = user_name()[:LONGEST], host_name()[:LONGEST]
+        self._user = user_name()[:LONGEST]
         self._latest: Commit | None = None
-        self._handles: WeakValueDictionary[str, ActiveRun] = WeakValueDictionary()
 
     @abstractmethod
     def allocate_ids(self, n: int) -> range:
@@ -111,7 +107,7 @@ class Tracking(Lifecycle, Launching):
 
     def count_runs(self) -> dict[int, int]:
         """Return the number of runs of each experiment that has any, by its id; archived and deleted ones are not counted."""
-        self._settle()
+        self.settle()
         return self.database.read(lambda connection: runs.count_runs(connection))
 
     # --- runs --------------------------------------------------------------------------------------------------
@@ -164,12 +160,16 @@ class Tracking(Lifecycle, Launching):
             # The parent may be gone, or the database be away where no journal stands in for it.
             with suppress(TimeoutError):
                 begun.wait(PATIENCE if self.writer.may_spill else None)
-        run = self._handles[start.uid] = ActiveRun(self, start.run_id, start.uid)
+        run = self._handle(start.run_id, start.uid)
+        self.note(run)
         run.known(start.params)
         run.begun(begun)
         if system_metrics:
             run.system_metrics = SystemMetrics.begin(run, system_metrics)
         return run
+
+    def _handle(self, run_id: int, uid: str, attempt: int = 0) -> ActiveRun:
+        return ActiveRun(self, run_id, uid, attempt)
 
     def _parent(self, ref: RunRef | None) -> tuple[int | None, str | None]:
         """Return the id of a parent, or its uid where it has no id yet or none can be looked up."""
@@ -214,59 +214,6 @@ class Tracking(Lifecycle, Launching):
             return -1  # what was asked just before took too long already
         found = self.ids.allocate_soon(PATIENCE)
         return -1 if found is None else found
-
-    def resume_run(self, ref: RunRef) -> ActiveRun:
-        """Go on with a run that never ended, after a crash: what is logged now belongs to its next attempt.
-
-        Where this attempt logs a step again, the points of older attempts from that step on are hidden. Offline a
-        run goes on that began offline, in a journal on this machine; *ref* is its uid then.
-        Raises NotFoundError, and StateError for a run that has ended or whose process still lives.
-        """
-        if self.offline:
-            return self._resume_later(ref.uid if isinstance(ref, ActiveRun | Run) else ref)
-        run_id = self._run_id(ref)
-        launch = self.own_launch()
-        resume = partial(runs.resume_run, run_id=run_id, host=self._host, pid=os.getpid(), launch=launch)
-        handles = [found() for found in self._handles.valuerefs()]
-        older = next((one for one in handles if one is not None and one.known_id == run_id), None)
-        if older is not None:  # a cell of a notebook that is run again
-            older.supersede()
-            self._settle()
-        try:
-            attempt = self.writer.call(resume)
-        except BaseException:
-            if older is not None:
-                older.supersede(False)
-            raise
-        with self.database.reading() as connection:
-            found = read_runs(connection, [run_id])[0]
-            summaries = metrics.read_summaries(connection, run_id)
-            files = [file.name for file in metrics.read_artifacts(connection, run_id)]
-        run = ActiveRun(self, run_id, found.uid, attempt)
-        run.known(found.params, {(one.key, one.context): one.last_step for one in summaries}, files)
-        return self._go_on(run, older)
-
-    def _go_on(self, run: ActiveRun, older: ActiveRun | None) -> ActiveRun:
-        self._handles[run.uid] = run
-        if older is not None:
-            run.take_over(older)
-        return run
-
-    def _resume_later(self, ref: object) -> ActiveRun:
-        """Go on with a run that waits in a journal; the number of its attempt is known when that is in the store."""
-        address = self.database.address
-        found = find_left(journal_folder(address.path, address.safe), ref, self._host, os.getpid())
-        older = self._handles.get(found.uid)
-        if older is not None:
-            older.supersede()
-            found = find_left(journal_folder(address.path, address.safe), found.uid, self._host, os.getpid())
-        now = max(now_us(), found.attempts[-1][2] + 1)
-        resume = runs.Resume(self._host, os.getpid(), now, self.waiting_launch())
-        begun = self._submit(Entry("resume", found.uid, resume.fields()))
-        run = ActiveRun(self, -1, found.uid, -now)
-        run.known(found.params, found.steps, found.files)
-        run.begun(begun)
-        return self._go_on(run, older)
 
     def get_run(self, ref: RunRef) -> Run:
         """Return a run by its id, its uid (or the first 8 digits or more of it) or ``STUDY/17``; raises NotFoundError."""
@@ -325,7 +272,7 @@ class Tracking(Lifecycle, Launching):
         names = (experiments,) if isinstance(experiments, str) else experiments
         wanted = search.Search(parse_flat(filter), None if names is None else tuple(names), parse_order(order_by))
         wanted = replace(wanted, view=lifecycle.check_view(view))
-        self._settle()
+        self.settle()
         return self.database.read(lambda connection: search.search_runs(connection, wanted, limit, page_token))
 
     # --- data --------------------------------------------------------------------------------------------------
@@ -335,12 +282,12 @@ class Tracking(Lifecycle, Launching):
 
         A digest may be cut, to 8 digits at least.
         """
-        self._settle()
+        self.settle()
         return self.database.read(lambda connection: datasets.read_datasets(connection, ref))
 
     def runs_with_data(self, digest: str, *, limit: int = 100) -> list[Run]:
         """Return the runs that read the data with this digest, under whatever name, the newest first."""
-        self._settle()
+        self.settle()
         return self.database.read(
             lambda connection: read_runs(connection, datasets.runs_with(connection, digest, limit))
         )
@@ -462,7 +409,7 @@ class Tracking(Lifecycle, Launching):
         """Raise InvalidValueError unless both are the same param."""
         check_param(name, old, new)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Wait until what was logged so far is committed; a failure reaches the handle of its run."""
         latest = self._latest
         if latest is not None and not latest.done():
@@ -479,7 +426,7 @@ class Tracking(Lifecycle, Launching):
             break
 
     def _run_id(self, ref: RunRef) -> int:
-        self._settle()
+        self.settle()
         if isinstance(ref, ActiveRun):
             if ref.known_id is not None and ref.is_of(self):
                 return ref.known_id

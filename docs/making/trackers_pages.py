@@ -91,7 +91,7 @@ More pages: [the store](store.md), [runs](runs.md), [studies](studies.md), [the 
             [
                 Words(
                     [
-                        "trackers.tracking:RunRef",
+                        "trackers.resuming:RunRef",
                         "trackers.values.runs:ParamValue",
                         "trackers.registry_arguments:VersionNumber",
                         "trackers.sql.aliases:Expected",
@@ -122,6 +122,7 @@ STORE = Page(
                         "Tracking/what a run holds": "What a run holds",
                         "Tracking/data": "Data",
                         "Lifecycle": "Names, tags, archive and deletion",
+                        "Resuming": "Runs",
                         "Launching": "Code and environment of runs",
                         "Store/models and their files": "Models and the registry",
                         "Keeping": "Keeping house",
@@ -129,6 +130,7 @@ STORE = Page(
                         "Store/managers": "Who runs a study",
                         "Store/ids": "Ids",
                         "Tracking/for the handle of a run": "For the package itself",
+                        "Resuming/for the handle of a run": "For the package itself",
                         "Launching/for the handle of a run": "For the package itself",
                     },
                 )

@@ -132,21 +132,26 @@ def test_what_goes_on_comes_behind_what_it_goes_on_with(store_url: str, tmp_path
     (refused,) = trackers.sync(store=store_url)
     assert refused.written == 0
     assert all(uid in why for why in refused.refused)
+    (again,) = trackers.sync(store=store_url)
+    assert (again.refused, again.missing, again.journal.suffix) == (refused.refused, (), ""), "it waits on"
     shutil.move(tmp_path / "first", first)
     done = trackers.sync(store=store_url)
-    assert not any(one.refused for one in done), "it is tried again"
-    assert trackers.sync(store=store_url) == []
+    assert not any(one.refused or one.missing for one in done), "it is tried again"
+    assert list_journals_of(store_url) == []
+    assert not list(first.parent.glob("*")), "none was put aside"
     with trackers.connect(store_url) as store:
         assert [point.step for point in store.metric_history(uid, "loss")] == list(range(120))
 
 
-def test_what_ended_in_the_store_meanwhile_takes_nothing_more(store_url: str) -> None:
+def test_what_ended_in_the_store_meanwhile_takes_nothing_more(store_url: str, tmp_path: Path) -> None:
     uid = killed(store_url)
     killed(store_url, AGAIN, uid)
     first, second = list_journals_of(store_url)
     trackers.sync(first, store=store_url)
     with trackers.connect(store_url) as store:
+        elsewhere = shutil.move(second, tmp_path / "another machine")
         store.resume_run(uid).end()
+        shutil.move(elsewhere, second)
         (done,) = trackers.sync(second, store=store)
         assert done.written == 0
         assert "has ended" in done.refused[0]
@@ -158,7 +163,7 @@ def test_which_run_goes_on_is_told_where_it_cannot(store_url: str, offline: Stor
     with pytest.raises(NotFoundError, match="connect when that is back, not offline"):
         offline.resume_run("0" * 32)
     uid = killed(store_url)
-    with pytest.raises(NotFoundError, match=rf"there are {uid[:8]} \(e, victim\) that did not end"):
+    with pytest.raises(NotFoundError, match=rf"there are {uid[:16]} \(e, victim\) that did not end"):
         offline.resume_run("0" * 32)
     for odd in (7, "e/1", "abc", ""):
         with pytest.raises(InvalidValueError, match="first 8 digits"):

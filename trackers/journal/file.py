@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from trackers.errors import NotFoundError, StoreBusyError, StoreError
 from trackers.journal.entry import Entry, decode
@@ -34,6 +35,23 @@ _AT_ONCE = 1000
 """Lines that are written together."""
 LARGEST_HELD = 100_000
 """Lines that are kept in memory while the disk of the journal is full."""
+
+
+_open: WeakSet[Journal] = WeakSet()
+
+
+def _let_go() -> None:
+    """Close in a forked child what its parent has locked: the lock is to go with the parent."""
+    for journal in list(_open):
+        with suppress(OSError):
+            journal.close()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+class NewerEntryError(StoreError):
+    """A journal holds an entry that this release does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +99,7 @@ class Journal:
 
         self._descriptor = descriptor
         self._held: deque[bytes] = deque()
+        _open.add(self)
 
     @property
     def uid(self) -> str:
@@ -225,7 +244,13 @@ class Journal:
                     self.damaged, self._passed = self.damaged + 1, end
 
     def _line(self, content: bytes, end: int) -> Line:
-        seq, entry, before = decode(content)
+        try:
+            seq, entry, before = decode(content)
+        except (LookupError, TypeError, ValueError) as exc:  # its checksum is right
+            raise NewerEntryError(
+                f"the journal {self.folder} holds an entry that this release does not know ({exc}): it was written by a "
+                "newer one; install that"
+            ) from exc
         if before is None and not self.head.get("store"):
             before = seq - 1  # offline from the start: every entry is here
         return Line(seq, entry, end, before)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trackers import changes as c
+from trackers.errors import StoreError
 from trackers.journal.entry import Entry, decode
 from trackers.journal.file import unseal
 from trackers.journal.place import store_of
@@ -69,36 +72,51 @@ class LeftRun:
 def read_left(journals: Iterable[Path], ref: str) -> list[LeftRun]:
     """Return the runs that began offline in one of *journals*, whose uid begins with *ref*, with all that is known of them.
 
-    Of a run that began otherwise, or in a journal that was drained, be it in part, the store knows more. What cannot be
-    read is passed over: its journal tells of it when it is drained.
+    Of a run that began otherwise, or in a journal that was drained, be it in part, the store knows more. A damaged line
+    is passed over: its journal tells of it when it is drained. Raises StoreError for one of a newer release.
     """
     mark = f'"{ref}'.encode()
     return _runs((entry, whole) for entry, whole in _entries(journals, (mark,)) if entry.run.startswith(ref))
 
 
+def numbers_of(journal: Path, ref: str) -> tuple[str, list[int]]:
+    """Return the uid of a journal, and the numbers of its entries of the run whose uid is or begins with *ref*."""
+    own = re.compile(rb'\[(\d+),"[a-z]+","' + ref.encode())
+    with (journal / "records").open("rb") as records:
+        head = unseal(records.readline())
+        found = [int(match[1]) for line in records if (match := own.match(line, 9)) and unseal(line) is not None]
+    return "" if head is None else str(json.loads(head).get("uid") or ""), found
+
+
 def list_left(journals: Iterable[Path]) -> list[LeftRun]:
     """Return the runs that began offline in one of *journals* and did not end, as far as those know; the oldest first."""
-    return [run for run in _runs(_entries(journals, _HEADS)) if not run.ended]
+    return [run for run in _runs(_entries(journals, _HEADS, known=True)) if not run.ended]
 
 
 def _runs(entries: Iterable[tuple[Entry, bool]]) -> list[LeftRun]:
     runs: dict[str, LeftRun] = {}
     rest: list[Entry] = []
     for entry, whole in entries:
-        if entry.kind != "start":
-            rest.append(entry)
-        elif whole and entry.run not in runs:
-            runs[entry.run] = LeftRun.begin(entry)
+        if entry.kind == "start":
+            if whole and entry.run not in runs:
+                runs[entry.run] = LeftRun.begin(entry)
+        elif entry.run in runs:
+            runs[entry.run].take(entry)
+        else:
+            rest.append(entry)  # its start may be in a journal whose name comes later: clocks differ
     for entry in rest:
         if entry.run in runs:
             runs[entry.run].take(entry)
     return sorted(runs.values(), key=lambda run: run.attempts[0][2])
 
 
-def _entries(journals: Iterable[Path], marks: tuple[bytes, ...]) -> Iterator[tuple[Entry, bool]]:
+def _entries(
+    journals: Iterable[Path], marks: tuple[bytes, ...], *, known: bool = False
+) -> Iterator[tuple[Entry, bool]]:
     """Yield the entries in whose line one of *marks* is, and whether all that follows them is in a journal.
 
-    It is where the journal's process was offline from the start, and nobody has begun to drain it.
+    It is where the journal's process was offline from the start, and nobody has begun to drain it. Of a journal with
+    an entry of a newer release only what comes before that is read where what is *known* is enough.
     """
     for journal in journals:
         whole = store_of(journal) == ""
@@ -108,5 +126,8 @@ def _entries(journals: Iterable[Path], marks: tuple[bytes, ...]) -> Iterator[tup
                 for line in records:
                     if any(mark in line for mark in marks) and (content := unseal(line)) is not None:
                         yield decode(content)[1], whole
-        except (OSError, ValueError, TypeError, LookupError):  # removed meanwhile, or of a newer release
+        except OSError:  # removed meanwhile
             continue
+        except (ValueError, TypeError, LookupError) as exc:
+            if not known:
+                raise StoreError(f"the journal {journal} was written by a newer release: install that one") from exc

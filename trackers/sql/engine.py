@@ -53,8 +53,13 @@ class Database:
             raise StoreError("the store is closed: connect again")
         with translated(self.address):
             connection = self._reader.connect()
-            with self.watch.over(connection.connection.dbapi_connection), connection, connection.begin():
-                yield connection
+            with self.watch.over(connection.connection.dbapi_connection), connection:
+                try:
+                    with connection.begin():
+                        yield connection
+                finally:
+                    if self._closed and not connection.invalidated:  # meanwhile: no pool shall keep it
+                        connection.detach()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what *work* reads of one moment.
@@ -120,6 +125,9 @@ class Away(Database):
         yield  # a generator, as contextmanager needs it
 
     def close(self) -> None:
+        """Close nothing."""
+
+    def release(self) -> None:
         """Close nothing."""
 
     def _refusal(self) -> StoreError:

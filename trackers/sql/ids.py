@@ -22,6 +22,15 @@ _uid_lock = threading.Lock()
 _last_uid = 0
 
 
+def _renew_lock() -> None:
+    """Have a lock in a forked child that nobody holds."""
+    global _uid_lock
+    _uid_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 def new_uid() -> str:
     """Return 32 hex digits of a UUIDv7 (RFC 9562); those of one process rise."""
     global _last_uid

@@ -72,13 +72,15 @@ class Start:
 class Resume:
     """A run that goes on in another process while the store is away, since *time* (microseconds).
 
-    What is logged meanwhile has ``-time`` as its attempt: which number that is is known once it is written.
+    What is logged meanwhile has ``-time`` as its attempt: which number that is is known once it is written. *after* is
+    when the attempt began that it goes on from, which has to be there before it.
     """
 
     host: str
     pid: int
     time: int
     captured: Mapping[str, Any] | None = None
+    after: int | None = None
 
     def fields(self) -> dict[str, Any]:
         """Return what an entry of a journal holds of it."""
@@ -86,12 +88,18 @@ class Resume:
 
 
 def resume_later(connection: Connection, run_id: int, resume: Resume) -> int:
-    """Write an attempt that began while the store was away, unless it is there already; return its number."""
-    a = t.attempts.c
-    known = select(a.number).where(a.run_id == run_id, a.started_at == resume.time, a.number > 0)
-    found = connection.execute(known.where(a.host == resume.host, a.pid == resume.pid)).scalar()
-    if found is not None:
-        return int(found)
+    """Write an attempt that began while the store was away, unless it is there already; return its number.
+
+    Raises StateError where that which it goes on from is not there.
+    """
+    found = _attempt_since(connection, run_id, resume.time)
+    if found is not None and found.number > 0 and (found.host, found.pid) == (resume.host, resume.pid):
+        return int(found.number)
+    if resume.after is not None and _attempt_since(connection, run_id, resume.after) is None:
+        raise StateError(
+            f"run {path_of(connection, run_id)} goes on here with what another journal has of it, which comes first: bring "
+            "that, and `trackers sync` again"
+        )
     launch = None
     if resume.captured is not None:
         launch = launches.keep(connection, launches.NewLaunch(**resume.captured))
@@ -103,12 +111,17 @@ def find_attempt(connection: Connection, run_id: int, time: int) -> int:
 
     Raises StateError where it is not there: it was refused.
     """
-    a = t.attempts.c
-    query = select(a.number).where(a.run_id == run_id, a.started_at == time, a.number > 0)
-    found = connection.execute(query).scalar()
-    if found is None:
+    found = _attempt_since(connection, run_id, time)
+    if found is None or found.number == 0:
         raise StateError(f"run {path_of(connection, run_id)} did not go on there: that it was resumed was refused")
-    return int(found)
+    return int(found.number)
+
+
+def _attempt_since(connection: Connection, run_id: int, time: int) -> Any:
+    """Return number, host and process of the last attempt of a run that began at *time*, None without one."""
+    a = t.attempts.c
+    query = select(a.number, a.host, a.pid).where(a.run_id == run_id, a.started_at == time)
+    return connection.execute(query.order_by(a.number.desc())).first()
 
 
 def start_later(connection: Connection, start: Start) -> int:
@@ -137,7 +150,7 @@ def insert_run(connection: Connection, start: Start) -> None:
             select(c.experiment_id).where(c.id == start.parent_id, c.deleted_at.is_(None))
         ).scalar()
         if parent is None:
-            raise NotFoundError(f"there is no run {start.parent_id} to be the parent in this store, or it was deleted")
+            raise _no_parent(connection, start.parent_id)
     if start.experiment is None and parent is not None:
         experiment_id = parent
     else:
@@ -167,6 +180,13 @@ def insert_run(connection: Connection, start: Start) -> None:
     if start.tags:
         tags = [{"run_id": start.run_id, "name": name, "value": value} for name, value in start.tags.items()]
         connection.execute(insert(t.tags), tags)
+
+
+def _no_parent(connection: Connection, run_id: int) -> NotFoundError:
+    uid = connection.execute(select(t.runs.c.uid).where(t.runs.c.id == run_id)).scalar()
+    if uid is None:
+        return NotFoundError(f"there is no run {run_id} to be the parent in this store: it was removed")
+    return NotFoundError(f"run {uid} was deleted and is nobody's parent; `trackers restore {uid}` brings it back")
 
 
 def _insert_attempt(

@@ -34,9 +34,7 @@ from trackers.sql.commit import Commit
 from trackers.sql.committer import Applier, Committer, Work
 from trackers.sql.draining import drain_batch
 from trackers.sql.engine import Database
-from trackers.sql.failures import (
-    is_away,
-)
+from trackers.sql.failures import is_away
 from trackers.sql.groups import Groups
 from trackers.sql.journals import forget
 from trackers.sql.waiting import Waiting, deadline
@@ -56,6 +54,9 @@ LARGEST_QUEUE = 100_000
 SPILL_AT = 10_000
 """In changes; from SPILL_AT on the journal takes what runs log."""
 
+LAST_SECONDS = 10.0
+"""How long the end of the process waits for what only the database can take."""
+
 T = TypeVar("T")
 
 _log = logging.getLogger("trackers")
@@ -66,13 +67,21 @@ _open: WeakSet[Writer] = WeakSet()
 def _end_all() -> None:
     """End writers that are open when the process ends, or whose close was interrupted before it had begun."""
     failures: list[BaseException] = []
-    for writer in list(_open):
+    for writer in _opened():
         try:
             writer.end()
         except BaseException as exc:  # noqa: BLE001 - the others are ended all the same
             failures.append(exc)
     if failures:
         raise failures[0]
+
+
+def _opened() -> list[Writer]:
+    while True:
+        try:
+            return list(_open)
+        except RuntimeError:  # a thread connects, or ends, meanwhile
+            continue
 
 
 class Writer:
@@ -290,10 +299,21 @@ class Writer:
             raise
 
     def end(self) -> None:
-        """Close what was not closed, when the process ends: a close that was interrupted is not waited for again."""
+        """Close what was not closed, when the process ends.
+
+        A close that was interrupted is not waited for again where a journal takes what is left, else for some seconds.
+        """
         if os.getpid() != self.pid or self not in _open:
             return
-        if self._left or (self._closing and self._dead is None):
+        if self._spill is None and self._closing and self._thread is not None:
+            with self._lock:  # not by the thread's join: after one that was interrupted Python takes it for over
+                over = self._attempted.wait_for(lambda: self._dead is not None, LAST_SECONDS)
+            if not over:
+                words = (
+                    "the process ends before all is written to %s: what was queued last is lost, as no journal keeps it"
+                )
+                say_aside(partial(_log.error, words, self._database.address.safe))
+        elif self._left or (self._closing and self._dead is None):
             self.leave()
         else:
             self.close()
