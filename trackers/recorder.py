@@ -424,7 +424,8 @@ def check_step(step: object) -> int:
     except TypeError:
         raise InvalidValueError(f"a step is a whole number, not {step!r:.60}") from None
     if not -(2**63) <= number < 2**63:
-        raise InvalidValueError(f"a step has 64 bits: {number} is out of range")
+        shown = number if number.bit_length() < 100 else f"a number of {number.bit_length()} bits"
+        raise InvalidValueError(f"a step has 64 bits: {shown} is out of range")
     return number
 
 

@@ -75,7 +75,7 @@ def connect(
     if isinstance(url, Store):
         return url
     if offline is None:
-        offline = create and os.environ.get("HPO_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
+        offline = create and is_offline()
     try:
         return Store(url, artifacts=artifacts, create=create, strict=strict, offline=offline)
     except StoreAwayError as exc:
@@ -84,6 +84,11 @@ def connect(
                 "Runs can be logged all the same: connect with offline=True (or HPO_OFFLINE=1), and call `trackers sync` later."
             )
         raise
+
+
+def is_offline() -> bool:
+    """Tell whether ``HPO_OFFLINE`` asks for it that the journal takes everything."""
+    return os.environ.get("HPO_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def upgrade_store(url: str | os.PathLike[str]) -> tuple[str | None, str]:

@@ -119,9 +119,9 @@ def resume(
 def _drive(settings: Settings, loaded: LoadedObjective, mode: Mode, detach: bool, as_json: bool) -> int:
     from hpo.cli.progress import view
     from hpo.errors import HpoError, NodeGoneError
-    from hpo.execution.termination import terminable
     from hpo.runner import run
     from trackers.errors import StoreError, StudyBusyError
+    from trackers.termination import terminable
 
     told = _Told(view())
     # What trials print with --workers 0 would stand in the middle of the JSON.

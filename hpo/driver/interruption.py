@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hpo.execution.termination import came, ending
+from trackers.termination import came, ending
 
 GRACE = 10.0
 """Seconds that running trials have to reach their next report when a study is stopped."""

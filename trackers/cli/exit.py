@@ -1,4 +1,7 @@
-"""How a command ends: 0 done, 1 the work failed, 2 the call or the input was wrong, 130 interrupted."""
+"""How a command ends: 0 done, 1 the work failed, 2 the call or the input was wrong, 130 interrupted.
+
+A signal that a command ends for in good order has 128 and its number, as a shell has it: 143 for SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+
+from trackers.termination import Terminated
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 NO_ROOM = "what was to be printed could not be written: the disk is full; the work itself is done"
@@ -44,7 +49,10 @@ def run_command(args: list[str] | None = None) -> int:
     try:
         code = trackers.main(words, prog_name="trackers", standalone_mode=False)
         sys.stdout.flush()
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as exc:
+        if isinstance(exc.__cause__, Terminated):  # what click made an Abort of
+            click.echo("Terminated.", err=True)
+            return 128 + exc.__cause__.number
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except SystemExit as exc:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,20 @@ import click
 
 from trackers.changes import InputLogged
 from trackers.cli.completing import complete_experiment
-from trackers.cli.given import Point, placed, read_pairs, read_points, read_value
+from trackers.cli.given import Point, check_local, placed, read_pairs, read_points, read_value
 from trackers.cli.series import Series, read_series
-from trackers.cli.storage import DEFAULT, reading_options
+from trackers.cli.storage import DEFAULT, open_store, reading_options
 from trackers.errors import TrackersError
+from trackers.names import clean_name
+from trackers.termination import terminable
 
 if TYPE_CHECKING:
     from trackers.active import ActiveRun
     from trackers.store import Store
     from trackers.values import Run
+
+BATCH = 5_000
+"""So many points are written together: half of what the store queues before it goes over to its journal."""
 
 
 @click.command(
@@ -51,9 +57,10 @@ if TYPE_CHECKING:
 @click.option(
     "--metrics",
     "series",
+    multiple=True,
     metavar="FILE",
     help="A series for each column of numbers of a CSV file, or of lines of JSON; - is standard input. A column step "
-    "has the steps.",
+    "has the steps, else rows count from 0; one without a name, such as the index of pandas, is left out; may be repeated.",
 )
 @click.option("-t", "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag; may be repeated.")
 @click.option(
@@ -72,7 +79,7 @@ def log(
     name: str,
     params: Sequence[str],
     points: Sequence[str],
-    series: str | None,
+    series: Sequence[str],
     tags: Sequence[str],
     files: Sequence[str],
     data: Sequence[str],
@@ -87,25 +94,17 @@ def log(
     outside one none; the call is this one, with secrets hidden. A run that has ended takes nothing more but tags:
     trackers tag --run.
     """
-    from trackers.recorder import clean_params, clean_tags, input_of
     from trackers.sql.experiments import check_experiment
-    from trackers.store import connect
+    from trackers.store import connect, is_offline
 
-    found = _Contents(
-        params=clean_params({key: read_value(text) for key, text in read_pairs(params, "--param").items()}),
-        tags=clean_tags(read_pairs(tags, "--tag")),
-        points=read_points(points),
-    )
-    experiment = check_experiment(experiment)
-    if series is not None:
-        found.series, notes = read_series(series)
-        for note in notes:
-            _say(f"note: {note}: left out")
-    found.points = placed(found.points, {(one.key, one.context): set(one.steps) for one in found.series})
-    found.inputs = [input_of(-1, path) for path in data]
-    with connect(storage or DEFAULT) as store:
-        found.files = _checked_files(store, files)
-        run = _log_run(store, experiment, name, parent, found, state)
+    experiment, name = check_experiment(experiment), clean_name(name, "run") if name else ""
+    found = _contents(params, points, series, tags, files, data)
+    offline = is_offline()
+    above = _parent(storage, parent, offline)
+    with terminable(), connect(storage or DEFAULT, offline=offline) as store:  # which makes the store where it is new
+        for file, _ in found.files:
+            store.artifacts.refuse_own(file)
+        run = _log_run(store, experiment, name, above, found, state)
         facts = {
             "uid": run.uid,
             "id": run.known_id,
@@ -117,6 +116,9 @@ def log(
     _print(facts, as_json)
 
 
+_UID = re.compile("[0-9a-fA-F]{32}")
+
+
 @dataclass
 class _Contents:
     """What the run shall hold."""
@@ -124,19 +126,43 @@ class _Contents:
     params: dict[str, Any]
     tags: dict[str, str]
     points: list[Point]
-    series: list[Series] = field(default_factory=list)
-    files: list[tuple[Path, str]] = field(default_factory=list)
-    inputs: list[InputLogged] = field(default_factory=list)
+    series: list[Series]
+    files: list[tuple[Path, str]]
+    inputs: list[InputLogged]
 
 
-def _log_run(store: Store, experiment: str, name: str, parent: str | None, found: _Contents, state: str) -> ActiveRun:
+def _contents(
+    params: Sequence[str],
+    points: Sequence[str],
+    series: Sequence[str],
+    tags: Sequence[str],
+    files: Sequence[str],
+    data: Sequence[str],
+) -> _Contents:
+    """Read what the options of these names give, and say what is left out; raises UsageError and InvalidValueError."""
+    from trackers.recorder import clean_params, clean_tags, input_of
+
+    typed = clean_params({key: read_value(text) for key, text in read_pairs(params, "--param").items()})
+    pairs, single = clean_tags(read_pairs(tags, "--tag")), read_points(points)
+    columns, notes = read_series(series)
+    for note in notes:
+        _say(f"note: {note}: left out")
+    single = placed(single, {(one.key, one.context): one.steps for one in columns})
+    checked = _checked_files(files)
+    for path in data:
+        check_local(path, "--data")
+    return _Contents(typed, pairs, single, columns, checked, [input_of(-1, path) for path in data])
+
+
+def _log_run(
+    store: Store, experiment: str, name: str, parent: Run | str | None, found: _Contents, state: str
+) -> ActiveRun:
     from trackers.capture.process import capture_caller
 
     store.launch_from(capture_caller(beside=store.own_files))
-    above = _parent(store, parent)
-    run = store.start_run(experiment, name=name, params=found.params, tags=found.tags, parent=above)
-    run.flush()  # what the store does not take is told here: then there is no run
+    run = store.start_run(experiment, name=name, params=found.params, tags=found.tags, parent=parent)
     try:
+        run.flush()  # what the store does not take is told here: then there is no run
         _write(run, found)
         run.flush()
     except BaseException as exc:
@@ -148,18 +174,33 @@ def _log_run(store: Store, experiment: str, name: str, parent: str | None, found
     return run
 
 
-def _parent(store: Store, word: str | None) -> Run | str | None:
-    """Return the run that *word* names; offline nothing can be looked up, and the uid is taken as it is."""
-    if word is None or store.offline:
+def _parent(storage: str | None, word: str | None, offline: bool) -> Run | str | None:
+    """Return the run that *word* names; offline nothing can be looked up, and the uid is taken as it is.
+
+    Raises NotFoundError where it, or the store, is not there.
+    """
+    if word is None:
+        return None
+    if offline:
+        if not _UID.fullmatch(word):
+            raise click.UsageError(f"Offline --parent takes the 32 hex digits of a uid, not {word[:80]!r}.")
         return word
     from trackers.cli.target import run_of
 
-    return run_of(store, word)
+    with open_store(storage) as store:
+        return run_of(store, word)
 
 
 def _write(run: ActiveRun, found: _Contents) -> None:
+    waiting = 0
     for one in found.series:
-        run.log_points(one.key, one.values, one.steps, one.context)
+        for start in range(0, len(one.values), BATCH):
+            part = slice(start, start + BATCH)
+            run.log_points(one.key, one.values[part], one.steps[part], one.context)
+            waiting += len(one.values[part])
+            if waiting >= BATCH:
+                run.flush()
+                waiting = 0
     for point in found.points:
         run.log_metrics({point.key: point.value}, point.step, point.context)
     for path, name in found.files:
@@ -168,7 +209,7 @@ def _write(run: ActiveRun, found: _Contents) -> None:
     run.write([replace(one, run_id=run_id) for one in found.inputs])
 
 
-def _checked_files(store: Store, words: Sequence[str]) -> list[tuple[Path, str]]:
+def _checked_files(words: Sequence[str]) -> list[tuple[Path, str]]:
     """Return the paths of ``PATH[=NAME]`` words with the names that they get. Raises what ``log_artifact`` would."""
     from trackers.artifacts.names import check_name, check_tree
     from trackers.artifacts.store import check_regular, walk_files
@@ -177,8 +218,8 @@ def _checked_files(store: Store, words: Sequence[str]) -> list[tuple[Path, str]]
     names: list[str] = []
     for word in words:
         place, name = _place(word)
+        check_local(place, "--file")
         path = Path(place)
-        store.artifacts.refuse_own(path)
         is_folder = path.is_dir() and not path.is_symlink()
         name = name or (path.resolve().name if is_folder else path.name)
         inside = walk_files(path) if is_folder else []

@@ -1,174 +1,149 @@
-"""The series of metrics that a file holds: CSV, or lines of JSON."""
+"""The series of metrics that files hold: CSV, or lines of JSON."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
-import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from itertools import pairwise
+from typing import Any
 
 import click
 
 from trackers.cli.given import called, read_number
+from trackers.cli.rows import Row, open_rows, twice
+from trackers.errors import InvalidValueError
 from trackers.names import clean_metric
-from trackers.recorder import check_step, context_label
-
-STEP = "step"
-"""The column with the steps."""
-
-T = TypeVar("T")
-Row = tuple[int, Mapping[str, Any]]
-"""The number of a line, and its cells by the names of their columns."""
+from trackers.recorder import context_label
 
 
 @dataclass
 class Series:
-    """The points of one column: as many *steps* as *values*."""
+    """The points of one series: as many *steps* as *values*, in arrays, which take a quarter of the room of lists."""
 
     key: str
     context: str
-    steps: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
+    steps: array[int]
+    values: array[float]
 
 
-def read_series(path: str) -> tuple[list[Series], list[str]]:
-    """Return the series of the file at *path* (``-``: standard input), and sentences on the columns that hold none.
+@dataclass
+class _Column:
+    """What a column holds: its numbers, and the first cell that is none, with its line."""
+
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    word: tuple[int, str] | None = None
+
+
+def read_series(paths: Sequence[str]) -> tuple[list[Series], list[str]]:
+    """Return the series of the files at *paths* (``-``: standard input), and sentences on the columns that hold none.
 
     Each column of numbers is one, under its head, such as ``loss`` or ``loss{split=val}``; an empty cell is no point.
-    Without a column ``step`` rows count from 0. Raises UsageError, which names the line, for what cannot be read, and
-    OSError.
+    Without a column ``step`` the rows of a file count from 0. What several files have of a series is one; a value that
+    comes again for its step counts once. Raises UsageError, which names the line, for what cannot be read, and where a
+    step would have two values.
     """
-    name = "standard input" if path == "-" else path
-    rows = _rows(_text(path, name), name)
-    columns: dict[str, Series] = {}
-    words: dict[str, tuple[int, str]] = {}
-    for place, (line, cells) in enumerate(rows):
-        step = _step(cells[STEP], name, line) if STEP in cells else place
-        for head, cell in cells.items():
-            if head == STEP:
-                continue
-            column = columns.setdefault(head, Series(head, ""))
-            number = _number(cell)
-            if isinstance(number, str):
-                words.setdefault(head, (line, number))
-            elif number is not None:
-                column.steps.append(step)
-                column.values.append(number)
-    unnamed = columns.pop("", None)  # pandas writes its index so
-    for head, (line, word) in words.items():
-        if head in columns and columns[head].values:
-            raise click.UsageError(f"{name}, line {line}: {head} must be a number, not {word[:60]!r}.")
-    found = [_named(head, column) for head, column in columns.items() if column.values]
+    if paths.count("-") > 1:
+        raise click.UsageError("Standard input can be read once: give --metrics - once.")
+    found: dict[tuple[str, str], Series] = {}
+    files: dict[tuple[str, str], list[str]] = {}
+    notes: list[str] = []
+    for path in paths:
+        name = "standard input" if path == "-" else path
+        for one in _read(path, name, notes):
+            series = found.setdefault((one.key, one.context), one)
+            if series is not one:
+                series.steps += one.steps
+                series.values += one.values
+            files.setdefault((one.key, one.context), []).append(name)
+    for key, series in found.items():
+        series.steps, series.values = _once(series, files[key])
+    return list(found.values()), notes
+
+
+def _read(path: str, name: str, notes: list[str]) -> list[Series]:
+    """Return the series of one file; each of its columns is another."""
+    with open_rows(path, name, notes) as rows:
+        columns, has_steps = _columns(rows, name)
+    found = [_named(head, column, name) for head, column in columns.items() if column.values]
     if not found:
-        raise click.UsageError(f"{name} holds no column of numbers{f' beside {STEP}' if rows else ''}.")
-    _check_twice(found, name)
-    notes = [f"the column {head!r} of {name} holds no numbers" for head, column in columns.items() if not column.values]
-    return found, notes + ([f"a column of {name} has no name"] if unnamed is not None else [])
+        words = ((*column.word, head) for head, column in columns.items() if column.word is not None)
+        line, word, head = min(words, default=(0, "", ""))
+        where = f": line {line} has {word!r} under {head}" if head else ""
+        raise click.UsageError(f"{name} holds no column of numbers{' beside step' if has_steps else ''}{where}.")
+    if again := twice(called(one.key, one.context) for one in found):
+        raise click.UsageError(f"{name} has two columns {again}.")
+    notes += [
+        f"the column {head!r} of {name} holds no numbers" for head, column in columns.items() if not column.values
+    ]
+    return found
 
 
-def _check_twice(found: Sequence[Series], name: str) -> None:
-    """Raise UsageError where a series has two columns, or two values at a step: one would be lost."""
-    if twice := _twice(called(one.key, one.context) for one in found):
-        raise click.UsageError(f"{name} has two columns {twice}.")
-    for one in found:
-        if (step := _twice(one.steps)) is not None:
-            raise click.UsageError(f"{name} has two values of {called(one.key, one.context)} at step {step}.")
-
-
-def _text(path: str, name: str) -> str:
-    data = _standard_input() if path == "-" else Path(path).read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise click.UsageError(f"{name} is no text in UTF-8.") from None
-
-
-def _standard_input() -> bytes:
-    return b"" if sys.stdin is None else sys.stdin.buffer.read()  # closed by who called (<&-)
-
-
-def _rows(text: str, name: str) -> list[Row]:
-    lines = text.split("\n")
-    return list(_json_rows(lines, name) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text, name))
-
-
-def _json_rows(lines: Iterable[str], name: str) -> Iterator[Row]:
-    first: set[str] | None = None
-    for line, text in enumerate(lines, 1):
-        if not text.strip():
-            continue
-        try:
-            cells = json.loads(text)
-        except (ValueError, RecursionError):
-            cells = None
-        if not isinstance(cells, dict):
-            raise click.UsageError(f"{name}, line {line}: each line must be an object of JSON.")
-        first = set(cells) if first is None else first
-        if (STEP in cells) is not (STEP in first):
-            raise click.UsageError(f"{name}, line {line}: some lines have a {STEP}, and some have none.")
-        yield line, cells
-
-
-def _csv_rows(text: str, name: str) -> Iterator[Row]:
-    head, _, _ = text.lstrip().partition("\n")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
-    heads: list[str] | None = None
-    try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if heads is None:
-                heads = [cell.strip() for cell in cells]
-                if twice := _twice(head for head in heads if head):
-                    raise click.UsageError(f"{name} has two columns {twice}.")
-                continue
-            if len(cells) != len(heads):
+def _columns(rows: Iterable[Row], name: str) -> tuple[dict[str, _Column], bool]:
+    """Return the columns by their heads, and whether there are steps."""
+    columns: dict[str, _Column] = {}
+    has_steps = False
+    for place, (line, step, cells) in enumerate(rows):
+        has_steps = step is not None
+        for head, cell in cells:
+            column = columns.get(head)
+            if column is None:
+                column = columns[head] = _Column()
+            try:
+                number = _number(cell)
+            except OverflowError:
                 raise click.UsageError(
-                    f"{name}, line {reader.line_num}: there are {len(cells)} cells, and the head has {len(heads)}."
+                    f"{name}, line {line}: {head} is too large for a float: {str(cell)[:40]}."
+                ) from None
+            if type(number) is float:
+                column.steps.append(place if step is None else step)
+                column.values.append(number)
+            elif isinstance(number, str) and column.word is None:
+                column.word = line, number[:60]
+            if column.word is not None and column.values:
+                raise click.UsageError(
+                    f"{name}, line {column.word[0]}: {head} must be a number, not {column.word[1]!r}."
                 )
-            yield reader.line_num, dict(zip(heads, cells, strict=True))
-    except csv.Error as exc:
-        raise click.UsageError(f"{name}, line {reader.line_num}: {exc}.") from exc
-
-
-def _twice(items: Iterable[T]) -> T | None:
-    """Return the first of *items* that is there twice, None where all differ."""
-    return next((item for item, count in Counter(items).items() if count > 1), None)
+    return columns, has_steps
 
 
 def _number(cell: Any) -> float | str | None:
-    """Return the number in a cell, None for an empty one, and the text of what is neither."""
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
-        return None
+    """Return the number in a cell, None for an empty one, and the text of what is neither.
+
+    Raises OverflowError for a number that is too large.
+    """
     if isinstance(cell, str):
         number = read_number(cell)
-        return cell if number is None else number
+        return number if number is not None else cell if cell.strip() else None
+    if cell is None:
+        return None
     if isinstance(cell, bool) or not isinstance(cell, int | float):
         return json.dumps(cell)
-    try:
-        return float(cell)
-    except OverflowError:
-        return math.inf if cell > 0 else -math.inf
+    return float(cell)
 
 
-def _step(cell: Any, name: str, line: int) -> int:
-    number = _number(cell)
-    if isinstance(number, float) and number.is_integer():
-        exact = cell if isinstance(cell, int) else number
-        return check_step(int(exact))
-    shown = "empty" if number is None else f"{str(cell)[:60]!r}"
-    raise click.UsageError(f"{name}, line {line}: {STEP} must be a whole number, not {shown}.")
+def _once(series: Series, files: Sequence[str]) -> tuple[array[int], array[float]]:
+    """Return the points of *series* with each step once; raises UsageError where one has two values."""
+    if all(before < after for before, after in pairwise(series.steps)):
+        return series.steps, series.values
+    found: dict[int, float] = {}
+    for step, value in zip(series.steps, series.values, strict=True):
+        known = found.setdefault(step, value)
+        if known != value and (known == known or value == value):  # NaN equals NaN here
+            names = list(dict.fromkeys(files))
+            have = f"{', '.join(names[:-1])} and {names[-1]} have" if names[1:] else f"{names[0]} has"
+            raise click.UsageError(f"{have} two values of {called(series.key, series.context)} at step {step}.")
+    return array("q", found), array("d", found.values())
 
 
-def _named(head: str, column: Series) -> Series:
+def _named(head: str, column: _Column, name: str) -> Series:
     """Return the series of a column with the key and the context that its head writes."""
     key, context = head, ""
     if head.endswith("}") and "{" in head:
         key, _, context = head[:-1].partition("{")
-    return Series(clean_metric(key), context_label(context), column.steps, column.values)
+    try:
+        return Series(clean_metric(key), context_label(context), column.steps, column.values)
+    except InvalidValueError as exc:
+        raise click.UsageError(f"{name}: {exc}") from exc

@@ -17,7 +17,7 @@ from typing import Any
 
 from hpo.errors import ClusterError
 from hpo.execution.ray.own import own_ray
-from hpo.execution.termination import came, ending, terminable
+from trackers.termination import came, ending, terminable
 
 NAMESPACE = "hpo"
 CONNECT_SECONDS = 5.0

@@ -35,16 +35,24 @@ def came(number: int) -> None:
     os.close(nowhere)
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was told to end; *number* is that of the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Have these signals raise KeyboardInterrupt in the block. Elsewhere than in the main thread nothing changes."""
+    """Have these signals raise Terminated in the block. Elsewhere than in the main thread nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(number: int, frame: Any) -> None:
         came(number)
-        raise KeyboardInterrupt
+        raise Terminated(number)
 
     before = {number: signal.signal(number, handle) for number in ending()}
     try:
