@@ -328,6 +328,8 @@ def test_an_experiment_is_created_and_the_list_is_as_it_was(cli: Cli, tmp_path: 
     assert "there is an experiment or study named 'churn' already" in again.err
     assert json.loads(cli("experiments create other --json").out)["name"] == "other"
     assert cli("experiments --view archived").out == "No experiment is archived.\n"
+    assert cli("experiments create 'my exp'").out.endswith("Log to it:  trackers log 'my exp'\n")
+    assert cli("experiments create -- -x").out.endswith("Log to it:  trackers log -- -x\n")
 
 
 @pytest.mark.parametrize(

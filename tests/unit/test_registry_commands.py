@@ -463,13 +463,21 @@ def test_compare_counts_the_packages_that_are_equal(call: Any, store: Store) -> 
         (["policy", "remove", "p"], "no policy 'p' for all models: it has none"),
         (["policy", "list", "--model", "frud"], "did you mean 'fraud'?"),
         (["tag", "fraud"], "Give a tag to set"),
-        (["tag", "fraud", "x"], "'x' is no KEY=VALUE"),
+        (["tag", "fraud", "x"], "tag takes KEY=VALUE, not 'x'."),
+        (["tag", "fraud", "a=1", "a=2"], "tag gives a twice."),
+        (["tag", "fraud", "a=1", "--remove", "a"], "The tag a is both set and removed: give one of them."),
+        (["register", "./x", "fraud", "--tag", "a=1", "--tag", "a=2"], "--tag gives a twice."),
+        (["register", "./x", "fraud", "--tag", "a"], "--tag takes KEY=VALUE, not 'a'."),
+        (["register", "digits/1", "m", "--experiment", "e"], "--experiment goes with a folder: digits/1 has a run,"),
         (["tag", "fraud/1", "--remove", "x"], "no tag 'x' to remove: there is none"),
         (["describe", "fraud@x", "text"], "no alias 'x'"),
         (["approve", "fraud", "9"], "no version 9"),
         (["approve", "fraud", "1", "--withdraw"], "did not approve fraud version 1"),
         (["measure", "fraud", "1", "auc=high"], "must be a number, not 'high'"),
+        (["measure", "fraud", "1", "auc"], "measure takes FIGURE=VALUE, not 'auc'."),
+        (["measure", "fraud", "1", "auc=1e999"], "The figure auc is too large for a float: 1e999."),
         (["measure", "fraud", "1", "auc=1", "--data", "may"], "64 hex digits"),
+        (["measure", "fraud", "1", "auc=1", "--data", "s3://x/y"], "--data takes a path on this machine, not s3://x/y"),
         (["measure", "fraud", "1", "--data", "may.csv"], "--data goes with figures"),
     ],
 )
@@ -841,7 +849,15 @@ def test_the_model_of_a_folder_is_registered_with_a_run_made_for_it_and_once(
     assert store.registry.register("other", loaded).run_id == run.id
     assert len(store.search_runs()) == runs + 1
     code, _, err = call("register", run.uid, "new", "--experiment", "shop")
-    assert (code, "experiment= goes with a folder" in err) == (2, True)
+    assert (code, "--experiment goes with a folder" in err) == (2, True)
+    (tmp_path / "link").symlink_to("bought")
+    assert "link is a link: give the folder that it points to." in call("register", "./link", "new")[2]
+
+
+def test_where_there_is_no_store_register_says_how_one_is_made(call: Any, tmp_path: Path) -> None:
+    code, _, err = call("register", "./x", "m", "--storage", f"sqlite:///{tmp_path}/none.db")
+    assert (code, "none.db" in err) == (2, True)
+    assert err.endswith("HPO_STORAGE; to make it call `trackers experiments create NAME`\n")
 
 
 @pytest.mark.parametrize("number", ["0", "99999999999999999999999"])

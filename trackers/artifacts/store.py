@@ -312,7 +312,9 @@ class _VerifyingReader(io.RawIOBase):
 
 def walk_files(top: Path) -> list[Path]:
     """Return every plain file below *top*, sorted; a link, device or pipe raises ``ArtifactError``."""
-    if not top.is_dir() or top.is_symlink():
+    if top.is_symlink() and top.is_dir():
+        raise ArtifactError(f"{top} is a link: give the folder that it points to.")
+    if not top.is_dir():
         raise ArtifactError(f"{top} is not a folder: give the folder whose files are meant.")
     found: list[Path] = []
     for entry in sorted(top.iterdir()):

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from trackers.cli.given import read_pairs
+from trackers.cli.program import quoted
 from trackers.cli.storage import DEFAULT, hidden_parts, nothing, open_store, reading_options, view_option
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def create(name: str, description: str, tags: Sequence[str], storage: str | None
     if as_json:
         text.print_json(_facts(made, 0))
     else:
-        click.echo(text.plain(f"It is the experiment {made.name}.  Log to it:  trackers log {made.name}"))
+        click.echo(text.plain(f"It is the experiment {made.name}.  Log to it:  trackers log {quoted(made.name)}"))
 
 
 def _refuse_before(ctx: click.Context, command: str) -> None:

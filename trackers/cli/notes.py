@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from trackers.cli.completing import complete_model, complete_reference, complete_version
+from trackers.cli.given import check_local, read_number, read_pair, read_pairs
 from trackers.cli.launch import run_ref
 from trackers.cli.storage import open_store, reading_options
 from trackers.cli.target import called, find_target
@@ -70,7 +71,9 @@ def tag(
     """
     from trackers.cli import text
 
-    tags: dict[str, str | None] = dict(_pair(pair) for pair in pairs)
+    tags: dict[str, str | None] = {**read_pairs(pairs, "tag")}
+    if both := next((key for key in remove if key in tags), None):
+        raise click.UsageError(f"The tag {both} is both set and removed: give one of them.")
     tags |= dict.fromkeys(remove)
     if not tags:
         raise click.UsageError("Give a tag to set, as in reviewed=yes, or one to --remove.")
@@ -148,10 +151,12 @@ def measure(
 
     figures: dict[str, list[float]] = {}
     for pair in pairs:
-        key, value = _pair(pair)
+        key, value = read_pair(pair, "measure", "FIGURE=VALUE")
         figures.setdefault(key, []).append(_number(key, value))
     if data is not None and not figures:
         raise click.UsageError("--data goes with figures, as in auc=0.91: latency is measured on the input example.")
+    if data is not None:
+        check_local(data, "--data")
     with open_store(storage) as store:
         number = store.registry.version(name, version).version
         if figures:
@@ -170,15 +175,11 @@ def _figure(one: Any) -> dict[str, Any]:
     return {name: getattr(one, name) for name in ("name", "value", "values", "data", "time", "actor", "host")}
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise click.UsageError(f"{text!r} is no KEY=VALUE.")
-    return key, value
-
-
 def _number(key: str, text: str) -> float:
     try:
-        return float(text)
-    except ValueError:
-        raise click.UsageError(f"The figure {key} must be a number, not {text!r}.") from None
+        number = read_number(text)
+    except OverflowError:
+        raise click.UsageError(f"The figure {key} is too large for a float: {text[:40]}.") from None
+    if number is None:
+        raise click.UsageError(f"The figure {key} must be a number, not {text!r}.")
+    return number

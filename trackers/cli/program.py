@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 
 import click
@@ -12,6 +13,11 @@ def spoken(text: str, program: str, commands: Iterable[str]) -> str:
     """Return *text* with ``trackers NAME`` as ``PROGRAM NAME`` for each of the *commands* of *program*."""
     names = "|".join(re.escape(name) for name in commands)
     return re.sub(rf"\btrackers (?=(?:{names})(?![\w-]))", f"{program} ", text)
+
+
+def quoted(word: str) -> str:
+    """Return *word* as a shell reads it as the last one of a call: behind ``--`` where it would be an option."""
+    return f"{'-- ' if word.startswith('-') else ''}{shlex.quote(word)}"
 
 
 def as_called(text: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from trackers.cli.completing import complete_model, complete_reference
+from trackers.cli.given import read_pairs
 from trackers.cli.storage import open_store, reading_options
 from trackers.cli.target import read_target
 from trackers.states import RunState
@@ -56,8 +58,11 @@ def register(
     from trackers.errors import NotFoundError
     from trackers.models.reference import Reference
 
-    pairs = dict(_pair(tag) for tag in tags)
-    with open_store(storage) as store:
+    pairs = read_pairs(tags, "--tag")
+    is_folder = Reference.parse(model).folder is not None
+    if experiment is not None and not is_folder:
+        raise click.UsageError(f"--experiment goes with a folder: {model} has a run, and that an experiment.")
+    with _store(storage) as store:
         try:
             before = store.registry.get(name).latest
         except NotFoundError:
@@ -77,9 +82,19 @@ def register(
         click.echo(f"It is {called}.")
         if run is not None and run.state in _UNDONE:
             click.echo(f"Note that its run {_UNDONE[run.state]}.")
-        if run is not None and Reference.parse(model).folder is not None:
+        if run is not None and is_folder:
             click.echo(text.plain(f"Its files are kept with the run {run.path}."))
-        click.echo(text.plain(f"Promote it:  trackers promote {version.name} {version.version} --to production"))
+        click.echo(text.plain(f"Promote it:  trackers promote {quote(version.name)} {version.version} --to production"))
+
+
+def _store(url: str | None) -> Store:
+    """Open the store at *url*; where there is none, the error says how one is made: whoever registers may want that."""
+    from trackers.errors import NotFoundError
+
+    try:
+        return open_store(url)
+    except NotFoundError as exc:
+        raise NotFoundError(f"{exc}; to make it call `trackers experiments create NAME`") from exc
 
 
 _UNDONE = {RunState.FAIL: "failed", RunState.PRUNED: "was pruned", RunState.RUNNING: "still runs"}
@@ -155,10 +170,3 @@ def _goes(versions: int, policies: Sequence[str]) -> str:
     if policies:
         said += f" and the {'policy' if len(policies) == 1 else 'policies'} {', '.join(policies)}"
     return said
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise click.BadParameter(f"{text!r} is no KEY=VALUE.", param_hint="--tag")
-    return key.strip(), value

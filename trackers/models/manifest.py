@@ -87,7 +87,7 @@ def read_manifest(folder: Path, digest: str | None = None) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError) as exc:
         if not folder.exists():
             raise ModelError(f"There is no folder {str(folder)[:200]}: give the path of a model's folder.") from exc
-        raise ModelError(f"{folder} is not a model folder: it has no {NAME}.") from exc
+        raise ModelError(f"{folder} is not a model folder: it has neither {NAME} nor MLmodel.") from exc
     except (OSError, ValueError, RecursionError) as exc:
         raise ModelError(f"{path} cannot be read as JSON: the model folder is damaged.") from exc
     check_manifest(manifest)
@@ -126,7 +126,10 @@ def check_manifest(manifest: Any) -> None:
     if form != FORMAT or any(not isinstance(manifest.get(key), kind) for key, kind in shape.items()):
         raise ModelError(f"{NAME} is not a manifest that we wrote: the model folder is damaged.")
     for name, entry in manifest["files"].items():
-        check_name(name)
+        try:
+            check_name(name)
+        except InvalidValueError as exc:
+            raise ModelError(f"{NAME} names a file that no model has, the folder is damaged: {exc}") from exc
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
             raise ModelError(f"{NAME} names no digest for {name!r}: the model folder is damaged.")
     code = manifest.get("code") or []
