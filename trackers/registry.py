@@ -458,7 +458,7 @@ class Registry:
     def lineage(self, ref: int | str) -> Graph:
         """Return what led to, and what came of, a version, a run or data.
 
-        *ref* is ``NAME@ALIAS``, ``NAME/3``, a run (its uid or the first 8 digits or more of it, its id, ``STUDY/17``;
+        *ref* is ``NAME@ALIAS``, ``NAME/3``, a run (its uid or the first 16 digits of it, its id, ``STUDY/17``;
         after ``runs:/`` where a model has the name of a study), or the digest of data, or at least 8 digits of its
         beginning. Raises NotFoundError.
         """

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from trackers.sql.schema import Identity
 
 RunRef = Run | Trial | ActiveRun | int | str
-"""A run, or what names one: its id, its uid or the first 8 digits or more of it, or ``STUDY/17``."""
+"""A run, or what names one: its id, its uid or the first 16 digits of it, or ``STUDY/17``.
+
+Of the digits 8 do where no other run began within about a minute: they begin with the time.
+"""
 
 _handles: WeakValueDictionary[tuple[str, str], ActiveRun] = WeakValueDictionary()
 """The last handle that this process made of each run, by the address of its store and its uid."""

@@ -216,7 +216,7 @@ class Tracking(Lifecycle, Resuming):
         return -1 if found is None else found
 
     def get_run(self, ref: RunRef) -> Run:
-        """Return a run by its id, its uid (or the first 8 digits or more of it) or ``STUDY/17``; raises NotFoundError."""
+        """Return a run by its id, its uid (or the first 16 digits of it) or ``STUDY/17``; raises NotFoundError."""
         run_id = self._run_id(ref)
         return self.database.read(lambda connection: read_runs(connection, [run_id])[0])
 

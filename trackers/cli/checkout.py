@@ -28,7 +28,7 @@ from trackers.wording import counted
 )
 @reading_options
 def checkout(run: str, to: Path | None, repo: Path, storage: str | None, as_json: bool) -> None:
-    """Restore the code of RUN (its uid or its first 8 digits or more, its id, or STUDY/NUMBER) into a new folder.
+    """Restore the code of RUN (its uid or its first 16 digits, its id, or STUDY/NUMBER) into a new folder.
 
     The commit, what was changed since, and files that were new; outside a repository the source that was imported.
     Commits that no remote had were kept with the run, and are fetched from there where the repository lacks them; where

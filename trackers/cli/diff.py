@@ -44,7 +44,7 @@ _LED_IN = 8
 def diff(first: str, second: str, whole: bool, stat: bool, repo: Path, storage: str | None, as_json: bool) -> None:
     """Show what changed from RUN_A to RUN_B: code, call, params, environment, data, results.
 
-    A run is named by its uid (or its first 8 digits or more), its id, or STUDY/NUMBER. With the repository at hand,
+    A run is named by its uid (or its first 16 digits), its id, or STUDY/NUMBER. With the repository at hand,
     code is compared file by file, changes that were never committed included.
     """
     from trackers.cli import text

@@ -97,7 +97,7 @@ def _show(done: Collected) -> None:
 @click.option("--list", "listed", is_flag=True, help="Show what is pinned.")
 @reading_options
 def pin(ref: str | None, reason: str, listed: bool, storage: str | None, as_json: bool) -> None:
-    """Keep REF from `gc`: a run (its id, its uid or 8 digits of it, STUDY/17), a model's uid, or a file's digest."""
+    """Keep REF from `gc`: a run (its id, its uid or the first 16 digits of it, STUDY/17), a model's uid, or a file's digest."""
     from trackers.cli import text
 
     if not listed and ref is None:

@@ -56,7 +56,7 @@ _what = click.argument("what", metavar="RUN|EXPERIMENT")
 def rename(what: str, name: str, storage: str | None, as_json: bool) -> None:
     """Give a run, an experiment or a study another NAME.
 
-    A run goes by its id, its uid (or its first 8 digits or more) or STUDY/NUMBER; the name of an experiment must be
+    A run goes by its id, its uid (or its first 16 digits) or STUDY/NUMBER; the name of an experiment must be
     free.
     """
     kept = ""

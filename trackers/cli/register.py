@@ -49,7 +49,7 @@ def register(
 ) -> None:
     """Make a model the next version of NAME, which is made where it is new.
 
-    RUN is the uid of a run (its first 8 digits or more), or STUDY/17; runs:/RUN/MODEL where it was logged under another
+    RUN is the uid of a run (its first 16 digits), or STUDY/17; runs:/RUN/MODEL where it was logged under another
     name than model. FOLDER is that of a model of ours or of MLflow's, as ./FOLDER: its files are kept with a run made for
     it. The same model again is the version that it is, with the description and tags that are given now.
     """

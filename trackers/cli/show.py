@@ -30,7 +30,7 @@ _CHILDREN = 5
 @click.option("--context", default="", help="The context of that metric, as in split=val.")
 @reading_options
 def show(run: str, key: str | None, context: str, storage: str | None, as_json: bool) -> None:
-    """Show a run: RUN is its uid (or the first 8 digits or more), its id, STUDY/NUMBER, or a version that came from it.
+    """Show a run: RUN is its uid (or its first 16 digits), its id, STUDY/NUMBER, or a version that came from it.
 
     Its params, tags, code and data, its parent and children, metrics, files and models, and the registered versions
     that came from it. With --json its parent and children go by their uids.

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = "sqlite:///hpo.db"
 _FORMS = (
-    "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME, runs:/RUN/MODEL, STUDY/17, the uid of a run (its first 8 "
-    "digits or more), or a folder as ./FOLDER"
+    "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME, runs:/RUN/MODEL, STUDY/17, the uid of a run (its first 16 "
+    "digits), or a folder as ./FOLDER"
 )
 _UID = re.compile(r"[0-9a-f]{32}")
 _BEGINNING = re.compile(r"[0-9a-f]{8,31}")
@@ -113,7 +113,7 @@ def load_model(
 
     *ref*: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, ``models:/NAME`` (the newest version); ``STUDY/17``,
     ``runs:/STUDY/17`` or ``runs:/UID/MODEL`` (logged under another name than ``model``); the uid of a run (or its first
-    8 digits or more, also as listings write it: ``EXPERIMENT/DIGITS``) or of a model; a folder, ours or one that MLflow
+    16 digits, also as listings write it: ``EXPERIMENT/DIGITS``) or of a model; a folder, ours or one that MLflow
     wrote, as a path or as text that begins with ``./`` or ``/``. *store*: a ``Store`` or its URL; by default
     ``HPO_STORAGE``, then ``sqlite:///hpo.db``. *trust*: True runs the code that the model brings; full names of types
     trust only those.
