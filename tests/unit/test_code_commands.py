@@ -106,6 +106,11 @@ def test_checkout_says_where_the_commit_must_come_from(
     assert cli("checkout", runs[0])[0] == 0, "nothing of that was pushed: all of it was kept"
     assert (tmp_path / "elsewhere" / f"run-{runs[0][:12]}" / "study.py").read_text() == "x = 2\n"
     assert cli("checkout", runs[0])[0] == 2
+    git(tmp_path / "elsewhere", "init", "--quiet")
+    assert cli("checkout", runs[0], "--to", "alone")[0] == 0
+    assert (tmp_path / "elsewhere" / "alone" / ".git").is_dir(), "this one has nothing to do with it"
+    assert cli("checkout", runs[0], "--repo", ".", "--to", "named")[0] == 0
+    assert (tmp_path / "elsewhere" / "named" / ".git").is_file(), "a worktree of the repository that was named"
 
 
 def test_diff_says_what_changed_at_80_columns(cli: Cli, runs: tuple[str, str]) -> None:

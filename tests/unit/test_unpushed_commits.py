@@ -150,7 +150,7 @@ def test_a_repository_that_nobody_named_gets_no_history_of_another(
     monkeypatch.chdir(other)
     assert state.commits is not None
     bundle = state.commits.bundle
-    assert checkout.restore(state.record(), state.bundle(), tmp_path / "again", Path(), lambda: bundle).commit == last
+    assert checkout.restore(state.record(), state.bundle(), tmp_path / "again", None, lambda: bundle).commit == last
     assert git(other, "worktree", "list").count("\n") == 0
     with pytest.raises(subprocess.CalledProcessError):
         git(other, "cat-file", "-e", last)

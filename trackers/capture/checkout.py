@@ -40,10 +40,10 @@ def restore(
     record: Mapping[str, Any],
     bundle: bytes | None,
     to: Path,
-    repo: Path,
+    repo: Path | None = None,
     unpushed: Callable[[], bytes | None] = lambda: None,
 ) -> Restored:
-    """Restore the code of *record* into the new folder *to*; *repo* lies in the repository that has its commit.
+    """Restore the code of *record* into the new folder *to*; *repo*, or this folder, lies in the repository of its commit.
 
     Where it does not have that, *unpushed* returns git's bundle of the commits that no remote had, if there is one;
     where that holds the whole history no repository is needed, and *to* becomes one of its own.
@@ -148,14 +148,15 @@ def _sections(diff: bytes) -> list[patch.Section]:
 
 
 def _repository(
-    record: Mapping[str, Any], commit: str, repo: Path, unpushed: Callable[[], bytes | None]
+    record: Mapping[str, Any], commit: str, named: Path | None, unpushed: Callable[[], bytes | None]
 ) -> tuple[Git | None, bytes | None]:
-    """Return the repository at *repo*, with *commit*; or a bundle that holds the whole history.
+    """Return the repository at *named* (else here), with *commit*; or a bundle that holds the whole history.
 
     The latter where there is no repository, or one that was not named and does not have the commit.
     """
     if len(commit) not in (40, 64) or not all(char in "0123456789abcdef" for char in commit):
         raise InvalidValueError(f"the recorded commit {commit[:80]!r} is none")
+    repo = Path() if named is None else named
     git = Git(repo, _SECONDS)
     where = f"; it was cloned from {record['remote']}" if record.get("remote") else ""
     facts = record.get("commits")
@@ -171,7 +172,7 @@ def _repository(
     if _has(git, commit):
         return git, None
     if kept and (data := unpushed()) is not None:
-        if repo == Path() and commits.is_whole(data):
+        if named is None and commits.is_whole(data):
             return None, data  # this folder lies in some repository, which nobody named
         _fetch(git, data, record, commit)
         return git, None

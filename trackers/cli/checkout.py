@@ -23,11 +23,10 @@ from trackers.wording import counted
 @click.option(
     "--repo",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path(),
     help="A folder of the git repository that has the commit (default: the current one).",
 )
 @reading_options
-def checkout(run: str, to: Path | None, repo: Path, storage: str | None, as_json: bool) -> None:
+def checkout(run: str, to: Path | None, repo: Path | None, storage: str | None, as_json: bool) -> None:
     """Restore the code of RUN (its uid or its first 16 digits, its id, or STUDY/NUMBER) into a new folder.
 
     The commit, what was changed since, and files that were new; outside a repository the source that was imported.
