@@ -237,6 +237,8 @@ def _mariadb() -> dict[str, str]:
         "step BIGINT PATH '$[0]', time BIGINT PATH '$[1]', value VARCHAR(30) PATH '$[2]')) AS j"
     )
     metrics = _quoted("v.metrics", "\\" * 2)  # which its texts take for one
+    keys = "JSON_TABLE(JSON_KEYS({}), '$[*]' COLUMNS (o FOR ORDINALITY, name VARCHAR(600) PATH '$')) AS j"
+    values = "JSON_TABLE(JSON_EXTRACT({}, '$.*'), '$[*]' COLUMNS (o FOR ORDINALITY, value VARCHAR(30) PATH '$')) AS w"
     table = "JSON_TABLE(f.\"values\", '$[*]' COLUMNS (value DOUBLE PATH '$'))"
     mean = f"(SELECT {_mean('j.value')} FROM {table} AS j)"
     below, above = "locate('-I', f.\"values\") > 0", "locate('I', REPLACE(f.\"values\", '-I', '')) > 0"
@@ -248,9 +250,9 @@ def _mariadb() -> dict[str, str]:
         duration="(r.ended_at - r.started_at) / 1e6",
         aliases="GROUP_CONCAT(a.alias ORDER BY a.alias SEPARATOR ', ')",
         versions=_Versions(
-            rows=f"JOIN JSON_TABLE(JSON_KEYS({metrics}), '$[*]' COLUMNS (name VARCHAR(600) PATH '$')) AS j",
+            rows=f"JOIN {keys.format(metrics)} JOIN {values.format(metrics)} ON w.o = j.o",  # no path holds any name
             name="j.name",
-            value=number(f"JSON_UNQUOTE(JSON_EXTRACT({metrics}, CONCAT('$.', JSON_QUOTE(j.name))))"),
+            value=number("w.value"),
             figure=f"CASE WHEN {below} AND {above} THEN NULL WHEN {below} THEN -{big} WHEN {above} THEN {big} ELSE {mean} END",
             repeats="JSON_LENGTH(REPLACE(f.\"values\", 'Infinity', '1'))",
         ),
