@@ -4,51 +4,30 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 import signal
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-import trackers
+from tests.unit.test_log_command import Answer, Cli, opened
+from tests.unit.test_log_command import cli as cli
 from trackers.active import ActiveRun
-from trackers.cli.exit import run_command
 from trackers.cli.log import BATCH
 from trackers.cli.series import read_series
 from trackers.errors import InvalidValueError
 from trackers.sql.writer import SPILL_AT
 from trackers.states import RunState
-from trackers.store import Store
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
 
 Log = Callable[[str], Answer]
 
 
 @pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Log:
+def log(cli: Cli) -> Log:
     """Call ``trackers log e`` with what it is given, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HPO_STORAGE", raising=False)
-    monkeypatch.delenv("HPO_OFFLINE", raising=False)
-
-    def call(line: str) -> Answer:
-        code = run_command(["log", "e", *shlex.split(line)])
-        return Answer(code, *capsys.readouterr())
-
-    return call
-
-
-def opened() -> Store:
-    return trackers.connect("sqlite:///hpo.db", create=False)
+    return lambda line: cli(f"log e {line}")
 
 
 def series(uid: str) -> dict[str, list[tuple[int, float]]]:
