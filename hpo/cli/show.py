@@ -13,6 +13,7 @@ from hpo.cli.command import Command
 from hpo.cli.options import complete_trial, json_option, open_store, storage_options, stored_url, where
 from hpo.errors import UserError
 from trackers.cli.launch import launch_facts, launch_lines
+from trackers.cli.text import printed
 from trackers.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _show_trial(store: Store, row: StudyRow, trial: Trial, with_log: bool, as_js
         shown |= launch_facts(store.launch(trial), store.inputs(trial))
         text.print_json({**shown, "log": log} if with_log else shown)
     elif with_log:
-        click.echo(log or f"{trial.path} printed nothing.", nl=not log.endswith("\n"))
+        click.echo(printed(log) or f"{trial.path} printed nothing.", nl=not log.endswith("\n"))
     else:
         click.echo(text.fields(_pairs(store, row, trial)))
         _show_attempts(trial)

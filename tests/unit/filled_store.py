@@ -65,7 +65,7 @@ def _digits(store: trackers.Store) -> None:
         changes += [
             AttemptEnded(run, 0, start + SECOND, state.name.lower()),
             TrialFinished(run, start + SECOND, state, values, *error),
-            LogKept(run, 0, f"epoch 1 of trial {number}\n"),
+            LogKept(run, 0, f"\x1b[1mepoch 1\x1b[0m of trial {number}\x1b]0;title\x07\x1b[2J\r\n"),
         ]
     changes.append(StudyChanged(status="stopped", reason="stopped by a test", settings={"workers": 2}))
     lease.submit(changes).wait()

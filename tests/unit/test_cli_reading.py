@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -99,7 +100,10 @@ def test_show_json_has_null_where_a_number_is_nan(cli: Cli) -> None:
 
 
 def test_show_log_prints_what_the_trial_printed(cli: Cli) -> None:
-    assert cli("show", "digits/3", "--log").out == "epoch 1 of trial 3\n"
+    out = cli("show", "digits/3", "--log").out
+    assert re.sub("\x1b\\[[01]m", "", out) == "epoch 1 of trial 3\\x1b]0;title\\x07\\x1b[2J\r\n", (
+        "colours and lines, no more"
+    )
     assert cli("show", "digits/5", "--log").out == "digits/5 printed nothing.\n"
 
 

@@ -358,6 +358,7 @@ def test_who_tags_or_describes_a_run_or_an_experiment_is_told_the_option(
             f"'{short}' is a run and no registered model: `trackers tag --run {short} ...`",
         ),
         (["tag", "exp", "q=1"], "'exp' is an experiment and no registered model: `trackers tag --experiment exp ...`"),
+        (["tag", "--run", "exp", "q=1"], "'exp' is an experiment and no run: `trackers runs exp` lists its runs"),
         (["tag", "sp", "q=1"], "'sp' is a study and no registered model: `trackers tag --experiment sp ...`"),
         (["describe", "sp", "x"], "'sp' is a study and no registered model: `trackers describe --experiment sp ...`"),
         (["describe", "sp/0", "x"], "'sp/0' is a trial and no registered model: `trackers tag --run sp/0 note=...`"),

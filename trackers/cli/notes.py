@@ -10,9 +10,8 @@ import click
 
 from trackers.cli.completing import complete_model, complete_reference, complete_version
 from trackers.cli.given import check_local, read_number, read_pair, read_pairs
-from trackers.cli.launch import run_ref
 from trackers.cli.storage import open_store, reading_options
-from trackers.cli.target import called, find_target
+from trackers.cli.target import called, find_target, run_of
 
 
 @click.command(
@@ -79,7 +78,7 @@ def tag(
         raise click.UsageError("Give a tag to set, as in reviewed=yes, or one to --remove.")
     with open_store(storage) as store:
         if kind == "run":
-            store.tag_run(run_ref(target), tags)
+            store.tag_run(run_of(store, target), tags)
         elif kind == "experiment":
             store.tag_experiment(target, tags)
         else:

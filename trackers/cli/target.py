@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def version_of(registry: Registry, name: str, version: str) -> ModelVersion:
 def run_of(store: Store, word: str) -> Run:
     """Return the run that *word* names: its id, its uid, STUDY/17, or that of a registered version (NAME/3, NAME@ALIAS).
 
-    Raises NotFoundError, which says what else has the name: a registered model, or runs, by their uids.
+    Raises NotFoundError, which says what else has the name: a registered model, runs, by their uids, or an experiment.
     """
     try:
         return store.get_run(run_ref(word))
@@ -104,6 +105,10 @@ def run_of(store: Store, word: str) -> Run:
             raise NotFoundError(
                 f"{word!r} is the name of {which}: a run goes by its uid, since names need not differ"
             ) from exc
+        kind, noun = kind_of(store, word)
+        if kind == "experiment":
+            listed = f"`trackers runs {shlex.quote(word)}` lists its runs"
+            raise NotFoundError(f"{word!r} is {noun_with(noun)} and no run: {listed}") from exc
         raise
 
 

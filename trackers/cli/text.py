@@ -33,6 +33,8 @@ LONGEST = 2000
 _MOST_LINES = 2
 """So many lines say what has no room."""
 _UID = re.compile("[0-9a-f]{32}")
+_LAID_OUT = re.compile(r"([\n\r\t]|\x1b\[[0-9;]{0,40}m)")
+"""What lays text out and colours it."""
 
 
 class Whole(str):
@@ -138,6 +140,12 @@ def plain(text: str) -> str:
 def plain_lines(text: str) -> str:
     """Return *text* likewise, with its line breaks, and four spaces for a tab."""
     return "\n".join(plain(line.replace("\t", "    ")) for line in text.split("\n"))
+
+
+def printed(text: str) -> str:
+    """Return what a program printed as it is, but for what may do more to a terminal than lines and colours do."""
+    parts = _LAID_OUT.split(text)
+    return "".join(part if place % 2 else plain(part) for place, part in enumerate(parts))
 
 
 def shortened(value: str) -> str:
