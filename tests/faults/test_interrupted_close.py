@@ -106,7 +106,7 @@ def test_who_waits_for_room_hears_ctrl_c_at_once(
         raise StoreError("no journal can be made here")
 
     monkeypatch.setattr(writers, "SPILL_AT", 10)
-    monkeypatch.setattr(writers, "LARGEST_QUEUE", 50)
+    monkeypatch.setattr("trackers.sql.queue.LARGEST_QUEUE", 50)
     gate = threading.Event()
     with trackers.connect(sqlite_url) as store:
         monkeypatch.setattr(Journal, "create", refused)

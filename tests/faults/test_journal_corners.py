@@ -91,7 +91,7 @@ def test_what_is_in_the_file_goes_before_what_is_in_memory(store_url: str, disk:
 def test_what_waits_for_room_goes_to_the_journal_that_came_into_use_meanwhile(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "LARGEST_QUEUE", 10)
+    monkeypatch.setattr("trackers.sql.queue.LARGEST_QUEUE", 10)
     monkeypatch.setattr(writer, "SPILL_AT", 5)
     monkeypatch.setattr("trackers.sql.spill._AGAIN", 0.5)
     there = tmp_path / "journals"
@@ -115,7 +115,7 @@ def test_what_waits_for_room_goes_to_the_journal_that_came_into_use_meanwhile(
             target=lambda: [run.log_metric("loss", float(step), step=step) for step in range(30)]
         )
         logging_on.start()
-        until(lambda: store.writer._queued >= 10)
+        until(lambda: store.writer._queue.size >= 10)
         there.unlink()
         until(lambda: not store.writer._spill.unusable)  # type: ignore[union-attr]
         gate.set()

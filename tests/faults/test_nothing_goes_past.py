@@ -39,7 +39,7 @@ def test_a_sync_whose_first_group_fails_writes_none_behind_it(sqlite_url: str, m
             with store.start_run("off", tags={"number": str(number)}) as run:
                 uids.append(run.uid)
     monkeypatch.setattr("trackers.sql.engine.BUSY_SECONDS", 0.2)
-    monkeypatch.setattr(writer, "LARGEST_GROUP", 4)
+    monkeypatch.setattr("trackers.sql.queue.LARGEST_GROUP", 4)
     trackers.connect(sqlite_url).close()
     path = sqlite_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as holder:

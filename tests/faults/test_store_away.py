@@ -146,7 +146,7 @@ def test_a_read_whose_connection_is_lost_on_the_way_is_done_again_once(server_st
 
 
 def test_who_submits_more_than_the_queue_holds_waits_with_it(outage: Outage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trackers.sql.writer.LARGEST_QUEUE", 50)
+    monkeypatch.setattr("trackers.sql.queue.LARGEST_QUEUE", 50)
     monkeypatch.setattr("trackers.sql.waiting.FIRST_WAIT", 0.05)
     monkeypatch.setattr("trackers.sql.waiting.LONGEST_PAUSE", 0.05)
     with trackers.connect(outage.url) as store:

@@ -17,7 +17,6 @@ from tests.conformance.managed import manage
 from trackers.changes import PointsLogged, TagsSet, TrialFinished
 from trackers.clock import now_us
 from trackers.errors import InvalidValueError, NotFoundError, StoreAwayError, StoreError
-from trackers.sql import writer as writer_module
 from trackers.sql.apply import SqlApplier
 from trackers.sql.commit import Commit
 from trackers.sql.committer import Work
@@ -177,7 +176,7 @@ def test_a_dead_writer_leaves_nobody_waiting(sqlite_url: str) -> None:
 
 
 def test_a_full_queue_makes_submitters_wait_for_room(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "LARGEST_QUEUE", 20)
+    monkeypatch.setattr("trackers.sql.queue.LARGEST_QUEUE", 20)
     with trackers.connect(sqlite_url) as store:
         manager = manage(store)
         gate = gated(store)

@@ -10,8 +10,9 @@ It goes to the journal instead, in order and numbered; the thread drains the jou
 number of the last entry is written in the same transaction as the entries, so that a commit whose answer was lost, and
 which is therefore in the journal too, is not written again.
 
-Long, since one lock guards the queue, the journal and the thread; what waits lies in ``trackers.sql.waiting``, a group is
-written by ``trackers.sql.groups``, and what is read from the journal goes by ``trackers.sql.draining``.
+Long, since one lock guards the queue, the journal and the thread; the queue itself is ``trackers.sql.queue``, what waits
+for a database that is away lies in ``trackers.sql.waiting``, a group is written by ``trackers.sql.groups``, and what is
+read from the journal goes by ``trackers.sql.draining``.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ import atexit
 import logging
 import os
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,6 +36,7 @@ from trackers.sql.engine import Database
 from trackers.sql.failures import is_away
 from trackers.sql.groups import Groups
 from trackers.sql.journals import forget
+from trackers.sql.queue import Queue
 from trackers.sql.waiting import Waiting, deadline
 from trackers.sql.whole import say_aside, whole
 
@@ -46,13 +46,8 @@ if TYPE_CHECKING:
     from trackers.journal import Entry
     from trackers.sql.spill import Spill
 
-LINGER_SECONDS = 0.004
-"""How long a group waits for more, when the last one was of several submissions or nobody waits for what there is."""
-
-LARGEST_GROUP = 20_000
-LARGEST_QUEUE = 100_000
 SPILL_AT = 10_000
-"""In changes; from SPILL_AT on the journal takes what runs log."""
+"""From so many changes in the queue on the journal takes what runs log."""
 
 LAST_SECONDS = 10.0
 """How long the end of the process waits for what only the database can take."""
@@ -100,16 +95,9 @@ class Writer:
         self._committer = Committer(database, make_applier)
         self.pid = os.getpid()
         self._lock = threading.Lock()
-        self._arrived = threading.Condition(self._lock)
-        self._room = threading.Condition(self._lock)
+        self._queue = Queue(self._lock)
         self._attempted = threading.Condition(self._lock)
-        self._queue: deque[Work] = deque()
-        self._queued = 0
-        self._awake = False
-        self._urgent = False
-        self._hasty = 0  # submissions in the queue that somebody may wait for
         self._closing = False
-        self._last_group = 0
         self._dead: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._waiting = Waiting()
@@ -198,8 +186,7 @@ class Writer:
                 why = "the process ends before all is written, which `trackers sync` does later"
                 ended = self._spill_queue(StoreAwayError(why))
                 self._left = self._closing = True  # the thread closes the journal, if it gets so far
-                self._arrived.notify_all()
-                self._room.notify_all()
+                self._queue.wake()
                 if self._spill is not None and self._spill.active:
                     self._spill.journal.sync()
         for work in ended:
@@ -253,7 +240,7 @@ class Writer:
             before = spill.attempts
             self._drain_wanted = True
             self._start()
-            self._arrived.notify()
+            self._queue.wake()
             while spill.active and spill.attempts == before and self._dead is None:
                 self._attempted.wait()
             failure = (spill.failure or self._dead) if spill.active else None
@@ -264,9 +251,7 @@ class Writer:
         """Write what is queued now: somebody waits for it."""
         self.check_process()
         with self._lock:
-            if self._queue:
-                self._urgent = True
-                self._arrived.notify()
+            self._queue.hurry()
 
     def flush(self) -> None:
         """Wait until everything submitted so far is committed or has failed."""
@@ -284,8 +269,7 @@ class Writer:
             with self._lock:
                 self._closing = True
                 self._gone = False  # one more try
-                self._arrived.notify_all()
-                self._room.notify_all()
+                self._queue.wake()
                 thread = self._thread
             if thread is not None and thread is not threading.current_thread():
                 thread.join()
@@ -325,9 +309,9 @@ class Writer:
         spill = self._spill
         if work.entry is None or spill is None:
             with self._lock:
-                self._enqueue(work, work.size, urgent)
+                self._enqueue(work, urgent)
             return
-        if self._queued >= SPILL_AT and not spill.active and not spill.unusable:
+        if self._queue.size >= SPILL_AT and not spill.active and not spill.unusable:
             whole(partial(self._go_over, spill))
         self._put_logged(spill, work, urgent)
         self._say()
@@ -337,7 +321,7 @@ class Writer:
         ended: list[Work] = []
         with self._lock:
             self._check_open()
-            if not spill.active and self._queued >= SPILL_AT and spill.usable:
+            if not spill.active and self._queue.size >= SPILL_AT and spill.usable:
                 ended = self._spill_over([])
         for one in ended:
             one.commit.resolve()
@@ -353,26 +337,20 @@ class Writer:
             if spill.active:  # as it may be by now: then nothing goes past what is in the journal
                 ended = self._spill_over([work])
             else:
-                self._enqueue(work, work.size, urgent)
+                self._enqueue(work, urgent)
         for one in ended:
             one.commit.resolve()
 
     def _wait_for_room(self) -> None:
-        while self._queued >= LARGEST_QUEUE and threading.current_thread() is not self._thread:
-            self._check_open()
-            self._room.wait()
+        if threading.current_thread() is not self._thread:
+            self._queue.wait_for_room(self._check_open)
         self._check_open()
 
-    def _enqueue(self, work: Work, size: int, urgent: bool) -> None:
+    def _enqueue(self, work: Work, urgent: bool) -> None:
         self._wait_for_room()
         self._start()
         self._waiting.number(work)
-        self._queue.append(work)
-        self._queued += size
-        self._hasty += not work.lazy
-        self._urgent = self._urgent or urgent
-        if not self._awake or self._urgent:
-            self._arrived.notify()
+        self._queue.append(work, urgent)
 
     def _start(self) -> None:
         if self._thread is not None:
@@ -389,16 +367,6 @@ class Writer:
 
     # --- the journal -------------------------------------------------------------------------------------------
 
-    def _take_logged(self) -> list[Work]:
-        """Take what runs logged out of the queue; the lock is held."""
-        logged = [work for work in self._queue if work.logged]
-        if logged:
-            self._queue = deque(work for work in self._queue if not work.logged)
-            self._queued -= sum(work.size for work in logged)
-            self._hasty -= sum(not work.lazy for work in logged)
-            self._room.notify_all()
-        return logged
-
     def _spill_over(self, works: Sequence[Work]) -> list[Work]:
         """Go over to the journal, with *works* behind all that is waiting; return what ended so. The lock is held.
 
@@ -409,9 +377,9 @@ class Writer:
         if self._spill.active:
             return self._to_journal(works)
         self._to_journal([work for work in self._current if work.logged and not work.commit.done()])
-        ended = self._to_journal([*self._take_logged(), *works])
+        ended = self._to_journal([*self._queue.take_logged(), *works])
         self._start()
-        self._arrived.notify()
+        self._queue.wake()
         return ended
 
     def _to_journal(self, works: Sequence[Work]) -> list[Work]:
@@ -458,25 +426,11 @@ class Writer:
     def _next_group(self) -> list[Work]:
         """Wait for work and return it in order of arrival; an empty list: closing, and all is written."""
         with self._lock:
-            while not self._is_due():
-                self._awake = False
-                self._arrived.wait(self._seconds_left())
-            self._awake = True
-            if self._last_group > 1 or not self._hasty:
-                self._linger()
-            group = self._waiting.take()
-            size = sum(work.size for work in group)
-            while self._queue and size < LARGEST_GROUP:
-                work = self._queue.popleft()
-                group.append(work)
-                size += work.size
-                self._hasty -= not work.lazy
-            self._urgent = bool(self._queue) and self._urgent
-            self._last_group = len(group)
-            self._current = group
+            self._queue.wait(self._is_due, self._seconds_left)
+            self._queue.linger(lambda: self._closing)
+            group = self._current = self._queue.take_group(self._waiting.take())
             if not self._waiting.away:  # else it is counted once it is known what of it has to wait on
-                self._queued -= size
-                self._room.notify_all()
+                self._queue.make_room(group)
             return group
 
     def _is_due(self) -> bool:
@@ -484,19 +438,12 @@ class Writer:
         if self._closing or self._may_drain():
             return True
         left = self._waiting.seconds_left
-        return bool(self._queue) if left is None else self._urgent or left <= 0.0
+        return bool(self._queue) if left is None else self._queue.urgent or left <= 0.0
 
     def _seconds_left(self) -> float | None:
         """Return how long nothing is due that is known of; None: for ever. The lock is held."""
         known = (self._waiting.seconds_left, None if self._spill is None else self._spill.seconds_left)
         return min((left for left in known if left is not None), default=None)
-
-    def _linger(self) -> None:
-        deadline = time.monotonic() + LINGER_SECONDS
-        while not self._urgent and not self._closing and self._queued < LARGEST_GROUP:
-            left = deadline - time.monotonic()
-            if left <= 0 or not self._arrived.wait(left):
-                return
 
     # --- the thread --------------------------------------------------------------------------------------------
 
@@ -527,20 +474,16 @@ class Writer:
             self._end(group, failure)
 
     def _count(self) -> None:
-        """Count anew what is queued, with what waits for the database: those who submit more wait when it is too much."""
         with self._lock:
-            self._queued = sum(work.size for work in (*self._waiting.works, *self._queue))
-            self._room.notify_all()
+            self._queue.count(self._waiting.works)
 
     def _end(self, group: list[Work], failure: BaseException) -> None:
         with self._lock:
             self._dead = failure
-            logged = any(work.logged for work in (*group, *self._queue))
+            logged = self._queue.logged or any(work.logged for work in group)
             safe = logged and self._spill is not None and self._spill.usable
             ended = [*self._spill_over([]), *(work for work in group if work.logged)] if safe else []
-            left = [*self._waiting.take(), *group, *self._queue]
-            self._queue.clear()
-            self._room.notify_all()
+            left = [*self._waiting.take(), *group, *self._queue.take_all()]
             self._attempted.notify_all()
         self._say()
         for work in ended:
