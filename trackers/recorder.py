@@ -41,6 +41,8 @@ LARGEST_ARRAY = 1000
 _NAME = "it is called name"
 """What MLflow calls ``artifact_file``."""
 
+_LAST_STEP = 2**63 - 1
+
 Put = Callable[["ArtifactStore"], dict[str, tuple[str, int]]]
 
 
@@ -121,7 +123,9 @@ class Recorder(ABC):
             records: list[c.Change] = []
             for key, value in values.items():
                 last = self._steps_of.get((key, label), -1)
-                at = check_step(last + 1) if given is None else given
+                at = last + 1 if given is None else given
+                if at > _LAST_STEP:
+                    check_step(at)
                 self._steps_of[key, label] = max(last, at)
                 records.append(c.PointsLogged(self._run_id, key, ((at, self._attempt, now, value),), label))
             if records:
@@ -423,7 +427,7 @@ def check_step(step: object) -> int:
         number = operator.index(step)  # type: ignore[arg-type]  # anything else is refused below
     except TypeError:
         raise InvalidValueError(f"a step is a whole number, not {step!r:.60}") from None
-    if not -(2**63) <= number < 2**63:
+    if not -(2**63) <= number <= _LAST_STEP:
         shown = number if number.bit_length() < 100 else f"a number of {number.bit_length()} bits"
         raise InvalidValueError(f"a step has 64 bits: {shown} is out of range")
     return number
