@@ -48,9 +48,14 @@ class Queue:
 
     # --- who submits -------------------------------------------------------------------------------------------
 
+    @property
+    def is_full(self) -> bool:
+        """Whether who submits has to wait."""
+        return self.size >= LARGEST_QUEUE
+
     def wait_for_room(self, check: Callable[[], None]) -> None:
         """Wait until there is room; *check* raises where nobody makes any."""
-        while self.size >= LARGEST_QUEUE:
+        while self.is_full:
             check()
             self._room.wait()
 

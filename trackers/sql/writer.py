@@ -309,6 +309,7 @@ class Writer:
         spill = self._spill
         if work.entry is None or spill is None:
             with self._lock:
+                self._wait_for_room()
                 self._enqueue(work, urgent)
             return
         if self._queue.size >= SPILL_AT and not spill.active and not spill.unusable:
@@ -330,8 +331,9 @@ class Writer:
         """Queue what a run logged, or have the journal take it."""
         ended: list[Work] = []
         with self._lock:
-            self._check_open()
-            if not spill.active:
+            if spill.active:
+                self._check_open()
+            else:
                 self._wait_for_room()
             work.journal, work.seq = spill.uid, spill.number()
             if spill.active:  # as it may be by now: then nothing goes past what is in the journal
@@ -342,12 +344,11 @@ class Writer:
             one.commit.resolve()
 
     def _wait_for_room(self) -> None:
-        if threading.current_thread() is not self._thread:
+        if self._queue.is_full and threading.current_thread() is not self._thread:
             self._queue.wait_for_room(self._check_open)
         self._check_open()
 
     def _enqueue(self, work: Work, urgent: bool) -> None:
-        self._wait_for_room()
         self._start()
         self._waiting.number(work)
         self._queue.append(work, urgent)
