@@ -253,6 +253,13 @@ def test_a_committed_secret_beside_a_change_does_not_enter_and_all_comes_back(re
     assert tree(tmp_path / "again") == tree(repository)
 
 
+def test_a_line_above_that_speaks_of_a_secret_takes_nothing_from_the_next(repository: Path, tmp_path: Path) -> None:
+    code = "# the client sends Authorization: Bearer\nLENGTH = 5\n# it is basic\nsome_function_name_v2 = 1\nx = 1\n"
+    (repository / "study.py").write_text(code)
+    assert restore(read(repository), tmp_path / "out", repository).exact
+    assert (tmp_path / "out" / "study.py").read_text() == code
+
+
 def test_what_is_too_large_is_left_out_and_listed(repository: Path, tmp_path: Path) -> None:
     (repository / "sub" / "a.txt").write_text("0123456789\n" * 500_000)
     (repository / "study.py").write_text("x = 2\n")

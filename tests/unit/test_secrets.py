@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,68 @@ def test_a_diff_keeps_its_lines_and_their_marks(case: str) -> None:
     assert [line[:1] for line in shown.split("\n")] == [line[:1] for line in diff.split("\n")]
     assert shown.endswith("\n-y = 2\n z = 3")
     assert redact(shown, diff=True) == shown
+
+
+FRAGMENTS = [
+    *(
+        "password",
+        "token",
+        "API_KEY",
+        "authorization",
+        "Authorization: ",
+        "Bearer ",
+        "basic ",
+        "bearer",
+        "apikey",
+        "key",
+    ),
+    *(
+        "=",
+        ": ",
+        ":",
+        " = ",
+        "'",
+        '"',
+        "hunter2x",
+        "***",
+        "https://",
+        "u:p@",
+        "h/",
+        "?token=",
+        "?sig=",
+        "abc123",
+        "&",
+        ";",
+    ),
+    *("\n", "\n", "\r\n", "\t", " ", "    ", "{", "}", "[", "]", "(", ")", "\\n", ",", "#", "-", "+", "@@ -1 +1 @@"),
+    *("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "MIIEabc+/=", "AKIA" + "ABCDEFGHIJKLMNOP", KEY),
+    *(
+        "<password>",
+        "</password>",
+        "curl -u ",
+        "mysql -p",
+        "sshpass -p ",
+        "uid=a;pwd=",
+        "b64decode('",
+        "export ",
+        "--token ",
+    ),
+    *("some_function_name_v2(x)", "resnet50_imagenet_pretrained", '"auth":"Ym9iOmh1bnRlcjIy"'),
+]
+
+
+def random_texts(count: int) -> list[str]:
+    """Return texts of what the rules look for, thrown together; the same ones each time."""
+    dice = random.Random(29)
+    return ["".join(dice.choices(FRAGMENTS, k=dice.randint(2, 9))) for _ in range(count)]
+
+
+def test_a_diff_keeps_its_lines_and_their_marks_whatever_is_in_it() -> None:
+    dice = random.Random(2)
+    for text in random_texts(6000):
+        diff = "\n".join(dice.choice("+- ") + line for line in text.split("\n"))
+        shown = redact(diff, diff=True, settings=True)
+        assert [line[:1] for line in shown.split("\n")] == [line[:1] for line in diff.split("\n")], diff
 
 
 @pytest.mark.parametrize("text", ["sshpass -p\n+foobar", "mysql digits\n-print(1)", "<password>\n+word</password>"])

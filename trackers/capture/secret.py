@@ -46,7 +46,9 @@ HARMLESS_FILES = ("*.example", "*.sample", "*.template", "*.dist", "*.pub", "sec
 SETTINGS_FILES = ("*.ini", "*.yaml", "*.yml", "*.toml", "*.cfg", "*.conf", "*.properties")
 """Names of files that hold settings: what has a secret name there is a value, and no variable of a program."""
 
-# Every repetition is bounded, so that a line of a megabyte takes no longer than a megabyte of lines.
+# Every repetition is bounded, so that a line of a megabyte takes no longer than a megabyte of lines. What is hidden lies
+# within one line: a line of a diff begins with its mark, and what reached over the end would hide that of the next. Only
+# between a name and the quote of its value may a line end, since both stay.
 _WORD = (
     r"(?:passwords?|passwd|passphrase|pwd|secrets?|tokens?(?!iz)|api[_-]?keys?|access[_-]?keys?|account[_-]?key"
     r"|private[_-]?keys?|credentials?|authorization)(?:[_.-][\w.-]{0,40}|[A-Z]\w{0,40})?"
@@ -71,7 +73,7 @@ _SECRET_LAST = re.compile(
     r"|credentials?)"
 )
 _HEADER = re.compile(
-    r"(?i)(\bauthorization\W{1,6}[bfru]{0,2}[\"']?(?:bearer|basic|token|apikey)\s{1,4})[^\s\"'{}$<,)*]{1,2000}"
+    r"(?i)(\bauthorization[^\w\r\n]{1,6}[bfru]{0,2}[\"']?(?:bearer|basic|token|apikey)[ \t]{1,4})[^\s\"'{}$<,)*]{1,2000}"
 )
 _URL = re.compile(
     r"://(?:(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']{0,200}:[^\s/\"']{1,300}|(?=\D{0,40}\d)[^\s/@:\"']{8,300})@"
@@ -80,7 +82,7 @@ _URL = re.compile(
 _QUERY = re.compile(
     r"(?i)([?&;](?:token|key|api_?key|secret|password|sig|signature|access_token|accountkey)=)[^&\s\"';]{1,500}"
 )
-_BEARER = re.compile(r"(?i)\b((?:bearer|basic)\s{1,4})(?=[\w.~+/-]{0,40}\d)[\w.~+/-]{16,2000}={0,2}")
+_BEARER = re.compile(r"(?i)\b((?:bearer|basic)[ \t]{1,4})(?=[\w.~+/-]{0,40}\d)[\w.~+/-]{16,2000}={0,2}")
 _LOOKS = re.compile(
     r"\bgh[pousr]_[A-Za-z0-9]{30,255}\b|\bgithub_pat_[A-Za-z0-9_]{40,255}\b|\bglpat-[\w-]{20,64}"
     r"|\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b|\bsk-(?=[A-Za-z0-9]{20}|[A-Za-z_-]{0,60}\d)[\w-]{20,255}|\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,255}"
