@@ -1,0 +1,167 @@
+"""Secrets told by their names: which names speak for one, and what is none whatever its name says."""
+
+from __future__ import annotations
+
+import re
+
+from trackers.capture import secret_looks
+
+_WORD = (
+    r"(?:passwords?|passwd|passphrase|pwd|secrets?|tokens?(?!iz)|api[_-]?keys?|access[_-]?keys?|account[_-]?key"
+    r"|private[_-]?keys?|credentials?|authorization)(?:[_.-][\w.-]{0,40}|[A-Z]\w{0,40})?"
+)
+WORD_ANY_CASE = _WORD.replace("[A-Z]", "[a-z]")
+NAME = r"[\w.-]{0,40}" + WORD_ANY_CASE
+SECRET_LAST = re.compile(
+    r"(?i)[\w.-]{0,80}(?:passwords?|passwd|passphrase|pwd|secrets?|tokens?|(?:api|access|account|private|secret)[_-]?keys?"
+    r"|credentials?)"
+)
+COUNTED = re.compile(
+    r"(?i)(?!.*(?:api|auth|access|bot|secret)[-_]?tokens?\Z)"
+    r"(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)(?:[-_](?:\w*[-_])?)?tokens?"
+)
+"""Names of what a language model counts or marks."""
+ABOUT = re.compile(r"(?i)[_-](?:env|environ|variable|names?|fields?|columns?|header|types?|kind)\Z")
+"""Names of what is about a secret: where it is to be found, and how it is called."""
+PLACEHOLDERS = re.compile(
+    r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|changeme|empty|not[-_]needed|(?-i:[A-Z]{2,20}(?:_[A-Z]{2,20}){1,4}))\Z"
+)
+
+
+def may_be_secret(option: str, value: str) -> bool:
+    """Tell whether the value of an option of a doubtful name is a secret: a key that looks as one, a login."""
+    word = re.split(r"[-_.]", option.lower())[-1]
+    if _PASS.fullmatch(word) or word in ("pw", "passw", "bearer", "cookie"):
+        return True
+    if word == "auth":
+        return value.lower() not in _WAYS and "://" not in value
+    if word in ("login", "userpass", "user", "u"):
+        return ":" in value and "://" not in value
+    return word == "key" and len(value) >= 16 and value.isascii() and any(c.isdigit() for c in value)
+
+
+_WAYS = frozenset(
+    [
+        "none",
+        "basic",
+        "digest",
+        "bearer",
+        "token",
+        "password",
+        "oauth",
+        "oauth2",
+        "oidc",
+        "jwt",
+        "iam",
+        "ntlm",
+        "ldap",
+        "saml",
+        "kerberos",
+        "gssapi",
+        "md5",
+        "scram",
+        "trust",
+        "true",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "auto",
+        "default",
+        "required",
+        "optional",
+        "0",
+        "1",
+    ]
+)
+"""What ``--auth`` takes that says how somebody logs in, and not as whom."""
+
+
+def names_secret(name: str) -> bool:
+    bare = name.lstrip("-+").rpartition(".")[2]  # Hydra's: +wandb.api_key=...
+    return re.fullmatch(rf"(?i){NAME}", bare) is not None and COUNTED.fullmatch(bare) is None
+
+
+_PASS = re.compile(r"(?!(?:\w*by|\w*com|low|high|band|over|under|sur|tres|multi|single|two|one|n)pass)\w*pass")
+"""Words such as ``dbpass``, but for those that name something else."""
+
+
+def is_secret_value(name: str, value: str) -> bool:
+    """Tell whether a param's value is a secret by its name: what is hidden is gone for good, so the name must say so."""
+    if not value or PLACEHOLDERS.match(value) or _STANDS_FOR.fullmatch(value) or _SWITCH.fullmatch(value):
+        return False
+    last, *before = reversed(re.split(r"[-_.]", name.lower()))
+    whose = before[0] if before else ""
+    if last == "authorization":
+        return _SCHEME.fullmatch(value) is not None
+    if ends_secret(name):
+        if _TOKEN.search(name):
+            return _is_token(name, value)
+        plain = _PLAIN.search(name)
+        return plain is None or _HOW.get(plain[0].lower(), _COUNT).fullmatch(value) is None
+    if last in ("login", "userpass"):
+        return ":" in value and "://" not in value
+    if last in ("auth", "user"):
+        return _USER_AND_PASSWORD.fullmatch(value) is not None
+    if last == "key":
+        return _SERVICES.fullmatch(whose) is not None and _KEY_VALUE.fullmatch(value) is not None
+    if last not in ("pw", "bearer") and not _PASS.fullmatch(last):
+        return False
+    if whose in _WHICH or _ORDINARY.fullmatch(value) or _SIZE.fullmatch(value):
+        return False
+    return not whose or _SERVICES.fullmatch(whose) is not None or _MODEL.fullmatch(value) is None
+
+
+def _is_token(name: str, value: str) -> bool:
+    """Tell whether *value* is what lets somebody in, and not what a language model has for tokens."""
+    first = re.split(r"[-_.]?tokens?(?:[\d_-]*)\Z", name.lower())[0]
+    whose = re.split(r"[-_./]", first)[-1]
+    if _BOT.fullmatch(value) or value.lower().startswith("bearer "):
+        return True
+    if _SERVICES.fullmatch(whose):
+        return _OPAQUE.fullmatch(value) is not None and _AMOUNT.fullmatch(value) is None
+    if not whose and name.lower().rstrip("0123456789_-").endswith("token"):
+        return _TOKEN_VALUE.fullmatch(value) is not None and _IDENTIFIER.fullmatch(value) is None
+    return 20 <= len(value) <= 128 and secret_looks.is_random(value)
+
+
+def ends_secret(name: str) -> bool:
+    bare = name.rstrip("0123456789").rstrip("_-")
+    return SECRET_LAST.fullmatch(bare.rpartition("/")[2]) is not None and COUNTED.fullmatch(bare) is None
+
+
+_SCHEME = re.compile(r"(?i)(?:bearer|basic|token|apikey)\s{1,4}\S{1,4000}|\S{16,4000}")
+_TOKEN = re.compile(r"(?i)tokens?[\d_-]*\Z")
+"""What a name ends in that may be a language model's."""
+_TOKEN_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.~:+/=-]{6,2000}")
+_IDENTIFIER = re.compile(r"[A-Za-z]{2,20}(?:[_-][A-Za-z\d]{1,20}){1,6}")
+_OPAQUE = re.compile(r"(?=\D{0,200}\d)[\w.~:+/=-]{4,2000}|[A-Za-z]{16,2000}")
+_AMOUNT = re.compile(r"[\d.,]{1,20}(?:[eE][+-]?\d{1,3})?[kKmMbBtT%]?")
+_MODEL = re.compile(r"[a-z\d.]{1,20}(?:-[a-z\d.]{1,12}){0,3}")
+_SIZE = re.compile(r"\d{1,4}[a-z]\d{0,4}")
+"""What a pass may be of: a model, such as ``monot5-3b``; a size or a number of times."""
+_BOT = re.compile(r"\d{6,12}:[\w-]{30,64}")
+_SERVICES = re.compile(
+    "access|api|app|auth|aws|azure|bearer|bot|ci|client|db|deploy|discord|gcp|gh|git|github|gitlab|google|hf|hub|huggingface|jwt"
+    "|minio|mlflow|neptune|netlify|ngrok|notion|npm|oauth|openai|anthropic|personal|pypi|refresh|registry|sas|secret|security|service|session|slack"
+    "|telegram|user|vault|wandb|webhook"
+)
+"""Whose token or key it is that lets somebody in."""
+_KEY_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[A-Za-z\d+=-]{20,2000}")
+_COUNT = re.compile(r"\d{1,3}")
+_PLAIN = re.compile(r"(?i)(?:s|pwd|account[_-]?key)\Z")
+_HOW = {"pwd": re.compile(r"[./~].*|[A-Za-z]:\\.*"), "account_key": re.compile("[a-z]{1,20}(?:_[a-z]{1,20}){0,3}")}
+"""What is no secret though the name may mean one: a count of several, the folder of a process, the key of a table."""
+_SWITCH = re.compile("(?i)yes|no|on|off|true|false")
+_WHICH = frozenset(
+    {"low", "high", "band", "all", "first", "second", "third", "last", "forward", "backward", "one", "two", "single"}
+)
+"""Passes that are no passwords."""
+_USER_AND_PASSWORD = re.compile(
+    r"[^\s:/]{1,80}:(?![A-Za-z]{1,40}\Z)(?![\d.]{1,8}\Z)(?![a-z]{1,20}-[\w.]{1,12}\Z)[^\s/]{1,200}"
+)
+_STANDS_FOR = re.compile(r"<.*>|\[.*\]|\{.*\}|\$\{.*\}|\$[A-Z_]+|%\(.*\)s")
+"""A special token, a list, a variable."""
+_ORDINARY = re.compile(r"[A-Za-z]{1,20}(?:[ _-][A-Za-z]{1,20}){0,5}|[\d.,]{1,6}[ ]?[kKmM]?(?:Hz)?")
+"""A word or some, or a number."""
