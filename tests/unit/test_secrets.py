@@ -80,6 +80,23 @@ SECRETS = {
     "hex": ('cipher_key = bytes.fromhex("00112233445566778899aabbccddeeff")', "0011"),
     "Twilio": ("SK" + "0123456789abcdef" * 2, "0123"),
     "a registry of containers": ('{"auths": {"r.io": {"auth": "Ym9iOmh1bnRlcjIy"}}}', "Ym9i"),
+    "a second key on one line": (
+        '{"a": "-----BEGIN PRIVATE KEY-----\\nMIIEabc\\n-----END PRIVATE KEY-----\\n", "b": "-----BEGIN PRIVATE KEY-----\\nMHcCxyz\\n'
+        '-----END PRIVATE KEY-----\\n"}',
+        "MHcC",
+    ),
+    "a key that begins where another ends": (
+        "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- -----BEGIN PRIVATE KEY-----\nMHcCxyz\n-----END PRIVATE KEY-----",
+        "MHcC",
+    ),
+    "a key after one that is cut off": (
+        "-----BEGIN PRIVATE KEY-----\nMIIE\n-----BEGIN PRIVATE KEY-----\nMHcCxyz",
+        "MHcC",
+    ),
+    "a key that is not wrapped": (
+        "-----BEGIN PRIVATE KEY-----\n" + "MIIEabc/" * 2000 + "\n-----END PRIVATE KEY-----",
+        "MIIE",
+    ),
     "a key that is cut off": ("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE", "MHcC"),
 }
 HARMLESS = [
@@ -150,6 +167,13 @@ def test_a_secret_is_hidden_and_its_line_stays(case: str) -> None:
     assert shown.count("\n") == text.count("\n")
     assert redact(shown) == shown, "redacting twice changes nothing more"
     assert looks_secret(f"import os\n{text}\n")
+
+
+def test_what_stands_between_keys_stays() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\\nMIIE\\n-----END PRIVATE KEY-----"
+    assert redact(f'["{key}", "{key}", 3]') == '["***", "***", 3]'
+    edges = 'BEGIN = "-----BEGIN PRIVATE KEY-----"\nOTHER = "-----BEGIN EC PRIVATE KEY-----"\nx = 1'
+    assert redact(edges) == 'BEGIN = "***\nOTHER = "***\nx = 1'
 
 
 @pytest.mark.parametrize("case", SECRETS)
