@@ -97,6 +97,20 @@ SECRETS = {
         "-----BEGIN PRIVATE KEY-----\n" + "MIIEabc/" * 2000 + "\n-----END PRIVATE KEY-----",
         "MIIE",
     ),
+    "a long token": ("Authorization: Bearer " + "aB3" * 2000 + "TAIL", "TAIL"),
+    "a long JWT": ("x eyJ" + "aB3" * 700 + "." + "aB3" * 900 + ".aB3aB3aB3aTAIL", "TAIL"),
+    "a long password": ('password = "' + "aB3" * 400 + 'TAIL"', "TAIL"),
+    "a long setting": ("API_KEY=" + "aB3" * 400 + "TAIL", "TAIL"),
+    "a long login of curl": ("curl -u bob:" + "aB3" * 400 + "TAIL http://h", "TAIL"),
+    "a long password in a URL": ("https://oauth2:" + "aB3" * 400 + "TAIL@h/x", "TAIL"),
+    "a quote within a password": (r'password = "hunter\"TAIL2"', "TAIL"),
+    "a setting of Windows": ("DB_PASSWORD=hunter2\r\nx=1", "hunter2"),
+    "a setting that ends in a space": ("DB_PASSWORD=hunter2 \nx=1", "hunter2"),
+    "a signature of S3": ("https://h/x.csv?v=1&X-Amz-Signature=9f8a7b6c5d4e&x=1", "9f8a"),
+    "a signature of Google": ("https://h/x.csv?X-Goog-Signature=9f8a7b6c5d4e", "9f8a"),
+    "a token in a query": ("https://h/x?private_token=gl123def", "gl123def"),
+    "a client's secret in a query": ('get(f"{u}?client_secret=zzz999abc&v=1")', "zzz999abc"),
+    "a subscription": ("https://h/x?subscription-key=zzz999abc", "zzz999abc"),
     "a key that is cut off": ("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE", "MHcC"),
 }
 HARMLESS = [
@@ -152,6 +166,11 @@ HARMLESS = [
     'data = base64.b64decode("c3VwZXJzZWNyZXQ=")',
     '{"auth": "basic"}',
     '{"auth": "kerberos"}',
+    "docker://ubuntu:22.04@sha256:" + "1a" * 32,
+    "# it is basic some_function_name_v2(x)",
+    "# send an Authorization: Bearer token with each call",
+    'get(f"{url}?token={token}&sort_key={key}")',
+    "https://h/x?max_tokens=512&token_type=word&design=flat&monkey=1&key=lat",
     "-----BEGIN CERTIFICATE-----\nMIIEabc\n-----END CERTIFICATE-----",
     "",
 ]
@@ -328,6 +347,8 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
         (["mysql -phunter3 digits"], ["mysql -p*** digits"]),
         (["train.py", "--backend", "mysql", "-plot"], ["train.py", "--backend", "mysql", "-plot"]),
         (["--user", "alice", "-u", "http://host"], ["--user", "alice", "-u", "http://host"]),
+        (["--dsn=password=" + "aB3" * 400 + " user=u"], ["--dsn=password=*** user=u"]),
+        (["x?private_token=gl123def"], ["x?private_token=***"]),
     ],
 )
 def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
@@ -367,6 +388,11 @@ def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
         ("command", "x --db_password='hunter2' -v", "x --db_password='***' -v"),
         ("command", "curl -u bob:hunter2 http://h", "curl -u bob:*** http://h"),
         ("db", "Server=h;Uid=bob;Pwd=hunter2;", "Server=h;Uid=bob;Pwd=***;"),
+        *((name, "eyJ" + "aB3" * 900, HIDDEN) for name in ("access_token", "token", "api_token")),
+        ("Authorization", "Bearer " + "aB3" * 2000, HIDDEN),
+        ("wandb_key", "aB3" * 1000, HIDDEN),
+        ("data", "https://h/x?X-Amz-Signature=9f8a7b6c5d4e&v=1", "https://h/x?X-Amz-Signature=***&v=1"),
+        ("data", "x?private_token=gl123def", "x?private_token=***"),
     ],
 )
 def test_a_secret_is_hidden_in_a_param(name: str, value: object, shown: object) -> None:
@@ -497,6 +523,13 @@ def test_a_url_without_a_password_is_shown_as_it_is(url: str) -> None:
         "A_PASSWORD=",
         "PASSWORD",
         '"auth":"a',
+        "-eyJ",
+        "?a",
+        "+A_PASSWORD=",
+        "bearer a",
+        "authorization: bearer a",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----END PRIVATE KEY-----",
     ],
 )
 def test_a_hostile_megabyte_is_searched_in_linear_time(piece: str) -> None:
@@ -536,9 +569,18 @@ def test_what_is_about_a_secret_is_none(text: str) -> None:
     assert not looks_secret(text)
 
 
-@pytest.mark.parametrize("piece", ["--secret ", "--a", "authorization: basic ", "--" + "-password" * 4, "pwd=a;"])
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece", ["-eyJ", "eyJaaaaaaaaaaa.", "--secret ", "--a", "authorization: basic ", "--" + "-password" * 4, "pwd=a;"]
+)
 def test_a_hostile_param_is_searched_in_linear_time(piece: str) -> None:
     redact_value("command", piece * (300_000 // len(piece)))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("word", ["-" * 300_000 + "!", "http://h/?" + "key" * 100_000, "?" + "&key=" * 60_000])
+def test_a_hostile_argument_is_searched_in_linear_time(word: str) -> None:
+    redact_arguments([word])
 
 
 def test_a_param_that_is_no_number_is_told_of_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,6 @@
 """Secrets told by what is around them: in commands, connection strings, elements of XML, and literals to be decoded.
 
-Each rule finds the value as its group ``secret``. Every repetition is bounded, as in ``trackers.capture.secret``.
+Each rule finds the value as its group ``secret``. Repetitions are as in ``trackers.capture.secret``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from trackers.capture.secret_names import KEYS, PASSWORDS
+
 _BETWEEN = r"[^\r\n|;&]{0,200}?"
 """Other words of the same command, be it a line of a shell or a list of Python's."""
 _SPACE = r"[ \t,\"'=]{1,6}"
-_VALUE = r"(?P<secret>[^\s\"'`$<{(\[,;|&)\]}]{3,200})"
-_NO_WORD = (
-    r"(?!(?:ort|lot|arents?|ath|arams?|rint|rofile|rocess|roject|refix|rod|ublish|ull|ush)(?:[\s\"',=]|\Z)"
-    r"|\d{1,5}:\d{1,5}(?:[\s\"',]|\Z)|33060?(?:[\s\"',]|\Z))"
+_VALUE = r"(?P<secret>[^\s\"'`$<{(\[,;|&)\]}]{3,})"
+_OTHER_OPTION = (
+    r"(?:ort|lot|arents?|ath|arams?|rint|rofile|rocess|roject|refix|rod|ublish|ull|ush)|\d{1,5}:\d{1,5}|33060?"
 )
-"""No other option that begins so, no port."""
+"""What follows ``-p`` where that is another option that begins so, or a port."""
+NO_PASSWORD = re.compile(_OTHER_OPTION)
+_NO_WORD = rf"(?!(?:{_OTHER_OPTION})(?:[\s\"',=]|\Z))"
 _USER = r"[^\s:\"'$<{(/]{1,80}"
 _COMMANDS = {
     ("curl", "wget"): rf"\b(?:curl|wget)\b{_BETWEEN}[ \t\"'](?:-u|--(?:proxy-)?user){_SPACE}{_USER}:{_VALUE}",
@@ -30,10 +33,11 @@ _COMMANDS = {
     ("sqlcmd", "bcp"): rf"\b(?:sqlcmd|bcp)\b{_BETWEEN}[ \t\"']-P{_SPACE}?{_VALUE}",
 }
 _ENVIRONMENT = (
-    r"(?<![\w.$-])(?:[A-Z][A-Z0-9_]{0,40})?(?:PASSWORD|PASSWD|_PASS|_PWD|SECRET|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY"
+    rf"(?<![\w.$-])(?=[A-Z][A-Z0-9_]*+=)(?!(?:OLD)?PWD=)[A-Z0-9_]{{0,40}}(?:(?i:{PASSWORDS}|{KEYS}|secrets?)|_PASS"
     r"|TOKEN(?==[\"']?(?!\d{1,20}(?:[\s\"']|\Z))))"
-    r"=(?P<quote>[\"']?)(?P<secret>[^\s\"'`$<{(%*][^\s\"'`(),;]{2,200})(?P=quote)(?=[ \t]{1,4}[\w./-])"
+    r"=(?P<quote>[\"']?)(?P<secret>[^\s\"'`$<{(%*][^\s\"'`(),;]{2,1000})(?P=quote)(?=[ \t]{1,4}[\w./-])"
 )
+"""A variable of one command; ``PWD`` is the shell's own."""
 _OTHER = r"(?i:server|host|uid|user|user id|username|data source|database|dbname|driver|initial catalog|endpoint)"
 _PASSWORD = r"(?i:pwd|password|accountkey|sharedaccesskey)"
 _PLAIN = r"(?P<secret>[^;\s\"'`$<{(,)%*]{3,200})"
@@ -43,15 +47,16 @@ _AFTER_OTHERS = (
 )
 _BEFORE_OTHERS = rf"\b{_PASSWORD}[ \t]?=[ \t]?{_PLAIN}(?:;|[ \t]{{1,4}}){_OTHER}[ \t]?=[^=]"
 _ELEMENT = (
-    r"(?i)<([\w.:-]{0,40}(?:passw(?:or)?d|passphrase|pwd|secret|(?:api|access|private|secret)[_-]?key|(?:auth|access)[_-]?token))>"
-    r"[ \t]{0,8}(?P<secret>[^<>\s${%*][^<>\r\n]{0,500})</\1>"
+    rf"(?i)<([\w.:-]{{0,40}}(?:{PASSWORDS}|{KEYS}|secrets?|(?:auth|access)[_-]?token))>"
+    r"[ \t]{0,8}(?P<secret>[^<>\s${%*][^<>\r\n]*+)</\1>"
 )
 _DECODED = (
     r"(?i)(?-i:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?:secret|passw|pwd|token(?!iz)|credential|(?<!public_)(?<!primary_)(?<!foreign_)key(?![a-z]))[\w.\"'\]]{0,40}[ \t]{0,4}(?::[ \t]{0,2}bytes[ \t]{0,2})?=[ \t]{0,4}[\w.]{0,40}"
-    r"(?:b(?:64|32|16|85)decode|unhexlify|fromhex|a2b_base64|a2b_hex)\(\s{0,12}[bru]?[\"'](?P<secret>[^\"'\r\n]{8,4000})"
+    r"(?:b(?:64|32|16|85)decode|unhexlify|fromhex|a2b_base64|a2b_hex)\(\s{0,12}[bru]?[\"'](?P<secret>[^\"'\r\n]{8,})"
 )
+_OF_VARIABLES = "password passwords passwd passphrase _pass pwd secret secrets token key keys"
 _RULES = _COMMANDS | {
-    ("password=", "passwd=", "_pass=", "_pwd=", "secret=", "token=", "key="): _ENVIRONMENT,
+    tuple(f"{word}=" for word in _OF_VARIABLES.split()): _ENVIRONMENT,
     ("pwd", "password", "accesskey", "accountkey"): _AFTER_OTHERS,
     ("pwd ", "pwd=", "password ", "password=", "accesskey", "accountkey"): _BEFORE_OTHERS,
     ("</",): _ELEMENT,
@@ -59,7 +64,7 @@ _RULES = _COMMANDS | {
 }
 _COMPILED = tuple((words, re.compile(rule)) for words, rule in _RULES.items())
 
-REGISTRY = re.compile(r"\"auth\"[ \t]{0,4}:[ \t]{0,4}\"(?P<secret>[A-Za-z0-9+/]{4,2000}={0,2})\"")
+REGISTRY = re.compile(r"\"auth\"[ \t]{0,4}:[ \t]{0,4}\"(?P<secret>[A-Za-z0-9+/]{4,}={0,2})\"")
 """What a registry of containers is told; a login where `is_login` says so."""
 
 _SAMPLES = re.compile(
@@ -87,13 +92,6 @@ def is_login(value: str) -> bool:
         return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except ValueError:
         return False
-
-
-NO_PASSWORD = re.compile(
-    r"(?:ort|lot|arents?|ath|arams?|rint|rofile|rocess|roject|refix|rod|ublish|ull|ush)"
-    r"|\d{1,5}:\d{1,5}|33060?"
-)
-"""What follows ``-p`` where that is another option that begins so, or a port."""
 
 
 def password_option(argument: str) -> tuple[str, bool] | None:

@@ -44,33 +44,39 @@ HARMLESS_FILES = ("*.example", "*.sample", "*.template", "*.dist", "*.pub", "sec
 SETTINGS_FILES = ("*.ini", "*.yaml", "*.yml", "*.toml", "*.cfg", "*.conf", "*.properties")
 """Names of files that hold settings: what has a secret name there is a value, and no variable of a program."""
 
-# Every repetition is bounded, so that a line of a megabyte takes no longer than a megabyte of lines. What is hidden lies
+# Every repetition is bounded, or a run of one class that a match takes to its end, so that a line of a megabyte takes no
+# longer than a megabyte of lines and no tail of a secret stays. What is hidden lies
 # within one line: a line of a diff begins with its mark, and what reached over the end would hide that of the next. Only
 # between a name and the quote of its value may a line end, since both stay.
 _ASSIGNED = re.compile(
-    rf"(?i)({secret_names.WORD_ANY_CASE}[\"'\]]{{0,2}}\s{{0,8}}(?::\s{{0,4}}str\s{{0,4}})?[:=]\s{{0,8}}[bru]?)"
-    rf"([\"'])(?![<\[{{$%(]|\2)((?:(?!\2)[^\r\n]){{3,500}})\2"
+    rf"(?i)({secret_names.WORD}[\"'\]]{{0,2}}\s{{0,8}}(?::\s{{0,4}}str\s{{0,4}})?[:=]\s{{0,8}}[bru]?)"
+    rf"([\"'])(?![<\[{{$%(]|\2)((?:(?!\2)[^\r\n]|(?<=\\)\2){{3,}})\2"
 )
 _UNQUOTED = re.compile(
-    rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({secret_names.NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S{{0,500}})$"
+    rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({secret_names.NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S*+)(?=[ \t]{{0,8}}\r?$)"
 )
 _SETTING = re.compile(
-    rf"(?im)^([+\- ]?[ \t]{{0,40}}(?:-[ \t]{{1,4}})?[\"']?([\w.-]{{0,40}}{secret_names.WORD_ANY_CASE})[\"']?[ \t]{{0,8}}[=:][ \t]{{0,8}})"
-    r"([^\s\"'][^\r\n]{0,500})(?=\r?$)"
+    rf"(?im)^([+\- ]?[ \t]{{0,40}}(?:-[ \t]{{1,4}})?[\"']?([\w.-]{{0,40}}{secret_names.WORD})[\"']?[ \t]{{0,8}}[=:][ \t]{{0,8}})"
+    r"([^\s\"'][^\r\n]*)(?=\r?$)"
 )
 _REFERENCE = re.compile(r"[\[{<*&!|>]|\$[({A-Z_]|%[(A-Z]")
 """How what is no value of its own begins: a list, a variable, a placeholder, a mark of YAML."""
 _HEADER = re.compile(
-    r"(?i)(\bauthorization[^\w\r\n]{1,6}[bfru]{0,2}[\"']?(?:bearer|basic|token|apikey)[ \t]{1,4})[^\s\"'{}$<,)*]{1,2000}"
+    r"(?im)(\bauthorization(?=[^\w\r\n]{0,5}[:=\"'>])[^\w\r\n]{1,6}[bfru]{0,2}[\"']?(?:bearer|basic|token|apikey)[ \t]{1,4})"
+    r"(?=\S{0,40}\d|[^\s\"']{0,40}[=\"'\\]|\S{16}|\S++[ \t]{0,8}\r?$)[^\s\"'{}$<,)*]+"
 )
-_URL = re.compile(
-    r"://(?:(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']{0,200}:[^\s/\"']{1,300}|(?=\D{0,40}\d)[^\s/@:\"']{8,300})@"
+"""A scheme and what follows, but for the next word of a sentence."""
+_PASSWORD_OF_URL = r"(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']*+:[^\s/\"']+"
+"""A user with a password, ``USER:PASSWORD`` stands for them."""
+_URL = re.compile(rf"://(?:{_PASSWORD_OF_URL}|(?=[^\s\d]{{0,40}}\d)[^\s/@:\"']{{8,}})@(?!sha\d{{3}}:)")
+"""A user alone is hidden who looks like a token."""
+_URL_OF_PARAM = re.compile(rf"://(?:{_PASSWORD_OF_URL}|[0-9a-f]{{24,}})@(?!sha\d{{3}}:)")
+"""A user alone is hidden who is a key: another may be the container of a store of blobs."""
+_QUERY = re.compile(r"([?&;]([\w.%\[\]-]++)=)([^&#\s\"';]++)")
+_BEARER = re.compile(
+    r"(?i)\b(bearer[ \t]{1,4}(?=[\w.~+/-]{0,40}\d)|basic[ \t]{1,4}(?=[A-Za-z0-9+/]{0,40}\d)(?=[A-Za-z0-9+/]{16,}+={0,2}(?![\w.-])))"
+    r"[\w.~+/-]{16,}={0,2}"
 )
-"""A user with a password, or a user alone who looks like a token; ``USER:PASSWORD`` stands for them."""
-_QUERY = re.compile(
-    r"(?i)([?&;](?:token|key|api_?key|secret|password|sig|signature|access_token|accountkey)=)[^&\s\"';]{1,500}"
-)
-_BEARER = re.compile(r"(?i)\b((?:bearer|basic)[ \t]{1,4})(?=[\w.~+/-]{0,40}\d)[\w.~+/-]{16,2000}={0,2}")
 _RANDOM = re.compile(r"([:=]\s{0,4}[bru]?[\"'])([A-Za-z0-9+/_=.-]{20,128})([\"'])")
 _CODE = re.compile(r"[(\[{$%<]|\A(?:None|null|true|false|str|bytes|int)\b", re.IGNORECASE)
 _NAME_END = re.compile(r"[\w.-]{1,40}\Z")
@@ -106,7 +112,7 @@ def redact(text: str, *, diff: bool = False, settings: bool = False) -> str:
         text = secret_looks.hide_keys(text, HIDDEN, diff=diff)
     text = secret_looks.LOOKS.sub(HIDDEN, text)
     text = _URL.sub(f"://{HIDDEN}@", text)
-    text = _QUERY.sub(rf"\1{HIDDEN}", text)
+    text = _QUERY.sub(_hide_of_query, text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
     for rule in login.rules_for(text):
@@ -117,6 +123,12 @@ def redact(text: str, *, diff: bool = False, settings: bool = False) -> str:
     if settings:
         text = _SETTING.sub(_hide_setting, text)
     return _RANDOM.sub(_hide_random, text)
+
+
+def _hide_of_query(match: re.Match[str]) -> str:
+    head, name, value = match.groups()
+    code = head.startswith(";") and "(" in value
+    return head + HIDDEN if not code and secret_names.is_secret_of_query(name, value) else match[0]
 
 
 def _hide_login(match: re.Match[str]) -> str:
@@ -157,7 +169,7 @@ def _hide_unquoted(match: re.Match[str]) -> str:
 
 def _hide_setting(match: re.Match[str]) -> str:
     head, name, value = match.groups()
-    named = secret_names.SECRET_LAST.fullmatch(name) is not None and secret_names.COUNTED.fullmatch(name) is None
+    named = secret_names.ends_secret(name)
     hidden = named and not secret_names.PLACEHOLDERS.match(value.rstrip(" \t,;")) and not _REFERENCE.match(value)
     return head + HIDDEN if hidden else match[0]
 
@@ -195,19 +207,14 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
     return shown
 
 
-_PAIR = re.compile(
-    r"(?i)(?<!\w)(\w{0,20}(?:password|passwd|pwd)\s?[=:]\s?)('[^']{1,300}'|\"[^\"]{1,300}\"|[^\s;&'\"]{1,300})"
-)
+_PAIR = re.compile(r"(?i)(?<!\w)(\w{0,20}(?:password|passwd|pwd)\s?[=:]\s?)('[^']+'|\"[^\"]+\"|[^\s;&'\"]+)")
 """``password=...`` among others in one word, as databases are named: ``host=h password=p``, ``Server=h;Pwd=p``."""
-_CALLED = re.compile(r"[-+]*[\w.@/-]+")
-_URL_QUERY = re.compile(r"(?i)(?<=[?&])([\w.%-]*(?:token|signature|sig|credential|secret|passw|key)[\w.%-]*)=[^&#\s]*")
+_CALLED = re.compile(r"[-+]*+[\w.@/-]+")
 
 
 def _redact_word(word: str) -> str:
-    if "://" in word:
-        word = _URL_QUERY.sub(rf"\1={HIDDEN}", word)
-    word = _PAIR.sub(rf"\1{HIDDEN}", word)
-    return HIDDEN if 20 <= len(word) <= 128 and word.isascii() and secret_looks.is_random(word) else redact(word)
+    shown = redact(_PAIR.sub(rf"\1{HIDDEN}", word))
+    return HIDDEN if 20 <= len(shown) <= 128 and shown.isascii() and secret_looks.is_random(shown) else shown
 
 
 def redact_value(name: str, value: Any) -> Any:
@@ -228,14 +235,14 @@ def redact_value(name: str, value: Any) -> Any:
         return value
     if secret_names.is_secret_value(name, value) or secret_looks.KEY_BEGIN.search(value):
         return HIDDEN
-    shown = _LOGIN.sub(f"://{HIDDEN}@", secret_looks.LOOKS.sub(_hide_key, value))
-    shown = _QUERY.sub(rf"\1{HIDDEN}", shown) if "://" in shown else shown
+    shown = _URL_OF_PARAM.sub(f"://{HIDDEN}@", secret_looks.LOOKS.sub(_hide_key, value))
+    shown = _QUERY.sub(_hide_of_query, shown) if "?" in shown or "://" in shown else shown
     return _redact_text(shown) if any(sign in shown for sign in " =;:") else shown
 
 
 def _redact_text(text: str) -> str:
     """Hide what a command, a header, settings or a connection string within the value of a param gives as a secret."""
-    text = _GIVEN.sub(_hide_given, _HEADER_LINE.sub(rf"\1{HIDDEN}", text))
+    text = _GIVEN.sub(_hide_given, _HEADER.sub(rf"\1{HIDDEN}", text))
     for rule in login.rules_for(text):
         text = rule.sub(_hide_login, text)
     return text
@@ -277,20 +284,12 @@ def _hide_key(found: re.Match[str]) -> str:
     return text if words else HIDDEN
 
 
-_HEADER_LINE = re.compile(
-    r"(?i)(\bauthorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token|apikey)\s{1,4})(?=[^\s]{0,40}\d|[^\s\"']{0,40}=|[a-z]{1,40}[\"']?\Z)"
-    r"[^\s\"'{}$<,)*]{1,2000}"
-)
 _GIVEN = re.compile(
     r"(?i)((?:(?<![\w-])--([\w.-]{2,60})[ \t=]{1,4}|(?<![\w.-])[\"']?(?:\+{0,2})?(?<![\w.-])([\w.-]{2,60})[\"']?(?:=|:[ \t]{1,4}))[\"']?)"
-    r"([^\s\"'$<{(\[*/~.,;&-][^\s\"',;&]{2,2000})"
+    r"([^\s\"'$<{(\[*/~.,;&-][^\s\"',;&]{2,})"
 )
 """An option, a variable or a setting with its value, which is no path."""
 _LONG_KEY = 40
-_LOGIN = re.compile(
-    r"://(?:[^\s/@:\"']{0,200}:[^\s/\"']{1,300}|[0-9a-f]{24,64})@(?!sha\d{3}:)",
-)
-"""A user with a password, or a user that is a key; another user alone may be the container of a store of blobs."""
 
 
 def clean_url(url: str) -> str:

@@ -6,16 +6,15 @@ import re
 
 from trackers.capture import secret_looks
 
-_WORD = (
-    r"(?:passwords?|passwd|passphrase|pwd|secrets?|tokens?(?!iz)|api[_-]?keys?|access[_-]?keys?|account[_-]?key"
-    r"|private[_-]?keys?|credentials?|authorization)(?:[_.-][\w.-]{0,40}|[A-Z]\w{0,40})?"
-)
-WORD_ANY_CASE = _WORD.replace("[A-Z]", "[a-z]")
-NAME = r"[\w.-]{0,40}" + WORD_ANY_CASE
-SECRET_LAST = re.compile(
-    r"(?i)[\w.-]{0,80}(?:passwords?|passwd|passphrase|pwd|secrets?|tokens?|(?:api|access|account|private|secret)[_-]?keys?"
-    r"|credentials?)"
-)
+PASSWORDS = r"passwords?|passwd|passphrase|pwd"
+KEYS = r"(?:api|access|account|private|secret)[_-]?keys?"
+OTHERS = r"secrets?|credentials?"
+"""The words of which every pattern that looks for secret names is made; case is none of their business."""
+_WORDS = rf"(?:{PASSWORDS}|{KEYS}|{OTHERS}|tokens?(?!iz)|authorization)"
+WORD = rf"{_WORDS}(?:[_.-][\w.-]{{0,40}}|[a-z]\w{{0,40}})?"
+NAME = r"[\w.-]{0,40}" + WORD
+_WITHIN = re.compile(rf"(?i){_WORDS}")
+_LAST = re.compile(rf"(?i)[\w.-]{{0,80}}(?:{PASSWORDS}|{KEYS}|{OTHERS}|tokens?)")
 COUNTED = re.compile(
     r"(?i)(?!.*(?:api|auth|access|bot|secret)[-_]?tokens?\Z)"
     r"(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)(?:[-_](?:\w*[-_])?)?tokens?"
@@ -83,6 +82,19 @@ def names_secret(name: str) -> bool:
     return re.fullmatch(rf"(?i){NAME}", bare) is not None and COUNTED.fullmatch(bare) is None
 
 
+def is_secret_of_query(name: str, value: str) -> bool:
+    """Tell whether *value* is a secret by the *name* that it has in the query of a URL."""
+    if COUNTED.fullmatch(name) or ABOUT.search(name) or PLACEHOLDERS.match(value) or _STANDS_FOR.fullmatch(value):
+        return False
+    if name.lower() == "key":
+        return _PLAIN_KEY.fullmatch(value) is None
+    return _WITHIN.search(name) is not None or _SIGNED.search(name) is not None
+
+
+_SIGNED = re.compile(r"(?i:(?:\A|[_.%-])(?:sig|key)|signature)\Z|(?<=[a-z])(?:Sig|Key)\Z")
+"""What the name of a signature, or of a key to a service, ends in."""
+_PLAIN_KEY = re.compile(r"[a-z]{1,12}(?:_[a-z]{1,12}){0,2}|\d{1,4}")
+"""By what something is looked up or sorted."""
 _PASS = re.compile(r"(?!(?:\w*by|\w*com|low|high|band|over|under|sur|tres|multi|single|two|one|n)pass)\w*pass")
 """Words such as ``dbpass``, but for those that name something else."""
 
@@ -128,15 +140,15 @@ def _is_token(name: str, value: str) -> bool:
 
 def ends_secret(name: str) -> bool:
     bare = name.rstrip("0123456789").rstrip("_-")
-    return SECRET_LAST.fullmatch(bare.rpartition("/")[2]) is not None and COUNTED.fullmatch(bare) is None
+    return _LAST.fullmatch(bare.rpartition("/")[2]) is not None and COUNTED.fullmatch(bare) is None
 
 
-_SCHEME = re.compile(r"(?i)(?:bearer|basic|token|apikey)\s{1,4}\S{1,4000}|\S{16,4000}")
+_SCHEME = re.compile(r"(?i)(?:bearer|basic|token|apikey)\s{1,4}\S+|\S{16,}")
 _TOKEN = re.compile(r"(?i)tokens?[\d_-]*\Z")
 """What a name ends in that may be a language model's."""
-_TOKEN_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.~:+/=-]{6,2000}")
+_TOKEN_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.~:+/=-]{6,}")
 _IDENTIFIER = re.compile(r"[A-Za-z]{2,20}(?:[_-][A-Za-z\d]{1,20}){1,6}")
-_OPAQUE = re.compile(r"(?=\D{0,200}\d)[\w.~:+/=-]{4,2000}|[A-Za-z]{16,2000}")
+_OPAQUE = re.compile(r"(?=\D{0,200}\d)[\w.~:+/=-]{4,}|[A-Za-z]{16,}")
 _AMOUNT = re.compile(r"[\d.,]{1,20}(?:[eE][+-]?\d{1,3})?[kKmMbBtT%]?")
 _MODEL = re.compile(r"[a-z\d.]{1,20}(?:-[a-z\d.]{1,12}){0,3}")
 _SIZE = re.compile(r"\d{1,4}[a-z]\d{0,4}")
@@ -148,7 +160,7 @@ _SERVICES = re.compile(
     "|telegram|user|vault|wandb|webhook"
 )
 """Whose token or key it is that lets somebody in."""
-_KEY_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[A-Za-z\d+=-]{20,2000}")
+_KEY_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[A-Za-z\d+=-]{20,}")
 _COUNT = re.compile(r"\d{1,3}")
 _PLAIN = re.compile(r"(?i)(?:s|pwd|account[_-]?key)\Z")
 _HOW = {"pwd": re.compile(r"[./~].*|[A-Za-z]:\\.*"), "account_key": re.compile("[a-z]{1,20}(?:_[a-z]{1,20}){0,3}")}
@@ -161,7 +173,7 @@ _WHICH = frozenset(
 _USER_AND_PASSWORD = re.compile(
     r"[^\s:/]{1,80}:(?![A-Za-z]{1,40}\Z)(?![\d.]{1,8}\Z)(?![a-z]{1,20}-[\w.]{1,12}\Z)[^\s/]{1,200}"
 )
-_STANDS_FOR = re.compile(r"<.*>|\[.*\]|\{.*\}|\$\{.*\}|\$[A-Z_]+|%\(.*\)s")
+_STANDS_FOR = re.compile(r"<.*>|\[.*\]|\{.*\}|\$\{.*\}|\$[A-Z_]+|%\(.*\)s|%s")
 """A special token, a list, a variable."""
 _ORDINARY = re.compile(r"[A-Za-z]{1,20}(?:[ _-][A-Za-z]{1,20}){0,5}|[\d.,]{1,6}[ ]?[kKmM]?(?:Hz)?")
 """A word or some, or a number."""
