@@ -166,6 +166,7 @@ HARMLESS = [
     'data = base64.b64decode("c3VwZXJzZWNyZXQ=")',
     '{"auth": "basic"}',
     '{"auth": "kerberos"}',
+    'credentials = "/etc/creds.json"; private_key = "keys/id.pem"',
     "docker://ubuntu:22.04@sha256:" + "1a" * 32,
     "# it is basic some_function_name_v2(x)",
     "# send an Authorization: Bearer token with each call",
@@ -349,6 +350,15 @@ def test_secrets_leave_the_arguments_of_a_process() -> None:
         (["--user", "alice", "-u", "http://host"], ["--user", "alice", "-u", "http://host"]),
         (["--dsn=password=" + "aB3" * 400 + " user=u"], ["--dsn=password=*** user=u"]),
         (["x?private_token=gl123def"], ["x?private_token=***"]),
+        (
+            ["--private-key", "./key1.pem", "--credentials=gs://b/c1.json"],
+            ["--private-key", "./key1.pem", "--credentials=gs://b/c1.json"],
+        ),
+        (
+            ["--private-key", "gs://u:pw@b/c1.json", "--private-key=MIIEab12"],
+            ["--private-key", "***", "--private-key=***"],
+        ),
+        (["--login", "12:30", "--login", "bob:pw"], ["--login", "12:30", "--login", "***"]),
     ],
 )
 def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
@@ -393,6 +403,32 @@ def test_passwords_go_by_many_names(given: list[str], shown: list[str]) -> None:
         ("wandb_key", "aB3" * 1000, HIDDEN),
         ("data", "https://h/x?X-Amz-Signature=9f8a7b6c5d4e&v=1", "https://h/x?X-Amz-Signature=***&v=1"),
         ("data", "x?private_token=gl123def", "x?private_token=***"),
+        *((name, 81927364, HIDDEN) for name in ("password", "db.password", "api_key", "secret", "passwords")),
+        ("pin_password", 1234.5, HIDDEN),
+        ("db", {"password": 81927364, "port": 5432}, {"password": HIDDEN, "port": 5432}),
+        ("passwords", [81927364], [HIDDEN]),
+        ("cfg", '{"password":"hunter2x","n":1}', '{"password":"***","n":1}'),
+        ("cfg", '{"password": "hunter"}', '{"password": "***"}'),
+        ("cfg", '{"password":81927364,"n":1}', '{"password":***,"n":1}'),
+        ("cfg", "{password: 81927364}", "{password: ***}"),
+        ("x", "password = hunter2x", "password = ***"),
+        ("x", "password:hunter2x", "password:***"),
+        ("x", "password: correcthorse", "password: ***"),
+        ("x", "'password' => 'hunter2x'", "'password' => '***'"),
+        ("x", "Bearer 9f8a7b6c5d4e3f2a1b0c", "Bearer ***"),
+        ("x", "train --wandb-key 0123456789abcdef0123456789abcdef01234567 -v", "train --wandb-key *** -v"),
+        ("x", "db_pass=hunter2x1 --login bob:hunter2x", "db_pass=*** --login ***"),
+        ("x", 'password="hunter2 xyz" user=u', 'password="***" user=u'),
+        ("x", "host=h password='hun ter2x' user=u", "host=h password='***' user=u"),
+        ("x", "password='hunter2;xyz;'", "password='***'"),
+        ("x", r'password="hun\"ter2x" n=1', 'password="***" n=1'),
+        *(("x", f"password=hunt{sign}er2xyz", "password=***") for sign in ",;&"),
+        *(("x", f"password={sign}hunter2x", "password=***") for sign in "/.~-"),
+        ("x", "a=1&password=hunter2&b=2", "a=1&password=***&b=2"),
+        ("cmd", ["mysql", "-phunter2x"], ["mysql", "-p***"]),
+        ("cmd", ["sshpass", "-p", "hunter2x", "ssh"], ["sshpass", "-p", "***", "ssh"]),
+        ("cmd", ["--wandb-key", "0123456789abcdef0123456789abcdef01234567"], ["--wandb-key", "***"]),
+        ("cmd", ["--password", 81927364, "--n", 3], ["--password", "***", "--n", 3]),
     ],
 )
 def test_a_secret_is_hidden_in_a_param(name: str, value: object, shown: object) -> None:
@@ -415,6 +451,14 @@ def test_a_secret_is_hidden_in_a_param(name: str, value: object, shown: object) 
         *(("command", "x --max-tokens 4096 --pad-token word"), ("command", "x --api-key $KEY --private-key ~/.ssh/id --password")),
         *(("tokens", "wikitext-103"), ("train_tokens", "c4-en-10B"), ("class_token", "avgpool2d"), ("lang_token", "zh2en_XX")),
         *(("token", "extra_id_0"), ("pwd", "/home/ann/project"), ("account_key", "customer_id"), ("pass", "2")),
+        *(("secret", "0"), ("secret", 42), ("password", 0), ("max_tokens", 81927364), ("access_token", 81927364)),
+        *(("account_key", 81927364), ("private_keys", 3), ("tokens", [81927364]), ("password_length", 81927364)),
+        *(("private_key", "path/to/key.pem"), ("private_key", "~/.ssh/id_rsa"), ("private_key", "C:\\keys\\id.pem")),
+        *(("credentials", "default"), ("credentials", "/etc/creds.json"), ("credentials", "gs://b/c.json")),
+        *(("passwords", "rockyou.txt"), ("passwords", "10000"), ("login", "12:30"), ("user_token", "user1"), ("app_token", "v1.2.3")),
+        *(("config", {"credentials": {"provider": "vault2"}}), ("config", {"passwords": {"min_length": "12 chars"}})),
+        *(("url", "https://maps/?key=lat"), ("command", "x --credentials creds1.json --token"), ("layers", ["-1", "2"])),
+        *(("arn", "arn:aws:secretsmanager:eu:1:secret:prod/db-A1b2C3"), ("x", "password=?"), ("x", "if password == expected1:")),
         *(("container", "docker://ubuntu:22.04@sha256:11aa"), ("cache_key", "d41d8cd98f00b204e9800998ecf8427e"), ("user", "h:8080")),
         *(("note", "no authorization, basic checks"), ("command", "x --secret 5 --access-key none --password-file a.txt")),
     ],
@@ -424,6 +468,7 @@ def test_what_only_resembles_a_secret_stays_in_a_param(name: str, value: object)
 
 
 SETTINGS = [
+    "private_key: MIIE/aB3aB3aB3aB3aB3aB3/word\r",
     "password=correcthorse",
     "password: correcthorse",
     "  db.password = correct horse battery",
@@ -434,6 +479,8 @@ SETTINGS = [
     "+password: correcthorse",
 ]
 NO_SECRET_SETTINGS = [
+    "credentials: /etc/creds.json",
+    "private_key: ~/.ssh/id_rsa",
     "password: ${DB_PASSWORD}",
     "password = %(pass)s",
     "token: null",
@@ -571,7 +618,25 @@ def test_what_is_about_a_secret_is_none(text: str) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    "piece", ["-eyJ", "eyJaaaaaaaaaaa.", "--secret ", "--a", "authorization: basic ", "--" + "-password" * 4, "pwd=a;"]
+    "piece",
+    [
+        "-eyJ",
+        "eyJaaaaaaaaaaa.",
+        "token='",
+        "password=",
+        "a=",
+        "user:",
+        "password=a,",
+        "pwd=a&",
+        "--token '",
+        "_",
+        "password: a ",
+        "--secret ",
+        "--a",
+        "authorization: basic ",
+        "--" + "-password" * 4,
+        "pwd=a;",
+    ],
 )
 def test_a_hostile_param_is_searched_in_linear_time(piece: str) -> None:
     redact_value("command", piece * (300_000 // len(piece)))

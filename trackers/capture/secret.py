@@ -8,9 +8,9 @@ redacted diff still has the lines that its headers count. Redacting twice change
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import re
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from trackers.capture import login, secret_looks, secret_names
@@ -146,11 +146,7 @@ def _hide_assigned(match: re.Match[str]) -> str:
     value = match[3]
     before = _NAME_END.search(match.string[max(0, match.start() - 40) : match.start()])
     name = (before[0] if before else "") + re.split(r"[\"'\]\s:=]", match[1], maxsplit=1)[0]
-    if (
-        secret_names.PLACEHOLDERS.match(value)
-        or secret_names.COUNTED.fullmatch(name)
-        or secret_names.ABOUT.search(name)
-    ):
+    if secret_names.is_harmless(name, value):
         return match[0]
     return f"{match[1]}{match[2]}{HIDDEN}{match[2]}"
 
@@ -159,7 +155,7 @@ def _hide_unquoted(match: re.Match[str]) -> str:
     """Hide ``NAME=value`` of a settings file; what reads as code, or as a type, is none."""
     head, name, sign, value = match.groups()
     bare = value.rstrip(",;")
-    if _CODE.search(bare) or secret_names.PLACEHOLDERS.match(bare) or secret_names.COUNTED.fullmatch(name):
+    if _CODE.search(bare) or secret_names.is_harmless(name, bare):
         return match[0]
     shell = sign == "=" and (name.isupper() or "export" in head)
     if not shell and (bare.replace("_", "").replace(".", "").isalpha() or not re.search(r"\d", bare)):
@@ -169,8 +165,8 @@ def _hide_unquoted(match: re.Match[str]) -> str:
 
 def _hide_setting(match: re.Match[str]) -> str:
     head, name, value = match.groups()
-    named = secret_names.ends_secret(name)
-    hidden = named and not secret_names.PLACEHOLDERS.match(value.rstrip(" \t,;")) and not _REFERENCE.match(value)
+    harmless = secret_names.is_harmless(name, value.rstrip(" \t,;")) or _REFERENCE.match(value)
+    hidden = secret_names.ends_secret(name) and not harmless
     return head + HIDDEN if hidden else match[0]
 
 
@@ -190,47 +186,50 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
         if not _CALLED.fullmatch(name):  # the "=" of a URL's query
             name, equals, value = argument, "", ""
         is_password = by != "" and argument.startswith(by)
-        if not argument.startswith("--") and (hide or secret_names.may_be_secret(option, argument)):
+        if not argument.startswith("--") and (hide or _gives_secret(option, argument)):
             shown.append(HIDDEN)
         elif is_password and argument != by and (apart or login.NO_PASSWORD.fullmatch(argument[len(by) :]) is None):
             shown.append(by + HIDDEN)
-        elif equals and (secret_names.names_secret(name) or secret_names.may_be_secret(name, value)):
+        elif equals and _gives_secret(name, value):
             shown.append(f"{name}={HIDDEN}")
         elif equals:
             shown.append(f"{name}={_redact_word(value)}")
         else:
             shown.append(_redact_word(argument))
         option = argument if argument.startswith("-") and not equals else ""
-        hide = argument.startswith("-") and secret_names.names_secret(argument)
-        if is_password:
-            hide, by = hide or (apart and argument == by), ""
+        hide = is_password and apart and argument == by
+        by = "" if is_password else by
     return shown
 
 
-_PAIR = re.compile(r"(?i)(?<!\w)(\w{0,20}(?:password|passwd|pwd)\s?[=:]\s?)('[^']+'|\"[^\"]+\"|[^\s;&'\"]+)")
-"""``password=...`` among others in one word, as databases are named: ``host=h password=p``, ``Server=h;Pwd=p``."""
+def _gives_secret(name: str, value: str) -> bool:
+    """Tell whether *value* of the option *name* is a secret."""
+    if secret_names.names_secret(name):
+        return not secret_names.is_place(name, value)
+    return secret_names.may_be_secret(name, value)
+
+
 _CALLED = re.compile(r"[-+]*+[\w.@/-]+")
 
 
 def _redact_word(word: str) -> str:
-    shown = redact(_PAIR.sub(rf"\1{HIDDEN}", word))
+    shown = redact(_GIVEN.sub(_hide_given, word))
     return HIDDEN if 20 <= len(shown) <= 128 and shown.isascii() and secret_looks.is_random(shown) else shown
 
 
 def redact_value(name: str, value: Any) -> Any:
     """Return the value of a param or a tag with text hidden that is a secret by its *name*, or by its look.
 
-    In lists and mappings too. What a language model has for tokens is none, nor what stands for a value.
+    In lists and mappings too; a list with an option in it is a command line. What a language model has for tokens is
+    none, nor what stands for a value.
     """
     if isinstance(value, dict):
-        return {
-            key: redact_value(f"{key}_{name}" if secret_names.ends_secret(name) else key, item)
-            for key, item in value.items()
-        }
+        return {key: redact_value(secret_names.name_within(key, name), item) for key, item in value.items()}
     if isinstance(value, list):
         items = [redact_value(name, item) for item in value]
-        words = len(value) > 1 and all(isinstance(item, str) for item in value)
-        return _redact_words(items) if words and any(item.startswith("-") for item in value) else items
+        return _redact_command(items) if any(isinstance(item, str) and _OPTION.match(item) for item in value) else items
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return HIDDEN if secret_names.is_secret_number(name, value) else value
     if not isinstance(value, str):
         return value
     if secret_names.is_secret_value(name, value) or secret_looks.KEY_BEGIN.search(value):
@@ -242,7 +241,8 @@ def redact_value(name: str, value: Any) -> Any:
 
 def _redact_text(text: str) -> str:
     """Hide what a command, a header, settings or a connection string within the value of a param gives as a secret."""
-    text = _GIVEN.sub(_hide_given, _HEADER.sub(rf"\1{HIDDEN}", text))
+    text = _HEADER.sub(rf"\1{HIDDEN}", _BEARER.sub(rf"\1{HIDDEN}", text))
+    text = _GIVEN.sub(_hide_given, text)
     for rule in login.rules_for(text):
         text = rule.sub(_hide_login, text)
     return text
@@ -250,31 +250,30 @@ def _redact_text(text: str) -> str:
 
 def _hide_given(match: re.Match[str]) -> str:
     """Hide the value of ``--name value``, ``name=value``, ``"name": "value"`` where the name says that it is a secret."""
-    head, option, setting, value = match.groups()
+    head, option, setting, quote, quoted, run = match.groups()
+    whole = quoted if quote else run.rstrip(")]}")
+    value = whole if quote else _SEPARATOR.split(whole)[0]
+    if not quote and (_is_prose(match, value) or (option and len(value) < _SHORTEST)):
+        return match[0]
     name = (option or setting).replace("-", "_")
-    prose = head.rstrip(" \t").endswith(":") and value.isalpha()
-    secret = (
-        not prose
-        and secret_names.ends_secret(name)
-        and secret_names.is_secret_value(name, value)
-        and not login.is_sample(value)
-    )
-    return head + HIDDEN if secret else match[0]
+    if not secret_names.is_secret_value(name, value) or login.is_sample(value) or not _LETTER.search(value):
+        return match[0]
+    return f"{head}{quote}{HIDDEN}{quote}" if quote else f"{head}{HIDDEN}{run[len(whole) :]}"
 
 
-def _redact_words(words: list[str]) -> list[str]:
-    """Hide the word behind an option whose name says that it is a secret."""
-    shown = words[:1]
-    for option, word in itertools.pairwise(words):
-        name = option.lstrip("-").replace("-", "_")
-        follows = (
-            option.startswith("--")
-            and "=" not in option
-            and not word.startswith("-")
-            and secret_names.ends_secret(name)
-        )
-        shown.append(HIDDEN if follows and secret_names.is_secret_value(name, word) else word)
-    return shown
+def _is_prose(match: re.Match[str], value: str) -> bool:
+    """Tell whether the ``:`` before *value* is that of a sentence, or within a longer name such as an ARN."""
+    head, text = match[1], match.string
+    if head.endswith(":"):
+        return text[: match.start()].endswith(":")
+    return ":" in head and value.isalpha() and _NEXT_WORD.match(text, match.end()) is not None
+
+
+def _redact_command(items: list[Any]) -> list[Any]:
+    """Hide the secrets of a command line, of which a part may be a number."""
+    shown = redact_arguments([str(item) for item in items])
+    pairs = zip(items, shown, strict=True)
+    return [text if isinstance(item, str | Real) and str(item) != text else item for item, text in pairs]
 
 
 def _hide_key(found: re.Match[str]) -> str:
@@ -284,11 +283,20 @@ def _hide_key(found: re.Match[str]) -> str:
     return text if words else HIDDEN
 
 
+_NAMED = rf"([\w.-]{{0,60}}(?:{secret_names.DOUBTFUL})[\d_-]{{0,4}})"
 _GIVEN = re.compile(
-    r"(?i)((?:(?<![\w-])--([\w.-]{2,60})[ \t=]{1,4}|(?<![\w.-])[\"']?(?:\+{0,2})?(?<![\w.-])([\w.-]{2,60})[\"']?(?:=|:[ \t]{1,4}))[\"']?)"
-    r"([^\s\"'$<{(\[*/~.,;&-][^\s\"',;&]{2,})"
+    rf"(?i)((?:(?<![\w-])--{_NAMED}(?:[ \t]{{1,4}}|=)(?!-)"
+    rf"|(?<![\w.-])[\"']?\+{{0,2}}{_NAMED}[\"']?(?:[ \t]{{0,4}}=(?!=)>?|[ \t]{{0,2}}:)[ \t]{{0,4}}))"
+    r"(?:([\"'])((?:(?!\4)[^\r\n]|(?<=\\)\4)+)\4"
+    r"|[\"']?([^\s\"'$<{(\[*,;&|=](?:[^\s\"',;&]|[,;&](?=[^\s\"'])(?![\w.-]{1,60}[ \t]?[=:]))*+))"
 )
-"""An option, a variable or a setting with its value, which is no path."""
+"""An option, a variable or a setting with its value: to its quote, or to a space or what separates it from the next name."""
+_SEPARATOR = re.compile("[,;&]")
+_LETTER = re.compile(r"[^\W_]")
+_NEXT_WORD = re.compile(r"[ \t]++[\w.-]++(?![=:])")
+_OPTION = re.compile(r"--?[A-Za-z]")
+_SHORTEST = 3
+"""A shorter word behind an option is the next one of a sentence."""
 _LONG_KEY = 40
 
 

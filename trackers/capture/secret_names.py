@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from numbers import Real
 
 from trackers.capture import secret_looks
 
@@ -13,6 +14,8 @@ OTHERS = r"secrets?|credentials?"
 _WORDS = rf"(?:{PASSWORDS}|{KEYS}|{OTHERS}|tokens?(?!iz)|authorization)"
 WORD = rf"{_WORDS}(?:[_.-][\w.-]{{0,40}}|[a-z]\w{{0,40}})?"
 NAME = r"[\w.-]{0,40}" + WORD
+DOUBTFUL = rf"{PASSWORDS}|{KEYS}|{OTHERS}|tokens?|authorization|login|userpass|auth|user|key|pw|bearer|pass"
+"""What a name ends in whose value is to be looked at: see ``is_secret_value``."""
 _WITHIN = re.compile(rf"(?i){_WORDS}")
 _LAST = re.compile(rf"(?i)[\w.-]{{0,80}}(?:{PASSWORDS}|{KEYS}|{OTHERS}|tokens?)")
 COUNTED = re.compile(
@@ -27,6 +30,34 @@ PLACEHOLDERS = re.compile(
 )
 
 
+def is_harmless(name: str, value: str) -> bool:
+    """Tell whether *value* is no secret though its *name* has the word: it stands for one, or says where one is."""
+    named = COUNTED.fullmatch(name) or ABOUT.search(name)
+    return named is not None or PLACEHOLDERS.match(value) is not None or is_place(name, value)
+
+
+def is_place(name: str, value: str) -> bool:
+    """Tell whether *value* is where what has this *name* is found: a path, a URL without a login, the usual place."""
+    if not _PLACED.search(name):
+        return False
+    if _USUAL.fullmatch(value):
+        return _USUALLY_PLACED.search(name) is not None
+    path = _PATH.fullmatch(value) is not None
+    return path and not any(secret_looks.is_random(part) for part in _SLASH.split(value) if len(part) >= _LONG)
+
+
+_PLACED = re.compile(r"(?i)(?:credential|private[_-]?key|s)[\d_-]*\Z")
+"""Names of what is mostly kept in a file: keys, credentials, and several of anything."""
+_PATH = re.compile(
+    r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w. -]{1,60})+|[a-z][a-z\d+.-]{1,20}://[^\s@?]+"
+    r"|(?:[\w. -]{1,60}[/\\])*[\w. -]{1,60}\.(?:json|ya?ml|toml|ini|cfg|conf|txt|csv|pem|key|crt|cer|p8|p12|pfx|ppk|jks|enc|gpg|asc|db)"
+)
+_SLASH = re.compile(r"[/\\]")
+_LONG = 20
+_USUAL = re.compile(r"(?i)(?:application[_-])?default|env(?:ironment)?|auto|anonymous|metadata|iam")
+_USUALLY_PLACED = re.compile(r"(?i)credentials?\Z")
+
+
 def may_be_secret(option: str, value: str) -> bool:
     """Tell whether the value of an option of a doubtful name is a secret: a key that looks as one, a login."""
     word = re.split(r"[-_.]", option.lower())[-1]
@@ -35,10 +66,15 @@ def may_be_secret(option: str, value: str) -> bool:
     if word == "auth":
         return value.lower() not in _WAYS and "://" not in value
     if word in ("login", "userpass", "user", "u"):
-        return ":" in value and "://" not in value
+        return _is_login(value)
     return word == "key" and len(value) >= 16 and value.isascii() and any(c.isdigit() for c in value)
 
 
+def _is_login(value: str) -> bool:
+    return ":" in value and "://" not in value and _TIME.fullmatch(value) is None
+
+
+_TIME = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
 _WAYS = frozenset(
     [
         "none",
@@ -108,12 +144,14 @@ def is_secret_value(name: str, value: str) -> bool:
     if last == "authorization":
         return _SCHEME.fullmatch(value) is not None
     if ends_secret(name):
+        if is_place(name, value):
+            return False
         if _TOKEN.search(name):
             return _is_token(name, value)
         plain = _PLAIN.search(name)
         return plain is None or _HOW.get(plain[0].lower(), _COUNT).fullmatch(value) is None
     if last in ("login", "userpass"):
-        return ":" in value and "://" not in value
+        return _is_login(value)
     if last in ("auth", "user"):
         return _USER_AND_PASSWORD.fullmatch(value) is not None
     if last == "key":
@@ -125,6 +163,12 @@ def is_secret_value(name: str, value: str) -> bool:
     return not whose or _SERVICES.fullmatch(whose) is not None or _MODEL.fullmatch(value) is None
 
 
+def is_secret_number(name: str, value: Real) -> bool:
+    """Tell whether a param's number is a password, a PIN or a key: only a name that leaves no doubt says so."""
+    sure = ends_secret(name) and not _TOKEN.search(name) and not _OF_TABLE.search(name)
+    return sure and value not in (0, 1) and is_secret_value(name, str(value))
+
+
 def _is_token(name: str, value: str) -> bool:
     """Tell whether *value* is what lets somebody in, and not what a language model has for tokens."""
     first = re.split(r"[-_.]?tokens?(?:[\d_-]*)\Z", name.lower())[0]
@@ -132,10 +176,22 @@ def _is_token(name: str, value: str) -> bool:
     if _BOT.fullmatch(value) or value.lower().startswith("bearer "):
         return True
     if _SERVICES.fullmatch(whose):
-        return _OPAQUE.fullmatch(value) is not None and _AMOUNT.fullmatch(value) is None
+        numbered = re.fullmatch(rf"{whose}[_-]?\d{{0,6}}:?", value.lower())
+        return _OPAQUE.fullmatch(value) is not None and _AMOUNT.fullmatch(value) is None and numbered is None
     if not whose and name.lower().rstrip("0123456789_-").endswith("token"):
         return _TOKEN_VALUE.fullmatch(value) is not None and _IDENTIFIER.fullmatch(value) is None
     return 20 <= len(value) <= 128 and secret_looks.is_random(value)
+
+
+def name_within(key: str, name: str) -> str:
+    """Return the name of what a mapping called *name* has at *key*: a secret's parts are secrets, but for what is about it."""
+    return f"{key}_{name}" if ends_secret(name) and not _PART_ABOUT.fullmatch(key) else key
+
+
+_PART_ABOUT = re.compile(
+    r"(?i)(?:\w*[_-])?(?:provider|backend|type|kind|method|source|path|file|env|variable|field|column|header|format|length|size|count"
+    r"|rotat(?:e|ion)|ttl|expir(?:y|es|ation)|region|scopes?|algorithm|policy|version|vocab)"
+)
 
 
 def ends_secret(name: str) -> bool:
@@ -149,7 +205,8 @@ _TOKEN = re.compile(r"(?i)tokens?[\d_-]*\Z")
 _TOKEN_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[\w.~:+/=-]{6,}")
 _IDENTIFIER = re.compile(r"[A-Za-z]{2,20}(?:[_-][A-Za-z\d]{1,20}){1,6}")
 _OPAQUE = re.compile(r"(?=\D{0,200}\d)[\w.~:+/=-]{4,}|[A-Za-z]{16,}")
-_AMOUNT = re.compile(r"[\d.,]{1,20}(?:[eE][+-]?\d{1,3})?[kKmMbBtT%]?")
+_AMOUNT = re.compile(r"[\d.,]{1,20}(?:[eE][+-]?\d{1,3})?[kKmMbBtT%]?|v\d{1,4}(?:\.\d{1,4}){0,3}")
+"""So many, or a version."""
 _MODEL = re.compile(r"[a-z\d.]{1,20}(?:-[a-z\d.]{1,12}){0,3}")
 _SIZE = re.compile(r"\d{1,4}[a-z]\d{0,4}")
 """What a pass may be of: a model, such as ``monot5-3b``; a size or a number of times."""
@@ -161,9 +218,14 @@ _SERVICES = re.compile(
 )
 """Whose token or key it is that lets somebody in."""
 _KEY_VALUE = re.compile(r"(?=[^\s]{0,200}\d)(?=[^\s]{0,200}[A-Za-z])[A-Za-z\d+=-]{20,}")
-_COUNT = re.compile(r"\d{1,3}")
-_PLAIN = re.compile(r"(?i)(?:s|pwd|account[_-]?key)\Z")
-_HOW = {"pwd": re.compile(r"[./~].*|[A-Za-z]:\\.*"), "account_key": re.compile("[a-z]{1,20}(?:_[a-z]{1,20}){0,3}")}
+_COUNT = re.compile(r"\d{1,7}")
+_PLAIN = re.compile(r"(?i)(?:s|secret|pwd|account[_-]?key)\Z")
+_OF_TABLE = re.compile(r"(?i)account[_-]?key\Z")
+_HOW = {
+    "secret": re.compile(r"\d{1,3}(?:\.\d{1,3})?"),
+    "pwd": re.compile(r"[./~].*|[A-Za-z]:\\.*"),
+    "account_key": re.compile("[a-z]{1,20}(?:_[a-z]{1,20}){0,3}"),
+}
 """What is no secret though the name may mean one: a count of several, the folder of a process, the key of a table."""
 _SWITCH = re.compile("(?i)yes|no|on|off|true|false")
 _WHICH = frozenset(
