@@ -270,6 +270,24 @@ def test_a_diff_keeps_its_lines_and_their_marks_whatever_is_in_it() -> None:
         assert [line[:1] for line in shown.split("\n")] == [line[:1] for line in diff.split("\n")], diff
 
 
+def test_redacting_twice_changes_nothing_more_whatever_it_is() -> None:
+    texts = [
+        *random_texts(6000),
+        'Authorization: "export u:p@"Bearer =',
+        "curl -u mysql -p***Authorization: API_KEY=?token=",
+        "curl -u &:pwd=https://basic",
+    ]
+    for text in texts:
+        for settings in (False, True):
+            shown = redact(text, settings=settings)
+            assert redact(shown, settings=settings) == shown, text
+        for name in ("note", "token", "credentials"):
+            value = redact_value(name, text)
+            assert redact_value(name, value) == value, text
+        words = redact_arguments(text.split(" "))
+        assert redact_arguments(words) == words, text
+
+
 @pytest.mark.parametrize("text", ["sshpass -p\n+foobar", "mysql digits\n-print(1)", "<password>\n+word</password>"])
 def test_a_secret_in_a_diff_does_not_begin_with_the_mark_of_a_line(text: str) -> None:
     assert redact(f"+{text}", diff=True) == f"+{text}"

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 from trackers.capture import login, secret_looks, secret_names
 from trackers.wording import without_credentials
 
 HIDDEN = "***"
+
+_Given = TypeVar("_Given", str, list[str])
 
 SECRET_FILES = (
     *(".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk", "*.asc"),
@@ -79,6 +81,10 @@ _BEARER = re.compile(
 )
 _RANDOM = re.compile(r"([:=]\s{0,4}[bru]?[\"'])([A-Za-z0-9+/_=.-]{20,128})([\"'])")
 _CODE = re.compile(r"[(\[{$%<]|\A(?:None|null|true|false|str|bytes|int)\b", re.IGNORECASE)
+_NEAR = 20
+"""How many lines a rule reaches over, between a name and its value."""
+_PASSES = 20
+"""No text but a hostile one needs more than three."""
 _NAME_END = re.compile(r"[\w.-]{1,40}\Z")
 
 
@@ -99,7 +105,7 @@ def is_settings_name(name: str) -> bool:
 
 def looks_secret(text: str, *, settings: bool = False) -> bool:
     """Tell whether there is something in *text* that ``redact`` would hide."""
-    return redact(text, settings=settings) != text
+    return _redact_once(text, False, settings) != text
 
 
 def redact(text: str, *, diff: bool = False, settings: bool = False) -> str:
@@ -108,6 +114,36 @@ def redact(text: str, *, diff: bool = False, settings: bool = False) -> str:
     The number of lines stays; with *diff* so does the first character of each, the mark of a diff's line. With
     *settings*, the text is that of a settings file: there a secret may be a word that would be a variable elsewhere.
     """
+
+    def rules(part: str) -> str:
+        return _redact_once(part, diff, settings)
+
+    shown = rules(text)
+    return shown if shown == text else _settled(text.split("\n"), shown.split("\n"), rules)
+
+
+def _settled(old: list[str], new: list[str], rules: Callable[[str], str]) -> str:
+    """Return the *new* lines after the *rules* were applied again around what they changed, which is seldom much."""
+    spans: list[tuple[int, int]] = []
+    for at in (at for at, (before, after) in enumerate(zip(old, new, strict=True)) if before != after):
+        first, end = max(0, at - _NEAR), at + _NEAR + 1
+        joined = bool(spans) and first <= spans[-1][1]
+        spans[-1 if joined else len(spans) :] = [(spans[-1][0] if joined else first, end)]
+    for first, end in spans:
+        new[first:end] = _until_stable(rules, "\n".join(new[first:end])).split("\n")
+    return "\n".join(new)
+
+
+def _until_stable(rules: Callable[[_Given], _Given], text: _Given) -> _Given:
+    """Apply *rules* until they change nothing: what one hides may be what another waits for."""
+    for _ in range(_PASSES):
+        before, text = text, rules(text)
+        if text == before:
+            break
+    return text
+
+
+def _redact_once(text: str, diff: bool, settings: bool) -> str:
     if "PRIVATE KEY" in text:
         text = secret_looks.hide_keys(text, HIDDEN, diff=diff)
     text = secret_looks.LOOKS.sub(HIDDEN, text)
@@ -177,6 +213,10 @@ def _hide_random(match: re.Match[str]) -> str:
 
 def redact_arguments(arguments: Sequence[str]) -> list[str]:
     """Return command line arguments with secrets hidden, also where the value follows its option."""
+    return _until_stable(_redact_words, list(arguments))
+
+
+def _redact_words(arguments: list[str]) -> list[str]:
     shown: list[str] = []
     hide, option = False, ""
     by, apart = "", False  # how the program that was named last takes a password
@@ -234,13 +274,15 @@ def redact_value(name: str, value: Any) -> Any:
         return value
     if secret_names.is_secret_value(name, value) or secret_looks.KEY_BEGIN.search(value):
         return HIDDEN
-    shown = _URL_OF_PARAM.sub(f"://{HIDDEN}@", secret_looks.LOOKS.sub(_hide_key, value))
-    shown = _QUERY.sub(_hide_of_query, shown) if "?" in shown or "://" in shown else shown
-    return _redact_text(shown) if any(sign in shown for sign in " =;:") else shown
+    return _until_stable(_redact_text, value)
 
 
 def _redact_text(text: str) -> str:
-    """Hide what a command, a header, settings or a connection string within the value of a param gives as a secret."""
+    """Hide what a URL, a command, a header, settings or a connection string within the value of a param gives as a secret."""
+    text = _URL_OF_PARAM.sub(f"://{HIDDEN}@", secret_looks.LOOKS.sub(_hide_key, text))
+    text = _QUERY.sub(_hide_of_query, text) if "?" in text or "://" in text else text
+    if not any(sign in text for sign in " =;:"):
+        return text
     text = _HEADER.sub(rf"\1{HIDDEN}", _BEARER.sub(rf"\1{HIDDEN}", text))
     text = _GIVEN.sub(_hide_given, text)
     for rule in login.rules_for(text):
