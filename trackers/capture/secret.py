@@ -163,8 +163,8 @@ def _redact_once(text: str, diff: bool, settings: bool) -> str:
 
 def _hide_of_query(match: re.Match[str]) -> str:
     head, name, value = match.groups()
-    code = head.startswith(";") and "(" in value
-    return head + HIDDEN if not code and secret_names.is_secret_of_query(name, value) else match[0]
+    none = login.is_sample(value) or (head.startswith(";") and "(" in value)  # of code: a=1;token=next(x)
+    return head + HIDDEN if not none and secret_names.is_secret_of_query(name, value) else match[0]
 
 
 def _hide_login(match: re.Match[str]) -> str:
@@ -304,8 +304,10 @@ def _hide_given(match: re.Match[str]) -> str:
 
 
 def _is_prose(match: re.Match[str], value: str) -> bool:
-    """Tell whether the ``:`` before *value* is that of a sentence, or within a longer name such as an ARN."""
+    """Tell whether *value* is a word of a sentence or of code, or its ``:`` within a longer name such as an ARN."""
     head, text = match[1], match.string
+    if _TYPE.fullmatch(value) or (head.endswith("= ") and _CALL.match(value)):
+        return True
     if head.endswith(":"):
         return text[: match.start()].endswith(":")
     return ":" in head and value.isalpha() and _NEXT_WORD.match(text, match.end()) is not None
@@ -335,6 +337,8 @@ _GIVEN = re.compile(
 """An option, a variable or a setting with its value: to its quote, or to a space or what separates it from the next name."""
 _SEPARATOR = re.compile("[,;&]")
 _LETTER = re.compile(r"[^\W_]")
+_TYPE = re.compile(r"str|bytes|int|float|bool|string")
+_CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
 _NEXT_WORD = re.compile(r"[ \t]++[\w.-]++(?![=:])")
 _OPTION = re.compile(r"--?[A-Za-z]")
 _SHORTEST = 3
