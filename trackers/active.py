@@ -169,8 +169,9 @@ class ActiveRun(Recorder):
     def log_params(self, params: Mapping[str, ParamValue]) -> None:
         """Log params: numbers, booleans, text, None, and lists or mappings of them.
 
-        A param is written once. Raises InvalidValueError, which names both, when it has another value already. Text that
-        is a secret, by its param's name (``api_key``) or its look (a URL with a password), is kept as ``***``.
+        A param is written once. Raises InvalidValueError, which names both, when it has another value already. What is
+        a secret, by its param's name (``api_key``) or its look (a URL with a password), is kept as ``***``; so is a number
+        that is a password.
         """
         clean = clean_params(params)
         with self._lock:
