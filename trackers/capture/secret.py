@@ -51,8 +51,8 @@ SETTINGS_FILES = ("*.ini", "*.yaml", "*.yml", "*.toml", "*.cfg", "*.conf", "*.pr
 # within one line: a line of a diff begins with its mark, and what reached over the end would hide that of the next. Only
 # between a name and the quote of its value may a line end, since both stay.
 _ASSIGNED = re.compile(
-    rf"(?i)({secret_names.WORD}[\"'\]]{{0,2}}\s{{0,8}}(?::\s{{0,4}}str\s{{0,4}})?[:=]\s{{0,8}}[bru]?)"
-    rf"([\"'])(?![<\[{{$%(]|\2)((?:(?!\2)[^\r\n]|(?<=\\)\2){{3,}})\2"
+    rf"(?i)({secret_names.WORD}[\\\"'\]]{{0,3}}\s{{0,8}}(?::\s{{0,4}}str\s{{0,4}})?[:=]\s{{0,8}}[bru]?)"
+    rf"(\\?[\"'])(?![<\[{{$%(]|\2)((?:(?!\2)[^\r\n]|(?<=\\)\2){{3,}})\2"
 )
 _UNQUOTED = re.compile(
     rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({secret_names.NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S*+)(?=[ \t]{{0,8}}\r?$)"
@@ -79,7 +79,7 @@ _BEARER = re.compile(
     r"(?i)\b(bearer[ \t]{1,4}(?=[\w.~+/-]{0,40}\d)|basic[ \t]{1,4}(?=[A-Za-z0-9+/]{0,40}\d)(?=[A-Za-z0-9+/]{16,}+={0,2}(?![\w.-])))"
     r"[\w.~+/-]{16,}={0,2}"
 )
-_RANDOM = re.compile(r"([:=]\s{0,4}[bru]?[\"'])([A-Za-z0-9+/_=.-]{20,128})([\"'])")
+_RANDOM = re.compile(r"([:=]\s{0,4}[bru]?\\?[\"'])([A-Za-z0-9+/_=.-]{20,128})(\\?[\"'])")
 _CODE = re.compile(r"[(\[{$%<]|\A(?:None|null|true|false|str|bytes|int)\b", re.IGNORECASE)
 _NEAR = 20
 """How many lines a rule reaches over, between a name and its value."""
@@ -181,7 +181,7 @@ def _hide_login_of_registry(match: re.Match[str]) -> str:
 def _hide_assigned(match: re.Match[str]) -> str:
     value = match[3]
     before = _NAME_END.search(match.string[max(0, match.start() - 40) : match.start()])
-    name = (before[0] if before else "") + re.split(r"[\"'\]\s:=]", match[1], maxsplit=1)[0]
+    name = (before[0] if before else "") + re.split(r"[\\\"'\]\s:=]", match[1], maxsplit=1)[0]
     if secret_names.is_harmless(name, value):
         return match[0]
     return f"{match[1]}{match[2]}{HIDDEN}{match[2]}"
@@ -330,9 +330,9 @@ def _hide_key(found: re.Match[str]) -> str:
 _NAMED = rf"([\w.-]{{0,60}}(?:{secret_names.DOUBTFUL})[\d_-]{{0,4}})"
 _GIVEN = re.compile(
     rf"(?i)((?:(?<![\w-])--{_NAMED}(?:[ \t]{{1,4}}|=)(?!-)"
-    rf"|(?<![\w.-])[\"']?\+{{0,2}}{_NAMED}[\"']?(?:[ \t]{{0,4}}=(?!=)>?|[ \t]{{0,2}}:)[ \t]{{0,4}}))"
-    r"(?:([\"'])((?:(?!\4)[^\r\n]|(?<=\\)\4)+)\4"
-    r"|[\"']?([^\s\"'$<{(\[*,;&|=](?:[^\s\"',;&]|[,;&](?=[^\s\"'])(?![\w.-]{1,60}[ \t]?[=:]))*+))"
+    rf"|(?<![\w.-])[\"']?\+{{0,2}}{_NAMED}(?:\\?[\"'])?(?:[ \t]{{0,4}}=(?!=)>?|[ \t]{{0,2}}:)[ \t]{{0,4}}))"
+    r"(?:(\\?[\"'])((?:(?!\4)[^\r\n]|(?<=\\)\4)+)\4"
+    r"|[\"']?(?!\\[\"'])([^\s\"'$<{(\[*,;&|=](?:[^\s\"',;&]|[,;&](?=[^\s\"'])(?![\w.-]{1,60}[ \t]?[=:]))*+))"
 )
 """An option, a variable or a setting with its value: to its quote, or to a space or what separates it from the next name."""
 _SEPARATOR = re.compile("[,;&]")
