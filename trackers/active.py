@@ -147,6 +147,11 @@ class ActiveRun(Recorder):
         """Whether the handle was made in this process, and not in the one that forked it."""
         return self._store.writer.pid == os.getpid()
 
+    def go_on_as(self, attempt: int) -> None:
+        """Go on as another attempt, which was begun for a handle that nobody got (the store's part)."""
+        with self._lock:
+            self._attempt = attempt
+
     def take_over(self, older: ActiveRun) -> None:
         """Go on in the place of *older*, also as the active run and with what the machine does (the store's part)."""
         if older.system_metrics is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
@@ -89,13 +88,21 @@ def sync(
     beside = journal is None and address.path is None and folder.parent.is_dir()
     if not found and not (beside and list_journals(folder.parent)):
         return []
-    with ExitStack() as stack:
-        # A store of its own in any case: one with a journal would number these entries as its own.
-        place = url.url if isinstance(url, Store) else url
-        target = stack.enter_context(connect(place, strict=True, offline=False))
+    with _target(url) as target:
         if beside:  # the same server may have been written otherwise: another host name, a port, a user
             found += other_journals(folder, target.identity.uid)
         return _sync_all(found, target)
+
+
+def bring(journals: Sequence[Path], store: Store) -> list[Synced]:
+    """Write what waits in these *journals* of a connected store; see ``sync``."""
+    with _target(store) as target:
+        return _sync_all(journals, target)
+
+
+def _target(place: Any) -> Store:
+    """Connect a store of its own in any case: one with a journal would number what is drained as its own."""
+    return connect(place.url if isinstance(place, Store) else place, strict=True, offline=False)
 
 
 def _sync_all(found: Sequence[Path], store: Store) -> list[Synced]:
@@ -118,7 +125,8 @@ def _sync_all(found: Sequence[Path], store: Store) -> list[Synced]:
     while wrote:
         wrote = False
         for one, before in done.items():
-            if before.refused and not before.damaged and not (then := _sync_one(one, store, alone=False)).busy:
+            waits = before.refused and (one / "records").exists()  # else it was put aside
+            if waits and not (then := _sync_one(one, store, alone=False)).busy:
                 wrote = wrote or then.written > 0
                 written, files = before.written + then.written, before.files + then.files
                 done[one] = replace(then, written=written, known=before.known, files=files)
@@ -137,12 +145,13 @@ def _sync_one(folder: Path, store: Store, *, alone: bool) -> Synced:
         if alone:
             raise
         return Synced(folder, refused=(str(exc),))
+    drain = _Drain(journal, store)
     try:
-        return _Drain(journal, store).run()
+        return drain.run()
     except NewerEntryError as exc:
         if alone:
             raise
-        return Synced(folder, refused=(str(exc),))
+        return drain.stopped(str(exc))
     finally:
         journal.close()
 
@@ -207,7 +216,13 @@ class _Drain:
                 self._write([line], self._again.uid)
             self._write(fresh, uid)
         self._missing += [f"entry {seq}" for seq in sorted(unseen)]
+        if self._refused:
+            self._store.writer.flush()  # each is noted: the folder may get another name now
         return self._end()
+
+    def stopped(self, why: str) -> Synced:
+        """Return what became of a journal that is read no further."""
+        return Synced(self._journal.folder, self._written, self._known, self._files, (*self._refused, why))
 
     def _look_for_gap(self, line: Line, known: int) -> None:
         """Note what was written to the journal between the number *known*, which is here or in the store, and *line*."""

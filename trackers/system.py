@@ -50,13 +50,16 @@ class SystemMetrics:
     def begin(cls, run: Recorder, seconds: bool | float = True, step: int = 0) -> SystemMetrics:
         """Start logging to *run* every *seconds*, see ``check_seconds``, from *step* on."""
         found = cls(run, check_seconds(seconds), step)
-        found._thread.start()
+        try:
+            found._thread.start()
+        except RuntimeError as exc:  # the process may have no more threads
+            _log.warning("no system metrics: %s", exc)
         return found
 
     def stop(self) -> None:
         """End the thread, which logs once more; a second call changes nothing."""
         self._over.set()
-        if threading.current_thread() is not self._thread:
+        if threading.current_thread() is not self._thread and self._thread.ident is not None:
             self._thread.join(5.0)
 
     def _main(self) -> None:

@@ -39,21 +39,27 @@ class Terminated(KeyboardInterrupt):
     """The process was told to end; *number* is that of the signal."""
 
     def __init__(self, number: int) -> None:
-        super().__init__()
+        super().__init__(number)
         self.number = number
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Have these signals raise Terminated in the block. Elsewhere than in the main thread nothing changes."""
+def terminable(*, once: bool = False) -> Iterator[None]:
+    """Have these signals raise Terminated in the block; *once*: the first of them, what it ends is let come to its end.
+
+    Elsewhere than in the main thread nothing changes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(number: int, frame: Any) -> None:
         came(number)
-        raise Terminated(number)
+        heard.append(number)
+        if len(heard) == 1 or not once:
+            raise Terminated(number)
 
+    heard: list[int] = []
     before = {number: signal.signal(number, handle) for number in ending()}
     try:
         yield

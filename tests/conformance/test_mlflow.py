@@ -501,6 +501,37 @@ def test_a_copy_tells_how_many_digests_were_compared_and_which_files_by_size_alo
     ]
 
 
+def test_a_file_that_was_lost_here_comes_back_and_one_that_mlflow_lost_is_told(
+    source: tuple[str, dict[str, str]], store: Store, empty: bytes, tmp_path: Path
+) -> None:
+    uri, ids = source
+    import_mlflow(store, uri)
+    kept = store.list_logged_models([store.get_run(ids["parent"]).id])
+    model = next(one for one in kept if "model_id" in one.manifest["details"]["mlflow"])
+    digest = next(iter(model.files.values()))
+    (lost,) = Path(store.artifact_root).rglob(f"*{digest[4:]}")
+    lost.unlink()
+    again = import_mlflow(store, uri)
+    assert again.problems == []
+    assert lost.is_file()
+    (tmp_path / "out.db").write_bytes(empty)
+    out = sqlite_uri(tmp_path / "out.db")
+    with store.start_run("ours") as run:
+        run.log_model(Line(1.0))
+    assert export_mlflow(store, out, experiments=("ours",), artifacts=str(tmp_path / "out")).problems == []
+    (model,) = store.list_logged_models([run.id])
+    name = next(one for one in model.files if one.endswith("slope.txt"))
+    (lost,) = Path(store.artifact_root).rglob(f"*{model.files[name][4:]}")
+    lost.unlink()
+    (told,) = export_mlflow(store, out, experiments=("ours",), artifacts=str(tmp_path / "out")).problems
+    assert f"its file {name!r} is lost here" in told
+    with client(uri) as mlflow:
+        (there,) = mlflow.search_logged_models([mlflow.get_experiment_by_name("fraud").experiment_id])
+    shutil.rmtree(there.artifact_location.removeprefix("file://"))
+    told = "\n".join(import_mlflow(store, uri).problems)
+    assert f"the logged model {there.model_id} has no files in MLflow any more" in told
+
+
 def test_points_that_a_resume_hides_do_not_come_along(store: Store, empty: bytes, tmp_path: Path) -> None:
     run = store.start_run("resumed")
     run.log_points("loss", [float(step) for step in range(1200)])

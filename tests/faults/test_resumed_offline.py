@@ -166,7 +166,7 @@ def test_which_run_goes_on_is_told_where_it_cannot(store_url: str, offline: Stor
     with pytest.raises(NotFoundError, match=rf"there are {uid[:16]} \(e, victim\) that did not end"):
         offline.resume_run("0" * 32)
     for odd in (7, "e/1", "abc", ""):
-        with pytest.raises(InvalidValueError, match="first 8 digits"):
+        with pytest.raises(InvalidValueError, match="first 16 digits"):
             offline.resume_run(odd)
     with start(AGAIN, store_url, uid) as living:
         living.line()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 import trackers
 from tests.faults.test_resumed_offline import AGAIN, killed, list_journals_of
 from tests.processes import start
-from trackers.errors import InvalidValueError, NotFoundError, StateError, StoreAwayError, StoreError
+from trackers.errors import InvalidValueError, NotFoundError, StateError, StoreAwayError, StoreBusyError, StoreError
 from trackers.journal.file import seal, unseal
+from trackers.sql.journals import read_position
 from trackers.store import Store
 
 pytestmark = pytest.mark.usefixtures("state")
@@ -78,7 +83,7 @@ def test_a_run_that_only_a_journal_knows_goes_on_where_the_store_is_back(store: 
 def test_a_run_whose_journal_is_held_does_not_go_on(store: Store, store_url: str) -> None:
     with start(HALF, store_url) as living:
         uid = living.line()
-        with pytest.raises(StateError, match="another process holds"):
+        with pytest.raises(StateError, match="the process that writes it will drain it"):
             store.resume_run(uid)
         living.kill()
     store.resume_run(uid).end()
@@ -86,10 +91,11 @@ def test_a_run_whose_journal_is_held_does_not_go_on(store: Store, store_url: str
 
 
 def test_a_forked_child_does_not_hold_the_journal_of_its_parent(store_url: str) -> None:
-    forking = f"import os\n{AGAIN}".replace("print(run.uid", "os.fork() or sys.stdin.read()\nprint(run.uid")
+    child = "if not os.fork():\n    print('child', flush=True)\n    sys.stdin.read()\n"
+    forking = f"import os\n{AGAIN}".replace("print(run.uid", f"{child}print(run.uid")
     uid = killed(store_url)
     with start(forking, store_url, uid) as parent:
-        parent.line()
+        assert {parent.line(), parent.line()} == {"child", uid}
         parent.kill()  # its child, which holds the other end of what it reads, lives on
         assert not any(one.busy or one.refused for one in trackers.sync(store=store_url))
 
@@ -129,6 +135,98 @@ def test_attempts_follow_each_other_whatever_their_journals_are_called(store_url
         assert [(one.number, one.outcome) for one in store.attempts(uid)] == [(0, "lost"), (1, "lost"), (2, "complete")]
 
 
+def test_attempts_whose_journals_come_in_another_order_are_there_before_the_next(store: Store, store_url: str) -> None:
+    uid = killed(store_url)
+    killed(store_url, AGAIN, uid)
+    for place, journal in enumerate(reversed(list_journals_of(store_url))):
+        journal.rename(journal.with_name(f"{place:032x}"))
+    with store.resume_run(uid) as run:
+        run.log_metric("loss", -1.0)
+    history = store.metric_history(uid, "loss")
+    assert [(point.step, point.attempt) for point in history][99:] == [
+        (99, 0),
+        *((step, 1) for step in range(100, 120)),
+        (120, 2),
+    ]
+
+
+def test_points_that_were_refused_while_the_run_was_deleted_are_there_before_it_goes_on(
+    store: Store, store_url: str
+) -> None:
+    uid = killed(store_url, HALF)
+    store.delete_run(uid)
+    (refused,) = trackers.sync(store=store)
+    assert len(refused.refused) == 5
+    store.restore_run(uid)
+    with store.resume_run(uid) as run:
+        run.log_metric("loss", 3.0)
+    assert [point.step for point in store.metric_history(uid, "loss")] == list(range(11))
+
+
+def test_a_run_of_which_the_store_refuses_something_says_so_before_it_goes_on(
+    store: Store, store_url: str, tmp_path: Path
+) -> None:
+    uid = killed(store_url)
+    (journal,) = list_journals_of(store_url)
+    shutil.rmtree(journal / "files")
+    with pytest.raises(StateError, match=rf"run {uid} cannot go on .*its file .*move {journal} away"):
+        store.resume_run(uid)
+    assert store.attempts(uid)[-1].number == 0
+    shutil.move(journal, tmp_path / "elsewhere")
+    store.resume_run(uid).end()
+    assert len(store.metric_history(uid, "loss")) == 200
+
+
+def test_how_far_a_journal_is_is_asked_once(store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = killed(store_url, HALF)
+    asked: list[str] = []
+
+    def ask(connection: Connection, uid: str) -> int:
+        asked.append(uid)
+        return read_position(connection, uid)
+
+    monkeypatch.setattr("trackers.resuming.read_position", ask)
+    store.resume_run(uid).end()
+    assert len(asked) == 1
+
+
+def test_a_journal_that_was_put_aside_keeps_what_is_said_of_it(store: Store, store_url: str) -> None:
+    run = store.start_run("e")
+    run.end()
+    store.delete_run(run)
+    killed(store_url)
+    with trackers.connect(store_url, offline=True) as offline:
+        for step in range(3):
+            with offline.start_run("e", parent=run.uid) as child:
+                child.log_metric("m", 1.0, step=step)
+    _, broken = list_journals_of(store_url)
+    lines = (broken / "records").read_bytes().splitlines(keepends=True)
+    (broken / "records").write_bytes(b"".join([*lines[:3], *lines[4:]]))
+    whole, found = trackers.sync(store=store)
+    assert whole.written > 200
+    assert (len(found.refused), found.missing, found.journal.suffix) == (8, ("entry 3",), ".damaged")
+
+
+def test_a_callback_of_a_commit_resumes_nothing(store: Store) -> None:
+    run = store.start_run("e")
+    run.flush()
+    told: list[BaseException] = []
+
+    def resume(_commit: object) -> None:
+        try:
+            store.resume_run(run.uid)
+        except StoreError as exc:
+            told.append(exc)
+
+    gate = threading.Event()
+    commit = store.writer.defer(lambda connection: gate.wait(20))
+    commit.add_done_callback(resume)
+    gate.set()
+    store.writer.flush()
+    assert "may submit, but not wait" in str(told[0])
+    run.end()
+
+
 def test_one_of_two_processes_goes_on_with_a_run(sqlite_url: str) -> None:
     code = "import sys, trackers\ns = trackers.connect(sys.argv[1], offline=True)\n"
     code += "runs = [s.start_run('e') for _ in range(40)]\n[r.flush() for r in runs]\n"
@@ -164,6 +262,74 @@ def test_another_store_of_the_same_address_takes_the_run_over(store_url: str, of
     assert not any(one.refused for one in trackers.sync(store=store_url))
     with trackers.connect(store_url) as store:
         assert [point.value for point in store.metric_history(older.uid, "m")] == [1.0, 2.0]
+
+
+def test_a_store_whose_address_is_written_otherwise_is_the_same(sqlite_url: str, tmp_path: Path) -> None:
+    file = Path(sqlite_url[10:])
+    with trackers.connect(sqlite_url) as first:
+        (tmp_path / "link").symlink_to(file.parent)
+        with trackers.connect(f"sqlite:///{tmp_path}/link/{file.name}") as second:
+            older = first.start_run("e")
+            older.log_metric("m", 1.0)
+            newer = second.resume_run(older.uid[:16].upper())  # which the database may not have yet
+            with pytest.raises(StateError, match="was resumed"):
+                older.log_metric("m", 3.0)
+            newer.end()
+
+
+@pytest.mark.parametrize("offline", [False, True], ids=["online", "offline"])
+def test_a_handle_whose_successor_nobody_got_goes_on_as_that(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, offline: bool
+) -> None:
+    with trackers.connect(sqlite_url, offline=offline) as store:
+        with store.start_run("e") as older:
+            older.log_metric("m", 1.0)
+            with monkeypatch.context() as patched:
+                patched.setattr("trackers.resuming.ActiveRun.known", lambda *_: signal.raise_signal(signal.SIGINT))
+                with pytest.raises(KeyboardInterrupt):
+                    store.resume_run(older.uid)
+            older.log_metric("m", 2.0)
+        assert older.ended
+    assert not any(one.refused for one in trackers.sync(store=sqlite_url))
+    with trackers.connect(sqlite_url) as store:
+        assert [(point.value, point.attempt) for point in store.metric_history(older.uid, "m")] == [(1.0, 0), (2.0, 1)]
+        assert [attempt.outcome for attempt in store.attempts(older.uid)] == ["lost", "complete"]
+        assert store.get_run(older.uid).state.name == "COMPLETE"
+
+
+HOLDER = """
+import os, sys, trackers
+from pathlib import Path
+from trackers.journal import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("held", flush=True)
+    if not os.fork():
+        print("child", flush=True)
+        sys.stdin.read()
+        os._exit(0)
+    print("forked", flush=True)
+    sys.stdin.readline()
+print("left", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_takes_too_long_to_go_on_is_told_and_a_fork_holds_nothing(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = killed(sqlite_url)
+    (journal,) = list_journals_of(sqlite_url)
+    with (
+        start(HOLDER, str(journal.parent)) as holder,
+        trackers.connect(sqlite_url, offline=True) as store,
+    ):
+        assert {holder.line(), holder.line(), holder.line()} == {"held", "child", "forked"}
+        with monkeypatch.context() as patched:
+            patched.setattr("trackers.journal.resumable.PATIENCE", 0.2)
+            with pytest.raises(StoreBusyError, match="try again"):
+                store.resume_run(uid)
+        holder.kill()  # its child lives on
+        store.resume_run(uid).end()
 
 
 def test_a_handle_that_began_while_the_store_was_away_is_taken_over_as_well(store: Store) -> None:
@@ -209,7 +375,16 @@ def test_a_resume_that_fails_leaves_the_older_handle_as_it_was(
         older.log_metric("m", 2.0)
         assert len(store.attempts(older.uid)) == 1, "an attempt is written with what is read of it, or not at all"
         watched = lambda: sum(one.count for one in store.metrics(older) if one.key.startswith("system/"))  # noqa: E731
-        before, until = watched(), time.monotonic() + 20
+        assert older.system_metrics is not None
+        ticks: list[float] = []
+        wait = older.system_metrics._over.wait
+        monkeypatch.setattr(older.system_metrics._over, "wait", lambda seconds: ticks.append(seconds) or wait(seconds))
+        older.supersede()
+        until = time.monotonic() + 20
+        while len(ticks) < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+        older.supersede(False)
+        before = watched()
         while watched() == before and time.monotonic() < until:
             time.sleep(0.05)
         assert watched() > before, "what the machine does is logged on"

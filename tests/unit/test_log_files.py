@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import signal
 import tracemalloc
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from trackers.cli.series import read_series
 from trackers.errors import InvalidValueError
 from trackers.sql.writer import SPILL_AT
 from trackers.states import RunState
+from trackers.termination import Terminated
 
 Log = Callable[[str], Answer]
 
@@ -221,6 +223,23 @@ def test_who_ends_the_call_ends_its_run(
     said = f"The run {run.uid} had begun, and ended as FAIL.\n\n{word}\n"  # click's line is that of ^C
     assert (answer.code, answer.out, answer.err) == (code, "", said)
     assert signal.getsignal(number) == before
+
+
+def test_a_signal_that_comes_again_disturbs_no_end(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = ActiveRun.end
+
+    def end(*args: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        ending(*args)
+
+    monkeypatch.setattr(ActiveRun, "log_metrics", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(ActiveRun, "end", end)
+    answer = log("-m loss=1")
+    with opened() as store:
+        [run] = store.search_runs()
+        assert run.state == RunState.FAIL
+    assert (answer.code, answer.err) == (143, f"The run {run.uid} had begun, and ended as FAIL.\n\nTerminated.\n")
+    assert pickle.loads(pickle.dumps(Terminated(signal.SIGTERM))).number == signal.SIGTERM
 
 
 def test_a_run_that_the_store_does_not_take_had_not_begun(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,10 @@ def log(
     found = _contents(params, points, series, tags, files, data)
     offline = is_offline()
     above = _parent(storage, parent, offline)
-    with terminable(), connect(storage or DEFAULT, offline=offline) as store:  # which makes the store where it is new
+    with (
+        terminable(once=True),
+        connect(storage or DEFAULT, offline=offline) as store,
+    ):  # which makes the store where it is new
         for file, _ in found.files:
             store.artifacts.refuse_own(file)
         run = _log_run(store, experiment, name, above, found, state)

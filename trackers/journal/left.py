@@ -79,12 +79,13 @@ def read_left(journals: Iterable[Path], ref: str) -> list[LeftRun]:
     return _runs((entry, whole) for entry, whole in _entries(journals, (mark,)) if entry.run.startswith(ref))
 
 
-def numbers_of(journal: Path, ref: str) -> tuple[str, list[int]]:
-    """Return the uid of a journal, and the numbers of its entries of the run whose uid is or begins with *ref*."""
-    own = re.compile(rb'\[(\d+),"[a-z]+","' + ref.encode())
+def numbers_of(journal: Path, ref: str) -> tuple[str, list[tuple[int, str]]]:
+    """Return the uid of a journal, and number and kind of its entries of the run whose uid is or begins with *ref*."""
+    own = re.compile(rb'\[(\d+),"([a-z]+)","' + ref.encode())
     with (journal / "records").open("rb") as records:
         head = unseal(records.readline())
-        found = [int(match[1]) for line in records if (match := own.match(line, 9)) and unseal(line) is not None]
+        matches = ((own.match(line, 9), line) for line in records)
+        found = [(int(one[1]), one[2].decode()) for one, line in matches if one and unseal(line) is not None]
     return "" if head is None else str(json.loads(head).get("uid") or ""), found
 
 

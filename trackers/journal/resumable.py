@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from trackers.errors import InvalidValueError, NotFoundError, StateError
+from trackers.errors import InvalidValueError, NotFoundError, StateError, StoreBusyError, StoreError
 from trackers.journal.again import Again
 from trackers.journal.left import LeftRun, list_left, numbers_of, read_left
 from trackers.journal.place import list_journals
@@ -19,42 +20,84 @@ _LISTED = 5
 _DIGITS = 16
 """Of a uid that is listed: of those that began within a minute the first 8 are the same, of those of a moment 12."""
 _UID = re.compile("[0-9a-f]{8,32}")
+PATIENCE = 30.0
+"""Seconds that who goes on with a run waits for another process that does."""
+_PAUSE = 0.02
+
+
+_locks: set[int] = set()
+"""The folders that this process has locked: open files."""
+
+
+def _let_go() -> None:
+    """Close them in a forked child: the lock is to go with the parent."""
+    while _locks:
+        os.close(_locks.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Let no other process go on with a run of these journals meanwhile: what is found holds until it is written."""
+    """Let no other process go on with a run of these journals meanwhile: what is found holds until it is written.
+
+    Raises StoreBusyError where another one takes too long.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # there are none: nothing is found
         yield
         return
+    _locks.add(descriptor)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, folder)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor in _locks:  # else this is a forked child
+            _locks.discard(descriptor)
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise StoreBusyError(
+                    f"another process goes on with a run of the journals in {folder} for {PATIENCE:.0f} s now: try again"
+                ) from None
+            time.sleep(_PAUSE)
+        except OSError as exc:
+            raise StoreError(f"the journals in {folder} cannot be locked: {exc.strerror}") from exc
+        else:
+            return
 
 
 def is_uid(ref: object) -> bool:
-    """Tell whether *ref* is the uid of a run, or the first 8 digits of one or more."""
+    """Tell whether *ref* is the uid of a run, or the first 8 digits or more of one."""
     return isinstance(ref, str) and _UID.fullmatch(ref.lower()) is not None
 
 
 def find_waiting(journals: Iterable[Path], ref: str, position: Callable[[str], int]) -> list[Path]:
     """Return the journals that hold what run *ref* logged and the store does not have; *position* tells how far that is.
 
-    What the store refused is not meant: it will not be there later.
+    Params that the store refused are not meant: nothing hides them.
     """
     found = []
     for journal in journals:
         try:
-            uid, numbers = numbers_of(journal, ref.lower())
+            uid, entries = numbers_of(journal, ref.lower())
         except OSError:  # drained meanwhile
             continue
-        refused = Again.read(journal).seqs
-        if numbers and any(number not in refused for number in numbers if number > position(uid)):
-            found.append(journal)
+        if entries:
+            again, there = Again.read(journal), position(uid)
+            refused = {seq for seq in again.seqs if seq > position(again.uid)}
+            fresh = any(seq > there and seq not in refused for seq, _ in entries)
+            if fresh or any(seq in refused and kind != "params" for seq, kind in entries):
+                found.append(journal)
     return found
 
 
@@ -66,7 +109,7 @@ def find_left(folder: Path, ref: object, host: str, pid: int) -> LeftRun:
     """
     if not isinstance(ref, str) or not is_uid(ref):
         raise InvalidValueError(
-            f"offline a run is named by the first 8 digits of its uid or more, not {str(ref)[:80]!r}"
+            f"offline a run is named by the first 16 digits of its uid, or all, not {str(ref)[:80]!r}"
         )
     journals = list_journals(folder)
     found = read_left(journals, ref.lower())

@@ -52,6 +52,8 @@ SPILL_AT = 10_000
 LAST_SECONDS = 10.0
 """How long the end of the process waits for what only the database can take."""
 
+_THREAD = "trackers-writer"
+
 T = TypeVar("T")
 
 _log = logging.getLogger("trackers")
@@ -77,6 +79,12 @@ def _opened() -> list[Writer]:
             return list(_open)
         except RuntimeError:  # a thread connects, or ends, meanwhile
             continue
+
+
+def check_may_wait() -> None:
+    """Raise StoreError in a callback of a commit: whose thread it is on does nothing else meanwhile."""
+    if threading.current_thread().name == _THREAD:
+        raise StoreError("a callback of a commit may submit, but not wait for the writer it runs on")
 
 
 class Writer:
@@ -137,7 +145,7 @@ class Writer:
         result of what waited is None.
         """
         if urgent and threading.current_thread() is self._thread:
-            raise StoreError("a callback of a commit may submit, but not wait for the writer it runs on")
+            check_may_wait()
         commit = Commit()
         self._put(Work(commit, task=task, lazy=lazy, deadline=deadline(patience)), urgent=urgent)
         return commit
@@ -356,7 +364,7 @@ class Writer:
     def _start(self) -> None:
         if self._thread is not None:
             return
-        self._thread = threading.Thread(target=self._main, name="trackers-writer", daemon=True)
+        self._thread = threading.Thread(target=self._main, name=_THREAD, daemon=True)
         try:
             self._thread.start()
         except BaseException as exc:  # Ctrl-C as well

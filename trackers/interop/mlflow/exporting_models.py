@@ -119,7 +119,12 @@ class ModelExport:
     def _read_back(self, model: LoggedModel, root: Path | None) -> None:
         """Compare a model's files with those that MLflow has now, where these lie on this machine."""
         for name, digest in model.files.items() if root is not None else ():
-            if not is_same(self._outcome, root, name, digest, self._store.artifacts.size(digest)):
+            try:
+                size = self._store.artifacts.size(digest)
+            except ArtifactError as exc:
+                self._outcome.problem(f"the model {model.name!r}: its file {name!r} is lost here: {exc}")
+                continue
+            if not is_same(self._outcome, root, name, digest, size):
                 self._outcome.problem(f"the model {model.name!r}: its file {name!r} is another one in MLflow")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
+from trackers.errors import ArtifactError
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.files import Files, Taker
 from trackers.interop.outcome import Counted, Imported
@@ -44,10 +46,11 @@ def import_models(
         uids[model.model_id] = uid
         counted.models += 1
         there = store.find_logged_model(uid)
-        known = {} if there is None else {name: (d, store.artifacts.size(d)) for name, d in there.files.items()}
-        files = taker.take_or_say(model.artifact_location, model.model_id, known)
+        told = len(outcome.problems)
+        files = taker.take_or_say(model.artifact_location, model.model_id, _held(store, there))
         if there is not None:
-            compare(there, files, model.model_id, taker, outcome, counted)
+            if files or len(outcome.problems) == told:
+                compare(there, files, model.model_id, taker, outcome, counted)
             continue
         if not files:
             outcome.note(f"the logged model {model.model_id} has no files: left out")
@@ -70,11 +73,22 @@ def import_models(
     return uids
 
 
+def _held(store: Store, model: LoggedModel | None) -> Files:
+    """Return the files that are here of a model; one that was lost is taken anew."""
+    found: Files = {}
+    for name, digest in model.files.items() if model is not None else ():
+        with suppress(ArtifactError):
+            found[name] = digest, store.artifacts.size(digest)
+    return found
+
+
 def compare(
     kept: LoggedModel | None, files: Files, theirs: str, taker: Taker, outcome: Imported, counted: Counted | None = None
 ) -> None:
     """Compare what is kept of the model *theirs* with the files that it has in MLflow."""
-    if kept is None or dict(kept.files) != {name: digest for name, (digest, _) in files.items()}:
+    if not files:
+        outcome.problem(f"the logged model {theirs} has no files in MLflow any more", counted)
+    elif kept is None or dict(kept.files) != {name: digest for name, (digest, _) in files.items()}:
         outcome.problem(f"the logged model {theirs} differs from its files in MLflow", counted)
     for name, (_, size) in files.items():
         outcome.compared(size, by_digest=(theirs, name) not in taker.by_size)
