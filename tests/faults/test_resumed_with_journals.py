@@ -332,6 +332,29 @@ def test_who_takes_too_long_to_go_on_is_told_and_a_fork_holds_nothing(
         store.resume_run(uid).end()
 
 
+FORKED = """
+import os, sys, trackers
+from trackers import resuming
+from trackers.sql import ids
+with ids._uid_lock, resuming._resuming:  # as another thread has them
+    child = os.fork()
+    if not child:
+        with trackers.connect(sys.argv[1]) as store:
+            with store.start_run("child") as run:
+                run.log_metric("m", 1.0)
+            store.resume_run(store.start_run("again").uid).end()
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+def test_a_child_that_is_forked_while_a_lock_is_held_has_its_own(sqlite_url: str) -> None:
+    with start(FORKED, sqlite_url) as parent:
+        assert parent.line() == "0"
+    with trackers.connect(sqlite_url) as store:
+        assert [run.state.name for run in store.search_runs()] == ["COMPLETE", "COMPLETE"]
+
+
 def test_a_handle_that_began_while_the_store_was_away_is_taken_over_as_well(store: Store) -> None:
     store.writer.spill(StoreAwayError("it is said to be away"))
     older = store.start_run("e")
