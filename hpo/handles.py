@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import UserError
-from hpo.trial import ASKED
+from hpo.trial_study import ASKED
 from trackers.values import Trial
 
 if TYPE_CHECKING:

@@ -124,7 +124,7 @@ class StopStudy:
 
 @dataclass(frozen=True, slots=True)
 class AskStudy:
-    """An objective asks for an attribute of its study, or calls a method of it; see ``hpo.trial.ASKED``."""
+    """An objective asks for an attribute of its study, or calls a method of it; see ``hpo.trial_study.ASKED``."""
 
     worker: str
     name: str
