@@ -308,6 +308,8 @@ def _is_prose(match: re.Match[str], value: str) -> bool:
     head, text = match[1], match.string
     if _TYPE.fullmatch(value) or (head.endswith("= ") and _CALL.match(value)):
         return True
+    if _CALL.fullmatch(value) and text[match.end() : match.end() + 1] in _QUOTES:
+        return True
     if head.endswith(":"):
         return text[: match.start()].endswith(":")
     return ":" in head and value.isalpha() and _NEXT_WORD.match(text, match.end()) is not None
@@ -330,15 +332,18 @@ def _hide_key(found: re.Match[str]) -> str:
 _NAMED = rf"([\w.-]{{0,60}}(?:{secret_names.DOUBTFUL})[\d_-]{{0,4}})"
 _GIVEN = re.compile(
     rf"(?i)((?:(?<![\w-])--{_NAMED}(?:[ \t]{{1,4}}|=)(?!-)"
-    rf"|(?<![\w.-])[\"']?\+{{0,2}}{_NAMED}(?:\\?[\"'])?(?:[ \t]{{0,4}}=(?!=)>?|[ \t]{{0,2}}:)[ \t]{{0,4}}))"
+    rf"|(?<![\w.-])[\"']?\+{{0,2}}{_NAMED}(?:\\?[\"'])?(?:[ \t]{{0,4}}=(?!=)>?|[ \t]{{0,2}}:)[ \t]{{0,4}})"
+    r"(?:(?-i:(?:[a-z_]{1,20}\.){0,2}[A-Z]\w{0,40}\()?[bfru]{0,2}(?=\\?[\"']))?)"
     r"(?:(\\?[\"'])((?:(?!\4)[^\r\n]|(?<=\\)\4)+)\4"
     r"|[\"']?(?!\\[\"'])([^\s\"'$<{(\[*,;&|=](?:[^\s\"',;&]|[,;&](?=[^\s\"'])(?![\w.-]{1,60}[ \t]?[=:]))*+))"
 )
-"""An option, a variable or a setting with its value: to its quote, or to a space or what separates it from the next name."""
+"""An option, a variable or a setting with its value: to its quote, be it of bytes or within a call of a type such as
+``SecretStr("...")``, or to a space or what separates it from the next name."""
 _SEPARATOR = re.compile("[,;&]")
 _LETTER = re.compile(r"[^\W_]")
 _TYPE = re.compile(r"str|bytes|int|float|bool|string")
 _CALL = re.compile(r"[A-Za-z_][\w.]{0,80}[(\[]")
+_QUOTES = ("'", '"', "\\")
 _NEXT_WORD = re.compile(r"[ \t]++[\w.-]++(?![=:])")
 _OPTION = re.compile(r"--?[A-Za-z]")
 _SHORTEST = 3
