@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trackers.capture.secret import redact_arguments, redact_value
+from trackers.capture.secret import HIDDEN, looks_secret, redact, redact_arguments, redact_value
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,48 @@ def test_a_literal_with_a_prefix_is_hidden_whole(text: str, shown: str) -> None:
 )
 def test_a_call_that_only_names_a_secret_stays(text: str) -> None:
     assert redact_value("code", text) == text
+
+
+NUMBERS = [
+    *("pad_token_id: 0", "eos_token_id = 2", "tokens_per_second = 30", "max_tokens_per_step = 4096", "token_dim = 512"),
+    *("token_count = 0", "    token=3,", "mask_token_prob: 0.15", "image_token_index = 32000", "password_length = 12"),
+    *("secret_number = 42", "access_token: 81927364", "token_weight = 1e-4", "TOKEN_TTL=3_600", "password: 0"),
+]
+
+
+@pytest.mark.parametrize("line", NUMBERS)
+@pytest.mark.parametrize("settings", [False, True])
+def test_a_number_is_no_secret_but_by_a_sure_name(line: str, settings: bool) -> None:
+    assert not looks_secret(f"a = 1\n{line}\n", settings=settings)
+    assert redact(f"+{line}\n", diff=True, settings=settings) == f"+{line}\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["password: 81927364", "DB_PASSWORD=81927364", "  api_key: 81927364", "secret=81927364"]
+)
+def test_a_number_with_a_sure_name_is_a_secret(line: str) -> None:
+    assert HIDDEN in redact(f"+{line}\n", diff=True)
+    assert HIDDEN in redact(f"{line}\n", settings=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--pad-token-id", "0"], ["--tokens-per-batch", "4096"], ["--secret-dim", "3"], ["--token=3"]),
+        *(["model.pad_token_id=0"], ["+eos_token_id=2"], ["--token-type", "bearer"], ["--password-file", "a1"]),
+        *(["--secret-path=x1"], ["--password-prompt", "Who?"], ["--token-url", "h/x"], ["--token-endpoint", "h/x"]),
+    ],
+)
+def test_an_argument_about_a_secret_stays(arguments: list[str]) -> None:
+    assert redact_arguments(arguments) == arguments
+
+
+def test_a_number_of_an_argument_with_a_sure_name_is_hidden() -> None:
+    assert redact_arguments(["--password", "81927364", "--api-key=4096"]) == ["--password", "***", "--api-key=***"]
+
+
+@pytest.mark.parametrize(
+    "name", ["password_file", "token_path", "secret_dir", "token_url", "token_endpoint", "password_prompt"]
+)
+def test_a_name_of_what_is_about_a_secret_is_none(name: str) -> None:
+    assert redact(f'{name} = "some/thing"') == f'{name} = "some/thing"'

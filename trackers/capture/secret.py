@@ -191,7 +191,7 @@ def _hide_unquoted(match: re.Match[str]) -> str:
     """Hide ``NAME=value`` of a settings file; what reads as code, or as a type, is none."""
     head, name, sign, value = match.groups()
     bare = value.rstrip(",;")
-    if _CODE.search(bare) or secret_names.is_harmless(name, bare):
+    if _CODE.search(bare) or secret_names.is_harmless_bare(name, bare):
         return match[0]
     shell = sign == "=" and (name.isupper() or "export" in head)
     if not shell and (bare.replace("_", "").replace(".", "").isalpha() or not re.search(r"\d", bare)):
@@ -201,7 +201,7 @@ def _hide_unquoted(match: re.Match[str]) -> str:
 
 def _hide_setting(match: re.Match[str]) -> str:
     head, name, value = match.groups()
-    harmless = secret_names.is_harmless(name, value.rstrip(" \t,;")) or _REFERENCE.match(value)
+    harmless = secret_names.is_harmless_bare(name, value.rstrip(" \t,;")) or _REFERENCE.match(value)
     hidden = secret_names.ends_secret(name) and not harmless
     return head + HIDDEN if hidden else match[0]
 
@@ -245,7 +245,7 @@ def _redact_words(arguments: list[str]) -> list[str]:
 def _gives_secret(name: str, value: str) -> bool:
     """Tell whether *value* of the option *name* is a secret."""
     if secret_names.names_secret(name):
-        return not secret_names.is_place(name, value)
+        return not (secret_names.is_place(name, value) or secret_names.is_harmless_number(name.lstrip("-+"), value))
     return secret_names.may_be_secret(name, value)
 
 

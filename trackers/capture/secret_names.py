@@ -23,8 +23,11 @@ COUNTED = re.compile(
     r"(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)(?:[-_](?:\w*[-_])?)?tokens?"
 )
 """Names of what a language model counts or marks."""
-ABOUT = re.compile(r"(?i)[_-](?:env|environ|variable|names?|fields?|columns?|header|types?|kind)\Z")
-"""Names of what is about a secret: where it is to be found, and how it is called."""
+ABOUT = re.compile(
+    r"(?i)(?:[_-](?:env|environ|variable|names?|fields?|columns?|header|types?|kind|files?|paths?|dir|urls?|endpoint|prompt"
+    r"|index|dims?|length|count|prob|ttl|per[_-]\w{1,40})|tokens?[_-]ids?)\Z"
+)
+"""Names of what is about a secret: where it is to be found, how it is called, how many there are and how long it is."""
 PLACEHOLDERS = re.compile(
     r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|changeme|empty|not[-_]needed|(?-i:[A-Z]{2,20}(?:_[A-Z]{2,20}){1,4}))\Z"
 )
@@ -34,6 +37,18 @@ def is_harmless(name: str, value: str) -> bool:
     """Tell whether *value* is no secret though its *name* has the word: it stands for one, or says where one is."""
     named = COUNTED.fullmatch(name) or ABOUT.search(name)
     return named is not None or PLACEHOLDERS.match(value) is not None or is_place(name, value)
+
+
+def is_harmless_bare(name: str, value: str) -> bool:
+    """Tell whether *value*, which has no quotes, is no secret: a number is none but by a name that leaves no doubt."""
+    return is_harmless(name, value) or is_harmless_number(name, value)
+
+
+def is_harmless_number(name: str, value: str) -> bool:
+    return _NUMBER.fullmatch(value) is not None and not is_secret_number(name, value)
+
+
+_NUMBER = re.compile(r"[+-]?(?:\d[\d_]{0,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,3})?")
 
 
 def is_place(name: str, value: str) -> bool:
@@ -115,7 +130,7 @@ _WAYS = frozenset(
 
 def names_secret(name: str) -> bool:
     bare = name.lstrip("-+").rpartition(".")[2]  # Hydra's: +wandb.api_key=...
-    return re.fullmatch(rf"(?i){NAME}", bare) is not None and COUNTED.fullmatch(bare) is None
+    return re.fullmatch(rf"(?i){NAME}", bare) is not None and not (COUNTED.fullmatch(bare) or ABOUT.search(bare))
 
 
 def is_secret_of_query(name: str, value: str) -> bool:
@@ -163,10 +178,10 @@ def is_secret_value(name: str, value: str) -> bool:
     return not whose or _SERVICES.fullmatch(whose) is not None or _MODEL.fullmatch(value) is None
 
 
-def is_secret_number(name: str, value: Real) -> bool:
-    """Tell whether a param's number is a password, a PIN or a key: only a name that leaves no doubt says so."""
+def is_secret_number(name: str, value: Real | str) -> bool:
+    """Tell whether a number is a password, a PIN or a key: only a name that leaves no doubt says so."""
     sure = ends_secret(name) and not _TOKEN.search(name) and not _OF_TABLE.search(name)
-    return sure and value not in (0, 1) and is_secret_value(name, str(value))
+    return sure and str(value) not in ("0", "1", "0.0", "1.0") and is_secret_value(name, str(value))
 
 
 def _is_token(name: str, value: str) -> bool:
