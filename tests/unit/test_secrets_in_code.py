@@ -73,3 +73,37 @@ def test_a_number_of_an_argument_with_a_sure_name_is_hidden() -> None:
 )
 def test_a_name_of_what_is_about_a_secret_is_none(name: str) -> None:
     assert redact(f'{name} = "some/thing"') == f'{name} = "some/thing"'
+
+
+VARIABLES = [
+    *("api_key = cfg.api_key1", "token = t5", "    token=tok1,", "token_ids = ids2", "secret = settings.secret2"),
+    *("password = pw1", "    token: Token2", "API_KEY = cfg.api_key1", "        password=pw1)", "tokens: np.float32"),
+    *("token: int64,", "secret = self.__secret2__", "credentials = s3_credentials_v2"),
+]
+
+
+@pytest.mark.parametrize("line", VARIABLES)
+def test_a_variable_is_code_outside_a_settings_file(line: str) -> None:
+    assert redact(f"{line}\n") == f"{line}\n"
+    assert redact(f"+{line}\n", diff=True) == f"+{line}\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "API_KEY=tok1",
+        "export token=tok1",
+        "db_password=hunter2",
+        "token = abc123def456",
+        "password: hunter2",
+        "api_key = a1-b2",
+    ],
+)
+def test_a_value_that_reads_as_a_variable_is_a_secret_where_it_cannot_be_one(line: str) -> None:
+    assert HIDDEN in redact(f"{line}\n")
+    assert HIDDEN in redact(f"+{line}\n", diff=True)
+
+
+@pytest.mark.parametrize("line", ["password = pw1", "  token: Token2", "api_key = cfg.api_key1"])
+def test_a_value_of_a_settings_file_is_no_variable(line: str) -> None:
+    assert HIDDEN in redact(f"{line}\n", settings=True)

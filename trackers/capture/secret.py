@@ -81,6 +81,9 @@ _BEARER = re.compile(
 )
 _RANDOM = re.compile(r"([:=]\s{0,4}[bru]?\\?[\"'])([A-Za-z0-9+/_=.-]{20,128})(\\?[\"'])")
 _CODE = re.compile(r"[(\[{$%<]|\A(?:None|null|true|false|str|bytes|int)\b", re.IGNORECASE)
+_VARIABLE = re.compile(r"(?!\D*+(?:\d\D*+){4})(?!\S*\d{3})[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)*+")
+"""A name of code, with or without what it belongs to; one with many digits is more often a key."""
+_TYPE_OF_CODE = re.compile(r"(?:u?int|float)\d{1,3}|[A-Z][A-Za-z]{1,40}\d?|[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++")
 _NEAR = 20
 """How many lines a rule reaches over, between a name and its value."""
 _PASSES = 20
@@ -155,7 +158,7 @@ def _redact_once(text: str, diff: bool, settings: bool) -> str:
         text = rule.sub(_hide_login, text)
     text = login.REGISTRY.sub(_hide_login_of_registry, text)
     text = _ASSIGNED.sub(_hide_assigned, text)
-    text = _UNQUOTED.sub(_hide_unquoted, text)
+    text = _UNQUOTED.sub(lambda match: _hide_unquoted(match, settings), text)
     if settings:
         text = _SETTING.sub(_hide_setting, text)
     return _RANDOM.sub(_hide_random, text)
@@ -187,16 +190,26 @@ def _hide_assigned(match: re.Match[str]) -> str:
     return f"{match[1]}{match[2]}{HIDDEN}{match[2]}"
 
 
-def _hide_unquoted(match: re.Match[str]) -> str:
+def _hide_unquoted(match: re.Match[str], settings: bool) -> str:
     """Hide ``NAME=value`` of a settings file; what reads as code, or as a type, is none."""
     head, name, sign, value = match.groups()
     bare = value.rstrip(",;")
     if _CODE.search(bare) or secret_names.is_harmless_bare(name, bare):
         return match[0]
     shell = sign == "=" and (name.isupper() or "export" in head)
+    if not settings and not (shell and head.endswith("=")) and _is_variable(head, value):
+        return match[0]
     if not shell and (bare.replace("_", "").replace(".", "").isalpha() or not re.search(r"\d", bare)):
         return match[0]
     return head + HIDDEN
+
+
+def _is_variable(head: str, value: str) -> bool:
+    """Tell whether *value* is a variable or a type of a program: ``cfg.key1``, ``Token2``."""
+    if head.rstrip().endswith(":"):
+        return _TYPE_OF_CODE.fullmatch(value.rstrip(",")) is not None
+    spaced = head.endswith((" ", "\t")) or value.endswith((",", ")")) or head.lstrip("+-") != head.lstrip("+- \t")
+    return spaced and _VARIABLE.fullmatch(value.rstrip(",;)")) is not None
 
 
 def _hide_setting(match: re.Match[str]) -> str:
