@@ -107,3 +107,16 @@ def test_a_value_that_reads_as_a_variable_is_a_secret_where_it_cannot_be_one(lin
 @pytest.mark.parametrize("line", ["password = pw1", "  token: Token2", "api_key = cfg.api_key1"])
 def test_a_value_of_a_settings_file_is_no_variable(line: str) -> None:
     assert HIDDEN in redact(f"{line}\n", settings=True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/data/token=5/key=3/part-0.parquet", "s3://b/token=abc1/x/part-0.parquet"),
+        *("data/user=a:b/pass=1x/f.csv", "/data/token=abc5/p.parquet"),
+    ],
+)
+def test_a_path_with_the_values_of_columns_keeps_its_end(path: str) -> None:
+    assert redact_value("path", path) == path
+    assert redact_arguments([path, f"--path={path}"]) == [path, f"--path={path}"]
+    assert redact_arguments(["/password:hunter2x"]) == ["/password:***"]

@@ -345,13 +345,14 @@ def _hide_key(found: re.Match[str]) -> str:
 _NAMED = rf"([\w.-]{{0,60}}(?:{secret_names.DOUBTFUL})[\d_-]{{0,4}})"
 _GIVEN = re.compile(
     rf"(?i)((?:(?<![\w-])--{_NAMED}(?:[ \t]{{1,4}}|=)(?!-)"
-    rf"|(?<![\w.-])[\"']?\+{{0,2}}{_NAMED}(?:\\?[\"'])?(?:[ \t]{{0,4}}=(?!=)>?|[ \t]{{0,2}}:)[ \t]{{0,4}})"
+    rf"|(?<![\w.-])(?<![\w./-]/)[\"']?\+{{0,2}}{_NAMED}(?:\\?[\"'])?(?:[ \t]{{0,4}}=(?!=)>?|[ \t]{{0,2}}:)[ \t]{{0,4}})"
     r"(?:(?-i:(?:[a-z_]{1,20}\.){0,2}[A-Z]\w{0,40}\()?[bfru]{0,2}(?=\\?[\"']))?)"
     r"(?:(\\?[\"'])((?:(?!\4)[^\r\n]|(?<=\\)\4)+)\4"
     r"|[\"']?(?!\\[\"'])([^\s\"'$<{(\[*,;&|=](?:[^\s\"',;&]|[,;&](?=[^\s\"'])(?![\w.-]{1,60}[ \t]?[=:]))*+))"
 )
 """An option, a variable or a setting with its value: to its quote, be it of bytes or within a call of a type such as
-``SecretStr("...")``, or to a space or what separates it from the next name."""
+``SecretStr("...")``, or to a space or what separates it from the next name. A folder may be named by the
+value of a column (``/data/token=abc1/x``)."""
 _SEPARATOR = re.compile("[,;&]")
 _LETTER = re.compile(r"[^\W_]")
 _TYPE = re.compile(r"str|bytes|int|float|bool|string")
