@@ -120,3 +120,39 @@ def test_a_path_with_the_values_of_columns_keeps_its_end(path: str) -> None:
     assert redact_value("path", path) == path
     assert redact_arguments([path, f"--path={path}"]) == [path, f"--path={path}"]
     assert redact_arguments(["/password:hunter2x"]) == ["/password:***"]
+
+
+BEGIN, END = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f'if text.startswith("{BEGIN}"):\n    pass\n\n\nx = 1\n',
+        f'if "{BEGIN}" in text:\n    return\n\nelse:\n',
+        f'HEADS = [\n    "{BEGIN}",\n    "-----BEGIN RSA PRIVATE KEY-----",\n]\n',
+    ],
+)
+def test_code_that_looks_for_a_key_stays(code: str) -> None:
+    assert redact(code) == code
+
+
+def test_what_is_below_the_head_of_a_key_stays() -> None:
+    assert redact(f'HEAD = "{BEGIN}"\n\n\ndef f():\n    pass\n') == 'HEAD = "***\n\n\ndef f():\n    pass\n'
+    assert redact(f'HEAD = "{BEGIN}"\npass\nreturn\n') == 'HEAD = "***\npass\nreturn\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"{BEGIN}\r\n{BODY}\r\nabc=\r\n{END}\r\nx\r\n", "***\r\n***\r\n***\r\n***\r\nx\r\n"),
+        (f"{BEGIN}\nProc-Type: 4,ENCRYPTED\n\n{BODY}\nabc=\n{END}\npass\n", "***\n" * 6 + "pass\n"),
+        (f'k = ["{BEGIN}",\n "{BODY}",\n "abc=",\n "{END}"]\n', 'k = ["***\n***\n***\n***"]\n'),
+        (f'k = ("{BEGIN}\\n"\n  "{BODY}\\n"\n  "ab=\\n"\n  "{END}")\n', 'k = ("***\n***\n***\n***")\n'),
+        (f'"""{BEGIN}\n{BODY}\npass\n', '"""***\n***\npass\n'),
+    ],
+)
+def test_a_key_is_hidden_to_its_last_line_and_lines_keep_their_ends(text: str, shown: str) -> None:
+    assert redact(text) == shown
+    assert redact(shown) == shown

@@ -22,9 +22,17 @@ _HARMLESS = re.compile(
 )
 KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_EDGE = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_BODY = re.compile(
-    r"[ \t\"'+]{0,12}(?:(?:[A-Za-z0-9+/=]|\\[nr])*+|[A-Za-z-]{1,30}: .{0,200})[\"']?[ \t,)]{0,4}\r?\Z"
+_KEY_LINE = re.compile(
+    r"[ \t\"'+]{0,12}(?:(?:[A-Za-z0-9+/=]|\\[nr]){16,}+|M[A-Z](?:[A-Za-z0-9+/=]|\\[nr])*+|[A-Z][A-Za-z-]{1,30}: [^\n]{0,200})"
+    r"[\"']?[ \t,)+\\]{0,4}\Z"
 )
+"""A line of a key, or one of what is told of it; a short one has what all keys begin with."""
+_KEY_REST = re.compile(r"[ \t\"'+]{0,12}(?:[A-Za-z0-9+/=]|\\[nr])*+[\"']?[ \t,)+\\]{0,4}\Z")
+"""The last line of a key, or an empty one: a part of it only before what is one for sure."""
+_KEY_OPEN = re.compile(
+    r"(?:[\"'` \t]|\\[nr\\])*+(?:M[A-Z](?:[A-Za-z0-9+/=]|\\[nr])*+|(?:[A-Za-z0-9+/=]|\\[nr]){16,}+)?[\"']{0,3}\Z"
+)
+"""What is behind the beginning of a key that goes on: code that looks for one has more there."""
 
 
 def is_random(value: str) -> bool:
@@ -45,27 +53,41 @@ def _kind(char: str) -> int:
 
 def hide_keys(text: str, by: str, *, diff: bool) -> str:
     """Put *by* in the place of private keys, each line on its own: from BEGIN to END, or to the first line that no key has."""
+    lines = [(line[:1], line[1:]) if diff else ("", line) for line in text.split("\n")]
+    parts = [rest.removesuffix("\r") for _, rest in lines]
     shown: list[str] = []
     inside = False
-    for line in text.split("\n"):
-        mark, rest = (line[:1], line[1:]) if diff else ("", line)
-        rest, inside = _hide_keys_of_line(rest, by, inside)
-        shown.append(mark + rest)
+    for at, (mark, rest) in enumerate(lines):
+        below = parts[at + 1] if at + 1 < len(parts) else ""
+        part, inside = _hide_keys_of_line(parts[at], below, by, inside)
+        shown.append(mark + part + rest[len(parts[at]) :])
     return "\n".join(shown)
 
 
-def _hide_keys_of_line(line: str, by: str, inside: bool) -> tuple[str, bool]:
+def _hide_keys_of_line(line: str, below: str, by: str, inside: bool) -> tuple[str, bool]:
     """Return *line* without the keys in it, and whether it ends within one; *inside* says that it begins within one."""
     shown, at = "", 0
     for edge in _KEY_EDGE.finditer(line):
         between = line[at : edge.start()]
         if edge[1] == "BEGIN":
-            shown += "" if inside and _KEY_BODY.match(between) else between
+            shown += "" if inside and _KEY_REST.match(between) else between
         elif inside:
             shown += by
         else:
             shown += between + edge[0]
         at, inside = edge.end(), edge[1] == "BEGIN"
+        begin = edge.start()
     if at == 0:
-        inside = inside and _KEY_BODY.match(line) is not None
+        inside = inside and _is_of_key(line, below)
+    elif inside and not (_KEY_OPEN.match(line, at) or _is_of_key(below, "")):
+        return shown + line[begin:], False
     return shown + (by if inside else line[at:]), inside
+
+
+def _is_of_key(line: str, below: str) -> bool:
+    """Tell whether *line* goes on with a key, of which the line *below* may be the end."""
+    if _KEY_LINE.match(line):
+        return True
+    edge = _KEY_EDGE.search(below)
+    ends = edge is not None and edge[1] == "END" and _KEY_REST.match(below[: edge.start()]) is not None
+    return _KEY_REST.match(line) is not None and (ends or _KEY_LINE.match(below) is not None)
