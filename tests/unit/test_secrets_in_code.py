@@ -156,3 +156,11 @@ def test_what_is_below_the_head_of_a_key_stays() -> None:
 def test_a_key_is_hidden_to_its_last_line_and_lines_keep_their_ends(text: str, shown: str) -> None:
     assert redact(text) == shown
     assert redact(shown) == shown
+
+
+@pytest.mark.parametrize("name", ["auth", "user", "login", "userpass"])
+def test_a_login_that_is_hidden_in_part_is_hidden_for_good(name: str) -> None:
+    shown = redact_value(name, "apikey:abcdef")
+    assert HIDDEN in shown
+    assert redact_value(name, shown) == shown
+    assert redact_value(name, "bob:***") == "bob:***"
