@@ -164,3 +164,22 @@ def test_a_login_that_is_hidden_in_part_is_hidden_for_good(name: str) -> None:
     assert HIDDEN in shown
     assert redact_value(name, shown) == shown
     assert redact_value(name, "bob:***") == "bob:***"
+
+
+MODELS = [
+    *("BAAI/bge-large-en-v1.5", "TheBloke/Llama-2-7B-Chat-GPTQ", "Qwen/Qwen1.5-0.5B-Chat", "Llama-3.2-3B-Q4_K_M.gguf"),
+    *("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "ResNet50_B64_LR3e-4_WD5e-2", "bs64_lr3e-4_wd5e-2_T1000"),
+    *("sk-learn-extra-model-name-v2-long", "sk-resnet50-imagenet-v2-final"),
+]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_name_of_a_model_is_no_key(name: str) -> None:
+    assert redact(f'model = "{name}"\n# {name}') == f'model = "{name}"\n# {name}'
+    assert redact_arguments([name, f"--model={name}", "--model", name]) == [name, f"--model={name}", "--model", name]
+
+
+@pytest.mark.parametrize("value", ["q8Zt3Kp1Xw9Rv5Ny7Lb2", "v1-q8Zt3Kp1Xw9Rv5Ny7Lb2", "q8Zt3Kp1/Xw9Rv5Ny+7Lb2=="])
+def test_a_part_that_is_random_makes_a_key(value: str) -> None:
+    assert redact_arguments([value]) == [HIDDEN]
+    assert looks_secret(f'cookie = "{value}"')

@@ -149,7 +149,7 @@ def _until_stable(rules: Callable[[_Given], _Given], text: _Given) -> _Given:
 def _redact_once(text: str, diff: bool, settings: bool) -> str:
     if "PRIVATE KEY" in text:
         text = secret_looks.hide_keys(text, HIDDEN, diff=diff)
-    text = secret_looks.LOOKS.sub(HIDDEN, text)
+    text = secret_looks.LOOKS.sub(_hide_key, text)
     text = _URL.sub(f"://{HIDDEN}@", text)
     text = _QUERY.sub(_hide_of_query, text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)

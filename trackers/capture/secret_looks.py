@@ -36,7 +36,15 @@ _KEY_OPEN = re.compile(
 
 
 def is_random(value: str) -> bool:
-    """Tell whether *value* is as random as a key: upper, lower and digits mixed, few characters twice, no words."""
+    """Tell whether *value* is as random as a key, or a part of it is between the signs that stand between words."""
+    parts = _BETWEEN_WORDS.split(value) if _OF_NAMES.search(value) else [value]
+    return (
+        any(len(part) >= _LONG_PART and _is_random_word(part) for part in parts) and _HARMLESS.fullmatch(value) is None
+    )
+
+
+def _is_random_word(value: str) -> bool:
+    """Tell whether upper, lower and digits are mixed in *value*, with few characters twice, and no words."""
     if _HARMLESS.fullmatch(value) or not all(re.search(kind, value) for kind in ("[a-z]", "[A-Z]", r"\d")):
         return False
     longest_word = max((len(word) for word in re.findall(r"[a-z]+|[A-Z]+", value)), default=0)
@@ -45,6 +53,12 @@ def is_random(value: str) -> bool:
     entropy = -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
     switches = sum(_kind(a) != _kind(b) for a, b in itertools.pairwise(value))
     return entropy >= 3.7 and switches >= len(value) * 0.4
+
+
+_OF_NAMES = re.compile("[-_.]")
+_BETWEEN_WORDS = re.compile("[-_./]")
+"""Base64 has a slash anywhere, the names of models have it between others."""
+_LONG_PART = 16
 
 
 def _kind(char: str) -> int:
