@@ -183,3 +183,50 @@ def test_the_name_of_a_model_is_no_key(name: str) -> None:
 def test_a_part_that_is_random_makes_a_key(value: str) -> None:
     assert redact_arguments([value]) == [HIDDEN]
     assert looks_secret(f'cookie = "{value}"')
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("python t.py --api-key abc123def456 --password hunter2x", "python t.py --api-key *** --password ***"),
+        ("docker login --password hunter2x", "docker login --password ***"),
+        ("kubectl --token abc123def456 get pods", "kubectl --token *** get pods"),
+        ("kubectl create x --from-literal=password=hunter2x", "kubectl create x --from-literal=password=***"),
+        ("helm install x --set db.password=hunter2x,n=3", "helm install x --set db.password=***,n=3"),
+        ("wget --password=hunter2x http://h", "wget --password=*** http://h"),
+        ("az storage --account-key Zm9vYmFyYmF6cXV4=", "az storage --account-key ***"),
+        ("gpg --passphrase hunter2x -d x.gpg", "gpg --passphrase *** -d x.gpg"),
+        ('curl -H "X-API-Key: abc123def456" https://h', 'curl -H "X-API-Key: ***" https://h'),
+        (r'"!python t.py --api-key abc123def456\n",', r'"!python t.py --api-key ***\n",'),
+        (r'"!python t.py --api-key \"abc123def456\" -v",', r'"!python t.py --api-key \"***\" -v",'),
+        ("x --password 'correct horse' y --password 81927364", "x --password '***' y --password ***"),
+    ],
+)
+def test_an_option_of_a_script_hides_its_secret(line: str, shown: str) -> None:
+    assert redact(f"+{line}\n", diff=True) == f"+{shown}\n"
+    assert redact(shown) == shown
+    assert looks_secret(line)
+
+
+OPTIONS = [
+    *('add_argument("--api-key", type=str)', "--token TOKEN", "x --password <password>", "use --password instead of 3"),
+    *('cmd = "--token " + tok1 + " --x"', 'run(["--password", pw1])', 'f"--token {tok1}"', '"--token %s 2" % tok1'),
+    *("x --token $TOKEN1 --api-key=${X1} --password=$(cat p1)", "x --pad-token-id 0 --tokens 4096 --max-tokens 4k"),
+    *("x --token-dim 3 --password-length 12 --secret 5", "x --sort-key col1 --key k2 -v key=a1 --set token=5"),
+    *(
+        "x --token your-token-2 --api-key YOUR_API_KEY",
+        "x --bos-token <s> --eos-token '</s>2' --user root1 --auth none",
+    ),
+    *("x --password, -p2", "--password (8 or more)"),
+]
+
+
+@pytest.mark.parametrize("line", OPTIONS)
+def test_an_option_without_a_secret_stays_in_code(line: str) -> None:
+    assert redact(f"+{line}\n", diff=True) == f"+{line}\n"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["--token ", "--token '", "-a token=", "--set x", "-a", "--a token=a\\", "-a -a="])
+def test_hostile_options_are_searched_in_linear_time(piece: str) -> None:
+    redact(piece * (300_000 // len(piece)), settings=True)

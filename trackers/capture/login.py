@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from trackers.capture.secret_names import KEYS, PASSWORDS
+from trackers.capture.secret_names import KEYS, NAMED, PASSWORDS, is_secret_value
 
 _BETWEEN = r"[^\r\n|;&]{0,200}?"
 """Other words of the same command, be it a line of a shell or a list of Python's."""
@@ -67,10 +67,19 @@ _COMPILED = tuple((words, re.compile(rule)) for words, rule in _RULES.items())
 REGISTRY = re.compile(r"\"auth\"[ \t]{0,4}:[ \t]{0,4}\"(?P<secret>[A-Za-z0-9+/]{4,}={0,2})\"")
 """What a registry of containers is told; a login where `is_login` says so."""
 
+OPTION = re.compile(
+    rf"(?i)(?<![\w-])(?:--(?P<option>{NAMED})(?:[ \t]{{1,4}}|=)"
+    rf"|--?[a-z][\w-]{{0,30}}(?:[ \t]{{1,2}}|=)\\?[\"']?(?P<setting>{NAMED})(?:=|:[ \t]{{1,2}}))"
+    r"(?:(?P<quote>\\?[\"'])(?![ \t,)+%.\]}$<{])(?P<quoted>(?:(?!(?P=quote))[^\r\n]){3,200})(?P=quote)"
+    r"|(?P<run>[^\s\"'`$<{(\[*,;&|=%\\](?:[^\s\"'`,;&|()<>{}\\]|\\(?!(?:r?\\?n)?\\{0,3}[\"'\s]))*+))"
+)
+"""An option of a command with its value, or one that takes a setting or a header (``--set db.password=...``)."""
+
 _SAMPLES = re.compile(
     r"(?i)(?:your|my|the|some)?[_-]?(?:password|passwd|passphrase|pass|pwd|pw|secret|token|api[_-]?key|key|user|username|example"
     r"|required|optional|placeholder|changeme|redacted|hidden|none|null|true|false|str|string|x+|\*+|\.+)"
 )
+_DIGIT = re.compile(r"\d")
 _OPTIONS = {"sshpass": ("-p", True), "mysql": ("-p", False), "mysqldump": ("-p", False), "mariadb": ("-p", False)}
 """Programs that take a password by a short option, and whether it may stand in the next word."""
 
@@ -84,6 +93,13 @@ def rules_for(text: str) -> Iterator[re.Pattern[str]]:
 def is_sample(value: str) -> bool:
     """Tell whether *value* stands for a secret, as in a manual."""
     return _SAMPLES.fullmatch(value) is not None
+
+
+def is_secret_of_option(name: str, value: str, quoted: bool) -> bool:
+    """Tell whether *value* is a secret in a command; a word of a sentence about the option *name* is none."""
+    if is_sample(value) or not (quoted or _DIGIT.search(value)):
+        return False
+    return is_secret_value(name.replace("-", "_"), value)
 
 
 def is_login(value: str) -> bool:

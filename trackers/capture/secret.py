@@ -156,6 +156,7 @@ def _redact_once(text: str, diff: bool, settings: bool) -> str:
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
     for rule in login.rules_for(text):
         text = rule.sub(_hide_login, text)
+    text = login.OPTION.sub(_hide_of_option, text)
     text = login.REGISTRY.sub(_hide_login_of_registry, text)
     text = _ASSIGNED.sub(_hide_assigned, text)
     text = _UNQUOTED.sub(lambda match: _hide_unquoted(match, settings), text)
@@ -175,6 +176,14 @@ def _hide_login(match: re.Match[str]) -> str:
         return match[0]
     start = match.start()
     return match[0][: match.start("secret") - start] + HIDDEN + match[0][match.end("secret") - start :]
+
+
+def _hide_of_option(match: re.Match[str]) -> str:
+    group = "quoted" if match["quote"] else "run"
+    if not login.is_secret_of_option(match["option"] or match["setting"], match[group], group == "quoted"):
+        return match[0]
+    start = match.start()
+    return match[0][: match.start(group) - start] + HIDDEN + match[0][match.end(group) - start :]
 
 
 def _hide_login_of_registry(match: re.Match[str]) -> str:
@@ -342,7 +351,7 @@ def _hide_key(found: re.Match[str]) -> str:
     return text if words else HIDDEN
 
 
-_NAMED = rf"([\w.-]{{0,60}}(?:{secret_names.DOUBTFUL})[\d_-]{{0,4}})"
+_NAMED = rf"({secret_names.NAMED})"
 _GIVEN = re.compile(
     rf"(?i)((?:(?<![\w-])--{_NAMED}(?:[ \t]{{1,4}}|=)(?!-)"
     rf"|(?<![\w.-])(?<![\w./-]/)[\"']?\+{{0,2}}{_NAMED}(?:\\?[\"'])?(?:[ \t]{{0,4}}=(?!=)>?|[ \t]{{0,2}}:)[ \t]{{0,4}})"

@@ -16,6 +16,7 @@ WORD = rf"{_WORDS}(?:[_.-][\w.-]{{0,40}}|[a-z]\w{{0,40}})?"
 NAME = r"[\w.-]{0,40}" + WORD
 DOUBTFUL = rf"{PASSWORDS}|{KEYS}|{OTHERS}|tokens?|authorization|login|userpass|auth|user|key|pw|bearer|pass"
 """What a name ends in whose value is to be looked at: see ``is_secret_value``."""
+NAMED = rf"[\w.-]{{0,60}}(?:{DOUBTFUL})[\d_-]{{0,4}}"
 _WITHIN = re.compile(rf"(?i){_WORDS}")
 _LAST = re.compile(rf"(?i)[\w.-]{{0,80}}(?:{PASSWORDS}|{KEYS}|{OTHERS}|tokens?)")
 COUNTED = re.compile(
