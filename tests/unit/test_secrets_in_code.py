@@ -230,3 +230,76 @@ def test_an_option_without_a_secret_stays_in_code(line: str) -> None:
 @pytest.mark.parametrize("piece", ["--token ", "--token '", "-a token=", "--set x", "-a", "--a token=a\\", "-a -a="])
 def test_hostile_options_are_searched_in_linear_time(piece: str) -> None:
     redact(piece * (300_000 // len(piece)), settings=True)
+
+
+IN_PYTHON = [
+    'PASSWORD = os.environ.get("PASSWORD", "hunter2x")',
+    'PASSWORD = os.getenv("DB_PASSWORD", default="hunter2x")',
+    'os.environ.setdefault("OPENAI_API_KEY", "abc123def456ghi789")',
+    'db_pass = "hunter2x"',
+    "DB_PASS = 'hunter2x'",
+    "DB_PASS=hunter2x",
+    'requests.get(url, auth=("me", "hunter2x"))',
+    'requests.get(url, auth=HTTPBasicAuth("me", "hunter2x"))',
+    'password = ("hunter2x")',
+    'password = f"hunter2x{n}"',
+    'password = "$ecretPa55"',
+    'password = "%hunter2x"',
+    'passphrase = """hunter2x"""',
+    'if password == "hunter2x":',
+    'parser.add_argument("--password", default="hunter2x")',
+    'parser.add_argument("--api-key", type=str, default="abc123def456")',
+    'password: str = field(default="hunter2x")',
+    'password: SecretStr = SecretStr("hunter2x")',
+    'password: Optional[str] = "hunter2x"',
+    'password: str | None = "hunter2x"',
+    'x = {"password": SecretStr("hunter2x")}',
+]
+NOT_IN_PYTHON = [
+    'if token == "hello":',
+    'assert token != "O-PER"',
+    'x.get("token", "word")',
+    'os.environ.get("HF_TOKEN", "")',
+    'os.getenv("PASSWORD", None)',
+    'os.getenv("TOKEN_TYPE", "bearer")',
+    'password = os.getenv("DB_PASSWORD")',
+    'password = "$DB_PASSWORD"',
+    'password = "$db_password"',
+    'password = "$dbPassword"',
+    'password = "%s"',
+    'password = "%(pw)s" % x',
+    'password = "%PASSWORD%"',
+    'password = f"{pw}-x2"',
+    'password = "your_password"',
+    'api_key = "dummy"',
+    'password: str = field(default="")',
+    'password: str = Field(default=None, description="the password of the db")',
+    'parser.add_argument("--token", default="word", help="x2")',
+    'parser.add_argument("--api-key", default="", help="x2")',
+    'auth=("user", "password")',
+    'auth=("me", pw1)',
+    'auth = get("a", "b2")',
+    'token: str = Field("[PAD]")',
+    'user_passes = "two words"',
+    'low_pass = "filter2"',
+    'db_passed = "x1"',
+    'tokens == ["abc1"]',
+    'password = getpass("Password: ")',
+    'tokens: list[str] = ["abc1"]',
+    "password: str",
+    'def f(token: Token, user: str = "bob1"): pass',
+    'n_tokens: int = 5; name = "abc1"',
+]
+
+
+@pytest.mark.parametrize("line", IN_PYTHON)
+def test_a_secret_of_a_program_is_hidden(line: str) -> None:
+    shown = redact(f"+{line}\n", diff=True)
+    assert HIDDEN in shown
+    assert not any(word in shown for word in ("hunter2x", "abc123", "ecretPa55"))
+    assert redact(shown, diff=True) == shown
+
+
+@pytest.mark.parametrize("line", NOT_IN_PYTHON)
+def test_a_line_of_a_program_without_a_secret_stays(line: str) -> None:
+    assert redact(f"+{line}\n", diff=True) == f"+{line}\n"

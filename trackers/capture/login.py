@@ -54,12 +54,21 @@ _DECODED = (
     r"(?i)(?-i:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?:secret|passw|pwd|token(?!iz)|credential|(?<!public_)(?<!primary_)(?<!foreign_)key(?![a-z]))[\w.\"'\]]{0,40}[ \t]{0,4}(?::[ \t]{0,2}bytes[ \t]{0,2})?=[ \t]{0,4}[\w.]{0,40}"
     r"(?:b(?:64|32|16|85)decode|unhexlify|fromhex|a2b_base64|a2b_hex)\(\s{0,12}[bru]?[\"'](?P<secret>[^\"'\r\n]{8,})"
 )
+_LITERAL = r"[bru]?(?P<quote>[\"'])(?P<secret>(?![<{$%])[^\"'\r\n]{3,1000})(?P=quote)"
+_DEFAULT = rf"\b(?:get|getenv|setdefault|putenv|setenv)\([ \t]{{0,4}}[\"'](?P<name>(?i:{NAMED}))[\"'],[ \t]{{0,4}}(?:default[ \t]?=[ \t]?)?{_LITERAL}"
+_DEFAULT_OF_OPTION = rf"[\"']--(?P<name>(?i:{NAMED}))[\"'],[^\r\n]{{0,100}}?\bdefault[ \t]?=[ \t]?{_LITERAL}"
+_USER_AND_PASSWORD = (
+    rf"\bauth[ \t]?=[ \t]?[\w.]{{0,40}}\([ \t]{{0,4}}[bru]?[\"'][^\"'\r\n]{{0,80}}[\"'],[ \t]{{0,4}}{_LITERAL}"
+)
 _OF_VARIABLES = "password passwords passwd passphrase _pass pwd secret secrets token key keys"
 _RULES = _COMMANDS | {
     tuple(f"{word}=" for word in _OF_VARIABLES.split()): _ENVIRONMENT,
     ("pwd", "password", "accesskey", "accountkey"): _AFTER_OTHERS,
     ("pwd ", "pwd=", "password ", "password=", "accesskey", "accountkey"): _BEFORE_OTHERS,
     ("</",): _ELEMENT,
+    ("get(", "getenv(", "setdefault(", "putenv(", "setenv("): _DEFAULT,
+    ("default=", "default ="): _DEFAULT_OF_OPTION,
+    ("auth=", "auth ="): _USER_AND_PASSWORD,
     ("decode(", "unhexlify(", "fromhex(", "a2b_"): _DECODED,
 }
 _COMPILED = tuple((words, re.compile(rule)) for words, rule in _RULES.items())
@@ -77,7 +86,7 @@ OPTION = re.compile(
 
 _SAMPLES = re.compile(
     r"(?i)(?:your|my|the|some)?[_-]?(?:password|passwd|passphrase|pass|pwd|pw|secret|token|api[_-]?key|key|user|username|example"
-    r"|required|optional|placeholder|changeme|redacted|hidden|none|null|true|false|str|string|x+|\*+|\.+)"
+    r"|dummy|required|optional|placeholder|changeme|redacted|hidden|none|null|true|false|str|string|x+|\*+|\.+)"
 )
 _DIGIT = re.compile(r"\d")
 _OPTIONS = {"sshpass": ("-p", True), "mysql": ("-p", False), "mysqldump": ("-p", False), "mariadb": ("-p", False)}

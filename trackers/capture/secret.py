@@ -50,9 +50,12 @@ SETTINGS_FILES = ("*.ini", "*.yaml", "*.yml", "*.toml", "*.cfg", "*.conf", "*.pr
 # longer than a megabyte of lines and no tail of a secret stays. What is hidden lies
 # within one line: a line of a diff begins with its mark, and what reached over the end would hide that of the next. Only
 # between a name and the quote of its value may a line end, since both stay.
+_ANNOTATED = r"(?::[ \t]{0,4}[a-z][\w.]{0,40}(?:\[[\w., |]{0,40}\])?(?:[ \t]{0,2}\|[ \t]{0,2}[a-z]\w{0,20}){0,3}[ \t]{0,4}(?==))?"
+_WRAPPED = r"(?:(?-i:(?:\w{1,20}\.){0,2}(?:Secret\w{1,10}|[fF]ield))?\([ \t]{0,4}(?:default[ \t]?=[ \t]?)?)?"
+_VARIABLE_OF_TEXT = r"[<\[{(]|\$(?:[({\d]|(?-i:[A-Z_][A-Z\d_]*+(?![a-z])|[a-z_][a-z\d_]*+(?![A-Z]))|[a-z_]++\\?[\"'])|%(?-i:[(sdrA-Z%]|\w{1,40}%)"
 _ASSIGNED = re.compile(
-    rf"(?i)({secret_names.WORD}[\\\"'\]]{{0,3}}\s{{0,8}}(?::\s{{0,4}}str\s{{0,4}})?[:=]\s{{0,8}}[bru]?)"
-    rf"(\\?[\"'])(?![<\[{{$%(]|\2)((?:(?!\2)[^\r\n]|(?<=\\)\2){{3,}})\2"
+    rf"(?i)({secret_names.WORD}[\\\"'\]]{{0,3}}\s{{0,8}}{_ANNOTATED}(?:[!=]?=|:)\s{{0,8}}{_WRAPPED}[bfru]{{0,2}})"
+    rf"(\"{{3}}|'{{3}}|\\?[\"'])(?!{_VARIABLE_OF_TEXT}|\2)((?:(?!\2)[^\r\n]|(?<=\\)\2){{3,}})\2"
 )
 _UNQUOTED = re.compile(
     rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({secret_names.NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S*+)(?=[ \t]{{0,8}}\r?$)"
@@ -88,6 +91,10 @@ _NEAR = 20
 """How many lines a rule reaches over, between a name and its value."""
 _PASSES = 20
 """No text but a hostile one needs more than three."""
+_COMPARED = re.compile("[!=]=")
+_FORMATTED = re.compile(r"[\s:=({,]r?[fF]r?\Z")
+_FIELD = re.compile(r"\{[^{}]*+\}")
+_DIGIT = re.compile(r"\d")
 _NAME_END = re.compile(r"[\w.-]{1,40}\Z")
 
 
@@ -172,7 +179,10 @@ def _hide_of_query(match: re.Match[str]) -> str:
 
 
 def _hide_login(match: re.Match[str]) -> str:
-    if login.is_sample(match["secret"]):
+    named = match.groupdict().get("name")
+    if login.is_sample(match["secret"]) or (
+        named and not secret_names.is_secret_value(named.replace("-", "_"), match["secret"])
+    ):
         return match[0]
     start = match.start()
     return match[0][: match.start("secret") - start] + HIDDEN + match[0][match.end("secret") - start :]
@@ -193,8 +203,12 @@ def _hide_login_of_registry(match: re.Match[str]) -> str:
 def _hide_assigned(match: re.Match[str]) -> str:
     value = match[3]
     before = _NAME_END.search(match.string[max(0, match.start() - 40) : match.start()])
-    name = (before[0] if before else "") + re.split(r"[\\\"'\]\s:=]", match[1], maxsplit=1)[0]
-    if secret_names.is_harmless(name, value):
+    name = (before[0] if before else "") + re.split(r"[\\\"'\]\s:!=]", match[1], maxsplit=1)[0]
+    if secret_names.is_harmless(name, value) or login.is_sample(value):
+        return match[0]
+    if _COMPARED.search(match[1]) and not secret_names.is_secret_value(name, value):
+        return match[0]
+    if _FORMATTED.search(match[1]) and not _DIGIT.search(_FIELD.sub("", value)):
         return match[0]
     return f"{match[1]}{match[2]}{HIDDEN}{match[2]}"
 

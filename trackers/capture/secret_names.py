@@ -7,7 +7,23 @@ from numbers import Real
 
 from trackers.capture import secret_looks
 
-PASSWORDS = r"passwords?|passwd|passphrase|pwd"
+_OWNERS_OF_PASS = (
+    "db",
+    "sql",
+    "database",
+    "admin",
+    "root",
+    "sudo",
+    "become",
+    "ssh",
+    "smtp",
+    "mail",
+    "ftp",
+    "redis",
+    "pg",
+)
+_PASS_OF_SOMEONE = "|".join(f"(?<={whose}{sign}pass)" for whose in _OWNERS_OF_PASS for sign in ("", "_"))
+PASSWORDS = rf"passwords?|passwd|passphrase|pwd|pass(?:{_PASS_OF_SOMEONE})(?![a-z])"
 KEYS = r"(?:api|access|account|private|secret)[_-]?keys?"
 OTHERS = r"secrets?|credentials?"
 """The words of which every pattern that looks for secret names is made; case is none of their business."""
