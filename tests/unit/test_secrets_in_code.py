@@ -257,6 +257,10 @@ IN_PYTHON = [
 ]
 NOT_IN_PYTHON = [
     'if token == "hello":',
+    'def f(self, token: str): """Do it with a token."""',
+    'class Token: """A single token"""',
+    'x --new-passphrase "new-passphrase"',
+    'CLIENT_TOKEN_USAGE: Final = "gen_ai.client.token.usage"',
     'assert token != "O-PER"',
     'x.get("token", "word")',
     'os.environ.get("HF_TOKEN", "")',
@@ -298,6 +302,11 @@ def test_a_secret_of_a_program_is_hidden(line: str) -> None:
     assert HIDDEN in shown
     assert not any(word in shown for word in ("hunter2x", "abc123", "ecretPa55"))
     assert redact(shown, diff=True) == shown
+
+
+def test_a_docstring_below_a_name_stays() -> None:
+    code = 'class Token:\n    """A single token"""\n'
+    assert redact(code) == code
 
 
 @pytest.mark.parametrize("line", NOT_IN_PYTHON)

@@ -108,7 +108,8 @@ def is_secret_of_option(name: str, value: str, quoted: bool) -> bool:
     """Tell whether *value* is a secret in a command; a word of a sentence about the option *name* is none."""
     if is_sample(value) or not (quoted or _DIGIT.search(value)):
         return False
-    return is_secret_value(name.replace("-", "_"), value)
+    name, plain = name.replace("-", "_"), value.replace("-", "_")
+    return plain.lower() != name.lower() and is_secret_value(name, value)
 
 
 def is_login(value: str) -> bool:

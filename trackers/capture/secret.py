@@ -53,8 +53,9 @@ SETTINGS_FILES = ("*.ini", "*.yaml", "*.yml", "*.toml", "*.cfg", "*.conf", "*.pr
 _ANNOTATED = r"(?::[ \t]{0,4}[a-z][\w.]{0,40}(?:\[[\w., |]{0,40}\])?(?:[ \t]{0,2}\|[ \t]{0,2}[a-z]\w{0,20}){0,3}[ \t]{0,4}(?==))?"
 _WRAPPED = r"(?:(?-i:(?:\w{1,20}\.){0,2}(?:Secret\w{1,10}|[fF]ield))?\([ \t]{0,4}(?:default[ \t]?=[ \t]?)?)?"
 _VARIABLE_OF_TEXT = r"[<\[{(]|\$(?:[({\d]|(?-i:[A-Z_][A-Z\d_]*+(?![a-z])|[a-z_][a-z\d_]*+(?![A-Z]))|[a-z_]++\\?[\"'])|%(?-i:[(sdrA-Z%]|\w{1,40}%)"
+_DOCSTRING = r"\s{0,8}[bru]?(?:\"{3}|'{3})"
 _ASSIGNED = re.compile(
-    rf"(?i)({secret_names.WORD}[\\\"'\]]{{0,3}}\s{{0,8}}{_ANNOTATED}(?:[!=]?=|:)\s{{0,8}}{_WRAPPED}[bfru]{{0,2}})"
+    rf"(?i)({secret_names.WORD}[\\\"'\]]{{0,3}}\s{{0,8}}{_ANNOTATED}(?:[!=]?=|:(?!{_DOCSTRING}))\s{{0,8}}{_WRAPPED}[bfru]{{0,2}})"
     rf"(\"{{3}}|'{{3}}|\\?[\"'])(?!{_VARIABLE_OF_TEXT}|\2)((?:(?!\2)[^\r\n]|(?<=\\)\2){{3,}})\2"
 )
 _UNQUOTED = re.compile(

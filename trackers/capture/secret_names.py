@@ -52,8 +52,12 @@ PLACEHOLDERS = re.compile(
 
 def is_harmless(name: str, value: str) -> bool:
     """Tell whether *value* is no secret though its *name* has the word: it stands for one, or says where one is."""
-    named = COUNTED.fullmatch(name) or ABOUT.search(name)
-    return named is not None or PLACEHOLDERS.match(value) is not None or is_place(name, value)
+    named = COUNTED.fullmatch(name) or ABOUT.search(name) or ("token" in name.lower() and _DOTTED.fullmatch(value))
+    return bool(named) or PLACEHOLDERS.match(value) is not None or is_place(name, value)
+
+
+_DOTTED = re.compile(r"[a-z_]{1,40}(?:\.[a-z_]{1,40}){2,8}")
+"""How something is called that is measured: ``gen_ai.client.token.usage``."""
 
 
 def is_harmless_bare(name: str, value: str) -> bool:
