@@ -312,3 +312,84 @@ def test_a_docstring_below_a_name_stays() -> None:
 @pytest.mark.parametrize("line", NOT_IN_PYTHON)
 def test_a_line_of_a_program_without_a_secret_stays(line: str) -> None:
     assert redact(f"+{line}\n", diff=True) == f"+{line}\n"
+
+
+IN_SCRIPTS = [
+    "export API_KEY=abc123def456 # comment",
+    "API_KEY=abc123def456; export API_KEY",
+    "ENV API_KEY abc123def456",
+    "ARG API_KEY=abc123def456",
+    "# API_KEY=abc123def456",
+    "#API_KEY=abc123def456",
+    '{"password":12345678}',
+    '{"password": 12345678, "x": 1}',
+    '"%env API_KEY=abc123def456\\n",',
+    '"%env API_KEY abc123def456\\n",',
+    '"!export API_KEY=abc123def456\\n"',
+    "IDENTIFIED BY 'hunter2x'",
+    "CREATE USER me WITH PASSWORD 'hunter2x';",
+    "ALTER USER me PASSWORD 'hunter2x';",
+]
+NOT_IN_SCRIPTS = [
+    "token = tok1  # comment",
+    "pad_token_id: 0  # pad",
+    "ENV TOKENIZERS_PARALLELISM false",
+    "ARG TOKEN",
+    "export API_KEY=$KEY1",
+    "# TOKEN=1234",
+    "# token: the first 2",
+    "#   MAX_TOKENS=4096",
+    "the env password is 5",
+    "set token type2",
+    '{"max_tokens":12345678}',
+    '{"password_length": 12345}',
+    '{"password":null}',
+    "IDENTIFIED BY %s",
+    "WITH PASSWORD '%s2'",
+    "pass",
+    "    pass  # x2",
+    "export PATH=a1",
+    "set key = v2",
+    '"env": {"TOKEN": tok1}',
+]
+IN_SETTINGS = [
+    *("db: {user: me, password: hunter2x}", "wandb: {api_key: hunter2x, project: x}", "password: !!str hunter2x"),
+    *("password: &pw hunter2x", "pass: hunter2x", "  db_pass: hunter2x", "- name: DB_PASSWORD\n+  value: hunter2x"),
+    "- name: DB_PASSWORD\r\n+  value: 'x hunter2x'\r",
+]
+NOT_IN_SETTINGS = [
+    *("pass: 2", "forward_pass: full", "- name: DB_PASSWORD\n  valueFrom: x", "- name: MAX_TOKENS\n  value: 5"),
+    *("a: {tokens: 5, max_tokens: 12, token: null}", "a: {password: *pw, api_key: ${X}}", "password: &pw ${X}"),
+    *("- name: DB_PASSWORD\n  value: $(X)", "n_pass: 3x", "bypass: b1"),
+]
+
+
+@pytest.mark.parametrize("line", IN_SCRIPTS)
+def test_a_secret_of_a_script_is_hidden(line: str) -> None:
+    shown = redact(f"@@ -1 +1 @@\n+{line}\n", diff=True)
+    assert HIDDEN in shown
+    assert not any(word in shown for word in ("hunter2x", "abc123", "12345678"))
+    assert redact(shown, diff=True) == shown
+
+
+@pytest.mark.parametrize("line", NOT_IN_SCRIPTS)
+def test_a_line_of_a_script_without_a_secret_stays(line: str) -> None:
+    text = f"@@ -1 +1 @@\n+{line}\n"
+    assert redact(text, diff=True) == text
+
+
+@pytest.mark.parametrize("lines", IN_SETTINGS)
+def test_a_secret_of_settings_is_hidden(lines: str) -> None:
+    text = f"@@ -1 +1 @@\n+{lines}\n"
+    shown = redact(text, diff=True, settings=True)
+    assert HIDDEN in shown
+    assert "hunter2x" not in shown
+    assert [(line[:1], line[-1:] == "\r") for line in shown.split("\n")] == [
+        (line[:1], line[-1:] == "\r") for line in text.split("\n")
+    ]
+    assert redact(shown, diff=True, settings=True) == shown
+
+
+@pytest.mark.parametrize("lines", NOT_IN_SETTINGS)
+def test_settings_without_a_secret_stay(lines: str) -> None:
+    assert redact(lines, settings=True) == lines

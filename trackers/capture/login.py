@@ -55,10 +55,21 @@ _DECODED = (
     r"(?:b(?:64|32|16|85)decode|unhexlify|fromhex|a2b_base64|a2b_hex)\(\s{0,12}[bru]?[\"'](?P<secret>[^\"'\r\n]{8,})"
 )
 _LITERAL = r"[bru]?(?P<quote>[\"'])(?P<secret>(?![<{$%])[^\"'\r\n]{3,1000})(?P=quote)"
-_DEFAULT = rf"\b(?:get|getenv|setdefault|putenv|setenv)\([ \t]{{0,4}}[\"'](?P<name>(?i:{NAMED}))[\"'],[ \t]{{0,4}}(?:default[ \t]?=[ \t]?)?{_LITERAL}"
+_DEFAULT = rf"\((?<=(?:get|env|ult)\()[ \t]{{0,4}}[\"'](?P<name>(?i:{NAMED}))[\"'],[ \t]{{0,4}}(?:default[ \t]?=[ \t]?)?{_LITERAL}"
 _DEFAULT_OF_OPTION = rf"[\"']--(?P<name>(?i:{NAMED}))[\"'],[^\r\n]{{0,100}}?\bdefault[ \t]?=[ \t]?{_LITERAL}"
 _USER_AND_PASSWORD = (
     rf"\bauth[ \t]?=[ \t]?[\w.]{{0,40}}\([ \t]{{0,4}}[bru]?[\"'][^\"'\r\n]{{0,80}}[\"'],[ \t]{{0,4}}{_LITERAL}"
+)
+_EXPORTED = (
+    r"(?im)(?:[%!]|^[+\- ]?)(?:export|arg|env)[ \t]{1,4}"
+    rf"(?:(?P<name>{NAMED})=|(?<=env )(?P<spaced>{NAMED})[ \t]{{1,4}})"
+    r"(?P<quote>[\"']?)(?P<secret>[^\s\"'`$<{(%*=\\][^\s\"'`;\\]{2,1000})(?P=quote)"
+)
+"""A variable that a shell, a container or a notebook hands on."""
+_NUMBER_OF_JSON = rf"\"(?P<name>(?i:[\w.-]{{0,40}}(?:{PASSWORDS}|{KEYS})))\"[ \t]{{0,4}}:[ \t]{{0,4}}(?P<secret>\d{{4,40}})(?=[\s,}}])"
+_OF_SQL = (
+    r"(?i)\b(?:identified[ \t]{1,4}(?:with[ \t]{1,4}[\w\"']{1,40}[ \t]{1,4})?by|(?:with|user[ \t]{1,4}\w{1,60})[ \t]{1,4}password)"
+    r"[ \t]{1,4}(?P<quote>[\"'])(?P<secret>(?![<{$%:])[^\"'\r\n]{3,200})(?P=quote)"
 )
 _OF_VARIABLES = "password passwords passwd passphrase _pass pwd secret secrets token key keys"
 _RULES = _COMMANDS | {
@@ -66,10 +77,17 @@ _RULES = _COMMANDS | {
     ("pwd", "password", "accesskey", "accountkey"): _AFTER_OTHERS,
     ("pwd ", "pwd=", "password ", "password=", "accesskey", "accountkey"): _BEFORE_OTHERS,
     ("</",): _ELEMENT,
-    ("get(", "getenv(", "setdefault(", "putenv(", "setenv("): _DEFAULT,
+    ("get(", "env(", "setdefault("): _DEFAULT,
     ("default=", "default ="): _DEFAULT_OF_OPTION,
     ("auth=", "auth ="): _USER_AND_PASSWORD,
-    ("decode(", "unhexlify(", "fromhex(", "a2b_"): _DECODED,
+    (
+        "%env ",
+        "!export ",
+        *(f"\n{mark}{word} " for mark in ("", *"+- ") for word in ("env", "arg", "export")),
+    ): _EXPORTED,
+    ("password", "passwd", "pwd", "key"): _NUMBER_OF_JSON,
+    ("identified by", "identified with", "password '", 'password "'): _OF_SQL,
+    ("64decode(", "32decode(", "16decode(", "85decode(", "unhexlify(", "fromhex(", "a2b_"): _DECODED,
 }
 _COMPILED = tuple((words, re.compile(rule)) for words, rule in _RULES.items())
 
@@ -77,8 +95,8 @@ REGISTRY = re.compile(r"\"auth\"[ \t]{0,4}:[ \t]{0,4}\"(?P<secret>[A-Za-z0-9+/]{
 """What a registry of containers is told; a login where `is_login` says so."""
 
 OPTION = re.compile(
-    rf"(?i)(?<![\w-])(?:--(?P<option>{NAMED})(?:[ \t]{{1,4}}|=)"
-    rf"|--?[a-z][\w-]{{0,30}}(?:[ \t]{{1,2}}|=)\\?[\"']?(?P<setting>{NAMED})(?:=|:[ \t]{{1,2}}))"
+    rf"(?i)-(?<![\w-]-)(?:-(?P<option>{NAMED})(?:[ \t]{{1,4}}|=)"
+    rf"|-?[a-z][\w-]{{0,30}}(?:[ \t]{{1,2}}|=)\\?[\"']?(?P<setting>{NAMED})(?:=|:[ \t]{{1,2}}))"
     r"(?:(?P<quote>\\?[\"'])(?![ \t,)+%.\]}$<{])(?P<quoted>(?:(?!(?P=quote))[^\r\n]){3,200})(?P=quote)"
     r"|(?P<run>[^\s\"'`$<{(\[*,;&|=%\\](?:[^\s\"'`,;&|()<>{}\\]|\\(?!(?:r?\\?n)?\\{0,3}[\"'\s]))*+))"
 )

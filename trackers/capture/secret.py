@@ -59,12 +59,23 @@ _ASSIGNED = re.compile(
     rf"(\"{{3}}|'{{3}}|\\?[\"'])(?!{_VARIABLE_OF_TEXT}|\2)((?:(?!\2)[^\r\n]|(?<=\\)\2){{3,}})\2"
 )
 _UNQUOTED = re.compile(
-    rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:export[ \t]{{1,8}})?({secret_names.NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S*+)(?=[ \t]{{0,8}}\r?$)"
+    rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:#[ \t]{{0,4}}(?-i:(?=[A-Z][A-Z\d_]*+=)))?(?:export[ \t]{{1,8}})?({secret_names.NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S*+)(?=[ \t]{{0,8}}(?:\r?$|#)|(?<=;)[ \t])"
 )
 _SETTING = re.compile(
-    rf"(?im)^([+\- ]?[ \t]{{0,40}}(?:-[ \t]{{1,4}})?[\"']?([\w.-]{{0,40}}{secret_names.WORD})[\"']?[ \t]{{0,8}}[=:][ \t]{{0,8}})"
-    r"([^\s\"'][^\r\n]*)(?=\r?$)"
+    rf"(?im)^([+\- ]?[ \t]{{0,40}}(?:-[ \t]{{1,4}})?[\"']?([\w.-]{{0,40}}(?:{secret_names.WORD}|pass|pw))[\"']?[ \t]{{0,8}}[=:][ \t]{{0,8}}"
+    r"(?:(?:!!str|&\w{1,40})[ \t]{1,4})?)([^\s\"'][^\r\n]*)(?=\r?$)"
 )
+_SETTING_WITHIN = re.compile(
+    rf"(?i)([{{,][ \t]{{0,4}}[\"']?([\w.-]{{0,40}}{secret_names.WORD})[\"']?:[ \t]{{1,4}})([^\s\"'{{}}\[\],][^\"'{{}}\[\],\r\n]*)(?=[,}}])"
+)
+"""One of several settings on a line."""
+_SETTING_BELOW = re.compile(
+    rf"(?im)^([+\- ]?[ \t]{{0,40}}(?:-[ \t]{{1,4}})?name:[ \t]{{1,4}}[\"']?({secret_names.NAME})[\"']?[ \t]{{0,4}}\r?\n"
+    r"[+\- ]?[ \t]{0,40}value:[ \t]{1,4}[\"']?)([^\s\"'][^\"'\r\n]*)"
+)
+"""A variable of a container: its name, and its value on the next line."""
+_OF_SETTINGS = {"": _SETTING, "{": _SETTING_WITHIN, "value:": _SETTING_BELOW}
+"""The rules for files of settings, by what there is where they find something."""
 _REFERENCE = re.compile(r"[\[{<*&!|>]|\$[({A-Z_]|%[(A-Z]")
 """How what is no value of its own begins: a list, a variable, a placeholder, a mark of YAML."""
 _HEADER = re.compile(
@@ -92,6 +103,7 @@ _NEAR = 20
 """How many lines a rule reaches over, between a name and its value."""
 _PASSES = 20
 """No text but a hostile one needs more than three."""
+_OF_PASS = re.compile(r"(?i)(?:\A|[_.-])(?:pass|pw)\Z")
 _COMPARED = re.compile("[!=]=")
 _FORMATTED = re.compile(r"[\s:=({,]r?[fF]r?\Z")
 _FIELD = re.compile(r"\{[^{}]*+\}")
@@ -169,7 +181,8 @@ def _redact_once(text: str, diff: bool, settings: bool) -> str:
     text = _ASSIGNED.sub(_hide_assigned, text)
     text = _UNQUOTED.sub(lambda match: _hide_unquoted(match, settings), text)
     if settings:
-        text = _SETTING.sub(_hide_setting, text)
+        for sign, rule in _OF_SETTINGS.items():
+            text = rule.sub(_hide_setting, text) if sign in text else text
     return _RANDOM.sub(_hide_random, text)
 
 
@@ -180,7 +193,8 @@ def _hide_of_query(match: re.Match[str]) -> str:
 
 
 def _hide_login(match: re.Match[str]) -> str:
-    named = match.groupdict().get("name")
+    groups = match.groupdict()
+    named = groups.get("name") or groups.get("spaced")
     if login.is_sample(match["secret"]) or (
         named and not secret_names.is_secret_value(named.replace("-", "_"), match["secret"])
     ):
@@ -225,7 +239,7 @@ def _hide_unquoted(match: re.Match[str], settings: bool) -> str:
         return match[0]
     if not shell and (bare.replace("_", "").replace(".", "").isalpha() or not re.search(r"\d", bare)):
         return match[0]
-    return head + HIDDEN
+    return head + HIDDEN + ";" * value.endswith(";")
 
 
 def _is_variable(head: str, value: str) -> bool:
@@ -239,8 +253,8 @@ def _is_variable(head: str, value: str) -> bool:
 def _hide_setting(match: re.Match[str]) -> str:
     head, name, value = match.groups()
     harmless = secret_names.is_harmless_bare(name, value.rstrip(" \t,;")) or _REFERENCE.match(value)
-    hidden = secret_names.ends_secret(name) and not harmless
-    return head + HIDDEN if hidden else match[0]
+    named = secret_names.ends_secret(name) or (_OF_PASS.search(name) and secret_names.is_secret_value(name, value))
+    return head + HIDDEN if named and not harmless else match[0]
 
 
 def _hide_random(match: re.Match[str]) -> str:
