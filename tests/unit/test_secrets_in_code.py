@@ -393,3 +393,28 @@ def test_a_secret_of_settings_is_hidden(lines: str) -> None:
 @pytest.mark.parametrize("lines", NOT_IN_SETTINGS)
 def test_settings_without_a_secret_stay(lines: str) -> None:
     assert redact(lines, settings=True) == lines
+
+
+LOOKS = {
+    "GitLab's runner": "glrt-" + "a1B2c3D4" * 3,
+    "GitLab's deployment": "gldt-" + "a1B2c3D4" * 3,
+    "Docker": "dckr_pat_" + "a1B2c3D4" * 3,
+    "Shopify": "shpat_" + "0a1b2c3d" * 4,
+    "Replicate": "r8_" + "a1B2c3D4" * 5,
+    "Groq": "gsk_" + "a1B2c3D4" * 6,
+    "xAI": "xai-" + "a1B2c3D4" * 6,
+    "Vault": "hvs." + "a1B2c3D4" * 3,
+    "Telegram": "123456789:AA" + "a1B2c3D4" * 4,
+}
+
+
+@pytest.mark.parametrize("whose", LOOKS)
+def test_a_key_of_a_service_is_known_by_its_look(whose: str) -> None:
+    key = LOOKS[whose]
+    assert redact(f"# at h/bot{key}/x" if whose == "Telegram" else f"# {key} x").count(HIDDEN) == 1
+    assert redact_value("note", key) == HIDDEN
+    assert redact_arguments([key]) == [HIDDEN]
+
+
+def test_an_element_that_is_a_whole_param_hides_its_secret() -> None:
+    assert redact_value("x", "<password>hunter2x</password>") == "<password>***</password>"

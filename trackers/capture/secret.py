@@ -332,7 +332,7 @@ def _redact_text(text: str) -> str:
     """Hide what a URL, a command, a header, settings or a connection string within the value of a param gives as a secret."""
     text = _URL_OF_PARAM.sub(f"://{HIDDEN}@", secret_looks.LOOKS.sub(_hide_key, text))
     text = _QUERY.sub(_hide_of_query, text) if "?" in text or "://" in text else text
-    if not any(sign in text for sign in " =;:"):
+    if not any(sign in text for sign in " =;:<"):
         return text
     text = _HEADER.sub(rf"\1{HIDDEN}", _BEARER.sub(rf"\1{HIDDEN}", text))
     text = _GIVEN.sub(_hide_given, text)

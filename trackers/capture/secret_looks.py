@@ -15,6 +15,8 @@ LOOKS = re.compile(
     r"|\bxox[abeoprs]-[\w-]{10,}|\bxapp-[\w-]{20,}|\bhooks\.slack\.com/services/[\w/]{20,}|\bhf_[A-Za-z0-9]{30,}\b"
     r"|\bAIza[\w-]{35,}|\bya29\.[\w-]{20,}|\bGOCSPX-[\w-]{20,}|\bSG\.[\w-]{16,64}\.[\w-]{16,}|\bnpm_[A-Za-z0-9]{36}\b"
     r"|\bpypi-AgE[\w-]{50,}|\bSK[0-9a-f]{32}\b|\bdop_v1_[0-9a-f]{64}\b|\bdapi[0-9a-f]{32}\b|\bAGE-SECRET-KEY-1[0-9A-Z]{50,}"
+    r"|\b(?:glrt|gldt)-[\w-]{20,}|\bdckr_pat_[\w-]{20,}|\bshp(?:at|ss|ca|pa)_[0-9a-f]{32}\b|\br8_[A-Za-z0-9]{37,}|\bgsk_[A-Za-z0-9]{40,}"
+    r"|\bxai-[A-Za-z0-9]{40,}|\bhvs\.[\w-]{16,}|\b(?:bot)?\d{8,10}:AA[\w-]{30,}"
     r"|\b(?<!-)eyJ[\w-]{10,}+\.[\w-]{10,}+\.[\w-]{10,}+(?:\.[\w-]{10,}+){0,2}"
 )
 _HARMLESS = re.compile(
