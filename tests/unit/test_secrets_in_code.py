@@ -418,3 +418,18 @@ def test_a_key_of_a_service_is_known_by_its_look(whose: str) -> None:
 
 def test_an_element_that_is_a_whole_param_hides_its_secret() -> None:
     assert redact_value("x", "<password>hunter2x</password>") == "<password>***</password>"
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key_prod", "password_db", "secret_value", "db.password_test", "client-secret-dev"]
+)
+def test_a_word_behind_says_where_a_secret_is_for(name: str) -> None:
+    assert redact_value(name, "abc123def456") == HIDDEN
+    assert redact(f"{name}: abcdef\n", settings=True) == f"{name}: ***\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("tokens_test", 4096), ("secret_value", 42), ("token_value", "word"), ("key_value", "a1")]
+)
+def test_a_word_behind_makes_no_secret(name: str, value: object) -> None:
+    assert redact_value(name, value) == value

@@ -35,6 +35,10 @@ DOUBTFUL = rf"{PASSWORDS}|{KEYS}|{OTHERS}|tokens?|authorization|login|userpass|a
 NAMED = rf"[\w.-]{{0,60}}(?:{DOUBTFUL})[\d_-]{{0,4}}"
 _WITHIN = re.compile(rf"(?i){_WORDS}")
 _LAST = re.compile(rf"(?i)[\w.-]{{0,80}}(?:{PASSWORDS}|{KEYS}|{OTHERS}|tokens?)")
+_OF_WHERE = re.compile(
+    rf"(?i)({PASSWORDS}|{KEYS}|{OTHERS})[_-](?:prod|production|dev|staging|stage|test|live|local|db|value|default|old|new|backup|main)\Z"
+)
+"""A secret with a word behind that says where it is for."""
 COUNTED = re.compile(
     r"(?i)(?!.*(?:api|auth|access|bot|secret)[-_]?tokens?\Z)"
     r"(?:.*[-_.])?(?:n|num|max|min|total|new|pad|eos|bos|unk|mask|sep|cls)(?:[-_](?:\w*[-_])?)?tokens?"
@@ -175,6 +179,7 @@ def is_secret_value(name: str, value: str) -> bool:
     """Tell whether a param's value is a secret by its name: what is hidden is gone for good, so the name must say so."""
     if not value or PLACEHOLDERS.match(value) or _STANDS_FOR.fullmatch(value) or _SWITCH.fullmatch(value):
         return False
+    name = _OF_WHERE.sub(r"\1", name)
     last, *before = reversed(re.split(r"[-_.]", name.lower()))
     whose = before[0] if before else ""
     if last == "authorization":
@@ -231,7 +236,7 @@ _PART_ABOUT = re.compile(
 
 
 def ends_secret(name: str) -> bool:
-    bare = name.rstrip("0123456789").rstrip("_-")
+    bare = _OF_WHERE.sub(r"\1", name.rstrip("0123456789").rstrip("_-"))
     return _LAST.fullmatch(bare.rpartition("/")[2]) is not None and COUNTED.fullmatch(bare) is None
 
 
