@@ -111,7 +111,7 @@ def may_be_secret(option: str, value: str) -> bool:
 
 
 def _is_login(value: str) -> bool:
-    return ":" in value and "://" not in value and not value.endswith(":***") and _TIME.fullmatch(value) is None
+    return ":" in value and "://" not in value and "***" not in value and _TIME.fullmatch(value) is None
 
 
 _TIME = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
@@ -274,7 +274,7 @@ _WHICH = frozenset(
 )
 """Passes that are no passwords."""
 _USER_AND_PASSWORD = re.compile(
-    r"[^\s:/]{1,80}:(?!\*+\Z)(?![A-Za-z]{1,40}\Z)(?![\d.]{1,8}\Z)(?![a-z]{1,20}-[\w.]{1,12}\Z)[^\s/]{1,200}"
+    r"[^\s:/]{1,80}:(?![^\s/]{0,200}\*{3})(?![A-Za-z]{1,40}\Z)(?![\d.]{1,8}\Z)(?![a-z]{1,20}-[\w.]{1,12}\Z)[^\s/]{1,200}"
 )
 _STANDS_FOR = re.compile(r"<.*>|\[.*\]|\{.*\}|\$\{.*\}|\$[A-Z_]+|%\(.*\)s|%s")
 """A special token, a list, a variable."""
