@@ -434,3 +434,15 @@ def test_a_word_behind_says_where_a_secret_is_for(name: str) -> None:
 )
 def test_a_word_behind_makes_no_secret(name: str, value: object) -> None:
     assert redact_value(name, value) == value
+
+
+@pytest.mark.parametrize(
+    "line", ['INPUT_TOKENS = "input_tokens"', '"input_tokens": "input_tokens",', 'API_KEY = "api_key"']
+)
+def test_a_name_that_stands_for_itself_is_no_secret(line: str) -> None:
+    assert redact(line) == line
+
+
+@pytest.mark.parametrize("value", ["***:abcdef9", "a***b:secret1x", "user:***"])
+def test_a_login_of_which_something_is_hidden_stays(value: str) -> None:
+    assert redact_value("auth", value) == value

@@ -57,9 +57,11 @@ PLACEHOLDERS = re.compile(
 def is_harmless(name: str, value: str) -> bool:
     """Tell whether *value* is no secret though its *name* has the word: it stands for one, or says where one is."""
     named = COUNTED.fullmatch(name) or ABOUT.search(name) or ("token" in name.lower() and _DOTTED.fullmatch(value))
-    return bool(named) or PLACEHOLDERS.match(value) is not None or is_place(name, value)
+    same = _SIGNS.sub("", name).lower() == _SIGNS.sub("", value).lower()  # INPUT_TOKENS = "input_tokens"
+    return bool(named) or same or PLACEHOLDERS.match(value) is not None or is_place(name, value)
 
 
+_SIGNS = re.compile(r"[\W_]+")
 _DOTTED = re.compile(r"[a-z_]{1,40}(?:\.[a-z_]{1,40}){2,8}")
 """How something is called that is measured: ``gen_ai.client.token.usage``."""
 
@@ -274,7 +276,7 @@ _WHICH = frozenset(
 )
 """Passes that are no passwords."""
 _USER_AND_PASSWORD = re.compile(
-    r"[^\s:/]{1,80}:(?![^\s/]{0,200}\*{3})(?![A-Za-z]{1,40}\Z)(?![\d.]{1,8}\Z)(?![a-z]{1,20}-[\w.]{1,12}\Z)[^\s/]{1,200}"
+    r"(?![^\s/]{0,280}\*{3})[^\s:/]{1,80}:(?![A-Za-z]{1,40}\Z)(?![\d.]{1,8}\Z)(?![a-z]{1,20}-[\w.]{1,12}\Z)[^\s/]{1,200}"
 )
 _STANDS_FOR = re.compile(r"<.*>|\[.*\]|\{.*\}|\$\{.*\}|\$[A-Z_]+|%\(.*\)s|%s")
 """A special token, a list, a variable."""
