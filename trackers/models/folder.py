@@ -54,6 +54,7 @@ def save(
     Raises ModelError when no flavour can save it or its *signature* cannot be, with the reason, and leaves a
     half-written folder behind.
     """
+    # A little long: it is the order in which the files of a folder are made, each of which needs those before.
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     if any(target.iterdir()):

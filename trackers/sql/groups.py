@@ -60,10 +60,10 @@ class Groups:
         self._stopped: dict[str, Exception] = {}  # journals of which the database did not take an entry, and why
         self._slow = 0  # entries of those, one after the other, of which each may be the only one that it does not take
 
-    def write(self, group: list[Work]) -> Exception | None:
-        """Write a group and tell those who wait; return what was wrong with the database itself, None where it was there."""
+    def write(self, group: list[Work]) -> None:
+        """Write a group and tell those who wait."""
         self._slow = 0
-        return self._write(group)
+        self._write(group)
 
     def stop(self, group: Sequence[Work], failure: Exception) -> None:
         """Write nothing more of the journals of a group that the database did not take."""
