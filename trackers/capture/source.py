@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,12 @@ def cells() -> str:
     shell = _shell()
     history = [] if shell is None else list(getattr(shell, "user_ns", {}).get("In") or [])
     parts = [f"# In [{number}]:\n{text}\n" for number, text in enumerate(history) if number and isinstance(text, str)]
-    return redact("\n".join(parts)[-MAX_CELLS_BYTES:])
+    return _redacted("\n".join(parts)[-MAX_CELLS_BYTES:])
+
+
+@lru_cache(maxsize=1)  # every run looks again when it ends, and seldom was a cell executed since
+def _redacted(text: str) -> str:
+    return redact(text)
 
 
 def cell_count() -> int:
