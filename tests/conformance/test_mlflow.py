@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
@@ -467,7 +468,7 @@ def test_a_copy_tells_how_many_digests_were_compared_and_which_files_by_size_alo
     said = CliRunner().invoke(command, [*words, "--json"])
     assert json.loads(said.stdout)["compared"] == {"digests": 5, "bytes": 9012, "sizes_alone": 0}
     lines = CliRunner().invoke(command, words).stdout.splitlines()
-    assert lines[-2:] == ["compared: 4 digests of 6.01 kB", "read back: equal"]
+    assert lines[-2:] == ["compared: 5 digests of 9.01 kB", "read back: equal"]
     with trackers.connect(url) as store:
         with store.start_run("fresh") as run:
             run.log_text("hello", "deep/hello.txt")
@@ -530,6 +531,32 @@ def test_a_file_that_was_lost_here_comes_back_and_one_that_mlflow_lost_is_told(
     shutil.rmtree(there.artifact_location.removeprefix("file://"))
     told = "\n".join(import_mlflow(store, uri).problems)
     assert f"the logged model {there.model_id} has no files in MLflow any more" in told
+
+
+def test_a_version_that_is_no_logged_model_is_compared_at_every_import(
+    source: tuple[str, dict[str, str]], store: Store
+) -> None:
+    uri, _ = source
+    first = import_mlflow(store, uri)
+    with client(uri) as mlflow:
+        of_files = [v for v in mlflow.search_model_versions("name='fraud'") if not v.source.startswith("models:/")]
+        (version,) = of_files
+    (changed,) = Path(version.source.removeprefix("file://")).glob("*.bin")
+    before = changed.read_bytes()
+    again = import_mlflow(store, uri)
+    assert again.problems == []
+    assert again.digests == first.digests
+    changed.write_bytes(b"other weights")
+    told = import_mlflow(store, uri)
+    assert "version 4 of 'fraud' differs from its files in MLflow" in told.problems
+    assert [model.unlike for model in told.models] == [1]
+    changed.unlink()
+    assert "version 4 of 'fraud' has no files in MLflow any more" in import_mlflow(store, uri).problems
+    changed.write_bytes(before)
+    (lost,) = Path(store.artifact_root).rglob(f"*{hashlib.sha256(before).hexdigest()[4:]}")
+    lost.unlink()
+    assert import_mlflow(store, uri).problems == []
+    assert lost.is_file()
 
 
 def test_points_that_a_resume_hides_do_not_come_along(store: Store, empty: bytes, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from trackers import changes as c
 from trackers.errors import ArtifactError
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.files import Files, Taker
-from trackers.interop.outcome import Counted, Imported
+from trackers.interop.outcome import Counted, CountedModel, Imported
 from trackers.states import RunState
 from trackers.values import LoggedModel
 
@@ -47,7 +47,7 @@ def import_models(
         counted.models += 1
         there = store.find_logged_model(uid)
         told = len(outcome.problems)
-        files = taker.take_or_say(model.artifact_location, model.model_id, _held(store, there))
+        files = taker.take_or_say(model.artifact_location, model.model_id, held(store, there))
         if there is not None:
             if files or len(outcome.problems) == told:
                 compare(there, files, model.model_id, taker, outcome, counted)
@@ -73,7 +73,7 @@ def import_models(
     return uids
 
 
-def _held(store: Store, model: LoggedModel | None) -> Files:
+def held(store: Store, model: LoggedModel | None) -> Files:
     """Return the files that are here of a model; one that was lost is taken anew."""
     found: Files = {}
     for name, digest in model.files.items() if model is not None else ():
@@ -83,13 +83,20 @@ def _held(store: Store, model: LoggedModel | None) -> Files:
 
 
 def compare(
-    kept: LoggedModel | None, files: Files, theirs: str, taker: Taker, outcome: Imported, counted: Counted | None = None
+    kept: LoggedModel | None,
+    files: Files,
+    theirs: str,
+    taker: Taker,
+    outcome: Imported,
+    counted: Counted | CountedModel | None = None,
+    called: str = "",
 ) -> None:
-    """Compare what is kept of the model *theirs* with the files that it has in MLflow."""
+    """Compare what is kept of the model *theirs* with the files that it has in MLflow; *called* is what a problem names."""
+    called = called or f"the logged model {theirs}"
     if not files:
-        outcome.problem(f"the logged model {theirs} has no files in MLflow any more", counted)
+        outcome.problem(f"{called} has no files in MLflow any more", counted)
     elif kept is None or dict(kept.files) != {name: digest for name, (digest, _) in files.items()}:
-        outcome.problem(f"the logged model {theirs} differs from its files in MLflow", counted)
+        outcome.problem(f"{called} differs from its files in MLflow", counted)
     for name, (_, size) in files.items():
         outcome.compared(size, by_digest=(theirs, name) not in taker.by_size)
 

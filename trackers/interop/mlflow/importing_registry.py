@@ -11,8 +11,8 @@ from trackers.clock import now_us
 from trackers.errors import ConflictError, InvalidValueError, ModelError, NotFoundError, TrackersError
 from trackers.interop.mlflow import words
 from trackers.interop.mlflow.client import first_line, pages
-from trackers.interop.mlflow.files import Taker
-from trackers.interop.mlflow.importing_models import COPY, SOURCE, compare, keep, own_run
+from trackers.interop.mlflow.files import Files, Taker
+from trackers.interop.mlflow.importing_models import COPY, SOURCE, compare, held, keep, own_run
 from trackers.interop.outcome import CountedModel, Imported
 from trackers.names import clean_name
 from trackers.values import LoggedModel, RegistryMove
@@ -132,6 +132,8 @@ class _Model:
             if tags.get(words.UID) == here[number]:
                 del tags[words.UID]  # by that tag it was exported from here
             self._describe(number, version.description or "", tags)
+            if wanted is None:  # what is a logged model was compared as one
+                self._compare(version, own)
             return
         if wanted is None or wanted.uid in here.values():
             wanted = self._copy(version, own, wanted)
@@ -166,9 +168,7 @@ class _Model:
             sizes = {name: (digest, self._store.artifacts.size(digest)) for name, digest in same.files.items()}
             keep(self._store, same.run_id, uid, same.name, sizes, created, {COPY: same.uid})
         else:
-            uri = self._source.client.get_model_version_download_uri(version.name, version.version)
-            owner = model_id_of(version) or version.run_id or "?"
-            files = self._source.taker.take_or_say(uri, owner)
+            owner, files = self._take(version)
             if not files:
                 raise ModelError("its files are not in MLflow any more, or cannot be read")
             run_id = self._source.runs.get(version.run_id or "")
@@ -180,6 +180,21 @@ class _Model:
         found = self._store.find_logged_model(uid)
         assert found is not None  # just written
         return found
+
+    def _take(self, version: Any, there: LoggedModel | None = None) -> tuple[str, Files]:
+        """Return whose the files of a version are, and the files; those that *there* has are read and not kept anew."""
+        uri = self._source.client.get_model_version_download_uri(version.name, version.version)
+        owner = model_id_of(version) or version.run_id or "?"
+        return owner, self._source.taker.take_or_say(uri, owner, held(self._store, there))
+
+    def _compare(self, version: Any, uid: str) -> None:
+        """Compare the files of a version that is here with what MLflow has by now."""
+        there = self._store.find_logged_model(uid)
+        told = len(self._outcome.problems)
+        owner, files = self._take(version, there)
+        if files or len(self._outcome.problems) == told:
+            called = f"version {version.version} of {self._model.name!r}"
+            compare(there, files, owner, self._source.taker, self._outcome, self._counted, called)
 
     def _home(self) -> int:
         return self._store.intake.keep_experiment(HOME, "", {}, now_us())
