@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trackers import changes as c
 from trackers.capture.secret import redact_value
 from trackers.clock import now_us
-from trackers.errors import InvalidValueError, StateError, StoreAwayError
+from trackers.errors import InvalidValueError, StateError, StoreAwayError, StoreError
 from trackers.names import clean_name
 from trackers.recorder import Recorder, clean_params
 from trackers.states import RunState
@@ -269,7 +269,8 @@ class ActiveRun(Recorder):
         """End the run in its final state and wait for the commit; *reason* is kept with its traceback.
 
         *state* may be named, ``"FAIL"``, also in MLflow's words, ``"FINISHED"``. Raises InvalidValueError for another
-        word, StateError when it has ended already, and the first failure of what was logged.
+        word, StateError when it has ended already, and the first failure of what was logged. Where it is known by then
+        that the store did not take all of it, the run has failed.
         """
         state = _final(state)
         if not state.is_finished():
@@ -281,6 +282,9 @@ class ActiveRun(Recorder):
         self._store.follow_launch(self.known_id, self._attempt)
         with self._lock:
             self._check_open()
+            self._collect()
+            if isinstance(self._failure, StoreError) and state is not RunState.FAIL:
+                state, reason = RunState.FAIL, self._failure  # it lacks some of what was logged
             self._ended = True
             now = now_us()
             outcome = {RunState.COMPLETE: "complete", RunState.PRUNED: "pruned", RunState.FAIL: "fail"}[state]

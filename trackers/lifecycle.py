@@ -32,7 +32,12 @@ class Lifecycle(ABC):
     def delete_study(self, ref: str | int) -> None:
         """Delete a study that no living manager runs."""
 
+    @abstractmethod
+    def settle(self) -> None:
+        """Wait until what was logged so far is committed."""
+
     def _experiment_id(self, ref: str | int) -> int:
+        self.settle()  # a run that waits in the journal names its experiment
         return self.database.read(lambda connection: experiments.find_experiments(connection, [ref])[0])
 
     def rename_run(self, run: Any, name: str) -> None:
@@ -96,7 +101,7 @@ class Lifecycle(ABC):
 
         Raises NotFoundError, and StudyBusyError for a study that a living manager runs.
         """
-        found = self.database.read(lambda connection: experiments.find_experiments(connection, [ref])[0])
+        found = self._experiment_id(ref)
         kinds = self.database.read(lambda connection: {e.kind for e in experiments.read_experiments(connection, found)})
         if "study" in kinds:  # none: it went at this moment, as the next call says
             self.delete_study(found)

@@ -210,7 +210,7 @@ class Store(Tracking, Keeping):
         return not self._closing.alive
 
     def flush(self) -> None:
-        """Wait until everything submitted so far is committed or has failed, or is in the journal."""
+        """Wait until everything submitted so far is committed or has failed, or is in the journal of a store that is away."""
         if not self.writer.spilling:
             try:
                 self.writer.flush()
@@ -463,10 +463,12 @@ class Store(Tracking, Keeping):
 
     def list_logged_models(self, run_ids: Sequence[int], *, dropped: bool = False) -> list[LoggedModel]:
         """Return the models that these runs keep, by run and name."""
+        self.settle()
         return self.database.read(lambda connection: logged_models.list_models(connection, run_ids, dropped=dropped))
 
     def find_logged_model(self, uid: str) -> LoggedModel | None:
         """Return the model with this uid, also one that was replaced or dropped."""
+        self.settle()
         return self.database.read(lambda connection: logged_models.find_model(connection, uid))
 
     def load_model(self, ref: str, *, trust: bool | str | Sequence[str] = False) -> LoadedModel:

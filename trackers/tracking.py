@@ -98,11 +98,13 @@ class Tracking(Lifecycle, Resuming):
             found = experiments.find_experiments(connection, [ref])[0]
             return experiments.read_experiments(connection, found)[0]
 
+        self.settle()
         return self.database.read(read)
 
     def list_experiments(self, view: str = "active") -> list[Experiment]:
         """Return every experiment and study in *view*, newest first; see ``search_runs``."""
         where = lifecycle.experiments_in_view(lifecycle.check_view(view))
+        self.settle()
         return self.database.read(lambda connection: experiments.read_experiments(connection, where=where))
 
     def count_runs(self) -> dict[int, int]:

@@ -17,9 +17,10 @@ import trackers
 from tests.faults.outage import Outage
 from tests.faults.stand_ins import RealOs, ToRun
 from trackers.changes import StudyChanged
-from trackers.errors import StoreAwayError
+from trackers.errors import StateError, StoreAwayError, StoreError
 from trackers.journal import file as journal_file
 from trackers.sql import writer
+from trackers.states import RunState
 from trackers.store import Store
 
 pytestmark = pytest.mark.usefixtures("state")
@@ -37,10 +38,15 @@ def values_of(store: Store, uid: str) -> list[float]:
 
 
 class Disk(RealOs):
-    """The ``os`` of the journal, on a disk that takes no entry while it is *full*."""
+    """The ``os`` of the journal, on a disk that takes no entry while it is *full*, and no file where *packed*."""
 
     def __init__(self) -> None:
-        self.full = False
+        self.full = self.packed = False
+
+    def open(self, *args: Any) -> int:
+        if self.packed:
+            raise OSError(28, "No space left on device")
+        return os.open(*args)
 
     def write(self, descriptor: int, data: bytes) -> int:
         if self.full and b"PointsLogged" in data:
@@ -72,6 +78,90 @@ def test_what_a_full_disk_does_not_take_is_drained_from_memory(store_url: str, d
     closing.start()
     closing.join(20)
     assert not closing.is_alive(), "it never ends"
+
+
+def test_a_journal_for_which_there_is_no_room_at_all_is_in_memory_until_there_is(
+    outage: Outage, disk: Disk, tmp_path: Path
+) -> None:
+    with trackers.connect(outage.url) as store:
+        run = store.start_run("night")
+        run.flush()
+        disk.packed = True
+        outage.away()
+        for step in range(20):
+            run.log_metric("loss", float(step), step=step)
+        until(lambda: store.writer.spilling)
+        with pytest.raises(StoreError, match="are in memory only: free some space"):
+            run.flush()
+        disk.packed = False
+        for step in range(20, 30):
+            run.log_metric("loss", float(step), step=step)
+        run.flush()
+        outage.back()
+        assert values_of(store, run.uid) == [float(step) for step in range(30)]
+        run.end()
+    assert not list(tmp_path.rglob("records"))
+
+
+def test_a_run_of_which_some_was_lost_for_certain_has_failed(
+    outage: Outage, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_file, "LARGEST_HELD", 10)
+    with trackers.connect(outage.url) as store:
+        run = store.start_run("night")
+        run.flush()
+        disk.packed = True
+        outage.away()
+        run.log_metric("loss", 0.0, step=0)
+        until(lambda: store.writer.spilling)
+        for step in range(1, 30):
+            run.log_metric("loss", float(step), step=step)
+        outage.back()
+        store.settle()
+        with pytest.raises(StoreError, match="are in memory only"):
+            run.end()
+        there = store.get_run(run.uid)
+        assert there.state is RunState.FAIL
+        assert "are in memory only" in str(store.error(run.uid))
+        kept = values_of(store, run.uid)
+        assert kept == [float(step) for step in range(len(kept))]
+        assert 10 <= len(kept) < 30
+
+
+@pytest.mark.parametrize("what", ["another process", "backup", "archive", "delete"])
+def test_what_the_journal_took_since_the_queue_was_long_is_there_when_the_run_has_ended(
+    store_url: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SPILL_AT", 100)
+    monkeypatch.setattr("trackers.sql.spill.BATCH", 3)
+    with trackers.connect(store_url) as store, trackers.connect(store_url) as other:
+        run = store.start_run("night")
+        for key in range(10):
+            run.log_points(f"m{key}", [float(step) for step in range(200)])
+        if what != "another process":
+            _keep_or_remove(store, what, tmp_path)
+        if what == "delete":
+            with pytest.raises(StateError, match="was deleted"):
+                run.end()
+        else:
+            run.end()
+        view = "deleted" if what == "delete" else "active"
+        (there,) = other.search_runs("", view=view)
+        assert [one.count for one in other.metrics(there.uid)] == [200] * 10
+        assert there.state is (RunState.RUNNING if what == "delete" else RunState.COMPLETE)
+
+
+def _keep_or_remove(store: Store, what: str, folder: Path) -> None:
+    if what == "backup":
+        store.backup(folder / "kept")
+        trackers.restore(folder / "kept", f"sqlite:///{folder / 'copy.db'}")
+        with trackers.connect(f"sqlite:///{folder / 'copy.db'}") as copy:
+            (one,) = copy.search_runs("")
+            assert sum(each.count for each in copy.metrics(one.uid)) == 2000
+    elif what == "archive":
+        assert store.archive("night", folder / "kept").rows["metrics"] == 2000
+    else:
+        store.delete_experiment("night")
 
 
 def test_what_is_in_the_file_goes_before_what_is_in_memory(store_url: str, disk: Disk) -> None:

@@ -200,7 +200,7 @@ def test_a_journal_that_could_not_be_made_is_made_once_there_is_room(
     with monkeypatch.context() as patch:
         patch.setattr(journal_file, "os", Full())
         with pytest.raises(StoreError, match="cannot be made"):
-            Journal.create(tmp_path, {"uid": "a" * 32})
+            Journal.create(tmp_path, {"uid": "a" * 32}).make()
     assert list(tmp_path.iterdir()) == []
     Journal.create(tmp_path, {"uid": "a" * 32}).close()
     with pytest.raises(StoreError, match="File exists"):

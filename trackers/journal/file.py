@@ -35,6 +35,7 @@ _AT_ONCE = 1000
 """Lines that are written together."""
 LARGEST_HELD = 100_000
 """Lines that are kept in memory while the disk of the journal is full."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 _open: WeakSet[Journal] = WeakSet()
@@ -114,17 +115,39 @@ class Journal:
 
     @classmethod
     def create(cls, parent: Path, head: Mapping[str, Any]) -> Journal:
-        """Make a journal below *parent* and lock it; *head* has its ``uid``. Raises StoreError."""
-        folder, descriptor = parent / str(head["uid"]), -1
+        """Make a journal below *parent* and lock it; *head* has its ``uid``. Raises StoreError.
+
+        Where the disk is full it is made when there is room, and all is held in memory until then.
+        """
+        journal = cls(parent / str(head["uid"]), -1, head, 0)
+        try:
+            journal._make()
+        except OSError as exc:
+            if exc.errno not in _FULL:
+                raise journal._unmakable(exc) from exc
+        return journal
+
+    def make(self) -> None:
+        """Make it now where the disk was full; raises StoreError where it still is."""
+        try:
+            self._make()
+        except OSError as exc:
+            raise self._unmakable(exc) from exc
+
+    def _make(self) -> None:
+        """Make the folder and the file where they are not there yet."""
+        if self._descriptor >= 0:
+            return
+        folder, parent, descriptor = self.folder, self.folder.parent, -1
         try:
             folder.mkdir(parents=True, mode=0o700, exist_ok=True)
             descriptor = os.open(folder / "records", os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            line = seal(json.dumps({"journal": VERSION, **head}).encode("ascii"))
+            line = seal(json.dumps({"journal": VERSION, **self.head}).encode("ascii"))
             _write(descriptor, line)
             for path in (folder, parent):
                 _sync_folder(path)
-        except BaseException as exc:  # so that it can be made later: a full disk may have room, Ctrl-C may be survived
+        except BaseException:  # so that it can be made later: a full disk may have room, Ctrl-C may be survived
             if descriptor >= 0:
                 with suppress(OSError):
                     (folder / "records").unlink(missing_ok=True)
@@ -132,12 +155,8 @@ class Journal:
                     os.close(descriptor)
             with suppress(OSError):
                 folder.rmdir()
-            if not isinstance(exc, OSError):
-                raise
-            raise StoreError(
-                f"the journal {folder} cannot be made: {exc.strerror}; HPO_JOURNAL names a folder"
-            ) from exc
-        return cls(folder, descriptor, head, len(line))
+            raise
+        vars(self).update(_descriptor=descriptor, size=len(line), start=len(line))
 
     @classmethod
     def open(cls, folder: Path) -> Journal:
@@ -199,6 +218,8 @@ class Journal:
                 raise self._unwritable(exc) from exc
 
     def _write_held(self) -> None:
+        if self._held:
+            self._make()
         while self._held:
             lines = list(islice(self._held, _AT_ONCE))
             data = b"".join(lines)
@@ -216,9 +237,13 @@ class Journal:
         """Make what was appended outlive a power cut; raises StoreError where the disk does not take it."""
         try:
             self._write_held()
-            os.fsync(self._descriptor)
+            if self._descriptor >= 0:
+                os.fsync(self._descriptor)
         except OSError as exc:
             raise self._unwritable(exc) from exc
+
+    def _unmakable(self, exc: OSError) -> StoreError:
+        return StoreError(f"the journal {self.folder} cannot be made: {exc.strerror}; HPO_JOURNAL names a folder")
 
     def _unwritable(self, exc: OSError) -> StoreError:
         return StoreError(
@@ -228,6 +253,9 @@ class Journal:
 
     def read(self, start: int, limit: int) -> Iterator[Line]:
         """Yield at most *limit* entries from the byte *start* on; a line whose checksum is wrong is passed over."""
+        start = max(start, self.start)  # it was made since
+        if start >= self.size:
+            return
         with os.fdopen(os.open(self.folder / "records", os.O_RDONLY), "rb") as source:
             source.seek(start)
             end, found = start, 0

@@ -25,6 +25,11 @@ class Keeping:
     def _own(self) -> Store:
         return cast("Store", self)
 
+    def _settled(self) -> None:
+        """Wait for what this process logged, also where it went to a journal: what is kept, or removed, is all of it."""
+        self._own.settle()
+        self._own.flush()
+
     def gc(
         self,
         *,
@@ -72,7 +77,7 @@ class Keeping:
         """
         from trackers.keeping.backup import back_up
 
-        self._own.flush()
+        self._settled()
         return back_up(self._own, to, link=link)
 
     def fsck(
@@ -91,14 +96,14 @@ class Keeping:
         """
         from trackers.keeping.check import check
 
-        self._own.flush()
+        self._settled()
         return check(self._own, quick=quick, repair=repair, source=source, progress=progress)
 
     def du(self) -> Usage:
         """Measure what takes room: rows (an estimate) and files by experiment and kind, and the biggest runs."""
         from trackers.keeping.usage import measure
 
-        self._own.flush()
+        self._settled()
         return measure(self._own)
 
     def archive(
@@ -112,7 +117,7 @@ class Keeping:
         """
         from trackers.keeping.archive import archive
 
-        self._own.flush()
+        self._settled()
         return archive(self._own, experiment, to, files=files, remove=remove)
 
     def import_archive(self, source: str | os.PathLike[str]) -> Imported:
@@ -124,5 +129,5 @@ class Keeping:
         """
         from trackers.keeping.unarchive import import_archive
 
-        self._own.flush()
+        self._settled()
         return import_archive(self._own, source)

@@ -40,7 +40,6 @@ class Spill:
         self.active = offline
         self.seq = 0
         self._last = 0
-        """The number of the last entry in the journal."""
         self.direct = False
         """Whether entries went to the database itself: then there is a note of how far."""
         self.attempts = 0
@@ -77,6 +76,15 @@ class Spill:
         return self.seq
 
     @property
+    def last(self) -> int:
+        """The number of the last entry in the journal."""
+        return self._last
+
+    def waits_for(self, seq: int) -> bool:
+        """Tell whether an entry up to this number may still have to be drained, or is the last before it is left."""
+        return self.active and (self._drained is None or self._drained < seq or self._last == seq)
+
+    @property
     def journal(self) -> Journal:
         if self._journal is None:
             self._journal = self._make()
@@ -89,15 +97,18 @@ class Spill:
 
     def prepare(self) -> None:
         """Make the journal now; raises StoreError where it cannot be made."""
-        self.journal.sync()
+        self.journal.make()
 
     @property
     def usable(self) -> bool:
-        """Whether there can be a journal: where its folder cannot be written, the database is all there is."""
+        """Whether there can be a journal: where its folder cannot be written, the database is all there is.
+
+        On a full disk there can: it is in memory until there is room.
+        """
         if self.unusable:
             return False
         try:
-            self.prepare()
+            self.journal.sync()
         except StoreError as exc:
             self._tried = time.monotonic()
             if not self._told:

@@ -52,6 +52,9 @@ SPILL_AT = 10_000
 LAST_SECONDS = 10.0
 """How long the end of the process waits for what only the database can take."""
 
+ANSWER_SECONDS = 30.0
+"""So long the end of a run waits for a database that takes nothing of the journal, before it is left to that."""
+
 _THREAD = "trackers-writer"
 
 T = TypeVar("T")
@@ -207,6 +210,7 @@ class Writer:
     def _spill_all(self, failure: Exception) -> None:
         with self._lock:
             ended = self._spill_queue(failure)
+            self._gone = True  # nobody waits for it to drain
         for work in ended:
             work.commit.resolve()
 
@@ -225,10 +229,17 @@ class Writer:
             raise StoreError("a store does not survive a fork: connect again in the child process")
 
     def keep(self) -> None:
-        """Make what is in the journal outlive a power cut; raises StoreError where its disk is full."""
+        """Make what is in the journal outlive a power cut; raises StoreError where its disk is full.
+
+        A database that answers takes it first: then the journal is there only because the queue was long.
+        """
         self.check_process()
+        if self._spill is None or not self._spill.active:
+            return
+        if not self._gone and threading.current_thread() is not self._thread:
+            self._await_drained(ANSWER_SECONDS)
         with self._lock:
-            if self._spill is not None and self._spill.active:
+            if self._spill.active:
                 self._spill.journal.sync()
 
     def journal_files(self) -> ArtifactStore:
@@ -239,21 +250,28 @@ class Writer:
             return self._spill.journal.files
 
     def drain(self) -> None:
-        """Wait until the journal is drained, or one attempt has failed: then its failure is raised."""
+        """Wait until what is in the journal now is drained, or one attempt has failed: then its failure is raised."""
         self.check_process()
+        failure = self._await_drained(None)
+        if failure is not None:
+            raise failure
+
+    def _await_drained(self, patience: float | None) -> BaseException | None:
+        """Wait likewise, but no longer than *patience* seconds for a batch; return the failure of the attempt."""
         with self._lock:
             spill = self._spill
             if spill is None or spill.offline or not spill.active:
-                return
-            before = spill.attempts
+                return None
+            before, wanted = spill.attempts, spill.last
             self._drain_wanted = True
             self._start()
             self._queue.wake()
-            while spill.active and spill.attempts == before and self._dead is None:
-                self._attempted.wait()
-            failure = (spill.failure or self._dead) if spill.active else None
-        if failure is not None:
-            raise failure
+            while spill.waits_for(wanted):
+                if spill.attempts != before or self._dead is not None:
+                    return spill.failure or self._dead
+                if not self._attempted.wait(patience):
+                    break
+            return None
 
     def hurry(self) -> None:
         """Write what is queued now: somebody waits for it."""
@@ -416,7 +434,7 @@ class Writer:
                 spill.tried(failure)
                 self._drain_wanted = False
                 self._gone = failure is not None
-                self._attempted.notify_all()
+            self._attempted.notify_all()
         self._say()
 
     def _may_drain(self) -> bool:
