@@ -80,11 +80,23 @@ def equal(value: Any, literal: Any) -> bool:
         if isinstance(value, bool):
             return literal.lower() == str(value).lower()
         if isinstance(value, int | float):
-            return bool(NUMBER.fullmatch(literal)) and equal(value, float(literal))
-        return (value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))) == literal
+            return bool(NUMBER.fullmatch(literal)) and equal(value, read_number(literal))
+        if isinstance(value, str):
+            return value == literal
+        try:
+            return bool(json.dumps(json.loads(literal)) == json.dumps(value))
+        except ValueError:
+            return False
     if not isinstance(value, int | float):
         return False
     return value == literal or (value != value and literal != literal)
+
+
+def read_number(text: str) -> float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def ordered(value: Any, op: str, literal: Any) -> bool:
@@ -126,7 +138,9 @@ def _sortable(value: Any) -> Any:
 
     if isinstance(value, str) and value in RunState.__members__:
         return int(RunState[value])
-    return value if isinstance(value, int | float | str) else None
+    if isinstance(value, int):
+        return float(value)  # in an order, integers of one double are equal
+    return value if isinstance(value, float | str) else None
 
 
 # --- random filters ---------------------------------------------------------------------------------------------
@@ -137,8 +151,26 @@ PARAMS = [Field("param", name) for name in ("lr", "kernel", "mixed", "never")]
 TAGS = [Field("tag", name) for name in ("team", "a tag")]
 TEXTS = [Field("attribute", name) for name in ("name", "experiment", "run_id", "parent", "user")]
 NUMBERS = [Field("attribute", name) for name in ("number", "value", "duration")]
-NUMERALS: list[Any] = [0, 1, 2, -1, 0.5, 0.25, 1e-3, 1e300, 2**60, math.inf, -math.inf]
-WORDS = ["rbf", "RBF", "linear", "1", "0.5", "nan", "true", "[1,2]", "", "é", "a\x00b", "b_c%", "digits", "rb\x1af"]
+NUMERALS: list[Any] = [0, 1, 2, -1, 0.5, 0.25, 1e-3, 1e300, 2**60, 2**60 + 1, -(10**19), math.inf, -math.inf]
+WORDS = [
+    "rbf",
+    "RBF",
+    "linear",
+    "1",
+    "0.5",
+    "nan",
+    "true",
+    "[1,2]",
+    "[1, 2]",
+    '{"a":  1}',
+    "",
+    "é",
+    "a\x00b",
+    "b_c%",
+    "digits",
+    "rb\x1af",
+]
+WORDS += [str(2**60 + 1), "1152921504606846976.0"]
 PATTERNS = ["%", "r%", "R_F", "%b\\_c\\%", "_", "", "%[%", "%*%", "%\\", "É", "a%b", "?%", "%f"]
 
 

@@ -34,6 +34,11 @@ MIXED: list[Any] = [
     {"a": 1},
     math.nan,
     2**60,
+    2**60 + 1,
+    2**60 - 1,
+    float(2**60),
+    -(10**19),
+    -(10**19) - 1,
     "é",
 ]
 
@@ -405,3 +410,23 @@ def test_a_filter_is_nested_as_deep_as_is_said_on_every_database(store: Store) -
     for depth, word in ((60, ""), (30, "not")):
         with pytest.raises(InvalidValueError, match="40 is the most: write it flatter"):
             store.search_runs(nested(depth, word))
+
+
+def test_integers_that_no_double_holds_are_told_apart(store: Store) -> None:
+    seeds = [1234567890123456788, 1234567890123456789, 1234567890123456790, 2**53, 2**53 + 1, 10**30, -(10**19)]
+    for seed in seeds:
+        store.start_run("seeds", params={"seed": seed}).end()
+    for one in [*seeds, 1234567890123456700, 2**53 - 1, 10**30 + 1, -(10**19) - 1, 0]:
+        wanted = {
+            "=": [seed for seed in seeds if seed == one],
+            "!=": [seed for seed in seeds if seed != one],
+            "<": [seed for seed in seeds if seed < one],
+            ">=": [seed for seed in seeds if seed >= one],
+        }
+        for op, expected in wanted.items():
+            found = store.search_runs(f"params.seed {op} {one}")
+            assert sorted(run.params["seed"] for run in found) == sorted(expected), (op, one)
+        for written in (f"params.seed = '{one}'", f"params.seed in ({one}, 7)", f"params.seed between {one} and {one}"):
+            assert [run.params["seed"] for run in store.search_runs(written)] == wanted["="], written
+        found = store.search_runs(f"params.seed not in ({one}, 7)")
+        assert sorted(run.params["seed"] for run in found) == sorted(wanted["!="])

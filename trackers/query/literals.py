@@ -27,8 +27,8 @@ _WORDS: dict[str, Literal] = {
     "inf": float("inf"),
     "infinity": float("inf"),
 }
-_MOST_DIGITS = 19
-"""Of an integer of 64 bits; a longer one is compared as a double, as params are stored."""
+MOST_DIGITS = 40
+"""Of an integer, which is more than UUIDs have; a longer one is compared as a double."""
 
 
 def read_literal(token: Token, text: str) -> Literal:
@@ -37,7 +37,7 @@ def read_literal(token: Token, text: str) -> Literal:
         return unquote(token.text)
     if token.kind == "number":
         digits = token.text.lstrip("+-")
-        if digits.isdigit() and len(digits) <= _MOST_DIGITS and int(digits) < 2**63:
+        if digits.isdecimal() and len(digits) <= MOST_DIGITS:
             return int(token.text)
         return _float(token.text)
     if token.lower in _WORDS and token.quoted is None:

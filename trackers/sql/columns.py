@@ -23,7 +23,8 @@ FINITE, NAN, PLUS_INF, MINUS_INF = 0, 1, 2, 3
 NONE, BOOL, INT, FLOAT, STR, JSON = 0, 1, 2, 3, 4, 5
 
 _LARGEST = 1.7976931348623157e308
-_EXACT = 2**53
+EXACT = 2**53
+"""Up to here a double holds every integer."""
 _ESCAPED = re.compile("[\x00\x1a\ud800-\udfff]")
 _ESCAPE = re.compile("\x1a(\x1a|u[0-9a-f]{4})")
 
@@ -89,7 +90,7 @@ def split_param(value: Any) -> tuple[int, float | None, int, str | None]:
     if isinstance(value, bool):
         return BOOL, float(value), FINITE, None
     if isinstance(value, int):
-        if -_EXACT <= value <= _EXACT:
+        if -EXACT <= value <= EXACT:
             return INT, float(value), FINITE, None
         # What it orders by is as near as a double comes; the text is exact.
         near = float(max(-_LARGEST, min(_LARGEST, value)))

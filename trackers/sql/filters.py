@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 import re
@@ -30,7 +31,8 @@ from sqlalchemy import (
 )
 
 from trackers.query import And, Between, Comparison, Field, In, IsNull, Like, Literal, Node, Not, Or
-from trackers.sql.columns import BOOL, FLOAT, INT, JSON, STR, WORD, Content, escape
+from trackers.query.literals import MOST_DIGITS
+from trackers.sql.columns import BOOL, EXACT, FLOAT, INT, JSON, STR, WORD, Content, escape, to_json
 from trackers.sql.sources import LARGEST, Best, Condition, Source, find_source
 from trackers.states import RunState
 
@@ -123,7 +125,7 @@ class FilterCompiler:
         if all(isinstance(value, str) for value in values):
             words = [_text_value(source.text, str(value)) for value in values]
             return None if any(len(word) >= WORD for word in words) else (source.text, words)
-        if any(isinstance(value, str | bool) or value != value for value in values):
+        if any(isinstance(value, str | bool) or value != value or _is_long(source, value) for value in values):
             return None
         numbers = [_number(source, value) for value in values if not isinstance(value, str)]
         column = numbers[0][0]
@@ -210,7 +212,7 @@ class FilterCompiler:
         found = [self._texts_equal(source, texts)]
         if source.kind is not None:
             found += self._as_written(source, texts)
-            if source.full is not None and (written := [text for text in texts if _may_be_json(text[:1])]):
+            if source.full is not None and (written := [_compact(text) for text in texts if _may_be_json(text[:1])]):
                 found.append(and_(source.kind == JSON, self._one_of(source.full, written)))
         return or_(*found)
 
@@ -223,17 +225,19 @@ class FilterCompiler:
     def _as_written(self, source: Source, texts: Sequence[str]) -> list[Condition]:
         """Let text equal the number or boolean that it writes: in MLflow every param is text."""
         found: list[Condition] = []
-        if numbers := [float(text) for text in texts if _NUMBER.fullmatch(text)]:
+        if numbers := [_read_number(text) for text in texts if _NUMBER.fullmatch(text)]:
             found.append(and_(source.kind.in_((INT, FLOAT)), self._numbers_equal(source, numbers)))
         if flags := [float(text.lower() == "true") for text in texts if text.lower() in {"true", "false"}]:
             found.append(and_(source.kind == BOOL, source.number.in_(flags)))
         return found
 
     def _numbers_equal(self, source: Source, values: Sequence[Any]) -> Condition:
-        numbers = [_number(source, value) for value in values if value == value]
+        long = [value for value in values if _is_long(source, value)]
+        numbers = [_number(source, value) for value in values if value == value and not _is_long(source, value)]
         columns = {id(column): column for column, _ in numbers}.values()
-        found = [self._one_of(column, [value for other, value in numbers if other is column]) for column in columns]
-        if len(numbers) < len(values):
+        found = [_long_ordered(source, "=", value) for value in long]
+        found += [self._one_of(column, [value for other, value in numbers if other is column]) for column in columns]
+        if any(value != value for value in values):
             found.append(source.is_nan)
         return or_(*found)
 
@@ -312,9 +316,50 @@ def _ordered(source: Source, op: str, value: Literal) -> Condition:
         nearly = _OPERATORS[op[0] + "="]
         holds = and_(nearly(source.text, literal(word[:WORD], source.text.type)), compare(source.full, value))
         return holds if source.kind is None else and_(source.kind == STR, holds)
+    if _is_long(source, value):
+        return _long_ordered(source, op, value)
     column, number = _number(source, value)
     compared: Condition = compare(column, number)
     return compared
+
+
+def _is_long(source: Source, value: Literal) -> bool:
+    """Tell whether *value* is an integer whose double may be that of others too, compared with what may be one."""
+    return source.full is not None and source.kind is not None and type(value) is int and abs(value) >= EXACT
+
+
+def _long_ordered(source: Source, op: str, value: Any) -> Condition:
+    """Compare with an integer that a double may not hold: those of the same double are told apart by their digits.
+
+    There they have the sign of *value* and about as many digits; a number that is no integer is the double itself.
+    """
+    column, near = _number(source, value)
+    digits, length = func.coalesce(source.full, str(int(near))), len(str(value))
+    if op == "=":
+        within = digits == str(value)
+    else:
+        further = (op[0] == ">") is (value > 0)  # further from zero: more digits, or larger ones
+        count, compare = func.length(digits), _OPERATORS[(">" if further else "<") + op[1:]]
+        within = or_(count > length if further else count < length, and_(count == length, compare(digits, str(value))))
+    among = or_(and_(source.kind == INT, within), and_(source.kind == FLOAT, literal(_compare(op, int(near), value))))
+    nearly = and_(column == near, among)
+    return nearly if op == "=" else or_(_OPERATORS[op[0]](column, near), nearly)
+
+
+def _compare(op: str, left: int, right: int) -> bool:
+    return bool(_OPERATORS[op](left, right))
+
+
+def _compact(text: str) -> str:
+    """Return a list or mapping as it is stored: MLflow keeps ``[64, 32]``, as Python writes it."""
+    try:
+        return to_json(json.loads(text))
+    except (ValueError, RecursionError):
+        return text
+
+
+def _read_number(text: str) -> float:
+    return int(text) if text.lstrip("+-").isdecimal() and len(text) <= MOST_DIGITS else float(text)
 
 
 def _number(source: Source, value: float) -> tuple[ColumnElement[Any], float]:
