@@ -552,6 +552,17 @@ def test_the_call_is_kept_without_secrets(tmp_path: Path, monkeypatch: pytest.Mo
     assert capture.capture(tmp_path).entry_point == "-m package.train"
 
 
+def test_scripts_of_one_name_are_told_apart(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("a", "b"):
+        script = repository / "exp" / folder / "train.py"
+        script.parent.mkdir(parents=True)
+        script.write_text("print('hello')")
+        monkeypatch.setattr(sys, "argv", ["train.py"])
+        monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+        monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
+        assert capture.capture(repository).entry_point == f"exp/{folder}/train.py"
+
+
 def test_existing_work_is_never_written_over(repository: Path, tmp_path: Path) -> None:
     state = read(repository)
     full = tmp_path / "full"

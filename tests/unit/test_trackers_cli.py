@@ -219,6 +219,10 @@ def test_a_traceback_of_a_trial_does_likewise(
         (["show", "f" * 32], "there is no run"),
         (["show", "fraud/3"], "there is no study 'fraud'"),
         (["show", "RUN", "--history", "aux"], "has no metric 'aux'; did you mean 'auc'?"),
+        (
+            ["search", "metrics.auc{split=test} > 0"],
+            "No run has the metric 'auc{split=test}': they have metrics.auc",
+        ),
         (["serch"], "There is no command serch; did you mean search?"),
         (["runs", "--storage", "nonsense"], "is not the URL of a store"),
         (["runs", "--storage", "sqlite:////nowhere/hpo.db"], "there is no store at"),

@@ -165,11 +165,20 @@ def code_state(place: Path, beside: Collection[Path] = (), seconds: float = SECO
 
 
 def entry_point() -> str:
-    """Return what was called: ``train.py``, ``-m package.module``, ``hpo``; empty for a prompt."""
+    """Return what was called: ``exp/train.py``, ``-m package.module``, ``hpo``; empty for a prompt.
+
+    A script is named from the top of its repository: there may be others of its name.
+    """
+    from trackers.capture.source import main_file
+
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     name = getattr(spec, "name", None)
     if isinstance(name, str) and name and name != "__main__":
         return f"-m {name.removesuffix('.__main__')}"
+    script = main_file()
+    top = script and next((folder for folder in script.parents if (folder / ".git").exists()), None)
+    if script and top:
+        return script.relative_to(top).as_posix()
     return os.path.basename(sys.argv[0]) if sys.argv else ""
 
 

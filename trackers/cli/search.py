@@ -163,6 +163,12 @@ def _check_fields(store: Store, fields: Sequence[Field]) -> None:
                 f"No run reported {field.key!r} on its way; it is what study {called[0].name} calls its result: {do}"
             )
         known = dict.fromkeys(name for run in newest for name in getattr(run, f"{field.kind}s"))
+        if others := [name for name in known if field.kind == "metric" and name.partition("{")[0] == field.key]:
+            wanted = f"{field.key}{{{field.context}}}" if field.context else field.key
+            listed = ", ".join(f"metrics.{name}" for name in others[:_NAMED])
+            raise NotFoundError(f"No run has the metric {wanted!r}: they have {listed}.")
+        if field.key in known:  # with its context within the quotes
+            raise NotFoundError(f"A context stands behind the quotes, if there are any: metrics.{field.key}")
         near = closest(field.key, known)
         has = f"they have {', '.join(list(known)[:_NAMED])}." if known else f"they have no {field.kind}s."
         there = f"; did you mean {near!r}?" if near else f": {has}"
