@@ -446,3 +446,76 @@ def test_a_name_that_stands_for_itself_is_no_secret(line: str) -> None:
 @pytest.mark.parametrize("value", ["***:abcdef9", "a***b:secret1x", "user:***"])
 def test_a_login_of_which_something_is_hidden_stays(value: str) -> None:
     assert redact_value("auth", value) == value
+
+
+SPOKEN_OF = [
+    'OUTPUT_TOKEN_KEY = "output_tokens"',
+    'AUTHORIZATION_BEARER_PREFIX = "Bearer "',
+    'headers = {"Authorization": "Bearer " + token}',
+    'headers = {"Authorization": "Bearer %s" % token}',
+    'headers = {"Authorization": "Bearer {}".format(token)}',
+    'url = f"postgresql://{user}:{password}@{host}/db"',
+    'url = "postgresql://%s:%s@%s/db" % x',
+    'url = "https://x-access-token:${GITHUB_TOKEN}@github.com/a/b"',
+    "# https://user:password@host/db",
+    'path = "s3://anonymous@bucket"',
+    'PASSWORD_HASHER = "pbkdf2_sha256"',
+    'PASSWORD_REGEX = r"^(?=.*[0-9])[a-z]{8,}$"',
+    'GRANT_REFRESH_TOKEN = "refresh_token"',
+    'ERR_INVALID_TOKEN = "invalid_token"',
+    'password_label = "Password (again)"',
+    'ERROR_PASSWORD = "The password is wrong"',
+    'labels = {"password": "Password 1"}',
+    'columns = {"password": "VARCHAR(255)", "token": "TEXT"}',
+    'def f(password: "PasswordField" = None): ...',
+    '"input_token": "nextMarker",',
+    'token.type = "strong_open"',
+    'TOKEN_COMMENT_END: "end of comment",',
+    'fetch(url, {credentials: "same-origin"})',
+    'API_KEY = "your-api-key-here"',
+    'api_key = "sk-..."',
+]
+
+
+@pytest.mark.parametrize("line", SPOKEN_OF)
+def test_a_text_about_a_secret_stays(line: str) -> None:
+    assert redact(f"{line}\n") == f"{line}\n"
+    assert redact(f"+{line}\n", diff=True) == f"+{line}\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'token = "abc123def456"',
+        'GITHUB_TOKEN = "abcdefghijklmnopqrst"',
+        'password = "correct horse battery"',
+        'password = "mypassword12"',
+        'url = "postgresql://{user}:hunter2x@{host}/db"',
+        'url = "https://0123abcd0123abcd0123abcd:{x}@host/db"',
+    ],
+)
+def test_a_secret_with_words_in_it_is_one(line: str) -> None:
+    assert HIDDEN in redact(f"+{line}\n", diff=True)
+
+
+@pytest.mark.parametrize("value", ["Ab3-dE5fG7hI9j_K1lM3nO", "q8Zt3Kp1Xw9-Rv5Ny7Lb2cD", "_8Zt3Kp1Xw9Rv-5Ny7Lb2cDk0aQ"])
+def test_a_key_that_is_safe_in_urls_is_random(value: str) -> None:
+    assert looks_secret(f'setting = "{value}"')
+    assert redact_arguments([value]) == [HIDDEN]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ResNet50V2_ImageNet1K_V2", "WideResNet28x10_C100_SGD", "CLIP-ViT-bigG-14-laion2B-39B-b160k"),
+        *(
+            "PyUnicode_AsUTF8String",
+            "nvmlDeviceGetHandleByIndex_v2",
+            "Mixtral-8x7B-v0_1-Q5_K_M",
+            "run_2024-01-02T03-04-05Z",
+        ),
+    ],
+)
+def test_an_identifier_with_signs_is_no_key(name: str) -> None:
+    assert redact(f'setting = "{name}"') == f'setting = "{name}"'
+    assert redact_arguments([name]) == [name]

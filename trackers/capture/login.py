@@ -105,7 +105,11 @@ OPTION = re.compile(
 _SAMPLES = re.compile(
     r"(?i)(?:your|my|the|some)?[_-]?(?:password|passwd|passphrase|pass|pwd|pw|secret|token|api[_-]?key|key|user|username|example"
     r"|dummy|required|optional|placeholder|changeme|redacted|hidden|none|null|true|false|str|string|x+|\*+|\.+)"
+    r"|(?:your|insert|enter|paste|replace)[-_ ][A-Za-z][A-Za-z_ -]{0,60}|(?:fake|dummy|mock|example|test|no)(?:[-_]?(?:api[-_]?)?(?:key|token|secret|password))?"
+    r"|(?:sk|hf|gh[a-z])[-_](?:\.{3}|\.*x{3,}|\*+)[\w.]{0,6}|(?:var)?char\(\d{1,5}\)|text|str(?:ing)?[ ]?\|[ ]?(?:none|null)"
 )
+_TEMPLATE = re.compile(r"\{[^{}]*\}|\$\{[^{}]*\}|\$\w+|\$\([^()]*\)|%s|%\(\w+\)s|<[^<>]*>|\*+")
+_USER_OF_SAMPLE = re.compile(r"[A-Za-z_-]{0,20}")
 _DIGIT = re.compile(r"\d")
 _OPTIONS = {"sshpass": ("-p", True), "mysql": ("-p", False), "mysqldump": ("-p", False), "mariadb": ("-p", False)}
 """Programs that take a password by a short option, and whether it may stand in the next word."""
@@ -120,6 +124,18 @@ def rules_for(text: str) -> Iterator[re.Pattern[str]]:
 def is_sample(value: str) -> bool:
     """Tell whether *value* stands for a secret, as in a manual."""
     return _SAMPLES.fullmatch(value) is not None
+
+
+def is_sample_of_url(login: str) -> bool:
+    """Tell whether the user and the password of a URL, ``user:password@``, stand for others or are made by code."""
+    user, _, password = login[:-1].partition(":")
+    if _TEMPLATE.fullmatch(password):
+        return len(user) <= _LONGEST_USER or _TEMPLATE.fullmatch(user) is not None
+    return _WORD_FOR_PASSWORD.fullmatch(password) is not None and _USER_OF_SAMPLE.fullmatch(user) is not None
+
+
+_LONGEST_USER = 20
+_WORD_FOR_PASSWORD = re.compile(r"(?i)(?:your|my)?[-_]?(?:password|passwd|pass|pwd)")
 
 
 def is_secret_of_option(name: str, value: str, quoted: bool) -> bool:

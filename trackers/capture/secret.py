@@ -59,7 +59,7 @@ _ASSIGNED = re.compile(
     rf"(\"{{3}}|'{{3}}|\\?[\"'])(?!{_VARIABLE_OF_TEXT}|\2)((?:(?!\2)[^\r\n]|(?<=\\)\2){{3,}})\2"
 )
 _UNQUOTED = re.compile(
-    rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:#[ \t]{{0,4}}(?-i:(?=[A-Z][A-Z\d_]*+=)))?(?:export[ \t]{{1,8}})?({secret_names.NAME})[ \t]?([=:])[ \t]{{0,4}})([^\s\"'#(]\S*+)(?=[ \t]{{0,8}}(?:\r?$|#)|(?<=;)[ \t])"
+    rf"(?im)^([+\- ]?[ \t]{{0,12}}(?:#[ \t]{{0,4}}(?-i:(?=[A-Z][A-Z\d_]*+=)))?(?:export[ \t]{{1,8}})?({secret_names.NAME})[ \t]?([=:])[ \t]{{0,4}})((?![bfru]{{1,2}}[\"'])[^\s\"'#(]\S*+)(?=[ \t]{{0,8}}(?:\r?$|#)|(?<=;)[ \t])"
 )
 _SETTING = re.compile(
     rf"(?im)^([+\- ]?[ \t]{{0,40}}(?:-[ \t]{{1,4}})?[\"']?([\w.-]{{0,40}}(?:{secret_names.WORD}|pass|pw))[\"']?[ \t]{{0,8}}[=:][ \t]{{0,8}}"
@@ -80,14 +80,14 @@ _REFERENCE = re.compile(r"[\[{<*&!|>]|\$[({A-Z_]|%[(A-Z]")
 """How what is no value of its own begins: a list, a variable, a placeholder, a mark of YAML."""
 _HEADER = re.compile(
     r"(?im)(\bauthorization(?=[^\w\r\n]{0,5}[:=\"'>])[^\w\r\n]{1,6}[bfru]{0,2}[\"']?(?:bearer|basic|token|apikey)[ \t]{1,4})"
-    r"(?=\S{0,40}\d|[^\s\"']{0,40}[=\"'\\]|\S{16}|\S++[ \t]{0,8}\r?$)[^\s\"'{}$<,)*]+"
+    r"(?!%[s(])(?=\S{0,40}\d|[^\s\"']{0,40}[=\"'\\]|\S{16}|\S++[ \t]{0,8}\r?$)[^\s\"'{}$<,)*]+"
 )
 """A scheme and what follows, but for the next word of a sentence."""
 _PASSWORD_OF_URL = r"(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']*+:[^\s/\"']+"
 """A user with a password, ``USER:PASSWORD`` stands for them."""
-_URL = re.compile(rf"://(?:{_PASSWORD_OF_URL}|(?=[^\s\d]{{0,40}}\d)[^\s/@:\"']{{8,}})@(?!sha\d{{3}}:)")
+_URL = re.compile(rf"://((?:{_PASSWORD_OF_URL}|(?=[^\s\d]{{0,40}}\d)[^\s/@:\"']{{8,}})@)(?!sha\d{{3}}:)")
 """A user alone is hidden who looks like a token."""
-_URL_OF_PARAM = re.compile(rf"://(?:{_PASSWORD_OF_URL}|[0-9a-f]{{24,}})@(?!sha\d{{3}}:)")
+_URL_OF_PARAM = re.compile(rf"://((?:{_PASSWORD_OF_URL}|[0-9a-f]{{24,}})@)(?!sha\d{{3}}:)")
 """A user alone is hidden who is a key: another may be the container of a store of blobs."""
 _QUERY = re.compile(r"([?&;]([\w.%\[\]-]++)=)([^&#\s\"';]++)")
 _BEARER = re.compile(
@@ -170,7 +170,7 @@ def _redact_once(text: str, diff: bool, settings: bool) -> str:
     if "PRIVATE KEY" in text:
         text = secret_looks.hide_keys(text, HIDDEN, diff=diff)
     text = secret_looks.LOOKS.sub(_hide_key, text)
-    text = _URL.sub(f"://{HIDDEN}@", text)
+    text = _URL.sub(_hide_login_of_url, text)
     text = _QUERY.sub(_hide_of_query, text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
@@ -178,12 +178,16 @@ def _redact_once(text: str, diff: bool, settings: bool) -> str:
         text = rule.sub(_hide_login, text)
     text = login.OPTION.sub(_hide_of_option, text)
     text = login.REGISTRY.sub(_hide_login_of_registry, text)
-    text = _ASSIGNED.sub(_hide_assigned, text)
+    text = _ASSIGNED.sub(lambda match: _hide_assigned(match, settings), text)
     text = _UNQUOTED.sub(lambda match: _hide_unquoted(match, settings), text)
     if settings:
         for sign, rule in _OF_SETTINGS.items():
             text = rule.sub(_hide_setting, text) if sign in text else text
     return _RANDOM.sub(_hide_random, text)
+
+
+def _hide_login_of_url(match: re.Match[str]) -> str:
+    return match[0] if login.is_sample_of_url(match[1]) else f"://{HIDDEN}@"
 
 
 def _hide_of_query(match: re.Match[str]) -> str:
@@ -215,11 +219,13 @@ def _hide_login_of_registry(match: re.Match[str]) -> str:
     return _hide_login(match) if login.is_login(match["secret"]) else match[0]
 
 
-def _hide_assigned(match: re.Match[str]) -> str:
+def _hide_assigned(match: re.Match[str], settings: bool) -> str:
     value = match[3]
     before = _NAME_END.search(match.string[max(0, match.start() - 40) : match.start()])
     name = (before[0] if before else "") + re.split(r"[\\\"'\]\s:!=]", match[1], maxsplit=1)[0]
     if secret_names.is_harmless(name, value) or login.is_sample(value):
+        return match[0]
+    if not settings and secret_names.is_of_language(name, value):
         return match[0]
     if _COMPARED.search(match[1]) and not secret_names.is_secret_value(name, value):
         return match[0]
@@ -330,7 +336,7 @@ def redact_value(name: str, value: Any) -> Any:
 
 def _redact_text(text: str) -> str:
     """Hide what a URL, a command, a header, settings or a connection string within the value of a param gives as a secret."""
-    text = _URL_OF_PARAM.sub(f"://{HIDDEN}@", secret_looks.LOOKS.sub(_hide_key, text))
+    text = _URL_OF_PARAM.sub(_hide_login_of_url, secret_looks.LOOKS.sub(_hide_key, text))
     text = _QUERY.sub(_hide_of_query, text) if "?" in text or "://" in text else text
     if not any(sign in text for sign in " =;:<"):
         return text

@@ -39,10 +39,21 @@ _KEY_OPEN = re.compile(
 
 def is_random(value: str) -> bool:
     """Tell whether *value* is as random as a key, or a part of it is between the signs that stand between words."""
+    if _HARMLESS.fullmatch(value):
+        return False
     parts = _BETWEEN_WORDS.split(value) if _OF_NAMES.search(value) else [value]
-    return (
-        any(len(part) >= _LONG_PART and _is_random_word(part) for part in parts) and _HARMLESS.fullmatch(value) is None
-    )
+    return any(len(part) >= _LONG_PART and _is_random_word(part) for part in parts) or _is_random_with_signs(value)
+
+
+def _is_random_with_signs(value: str) -> bool:
+    """Tell whether *value* is a key that is safe in URLs: it has few signs between long parts, and few words in them."""
+    if len(value) < _SHORTEST_WITH_SIGNS or not _SAFE_IN_URLS.fullmatch(value):
+        return False
+    parts = [part for part in _SIGNS.split(value) if part]
+    if len(parts) > 2 + len(value) // 16 or max(map(len, parts)) < _LONG_PART // 2 or len(_DIGITS.findall(value)) < 2:
+        return False
+    in_words = sum(len(word) for word in _WORDS.findall(value))
+    return in_words <= _MOST_IN_WORDS * len(value) and _is_random_word("".join(parts))
 
 
 def _is_random_word(value: str) -> bool:
@@ -61,6 +72,14 @@ _OF_NAMES = re.compile("[-_.]")
 _BETWEEN_WORDS = re.compile("[-_./]")
 """Base64 has a slash anywhere, the names of models have it between others."""
 _LONG_PART = 16
+_SAFE_IN_URLS = re.compile(r"[\w-]+", re.ASCII)
+_SHORTEST_WITH_SIGNS = 22
+"""So long are sixteen bytes."""
+_SIGNS = re.compile("[-_]")
+_DIGITS = re.compile(r"\d+")
+_WORDS = re.compile("[A-Z][a-z]{2,}|[a-z]{4,}")
+_MOST_IN_WORDS = 0.4
+"""Identifiers such as ``ResNet50V2_ImageNet1K_V2`` consist of words for more than that."""
 
 
 def _kind(char: str) -> int:

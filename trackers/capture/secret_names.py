@@ -45,30 +45,66 @@ COUNTED = re.compile(
 )
 """Names of what a language model counts or marks."""
 ABOUT = re.compile(
-    r"(?i)(?:[_-](?:env|environ|variable|names?|fields?|columns?|header|types?|kind|files?|paths?|dir|urls?|endpoint|prompt"
-    r"|index|dims?|length|count|prob|ttl|per[_-]\w{1,40})|tokens?[_-]ids?)\Z"
+    r"(?i)(?:[_-](?:env(?:[_-]?var)?|environ|variable|names?|fields?|columns?|header|types?|kind|files?|paths?|dir|urls?|endpoint|prompt"
+    r"|index|dims?|length|count|prob|ttl|per[_-]\w{1,40}|labels?|placeholder|help(?:[_-]text)?|message|hint|regexp?|pattern|prefix|suffix"
+    r"|scheme|hashers?|encryption|policy|errors?)|tokens?[_-]ids?|(?-i:(?<=[a-z])(?:Name|Type|Ref|File|Path|Url|Field|Label)))\Z"
 )
 """Names of what is about a secret: where it is to be found, how it is called, how many there are and how long it is."""
 PLACEHOLDERS = re.compile(
-    r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|changeme|empty|not[-_]needed|(?-i:[A-Z]{2,20}(?:_[A-Z]{2,20}){1,4}))\Z"
+    r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|change[-_]?me|empty|not[-_]needed|inherit|(?-i:[A-Z]{2,20}(?:_[A-Z]{2,20}){1,4}))\Z"
 )
 
 
 def is_harmless(name: str, value: str) -> bool:
     """Tell whether *value* is no secret though its *name* has the word: it stands for one, or says where one is."""
-    named = COUNTED.fullmatch(name) or ABOUT.search(name) or ("token" in name.lower() and _DOTTED.fullmatch(value))
-    same = _SIGNS.sub("", name).lower() == _SIGNS.sub("", value).lower()  # INPUT_TOKENS = "input_tokens"
-    return bool(named) or same or PLACEHOLDERS.match(value) is not None or is_place(name, value)
+    if COUNTED.fullmatch(name) or ABOUT.search(name) or PLACEHOLDERS.match(value) or _SCHEME_ALONE.fullmatch(value):
+        return True
+    if _SIGNS.sub("", name).lower() == _SIGNS.sub("", value).lower():  # INPUT_TOKENS = "input_tokens"
+        return True
+    return is_text_about(value) or is_place(name, value)
 
 
 _SIGNS = re.compile(r"[\W_]+")
-_DOTTED = re.compile(r"[a-z_]{1,40}(?:\.[a-z_]{1,40}){2,8}")
-"""How something is called that is measured: ``gen_ai.client.token.usage``."""
+_SCHEME_ALONE = re.compile(r"(?i)(?:bearer|basic|token|apikey)\s{0,4}(?:%s|%\(\w{1,40}\)s|\{[^{}]{0,60}\})?")
+"""What stands before a token that code puts behind it."""
+
+
+def is_of_language(name: str, value: str) -> bool:
+    """Tell whether *value* consists of words where only a token is spoken of, which a language, a parser and a page have."""
+    found = _BARE_TOKEN.search(name)
+    return (
+        found is not None
+        and _SERVICES.fullmatch(found[1].lower()) is None
+        and _PLAIN_WORDS.fullmatch(value) is not None
+    )
+
+
+_BARE_TOKEN = re.compile(
+    rf"(?i)\A(?!.*(?:{PASSWORDS}|{KEYS}|{OTHERS}))(?:.*?[-_.])??([a-z\d]*?)[-_.]?tokens?(?![a-z]{{0,2}}iz)"
+)
+_PLAIN_WORDS = re.compile(
+    r"\W{0,3}(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})(?:[ _.:/-]{0,3}(?:[A-Z]?[a-z]{1,20}|[A-Z]{2,20})){0,5}\W{0,3}"
+)
+
+
+def is_text_about(value: str) -> bool:
+    """Tell whether *value* names a secret or is a sentence about one: ``invalid_token``, ``Password (again)``."""
+    return _SPEAKS_OF.search(value) is not None and (_NO_DIGIT.fullmatch(value) or _SENTENCE.search(value)) is not None
+
+
+_SPEAKS_OF = re.compile(
+    r"(?:(?<![A-Za-z])(?i:password|passphrase|token|api[ _-]?key|access[ _-]key|credential)|(?<=[a-z])(?:Password|Passphrase|Token|ApiKey|Credential))"
+    r"(?:s?(?![a-z])|(?=Field|Input|Type))"
+)
+_NO_DIGIT = re.compile(r"(?=[^A-Za-z]{0,4}[A-Za-z]+[^A-Za-z])\D{0,200}|[A-Z][a-z]+[A-Z][A-Za-z]*|[a-z]+[A-Z][A-Za-z]*")
+"""Of more than one word."""
+_SENTENCE = re.compile(r"[A-Za-z] (?:[a-z]{2}|[\d(])")
 
 
 def is_harmless_bare(name: str, value: str) -> bool:
     """Tell whether *value*, which has no quotes, is no secret: a number is none but by a name that leaves no doubt."""
-    return is_harmless(name, value) or is_harmless_number(name, value)
+    same = value.rpartition(".")[2] == name  # of code: PrivateKey2 = module.PrivateKey2
+    return same or is_harmless(name, value) or is_harmless_number(name, value)
 
 
 def is_harmless_number(name: str, value: str) -> bool:
@@ -96,7 +132,9 @@ _PATH = re.compile(
 )
 _SLASH = re.compile(r"[/\\]")
 _LONG = 20
-_USUAL = re.compile(r"(?i)(?:application[_-])?default|env(?:ironment)?|auto|anonymous|metadata|iam")
+_USUAL = re.compile(
+    r"(?i)(?:application[_-])?default|env(?:ironment)?|auto|anonymous|metadata|iam|include|omit|same-origin"
+)
 _USUALLY_PLACED = re.compile(r"(?i)credentials?\Z")
 
 
