@@ -257,6 +257,17 @@ FRAGMENTS = [
         "export ",
         "--token ",
     ),
+    *(
+        "passwords = [",
+        "password: |\n",
+        '"""',
+        "cookie: a=hunter2x",
+        "s.login(",
+        "setenv ",
+        "docker login -p ",
+        "f'{x}",
+        " or ",
+    ),
     *("some_function_name_v2(x)", "resnet50_imagenet_pretrained", '"auth":"Ym9iOmh1bnRlcjIy"'),
 ]
 

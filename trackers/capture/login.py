@@ -12,9 +12,9 @@ from pathlib import PurePath
 
 from trackers.capture.secret_names import KEYS, NAMED, PASSWORDS, is_secret_value
 
-_BETWEEN = r"[^\r\n|;&]{0,200}?"
-"""Other words of the same command, be it a line of a shell or a list of Python's."""
-_SPACE = r"[ \t,\"'=]{1,6}"
+_BETWEEN = r"(?:[^\r\n|;&]|(?<=[\\,])\r?\n){0,200}?"
+"""Other words of the same command, be it a line of a shell or a list of Python's, or more of them."""
+_SPACE = r"(?:[ \t=]{1,4}\\?[\"']{0,3}|\\?[\"'],[ \t]{0,4}\\?[\"'])"
 _VALUE = r"(?P<secret>[^\s\"'`$<{(\[,;|&)\]}]{3,})"
 _OTHER_OPTION = (
     r"(?:ort|lot|arents?|ath|arams?|rint|rofile|rocess|roject|refix|rod|ublish|ull|ush)|\d{1,5}:\d{1,5}|33060?"
@@ -23,21 +23,42 @@ _OTHER_OPTION = (
 NO_PASSWORD = re.compile(_OTHER_OPTION)
 _NO_WORD = rf"(?!(?:{_OTHER_OPTION})(?:[\s\"',=]|\Z))"
 _USER = r"[^\s:\"'$<{(/]{1,80}"
+_CURL = (
+    rf"\b(?:curl|wget)\b{_BETWEEN}[ \t\"'](?:(?:-u(?:{_SPACE})?|--(?:proxy-)?user{_SPACE}){_USER}:"
+    rf"|(?:-b|--cookie){_SPACE}[\w.-]{{1,60}}=){_VALUE}"
+)
+_MYSQL = rf"\b(?:mysql|mariadb)(?:-?dump|-?admin|-?import)?\b{_BETWEEN}[ \t\"']-p{_NO_WORD}[\"']?{_VALUE}"
+_LOGIN_BY_COMMAND = (
+    r"\b(?:(?:docker|podman|registry|az)[ \t,\"']{1,6}login|twine[ \t,\"']{1,6}upload)\b"
+    rf"{_BETWEEN}[ \t\"']-p{_SPACE}{_VALUE}"
+)
 _COMMANDS = {
-    ("curl", "wget"): rf"\b(?:curl|wget)\b{_BETWEEN}[ \t\"'](?:-u|--(?:proxy-)?user){_SPACE}{_USER}:{_VALUE}",
-    ("mysql", "mariadb"): rf"\b(?:mysql|mariadb)(?:-?dump|-?admin|-?import)?\b{_BETWEEN}[ \t\"']-p{_NO_WORD}{_VALUE}",
-    ("sshpass",): rf"\bsshpass[ \t,\"']{{1,6}}-p{_SPACE}?{_VALUE}",
-    (" login",): rf"\b(?:docker|podman|registry|az) login\b{_BETWEEN}[ \t\"']-p{_SPACE}{_VALUE}",
+    ("curl", "wget"): _CURL,
+    ("mysql", "mariadb"): _MYSQL,
+    ("login", "upload"): _LOGIN_BY_COMMAND,
+    ("sshpass",): rf"\bsshpass[ \t,\"']{{1,6}}-p(?:{_SPACE})?{_VALUE}",
+    ("wandb",): r"\bwandb[ \t,\"'.]{1,6}login\b[^\r\n]{0,80}?[ \t\"'=](?P<secret>[0-9a-f]{40})\b",
     ("mongo",): rf"\bmongo(?:sh|dump|restore)?\b{_BETWEEN}[ \t\"']-p{_SPACE}{_VALUE}",
     ("redis-cli",): rf"\bredis-cli\b{_BETWEEN}[ \t\"']-a{_SPACE}{_VALUE}",
-    ("sqlcmd", "bcp"): rf"\b(?:sqlcmd|bcp)\b{_BETWEEN}[ \t\"']-P{_SPACE}?{_VALUE}",
+    ("requirepass",): rf"\brequirepass{_SPACE}{_VALUE}",
+    ("openssl",): rf"\bopenssl\b{_BETWEEN}[ \t\"']pass:{_VALUE}",
+    ("ldap",): rf"\bldap(?:search|add|modify|whoami|passwd)\b{_BETWEEN}[ \t\"']-w{_SPACE}{_VALUE}",
+    ("zip -", 'zip", "-', "zip', '-"): rf"\bzip\b{_BETWEEN}[ \t\"']-P{_SPACE}{_VALUE}",
+    ("sqlcmd", "bcp"): rf"\b(?:sqlcmd|bcp)\b{_BETWEEN}[ \t\"']-P(?:{_SPACE})?{_VALUE}",
 }
 _ENVIRONMENT = (
     rf"(?<![\w.$-])(?=[A-Z][A-Z0-9_]*+=)(?!(?:OLD)?PWD=)[A-Z0-9_]{{0,40}}(?:(?i:{PASSWORDS}|{KEYS}|secrets?)|_PASS"
     r"|TOKEN(?==[\"']?(?!\d{1,20}(?:[\s\"']|\Z))))"
-    r"=(?P<quote>[\"']?)(?P<secret>[^\s\"'`$<{(%*][^\s\"'`(),;]{2,1000})(?P=quote)(?=[ \t]{1,4}[\w./-])"
+    r"=(?P<quote>[\"']?)(?P<secret>[^\s\"'`$<{(%*][^\s\"'`(),;]{2,1000})(?P=quote)(?=[ \t]{1,4}(?:[\w./-]|(?m:\\\r?$)))"
 )
 """A variable of one command; ``PWD`` is the shell's own."""
+_OF_COMMAND = (
+    rf"(?<=[\w\"'/.][ \t])(?P<name>(?i:{NAMED}))=(?P<secret>(?=[^\s\"'`]{{0,200}}\d)[^\s\"'`$<{{(\[%*,;=\\][^\s\"'`(),;\[\]{{}}|&<>=\\]{{2,1000}})"
+    r"(?=[\s\"'\\|;&]|\Z)"
+)
+"""A setting behind a word: ``ansible_host=h ansible_ssh_pass=...``, ``train.py wandb.api_key=...``."""
+_OF_SHELL = rf"\$\{{(?P<name>(?i:{NAMED})):?[-=](?P<secret>[^\s\"'`$<{{}}(*][^\s\"'`$<{{}}(]{{2,200}})\}}"
+"""What a shell takes where a variable is not set."""
 _OTHER = r"(?i:server|host|uid|user|user id|username|data source|database|dbname|driver|initial catalog|endpoint)"
 _PASSWORD = r"(?i:pwd|password|accountkey|sharedaccesskey)"
 _PLAIN = r"(?P<secret>[^;\s\"'`$<{(,)%*]{3,200})"
@@ -55,20 +76,37 @@ _DECODED = (
     r"(?:b(?:64|32|16|85)decode|unhexlify|fromhex|a2b_base64|a2b_hex)\(\s{0,12}[bru]?[\"'](?P<secret>[^\"'\r\n]{8,})"
 )
 _LITERAL = r"[bru]?(?P<quote>[\"'])(?P<secret>(?![<{$%])[^\"'\r\n]{3,1000})(?P=quote)"
-_DEFAULT = rf"\((?<=(?:get|env|ult)\()[ \t]{{0,4}}[\"'](?P<name>(?i:{NAMED}))[\"'],[ \t]{{0,4}}(?:default[ \t]?=[ \t]?)?{_LITERAL}"
+_DEFAULT = rf"\((?<=(?:get|env|ult|pop)\()[ \t]{{0,4}}[\"'](?P<name>(?i:{NAMED}))[\"'],[ \t]{{0,4}}(?:default[ \t]?=[ \t]?)?{_LITERAL}"
 _DEFAULT_OF_OPTION = rf"[\"']--(?P<name>(?i:{NAMED}))[\"'],[^\r\n]{{0,100}}?\bdefault[ \t]?=[ \t]?{_LITERAL}"
 _USER_AND_PASSWORD = (
     rf"\bauth[ \t]?=[ \t]?[\w.]{{0,40}}\([ \t]{{0,4}}[bru]?[\"'][^\"'\r\n]{{0,80}}[\"'],[ \t]{{0,4}}{_LITERAL}"
 )
 _EXPORTED = (
-    r"(?im)(?:[%!]|^[+\- ]?)(?:export|arg|env)[ \t]{1,4}"
-    rf"(?:(?P<name>{NAMED})=|(?<=env )(?P<spaced>{NAMED})[ \t]{{1,4}})"
+    r"(?im)(?:[%!]|^[+\- ]?[ \t]{0,12}|(?<=[;&] )|(?<=then )|(?<=[\"']))"
+    r"(?:(?:(?:export|arg|env|local|readonly|declare -x)[ \t]{1,4}(?:[a-z_]\w{0,40}=[^\s=]{0,60}[ \t]{1,4}){0,4}|setx?[ \t]{1,4}(?-i:(?=[A-Z_]{1,60}=)))"
+    rf"(?P<name>{NAMED})="
+    rf"|(?:env|setenv|setx|set[ \t]{{1,2}}-[a-z]{{1,4}})[ \t]{{1,4}}(?P<spaced>{NAMED})[ \t]{{1,4}}(?=\S{{0,200}}\d|\S{{16}}))"
     r"(?P<quote>[\"']?)(?P<secret>[^\s\"'`$<{(%*=\\][^\s\"'`;\\]{2,1000})(?P=quote)"
 )
 """A variable that a shell, a container or a notebook hands on."""
+_WORD = r"(?P<quote>[\"'])(?P<secret>(?![<{$%*-])[^\"'\s]{3,1000})(?P=quote)"
+_SET = (
+    rf"\bset(?:attr)?\([ \t]{{0,4}}[\w.\"']{{1,60}},[ \t]{{0,4}}[\"'](?P<name>(?i:{NAMED}))[\"'],[ \t]{{0,4}}{_LITERAL}"
+)
+_OR = rf"(?<![\w.-])(?P<name>(?i:{NAMED}))[ \t]?=[ \t]?[\w.()]{{0,60}}[ \t]or[ \t]{_LITERAL}"
+_SHORT_NAME = rf"(?<![\w.-])(?P<name>(?i:(?:\w{{0,20}}_)?pw|pass))[\"']?[ \t]?[:=][ \t]?{_WORD}"
+_LOGIN = rf"\.login\([ \t]{{0,4}}[^\s,()]{{1,80}},[ \t]{{0,4}}(?=[\"'][^\"'\s]{{0,100}}[^A-Za-z_\"'\s-]){_WORD}[ \t]{{0,4}}[,)]"
+"""A call that logs in as somebody; two words may be anything."""
+_IN_LIST = rf"(?<!argument\()(?<!option\()[\"']--(?P<name>(?i:{NAMED}))[\"'],[ \t]{{0,4}}(?:\r?\n[+\- ]?[ \t]{{0,40}})?(?=[\"'][^\"'\s]{{0,200}}\d){_WORD}"
+"""An option and its value, each a word of a list."""
+_OF_COOKIE = r"(?=[^\s\"';]{0,200}\d)(?![{$%<*])[^\s\"';]{8,}"
+_COOKIE = rf"(?i)(?<![\w-])(?:set-)?cookie[\"']?[ \t]{{0,2}}[:=,][ \t]{{0,2}}[bru]?[\"']?(?P<secret>[\w.-]{{1,60}}={_OF_COOKIE}(?:;[ \t]?[\w.-]{{1,60}}=[^\s\"';]++)*+)"
+_COOKIES = rf"(?i)\bcookies(?:[\"']?[ \t]?[=:][ \t]?\{{[^{{}}\r\n]{{0,200}}?[\"'][\w.-]{{1,60}}[\"']:|\.set\([ \t]?[\"'][\w.-]{{1,60}}[\"'],)[ \t]?[\"'](?P<secret>{_OF_COOKIE})[\"']"
 _NUMBER_OF_JSON = rf"\"(?P<name>(?i:[\w.-]{{0,40}}(?:{PASSWORDS}|{KEYS})))\"[ \t]{{0,4}}:[ \t]{{0,4}}(?P<secret>\d{{4,40}})(?=[\s,}}])"
 _OF_SQL = (
-    r"(?i)\b(?:identified[ \t]{1,4}(?:with[ \t]{1,4}[\w\"']{1,40}[ \t]{1,4})?by|(?:with|user[ \t]{1,4}\w{1,60})[ \t]{1,4}password)"
+    r"(?i)(?:\bidentified[ \t]{1,4}(?:with[ \t]{1,4}[\w\"']{1,40}[ \t]{1,4})?by(?:[ \t]{1,4}password)?"
+    r"|\b(?:with|login|encrypted|superuser|createdb|user[ \t]{1,4}\w{1,60})[ \t]{1,4}password"
+    r"|[,(][ \t]{0,4}(?:password|secret(?:_access_key)?))"
     r"[ \t]{1,4}(?P<quote>[\"'])(?P<secret>(?![<{$%:])[^\"'\r\n]{3,200})(?P=quote)"
 )
 _OF_VARIABLES = "password passwords passwd passphrase _pass pwd secret secrets token key keys"
@@ -77,16 +115,24 @@ _RULES = _COMMANDS | {
     ("pwd", "password", "accesskey", "accountkey"): _AFTER_OTHERS,
     ("pwd ", "pwd=", "password ", "password=", "accesskey", "accountkey"): _BEFORE_OTHERS,
     ("</",): _ELEMENT,
-    ("get(", "env(", "setdefault("): _DEFAULT,
+    ("get(", "env(", "pop(", "setdefault("): _DEFAULT,
     ("default=", "default ="): _DEFAULT_OF_OPTION,
     ("auth=", "auth ="): _USER_AND_PASSWORD,
     (
-        "%env ",
-        "!export ",
-        *(f"\n{mark}{word} " for mark in ("", *"+- ") for word in ("env", "arg", "export")),
+        *("%env ", "export ", "readonly ", "declare -x ", "local ", "setenv ", "setx ", "set -"),
+        *(f"\n{mark}{word} " for mark in ("", *"+- ") for word in ("env", "arg", "set")),
     ): _EXPORTED,
+    (*(f"{word}=" for word in _OF_VARIABLES.split()), "pass="): _OF_COMMAND,
+    ("${",): _OF_SHELL,
+    ("set(", "setattr("): _SET,
+    (" or '", ' or "'): _OR,
+    ("pw", "pass'", 'pass"'): _SHORT_NAME,
+    (".login(",): _LOGIN,
+    ("'--", '"--'): _IN_LIST,
+    ("cookie",): _COOKIE,
+    ("cookies",): _COOKIES,
     ("password", "passwd", "pwd", "key"): _NUMBER_OF_JSON,
-    ("identified by", "identified with", "password '", 'password "'): _OF_SQL,
+    ("identified by", "identified with", "password '", 'password "', "secret '", "access_key '"): _OF_SQL,
     ("64decode(", "32decode(", "16decode(", "85decode(", "unhexlify(", "fromhex(", "a2b_"): _DECODED,
 }
 _COMPILED = tuple((words, re.compile(rule)) for words, rule in _RULES.items())
@@ -111,7 +157,13 @@ _SAMPLES = re.compile(
 _TEMPLATE = re.compile(r"\{[^{}]*\}|\$\{[^{}]*\}|\$\w+|\$\([^()]*\)|%s|%\(\w+\)s|<[^<>]*>|\*+")
 _USER_OF_SAMPLE = re.compile(r"[A-Za-z_-]{0,20}")
 _DIGIT = re.compile(r"\d")
-_OPTIONS = {"sshpass": ("-p", True), "mysql": ("-p", False), "mysqldump": ("-p", False), "mariadb": ("-p", False)}
+_OPTIONS = {
+    **dict.fromkeys(("sshpass", "mongo", "mongosh", "mongodump", "mongorestore"), ("-p", True)),
+    **dict.fromkeys(("mysql", "mysqldump", "mariadb"), ("-p", False)),
+    **dict.fromkeys(("sqlcmd", "zip"), ("-P", True)),
+    **dict.fromkeys(("redis-cli",), ("-a", True)),
+    **dict.fromkeys(("ldapsearch",), ("-w", True)),
+}
 """Programs that take a password by a short option, and whether it may stand in the next word."""
 
 
@@ -154,6 +206,15 @@ def is_login(value: str) -> bool:
         return False
 
 
-def password_option(argument: str) -> tuple[str, bool] | None:
-    """Return the option by which the program *argument* takes a password, and whether the next word may be it."""
+_SUBCOMMANDS = {"login": ("docker", "podman", "az"), "upload": ("twine",)}
+"""Commands of programs that take a password by ``-p``."""
+
+
+def password_option(argument: str, before: str) -> tuple[str, bool] | None:
+    """Return the option by which the program *argument* takes a password, and whether the next word may be it.
+
+    It may be a command of the program *before* it, too.
+    """
+    if PurePath(before).name in _SUBCOMMANDS.get(argument, ()):
+        return "-p", True
     return _OPTIONS.get(PurePath(argument).name)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, TypeVar
 
-from trackers.capture import login, secret_looks, secret_names
+from trackers.capture import login, secret_lists, secret_looks, secret_names
 from trackers.wording import without_credentials
 
 HIDDEN = "***"
@@ -50,12 +50,11 @@ SETTINGS_FILES = ("*.ini", "*.yaml", "*.yml", "*.toml", "*.cfg", "*.conf", "*.pr
 # longer than a megabyte of lines and no tail of a secret stays. What is hidden lies
 # within one line: a line of a diff begins with its mark, and what reached over the end would hide that of the next. Only
 # between a name and the quote of its value may a line end, since both stay.
-_ANNOTATED = r"(?::[ \t]{0,4}[a-z][\w.]{0,40}(?:\[[\w., |]{0,40}\])?(?:[ \t]{0,2}\|[ \t]{0,2}[a-z]\w{0,20}){0,3}[ \t]{0,4}(?==))?"
 _WRAPPED = r"(?:(?-i:(?:\w{1,20}\.){0,2}(?:Secret\w{1,10}|[fF]ield))?\([ \t]{0,4}(?:default[ \t]?=[ \t]?)?)?"
 _VARIABLE_OF_TEXT = r"[<\[{(]|\$(?:[({\d]|(?-i:[A-Z_][A-Z\d_]*+(?![a-z])|[a-z_][a-z\d_]*+(?![A-Z]))|[a-z_]++\\?[\"'])|%(?-i:[(sdrA-Z%]|\w{1,40}%)"
 _DOCSTRING = r"\s{0,8}[bru]?(?:\"{3}|'{3})"
 _ASSIGNED = re.compile(
-    rf"(?i)({secret_names.WORD}[\\\"'\]]{{0,3}}\s{{0,8}}{_ANNOTATED}(?:[!=]?=|:(?!{_DOCSTRING}))\s{{0,8}}{_WRAPPED}[bfru]{{0,2}})"
+    rf"(?i)({secret_names.WORD}[\\\"'\]]{{0,3}}\s{{0,8}}{secret_names.ANNOTATED}(?:[!=]?=|:(?!{_DOCSTRING}))\s{{0,8}}{_WRAPPED}[bfru]{{0,2}})"
     rf"(\"{{3}}|'{{3}}|\\?[\"'])(?!{_VARIABLE_OF_TEXT}|\2)((?:(?!\2)[^\r\n]|(?<=\\)\2){{3,}})\2"
 )
 _UNQUOTED = re.compile(
@@ -76,8 +75,6 @@ _SETTING_BELOW = re.compile(
 """A variable of a container: its name, and its value on the next line."""
 _OF_SETTINGS = {"": _SETTING, "{": _SETTING_WITHIN, "value:": _SETTING_BELOW}
 """The rules for files of settings, by what there is where they find something."""
-_REFERENCE = re.compile(r"[\[{<*&!|>]|\$[({A-Z_]|%[(A-Z]")
-"""How what is no value of its own begins: a list, a variable, a placeholder, a mark of YAML."""
 _HEADER = re.compile(
     r"(?im)(\bauthorization(?=[^\w\r\n]{0,5}[:=\"'>])[^\w\r\n]{1,6}[bfru]{0,2}[\"']?(?:bearer|basic|token|apikey)[ \t]{1,4})"
     r"(?!%[s(])(?=\S{0,40}\d|[^\s\"']{0,40}[=\"'\\]|\S{16}|\S++[ \t]{0,8}\r?$)[^\s\"'{}$<,)*]+"
@@ -106,9 +103,13 @@ _PASSES = 20
 _OF_PASS = re.compile(r"(?i)(?:\A|[_.-])(?:pass|pw)\Z")
 _COMPARED = re.compile("[!=]=")
 _FORMATTED = re.compile(r"[\s:=({,]r?[fF]r?\Z")
+_FORMATTED_BEHIND = re.compile(
+    rf"(?i)({secret_names.WORD}[\"'\]]{{0,2}}[ \t]{{0,4}}{secret_names.ANNOTATED}[=:][ \t]{{0,4}}r?f)([\"'])(\{{(?:(?!\2)[^\r\n]){{3,200}})\2"
+)
+"""A formatted string that begins with a field."""
+_LITERAL_PART = re.compile(r"(?=\D{0,200}\d)(?=[^A-Za-z]{0,200}[A-Za-z])[^\s/:.]{6,}")
 _FIELD = re.compile(r"\{[^{}]*+\}")
 _DIGIT = re.compile(r"\d")
-_NAME_END = re.compile(r"[\w.-]{1,40}\Z")
 
 
 def is_secret_name(name: str) -> bool:
@@ -178,11 +179,15 @@ def _redact_once(text: str, diff: bool, settings: bool) -> str:
         text = rule.sub(_hide_login, text)
     text = login.OPTION.sub(_hide_of_option, text)
     text = login.REGISTRY.sub(_hide_login_of_registry, text)
+    if "f'{" in text or 'f"{' in text:
+        text = _FORMATTED_BEHIND.sub(_hide_formatted, text)
+    text = secret_lists.hide(text, HIDDEN, diff=diff)
     text = _ASSIGNED.sub(lambda match: _hide_assigned(match, settings), text)
     text = _UNQUOTED.sub(lambda match: _hide_unquoted(match, settings), text)
     if settings:
         for sign, rule in _OF_SETTINGS.items():
             text = rule.sub(_hide_setting, text) if sign in text else text
+        text = secret_lists.hide_blocks(text, HIDDEN, diff=diff)
     return _RANDOM.sub(_hide_random, text)
 
 
@@ -221,8 +226,7 @@ def _hide_login_of_registry(match: re.Match[str]) -> str:
 
 def _hide_assigned(match: re.Match[str], settings: bool) -> str:
     value = match[3]
-    before = _NAME_END.search(match.string[max(0, match.start() - 40) : match.start()])
-    name = (before[0] if before else "") + re.split(r"[\\\"'\]\s:!=]", match[1], maxsplit=1)[0]
+    name = secret_names.name_at(match.string, match.start())
     if secret_names.is_harmless(name, value) or login.is_sample(value):
         return match[0]
     if not settings and secret_names.is_of_language(name, value):
@@ -230,6 +234,17 @@ def _hide_assigned(match: re.Match[str], settings: bool) -> str:
     if _COMPARED.search(match[1]) and not secret_names.is_secret_value(name, value):
         return match[0]
     if _FORMATTED.search(match[1]) and not _DIGIT.search(_FIELD.sub("", value)):
+        return match[0]
+    return f"{match[1]}{match[2]}{HIDDEN}{match[2]}"
+
+
+def _hide_formatted(match: re.Match[str]) -> str:
+    """Hide a formatted string of which a part between the fields is as long as a password, and no word."""
+    name = secret_names.name_at(match.string, match.start())
+    sure = secret_names.ends_secret(name) and "token" not in name.lower() and secret_names.ABOUT.search(name) is None
+    if not sure or not any(
+        _LITERAL_PART.fullmatch(part) and not part.startswith(("_", "-")) for part in _FIELD.split(match[3])
+    ):
         return match[0]
     return f"{match[1]}{match[2]}{HIDDEN}{match[2]}"
 
@@ -258,7 +273,7 @@ def _is_variable(head: str, value: str) -> bool:
 
 def _hide_setting(match: re.Match[str]) -> str:
     head, name, value = match.groups()
-    harmless = secret_names.is_harmless_bare(name, value.rstrip(" \t,;")) or _REFERENCE.match(value)
+    harmless = secret_names.is_harmless_bare(name, value.rstrip(" \t,;")) or secret_names.REFERENCE.match(value)
     named = secret_names.ends_secret(name) or (_OF_PASS.search(name) and secret_names.is_secret_value(name, value))
     return head + HIDDEN if named and not harmless else match[0]
 
@@ -277,8 +292,8 @@ def _redact_words(arguments: list[str]) -> list[str]:
     shown: list[str] = []
     hide, option = False, ""
     by, apart = "", False  # how the program that was named last takes a password
-    for argument in arguments:
-        by, apart = login.password_option(argument) or (by, apart)
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        by, apart = login.password_option(argument, before) or (by, apart)
         name, equals, value = argument.partition("=")
         if not _CALLED.fullmatch(name):  # the "=" of a URL's query
             name, equals, value = argument, "", ""

@@ -30,6 +30,10 @@ OTHERS = r"secrets?|credentials?"
 _WORDS = rf"(?:{PASSWORDS}|{KEYS}|{OTHERS}|tokens?(?!iz)|authorization)"
 WORD = rf"{_WORDS}(?:[_.-][\w.-]{{0,40}}|[a-z]\w{{0,40}})?"
 NAME = r"[\w.-]{0,40}" + WORD
+ANNOTATED = r"(?::[ \t]{0,4}[a-z][\w.]{0,40}(?:\[[\w., |]{0,40}\])?(?:[ \t]{0,2}\|[ \t]{0,2}[a-z]\w{0,20}){0,3}[ \t]{0,4}(?==))?"
+"""What the type of a variable may be, between its name and its value."""
+REFERENCE = re.compile(r"[\[{<*&!|>]|\$[({A-Z_]|%[(A-Z]")
+"""How what is no value of its own begins: a list, a variable, a placeholder, a mark of YAML."""
 DOUBTFUL = rf"{PASSWORDS}|{KEYS}|{OTHERS}|tokens?|authorization|login|userpass|auth|user|key|pw|bearer|pass"
 """What a name ends in whose value is to be looked at: see ``is_secret_value``."""
 NAMED = rf"[\w.-]{{0,60}}(?:{DOUBTFUL})[\d_-]{{0,4}}"
@@ -53,6 +57,16 @@ ABOUT = re.compile(
 PLACEHOLDERS = re.compile(
     r"(?i)\A(?:\*+|x+|\.+|-+|none|null|true|false|todo|change[-_]?me|empty|not[-_]needed|inherit|(?-i:[A-Z]{2,20}(?:_[A-Z]{2,20}){1,4}))\Z"
 )
+
+
+_NAME_END = re.compile(r"[\w.-]{1,40}\Z")
+_BEHIND_NAME = re.compile(r"[\w.-]{0,120}")
+
+
+def name_at(text: str, at: int) -> str:
+    """Return the whole name of which a secret's word stands at *at* in *text*."""
+    before, behind = _NAME_END.search(text[max(0, at - 40) : at]), _BEHIND_NAME.match(text, at)
+    return (before[0] if before else "") + (behind[0] if behind else "")
 
 
 def is_harmless(name: str, value: str) -> bool:
@@ -120,7 +134,7 @@ def is_place(name: str, value: str) -> bool:
         return False
     if _USUAL.fullmatch(value):
         return _USUALLY_PLACED.search(name) is not None
-    path = _PATH.fullmatch(value) is not None
+    path = _PATH.fullmatch(value) is not None and secret_looks.LOOKS.search(value) is None
     return path and not any(secret_looks.is_random(part) for part in _SLASH.split(value) if len(part) >= _LONG)
 
 
@@ -224,6 +238,8 @@ def is_secret_value(name: str, value: str) -> bool:
     whose = before[0] if before else ""
     if last == "authorization":
         return _SCHEME.fullmatch(value) is not None
+    if last == "cookie":
+        return (_OF_COOKIES if whose in ("", "set") else _ONE_COOKIE).fullmatch(value) is not None
     if ends_secret(name):
         if is_place(name, value):
             return False
@@ -266,6 +282,8 @@ def _is_token(name: str, value: str) -> bool:
 
 def name_within(key: str, name: str) -> str:
     """Return the name of what a mapping called *name* has at *key*: a secret's parts are secrets, but for what is about it."""
+    if name.lower() == "cookies":
+        return f"{key}_cookie"
     return f"{key}_{name}" if ends_secret(name) and not _PART_ABOUT.fullmatch(key) else key
 
 
@@ -280,6 +298,8 @@ def ends_secret(name: str) -> bool:
     return _LAST.fullmatch(bare.rpartition("/")[2]) is not None and COUNTED.fullmatch(bare) is None
 
 
+_OF_COOKIES = re.compile(r"[\w.-]{1,60}=(?=[^\s;]{0,200}\d)(?!\*)[^\s;]{8,}(?:;.*)?")
+_ONE_COOKIE = re.compile(r"(?=\D{0,200}\d)(?=[^A-Za-z]{0,200}[A-Za-z])[\w.%+/=-]{8,}")
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|token|apikey)\s{1,4}\S+|\S{16,}")
 _TOKEN = re.compile(r"(?i)tokens?[\d_-]*\Z")
 """What a name ends in that may be a language model's."""
