@@ -93,7 +93,8 @@ _WORD = r"(?P<quote>[\"'])(?P<secret>(?![<{$%*-])[^\"'\s]{3,1000})(?P=quote)"
 _SET = (
     rf"\bset(?:attr)?\([ \t]{{0,4}}[\w.\"']{{1,60}},[ \t]{{0,4}}[\"'](?P<name>(?i:{NAMED}))[\"'],[ \t]{{0,4}}{_LITERAL}"
 )
-_OR = rf"(?<![\w.-])(?P<name>(?i:{NAMED}))[ \t]?=[ \t]?[\w.()]{{0,60}}[ \t]or[ \t]{_LITERAL}"
+_OR = rf"(?P<name>(?i:{PASSWORDS}|{KEYS}|(?:api|auth|access|hf|hub)_token))[ \t]?=[ \t]?[\w.()]{{0,60}}[ \t]or[ \t]{_LITERAL}"
+"""What a variable is where nothing else is given."""
 _SHORT_NAME = rf"(?<![\w.-])(?P<name>(?i:(?:\w{{0,20}}_)?pw|pass))[\"']?[ \t]?[:=][ \t]?{_WORD}"
 _LOGIN = rf"\.login\([ \t]{{0,4}}[^\s,()]{{1,80}},[ \t]{{0,4}}(?=[\"'][^\"'\s]{{0,100}}[^A-Za-z_\"'\s-]){_WORD}[ \t]{{0,4}}[,)]"
 """A call that logs in as somebody; two words may be anything."""

@@ -96,7 +96,7 @@ _CODE = re.compile(r"[(\[{$%<]|\A(?:None|null|true|false|str|bytes|int)\b", re.I
 _VARIABLE = re.compile(r"(?!\D*+(?:\d\D*+){4})(?!\S*\d{3})[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)*+")
 """A name of code, with or without what it belongs to; one with many digits is more often a key."""
 _TYPE_OF_CODE = re.compile(r"(?:u?int|float)\d{1,3}|[A-Z][A-Za-z]{1,40}\d?|[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++")
-_NEAR = 20
+_NEAR = secret_lists.LINES
 """How many lines a rule reaches over, between a name and its value."""
 _PASSES = 20
 """No text but a hostile one needs more than three."""
