@@ -223,6 +223,22 @@ def test_better_takes_the_folds_of_both_where_both_have_them(store: Store, make:
     assert "against 0.8 of version 1" in beyond["says"]
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_a_fold_that_is_no_number_makes_nothing_easier(store: Store, make: Make, odd: float) -> None:
+    registry = store.registry
+    make(folds=[0.7, 0.8, 0.9, 0.8, 0.8])
+    registry.promote("m", 1, to="production")
+    make({"auc": 0.8015}, folds=[0.99, 0.6, 0.95, 0.7, odd])
+    registry.set_policy("p", Better("auc"))
+    registry.set_policy("q", Better("auc", margin=0.0001))
+    for result in registry.check("m", 2, to="production"):
+        assert not result.holds
+        assert f"of the challenger fold=4 is {odd:g}, so that a gain cannot be told from noise" in result.says
+    registry.set_policy("p", Better("auc", sigmas=0.0, margin=0.0001))
+    registry.remove_policy("q")
+    assert only(registry.check("m", 2, to="production")).holds
+
+
 def test_better_takes_stored_standard_errors_and_else_the_margin_and_says_which(store: Store, make: Make) -> None:
     registry = store.registry
     make({"auc": 0.80, "auc_se": 0.01})
@@ -235,8 +251,8 @@ def test_better_takes_stored_standard_errors_and_else_the_margin_and_says_which(
     assert not result.holds
     assert "2 standard errors of 0.0141; both standard errors" in result.says
     result = only(registry.check("m", 3, to="production"))
-    assert result.figures["noise"] == "one standard error, the other is not recorded"
-    assert result.figures["needed"] == pytest.approx(0.02)
+    assert result.figures["noise"] == "one standard error for both, the other is not recorded"
+    assert result.figures["needed"] == pytest.approx(0.02 * math.sqrt(2))
     assert only(registry.check("m", 4, to="production")).says == "version 4 has no metric auc: it has loss"
     registry.promote("m", 3, to="production", force=True, reason="no standard error")
     make({"auc": 0.83})

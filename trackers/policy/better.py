@@ -95,18 +95,27 @@ def of_figure(figure: Figure) -> Estimate:
 
 
 def difference_error(mine: Estimate, theirs: Estimate) -> tuple[float | None, str]:
-    """Return the standard error of the difference of two values, and how it was had; None where nothing tells."""
+    """Return the standard error of the difference of two values, and how it was had; None where nothing tells.
+
+    NaN where a part, or a recorded error, is no finite number: then nothing can be told from noise. Where one has an
+    error alone, it is taken for both: to record less makes nothing easier.
+    """
     a, b = dict(mine.parts), dict(theirs.parts)
+    for whose, one in (("the challenger", mine), ("the champion", theirs)):
+        odd = [f"{label} is {value:g}" for label, value in one.parts if not math.isfinite(value)]
+        if odd or (one.error is not None and not math.isfinite(one.error)):
+            return math.nan, f"of {whose} {odd[0] if odd else f'the standard error is {one.error:g}'}"
     if len(a) > 1 and a.keys() == b.keys():
         differences = [a[label] - b[label] for label in a]
         word = "folds" if mine.folds else "repeats"
         return spread_error(differences, mine.folds and theirs.folds), f"{len(a)} paired {word}"
     errors = [mine.standard_error, theirs.standard_error]
-    known = [error for error in errors if error is not None and error == error]
+    known = [error for error in errors if error is not None]
     if not known:
         return None, "no standard error is recorded"
-    how = "both standard errors" if len(known) == 2 else "one standard error, the other is not recorded"
-    return math.hypot(*known), how
+    if len(known) == 2:
+        return math.hypot(*known), "both standard errors"
+    return math.hypot(*known, *known), "one standard error for both, the other is not recorded"
 
 
 def needed(rule: Better, champion: float, error: float | None) -> tuple[float, str]:

@@ -187,6 +187,8 @@ def _compare(
         return Verdict(False, f"{said}: nan cannot be compared", figures)
     if math.isinf(mine.value):
         return Verdict(False, f"{said}: infinity is no result to rely on", figures)
+    if rule.sigmas and error is not None and error != error:
+        return Verdict(False, f"{said}: {how}, so that a gain cannot be told from noise", figures)
     if error is None and threshold == 0:
         return Verdict(False, f"{said}: {how}, and the policy names no margin to tell a gain from noise", figures)
     rounding = _ROUNDING * max(abs(mine.value), abs(theirs.value))  # 0.29 - 0.28 is not quite 0.01
