@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import subprocess
@@ -30,7 +31,7 @@ from sklearn.ensemble import (
     StackingClassifier,
 )
 from sklearn.gaussian_process import GaussianProcessClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -237,9 +238,39 @@ def test_an_estimator_of_a_study_file_brings_the_file_along(tmp_path: Path) -> N
     (tmp_path / "doubling.py").unlink()
     with pytest.raises(UntrustedError, match=r"doubling\.Doubler, doubling\.negated"):
         load(tmp_path / "model")
-    with pytest.raises(ModelError, match=r"No module named 'doubling'"):
+    with pytest.raises(UntrustedError, match=r"doubling cannot be imported here; the model brings its file: use trust"):
         load(tmp_path / "model", trust=["doubling.Doubler", "doubling.negated"])
     assert load(tmp_path / "model", trust=True).predict([[3.0]]).round(6).tolist() == [3.0]
+    sys.modules.pop("doubling", None)
+
+
+def test_an_estimator_runs_the_code_that_it_was_saved_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.arange(6.0).reshape(-1, 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # what is written within a second is the same file to Python
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for factor in (2, 3):
+        (tmp_path / "doubling.py").write_text(STUDY.replace("rows * 2", f"rows * {factor}"))
+        sys.modules.pop("doubling", None)
+        importlib.invalidate_caches()
+        import doubling  # type: ignore[import-not-found]
+
+        save(make_pipeline(doubling.Doubler(), Ridge(alpha=1e-9)).fit(rows, rows[:, 0]), tmp_path / f"model{factor}")
+        save(doubling.Doubler().fit(rows), tmp_path / f"alone{factor}")
+    (tmp_path / "doubling.py").write_text(STUDY.replace("rows * 2", "rows * 77"))  # the project went on
+    for is_imported in (True, False):
+        for factor in (2, 3, 2):
+            if not is_imported:
+                sys.modules.pop("doubling", None)
+            before = sys.modules.get("doubling")
+            assert load(tmp_path / f"model{factor}", trust=True).predict([[3.0]]).round(5).tolist() == [3.0]
+            own = load(tmp_path / f"alone{factor}", trust=True).unwrap()
+            assert own.transform(np.array([[1.0]])).tolist() == [[factor]]
+            assert sys.modules.get("doubling") is before
+    with pytest.raises(UntrustedError, match=r"doubling\.py is not the code .* which is its code/doubling\.py"):
+        load(tmp_path / "model2", trust=["doubling.Doubler"])
+    (tmp_path / "doubling.py").write_text(STUDY)
+    assert load(tmp_path / "model2", trust=["doubling.Doubler"]).predict([[3.0]]).round(5).tolist() == [3.0]
     sys.modules.pop("doubling", None)
 
 

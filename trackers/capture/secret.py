@@ -80,9 +80,7 @@ _HEADER = re.compile(
     r"(?!%[s(])(?=\S{0,40}\d|[^\s\"']{0,40}[=\"'\\]|\S{16}|\S++[ \t]{0,8}\r?$)[^\s\"'{}$<,)*]+"
 )
 """A scheme and what follows, but for the next word of a sentence."""
-_PASSWORD_OF_URL = (
-    r"(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']*+:(?:[^\s/\"']+|(?!\d{1,5}/|/)[^\s/\"'@?#{}$<>(),;]{1,200}/[^\s\"'@?#{}$<>(),;]{1,200})"
-)
+_PASSWORD_OF_URL = r"(?![A-Z_]{1,40}:[A-Z_]{1,40}@)[^\s/@:\"']*+:(?:[^\s/\"']+|(?!\d{1,5}/|/)[^\s/\"'@?#{}$<>(),;]{1,200}/[^\s\"'@?#{}$<>(),;]{1,200})"
 """A user with a password, ``USER:PASSWORD`` stands for them; one with a slash in it is no port and has none of a path's query."""
 _URL = re.compile(rf"://((?:{_PASSWORD_OF_URL}|(?=[^\s\d]{{0,40}}\d)[^\s/@:\"']{{8,}})@)(?!sha\d{{3}}:)")
 """A user alone is hidden who looks like a token."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
@@ -14,7 +14,7 @@ from trackers.models.archives import check_stored
 from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.sklearn_input import attribute, misfit
 from trackers.models.sklearn_types import KNOWN_TYPES
-from trackers.models.source import bring, packages_of, run_source, source_of
+from trackers.models.source import bring, check_local, packages_of, run_source, source_of, standing_in
 from trackers.models.trust import Trust
 
 FILE = "model.skops"
@@ -51,13 +51,16 @@ class SklearnFlavor(Flavor):
         return details | {"nested": apart.details} if apart.details else details
 
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
-        sources = details.get("sources", {}) if trust.everything else {}
-        return read_skops(
-            folder / FILE,
-            trust,
-            lambda: [run_source(folder, file, name) for name, file in sources.items()],
-            details.get("nested", ()),
-        )
+        sources: Mapping[str, str] = details.get("sources", {})
+
+        def before() -> dict[str, ModuleType]:
+            if trust.everything:
+                return {name: run_source(folder, file, name) for name, file in sources.items()}
+            for name, file in sources.items():
+                check_local(folder, file, name)
+            return {}
+
+        return read_skops(folder / FILE, trust, before, details.get("nested", ()))
 
     def mlflow_flavors(self, model: Any, details: Mapping[str, Any]) -> dict[str, Any]:
         import sklearn
@@ -82,10 +85,12 @@ class SklearnFlavor(Flavor):
 def read_skops(
     path: Path,
     trust: Trust,
-    before: Callable[[], object] = lambda: None,
+    before: Callable[[], Mapping[str, ModuleType]] = dict,
     apart: Sequence[Mapping[str, Any]] = (),
 ) -> Any:
     """Read a skops file whose every type is known or trusted; *before* runs between that and its first import.
+
+    What that returns is found by its names meanwhile: the file names its types, and other code may have these names here.
 
     *apart*: what lies beside it (see ``trackers.models.nested``).
     """
@@ -99,8 +104,7 @@ def read_skops(
             f"The model holds types that are not trusted: {', '.join(refused)}; if you trust them, load it with "
             f"trust={sorted({*refused, *trust.names})}."
         )
-    before()
-    with nested.read_apart(path.parent, apart, asked, trust):
+    with standing_in(before()), nested.read_apart(path.parent, apart, asked, trust):
         model = io.load(path, trusted=asked)
     if not trust.everything:
         from trackers.models.sklearn_trees import check_trees

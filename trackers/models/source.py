@@ -7,7 +7,8 @@ import hashlib
 import importlib.util
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import packages_distributions
@@ -157,6 +158,27 @@ def run_source(folder: Path, source: str, name: str) -> ModuleType:
             raise ModelError(f"The code that came with the model fails: {type(exc).__name__}: {exc}") from exc
         raise
     return module
+
+
+_standing_in = threading.RLock()
+
+
+@contextmanager
+def standing_in(modules: Mapping[str, ModuleType]) -> Iterator[None]:
+    """Have *modules* imported by these names inside the block, whatever else has them here."""
+    with _standing_in:
+        before = {name: sys.modules.get(name) for name in modules}
+        sys.modules.update(modules)
+        try:
+            yield
+        finally:
+            for name, module in before.items():
+                if module is not None:
+                    sys.modules[name] = module
+                elif (
+                    name in sys.modules and sys.modules[name].__name__ != name
+                ):  # it has a name of its own: the first import finds what is here
+                    del sys.modules[name]
 
 
 def check_local(folder: Path, source: str, name: str) -> None:
