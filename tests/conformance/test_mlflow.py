@@ -543,6 +543,9 @@ def test_a_version_that_is_no_logged_model_is_compared_at_every_import(
         (version,) = of_files
     (changed,) = Path(version.source.removeprefix("file://")).glob("*.bin")
     before = changed.read_bytes()
+    with client(uri) as mlflow:
+        (logged,) = mlflow.search_logged_models([mlflow.get_experiment_by_name("fraud").experiment_id])
+    Path(logged.artifact_location.removeprefix("file://"), "registered_model_meta").write_text("loaded by MLflow")
     again = import_mlflow(store, uri)
     assert again.problems == []
     assert again.digests == first.digests

@@ -334,16 +334,27 @@ def test_a_graph_that_reads_another_file_is_refused(tmp_path: Path) -> None:
 # --- what is missing, what differs -------------------------------------------------------------------------------
 
 
-def test_a_package_that_is_missing_is_named_with_its_version_and_how_to_install_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("within", [False, True])
+def test_a_package_that_is_missing_is_named_with_its_version_and_how_to_install_it(
+    tmp_path: Path, within: bool
+) -> None:
     pytest.importorskip("lightgbm")
-    save(lightgbm_models()[0][1], tmp_path / "model")
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = lightgbm_models()[0][1]
+    save(
+        make_pipeline(StandardScaler().fit(np.zeros((2, model.n_features_in_))), model) if within else model,
+        tmp_path / "model",
+    )
+    kind = "sklearn.pipeline.Pipeline" if within else "lightgbm.sklearn.LGBMClassifier"
     code = (
-        "import sys, importlib.metadata as m; real = m.version\n"
+        "import sys, importlib.metadata as m; real = m.version; sys.modules['lightgbm'] = None\n"
         "def version(name):\n    if name == 'lightgbm': raise m.PackageNotFoundError(name)\n    return real(name)\n"
         "m.version = version\nfrom trackers.models import load; load(sys.argv[1])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True)
-    assert "Loading a lightgbm.sklearn.LGBMClassifier needs lightgbm: pip install lightgbm==" in done.stderr
+    assert f"Loading a {kind} needs lightgbm: pip install lightgbm==" in done.stderr
 
 
 def test_another_version_is_a_note_and_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

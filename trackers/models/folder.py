@@ -17,7 +17,14 @@ from trackers.models.code import bring_code, importable, left_behind
 from trackers.models.conform import conform
 from trackers.models.flavor import Flavor, Saving, choose_flavor, find_flavor, full_name
 from trackers.models.loaded import LoadedModel
-from trackers.models.requirements import check_installed, differences, requirement_lines, unique, write_requirements
+from trackers.models.requirements import (
+    check_installed,
+    check_libraries,
+    differences,
+    requirement_lines,
+    unique,
+    write_requirements,
+)
 from trackers.models.schema import describe_fully, head, named_outputs, to_json
 from trackers.models.signature import Signature
 from trackers.models.trust import Trust
@@ -125,6 +132,8 @@ def load(
     except TrackersError:
         raise
     except Exception as exc:
+        if isinstance(exc, ImportError):
+            check_libraries(manifest)  # within a pipeline may be a model of another library
         raise ModelError(f"The {manifest['class']} cannot be loaded: {type(exc).__name__}: {exc}") from exc
     notes = differences(manifest)
     for note in notes:

@@ -47,7 +47,15 @@ def write_requirements(folder: Path, lines: Sequence[str]) -> None:
 
 def check_installed(manifest: Mapping[str, Any], flavor: Flavor) -> None:
     """Raise ModelError with what to install when a package is missing without which nothing can be loaded."""
-    needed = flavor.needs(manifest["details"])
+    _check_there(manifest, flavor.needs(manifest["details"]))
+
+
+def check_libraries(manifest: Mapping[str, Any]) -> None:
+    """Raise ModelError likewise where any of the packages is missing that the model was saved with."""
+    _check_there(manifest, tuple(manifest["libraries"]))
+
+
+def _check_there(manifest: Mapping[str, Any], needed: Sequence[str]) -> None:
     there = manifests.versions(needed)
     if missing := [name for name in needed if name not in there]:
         libraries = manifest["libraries"]

@@ -22,6 +22,7 @@ from trackers.interop.mlflow.words import fit
 from trackers.interop.outcome import Outcome
 
 _DEEPEST = 50
+_ADDED = {"registered_model_meta"}
 
 Files = dict[str, tuple[str, int]]
 """Name -> digest and size."""
@@ -97,6 +98,10 @@ class Taker:
         if name != path:
             self._note(f"{owner}: the artifact {_shown(path)} is called {name!r} here")
         return name
+
+    def take_model(self, uri: str, owner: str, known: Mapping[str, tuple[str, int]] | None = None) -> Files:
+        """Take the files of a model likewise, but for what MLflow adds to its folder when it loads it."""
+        return {name: one for name, one in self.take_or_say(uri, owner, known).items() if name not in _ADDED}
 
     def take_or_say(self, uri: str, owner: str, known: Mapping[str, tuple[str, int]] | None = None) -> Files:
         """Take likewise; what cannot be read is a problem, and no end of the whole."""

@@ -47,7 +47,7 @@ def import_models(
         counted.models += 1
         there = store.find_logged_model(uid)
         told = len(outcome.problems)
-        files = taker.take_or_say(model.artifact_location, model.model_id, held(store, there))
+        files = taker.take_model(model.artifact_location, model.model_id, held(store, there))
         if there is not None:
             if files or len(outcome.problems) == told:
                 compare(there, files, model.model_id, taker, outcome, counted)

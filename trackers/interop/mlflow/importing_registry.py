@@ -185,7 +185,7 @@ class _Model:
         """Return whose the files of a version are, and the files; those that *there* has are read and not kept anew."""
         uri = self._source.client.get_model_version_download_uri(version.name, version.version)
         owner = model_id_of(version) or version.run_id or "?"
-        return owner, self._source.taker.take_or_say(uri, owner, held(self._store, there))
+        return owner, self._source.taker.take_model(uri, owner, held(self._store, there))
 
     def _compare(self, version: Any, uid: str) -> None:
         """Compare the files of a version that is here with what MLflow has by now."""
