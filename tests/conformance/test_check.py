@@ -43,6 +43,8 @@ LINES = {
     "versions": ("UPDATE trackers_models SET manifest = '{\"files\": {}}'", False),
     "references": ("DELETE FROM trackers_runs WHERE number = 1", True),
     "schema": ("DROP VIEW trackers_v_params", True),
+    "words": ("UPDATE trackers_params SET word = 'other'", True),
+    "model sizes": ("UPDATE trackers_models SET size = 1", True),
 }
 BROKEN = {
     "manifest": (
@@ -246,6 +248,32 @@ def test_an_alias_whose_version_is_gone_is_unset_with_a_line_of_history(filled: 
     filled.fsck(repair=True)
     assert filled.fsck().findings == ()
     assert filled.registry.history("m")[-1].reason == "repaired by fsck"
+
+
+def test_lines_of_history_that_were_erased_are_missed(filled: Store) -> None:
+    with by_hand(filled) as connection:
+        if filled.database.dialect != "postgresql":
+            for name in TRIGGERS[filled.database.dialect]:
+                connection.execute(text(f"DROP TRIGGER {name}"))
+        connection.execute(text("DELETE FROM trackers_registry_history"))
+    left = filled.fsck(repair=True).left
+    assert {one.check for one in left} == {"history"}
+    said = " ".join(one.problem for one in left)
+    assert "who registered m version 1" in said
+    assert "m@production points at version 1, and no line of the history says" in said
+
+
+def test_what_searches_look_at_is_made_again_from_values_of_every_length(filled: Store) -> None:
+    long = "ä\U0001f600\x00" * 200
+    with filled.start_run("words", params={"k": long, "n": 3, "none": None}, tags={"t": long}):
+        pass
+    assert filled.fsck(quick=True).findings == ()
+    for table in ("params", "tags"):
+        with by_hand(filled) as connection:
+            connection.execute(text(f"UPDATE trackers_{table} SET word = NULL"))
+    found = {one.problem for one in filled.fsck(quick=True, repair=True).findings if one.repaired}
+    assert any("searches by the tag 't' do not find" in one for one in found), found
+    assert filled.fsck(quick=True).findings == ()
 
 
 def path_of(store: Store, data: bytes) -> Path:

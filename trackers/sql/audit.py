@@ -25,10 +25,11 @@ from sqlalchemy import (
 from trackers.capture.process import content_digest
 from trackers.capture.state import state_digest
 from trackers.errors import DamagedError
-from trackers.models.manifest import manifest_digest
 from trackers.sql import tables as t
 from trackers.sql.audit_columns import columns, filled, json_values, missing_tables, names_given
+from trackers.sql.audit_registry import aliases, history, models
 from trackers.sql.audit_series import chunks, sealed_series, series
+from trackers.sql.audit_texts import words
 from trackers.sql.columns import BOOL, FINITE, FLOAT, INT
 from trackers.sql.flaw import Flaw
 from trackers.sql.objects import missing_objects
@@ -207,51 +208,6 @@ def states(connection: Connection) -> Iterator[Flaw]:
         yield Flaw("states", f"run {uid} is in state {state}, which is none")
 
 
-def models(connection: Connection) -> Iterator[Flaw]:
-    """Check that models have the files of their manifests, and versions the manifests they were registered with."""
-    m, f, v, n = t.models.c, t.model_files.c, t.model_versions.c, t.registered_models.c
-    files: dict[str, dict[str, str]] = {}
-    alive = select(m.uid, m.manifest).where(m.manifest.is_not(None), m.deleted_at.is_(None))
-    for uid, name, digest in connection.execute(
-        select(f.model_uid, f.name, f.digest).join(t.models, m.uid == f.model_uid).where(m.deleted_at.is_(None))
-    ):
-        files.setdefault(uid, {})[name] = digest
-    for uid, manifest in connection.execute(alive):
-        wanted = {name: entry.get("sha256") for name, entry in dict(manifest.get("files") or {}).items()}
-        there = files.get(uid, {})
-        for name in sorted(name for name, digest in wanted.items() if there.get(name) != digest)[:_SHOWN]:
-            yield Flaw("models", f"the file {name} of model {uid} is not the one that its manifest names")
-    versions = (
-        select(n.name, v.version, v.lineage, m.manifest)
-        .join(t.registered_models, n.id == v.model_id)
-        .join(t.models, m.uid == v.model_uid)
-    )
-    for name, version, lineage, manifest in connection.execute(versions):
-        told = (lineage or {}).get("manifest")
-        if told is not None and (manifest is None or manifest_digest(manifest) != told):
-            yield Flaw("versions", f"the manifest of {name} version {version} was changed after it was registered")
-
-
-def aliases(connection: Connection) -> Iterator[Flaw]:
-    """Check that aliases point at what the last line of the history says: a model is loaded by them."""
-    h, n, a = t.registry_history.c, t.registered_models.c, t.aliases.c
-    lines = select(h.name, h.alias, h.new_version).where(h.alias.is_not(None)).where(h.action.in_(_MOVES))
-    said = {(name, alias): version for name, alias, version in connection.execute(lines.order_by(h.id))}
-    models = set(connection.execute(select(n.name)).scalars())
-    rows = connection.execute(select(n.name, a.alias, a.version).join(t.registered_models, n.id == a.model_id))
-    there = {(name, alias): version for name, alias, version in rows}
-    for (name, alias), version in said.items():
-        found = there.get((name, alias))
-        if name in models and found != version:
-            shown = "nothing" if found is None else f"version {found}"
-            last = "nothing" if version is None else f"version {version}"
-            yield Flaw("aliases", f"{name}@{alias} points at {shown}, and its history says {last}: promote it again")
-
-
-_MOVES = ("promote", "rollback", "unset")
-"""The actions of lines of history that move an alias."""
-
-
 def records(connection: Connection) -> Iterator[Flaw]:
     """Check that what is kept of code and of environments is what it was found by: its digest."""
     for table, what in ((t.code_versions, "version of the code"), (t.environments, "environment")):
@@ -336,6 +292,7 @@ CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     names,
     counters,
     values,
+    words,
     states,
     trial_numbers,
     events,
@@ -346,6 +303,7 @@ CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     sealed_series,
     models,
     aliases,
+    history,
     records,
     launches,
     parents,

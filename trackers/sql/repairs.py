@@ -12,6 +12,7 @@ from trackers.processes import host_name, user_name
 from trackers.sql import registry_notes
 from trackers.sql import tables as t
 from trackers.sql.aliases import Move, move_alias
+from trackers.sql.audit_texts import mend_words
 from trackers.sql.chunks import COLUMNS, made_again
 from trackers.sql.flaw import Flaw
 from trackers.sql.fold import summary, visible
@@ -179,6 +180,11 @@ def _counter(connection: Connection, where: Mapping[str, Any], size_of: Any) -> 
     return f"it goes on from {following}"
 
 
+def _model_size(connection: Connection, where: Mapping[str, Any], size_of: Any) -> str:
+    connection.execute(update(t.models).where(t.models.c.uid == where["uid"]).values(size=where["size"]))
+    return "the size of its files was noted"
+
+
 _REPAIRS: dict[str, Callable[[Connection, Mapping[str, Any], Callable[[str], int | None]], str]] = {
     "schema": _object,
     "references": _reference,
@@ -190,6 +196,8 @@ _REPAIRS: dict[str, Callable[[Connection, Mapping[str, Any], Callable[[str], int
     "parents": _parent,
     "names": _name,
     "counters": _counter,
+    "words": mend_words,
+    "model sizes": _model_size,
 }
 
 
