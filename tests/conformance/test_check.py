@@ -19,7 +19,7 @@ import trackers
 from tests.conformance.managed import manage
 from trackers.changes import AttrsSet, ModelLogged
 from trackers.clock import now_us
-from trackers.errors import ArtifactError, DamagedError
+from trackers.errors import ArtifactError, DamagedError, StoreError
 from trackers.keeping.doctor import examine
 from trackers.sql.columns import JSON
 from trackers.sql.tables.registry import TRIGGERS
@@ -293,7 +293,8 @@ def test_a_damaged_file_is_moved_away_and_what_needs_it_is_tagged_until_a_backup
     (found,) = filled.fsck().findings
     assert "damaged" in found.problem
     assert "models:/m/1" in found.problem
-    assert len(filled.fsck(repair=True).left) == 1
+    (left,) = filled.fsck(repair=True).left
+    assert "; 1 run and 1 version that need it are tagged trackers.damaged" in left.problem
     run = filled.registry.version("m", 1).run_id
     assert run is not None
     assert filled.get_run(run).tags == {"trackers.damaged": "model/w"}
@@ -396,6 +397,30 @@ def test_a_value_of_another_type_is_named(sqlite_store_url: str, what: str) -> N
             found = store.fsck(quick=quick).findings
             assert any(place in one.problem and f"which is no {kind}" in one.problem for one in found), found
         store.fsck(repair=True)
+
+
+def test_a_text_that_is_no_utf_8_is_named_and_repaired(sqlite_store_url: str, tmp_path: Path) -> None:
+    with trackers.connect(sqlite_store_url) as store:
+        with store.start_run("e", name="first", params={"k": "v"}, tags={"t": "v"}):
+            pass
+        store.flush()
+        with by_hand(store) as connection:
+            for place in ("runs SET name", "params SET text", "tags SET value", "tags SET name"):
+                connection.execute(text(f"UPDATE trackers_{place} = CAST(x'fffe41' AS TEXT)"))
+        for reads in (store.search_runs, lambda: store.backup(tmp_path / "backup")):
+            with pytest.raises(StoreError, match="is no UTF-8: run `trackers fsck`"):
+                reads()
+        found = [one.problem for one in store.fsck().findings if one.check == "texts"]
+        assert found[0] == "name in trackers_runs (id 1) is '\\xff\\xfeA', which is no UTF-8"
+        assert len(found) == 4
+        store.fsck(repair=True)
+        assert [one.problem.partition(" (")[0] for one in store.fsck(repair=True).findings if one.check == "texts"] == [
+            "name in trackers_tags"
+        ]
+        with by_hand(store) as connection:
+            connection.execute(text("DELETE FROM trackers_tags"))
+        assert store.search_runs()[0].name == "\ufffd\ufffdA"
+        assert store.fsck().findings == ()
 
 
 @pytest.mark.parametrize("url", ["sqlite_url", "postgresql_url", "mariadb_url"])

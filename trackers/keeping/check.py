@@ -15,6 +15,7 @@ from trackers.errors import ArtifactError, DigestError
 from trackers.keeping.backup import file_of, read_manifest
 from trackers.sql import audit, dump, repairs
 from trackers.sql.audit_columns import missing_tables
+from trackers.sql.audit_texts import readable
 from trackers.sql.flaw import Flaw
 from trackers.wording import counted
 
@@ -149,7 +150,7 @@ def _tell(store: Store, wrong: list[_Wrong]) -> list[Finding]:
 
 
 def _sentence(store: Store, wrong: _Wrong) -> str:
-    with store.database.reading() as connection:
+    with store.database.reading() as connection, readable(connection):
         users = audit.told(audit.users_of(connection, wrong.digest))
     name = f"the file {wrong.digest[:12]}..."
     if wrong.kind == "size":
@@ -171,12 +172,26 @@ def _mend(store: Store, wrong: list[_Wrong], source: Path | None) -> list[Findin
             if source is not None and _bring_back(store, one.digest, source):
                 said = f"restored from {source}"
             else:
-                with store.database.reading() as connection:
-                    users += audit.users_of(connection, one.digest)
-                problem += moved
+                with store.database.reading() as connection, readable(connection):
+                    needing = audit.users_of(connection, one.digest)
+                users += needing
+                problem += moved + _tagged(needing)
         findings.append(Finding("files", problem, said))
     store.writer.call(partial(repairs.mark_damaged, users=users))
     return findings
+
+
+def _tagged(users: list[dict[str, Any]]) -> str:
+    """Say which of *users* ``mark_damaged`` tags."""
+    runs = len({user["run_id"] for user in users if "run_id" in user})
+    versions = len({(user["model"], user["version"]) for user in users if "model" in user})
+    told = [counted(count, noun) for count, noun in ((runs, "run"), (versions, "version")) if count]
+    are = "is" if runs + versions == 1 else "are"
+    return (
+        f"; {' and '.join(told)} that {'needs' if are == 'is' else 'need'} it {are} tagged {repairs.DAMAGED}"
+        if told
+        else ""
+    )
 
 
 def _bring_back(store: Store, digest: str, source: Path) -> bool:

@@ -29,7 +29,7 @@ from trackers.sql import tables as t
 from trackers.sql.audit_columns import columns, filled, json_values, missing_tables, names_given
 from trackers.sql.audit_registry import aliases, history, models
 from trackers.sql.audit_series import chunks, sealed_series, series
-from trackers.sql.audit_texts import words
+from trackers.sql.audit_texts import readable, texts, words
 from trackers.sql.columns import BOOL, FINITE, FLOAT, INT
 from trackers.sql.flaw import Flaw
 from trackers.sql.objects import missing_objects
@@ -50,7 +50,8 @@ def audit(connection: Connection) -> Iterator[Flaw]:
     yield from lacking
     for check in () if lacking else CHECKS:
         try:
-            yield from check(connection)
+            with readable(connection):
+                yield from check(connection)
         except DamagedError as exc:
             yield Flaw(check.__name__.replace("_", " "), f"it cannot be looked at whole: {exc}")
         except ODD as exc:
@@ -285,6 +286,7 @@ COUNTED = {
 CHECKS: tuple[Callable[[Connection], Iterator[Flaw]], ...] = (
     database_file,
     schema,
+    texts,
     json_values,
     columns,
     names_given,

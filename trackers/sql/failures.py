@@ -257,6 +257,10 @@ def translate(exc: BaseException, address: Address) -> TrackersError:
 
 def _of_sqlite(cause: sqlite3.Error, address: Address, kind: type[StoreError]) -> StoreError:
     text = str(cause).lower()
+    if text.startswith("could not decode"):
+        return StoreError(
+            f"a text in the store {address.path} is no UTF-8: run `trackers fsck`, which says where it is"
+        )
     cannot = any(word in text for word in ("unable to open", "readonly"))
     if cannot and address.path is not None and lies_read_only(address.path):
         return StoreError(

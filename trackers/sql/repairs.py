@@ -12,7 +12,7 @@ from trackers.processes import host_name, user_name
 from trackers.sql import registry_notes
 from trackers.sql import tables as t
 from trackers.sql.aliases import Move, move_alias
-from trackers.sql.audit_texts import mend_words
+from trackers.sql.audit_texts import mend_text, mend_words
 from trackers.sql.chunks import COLUMNS, made_again
 from trackers.sql.flaw import Flaw
 from trackers.sql.fold import summary, visible
@@ -196,6 +196,7 @@ _REPAIRS: dict[str, Callable[[Connection, Mapping[str, Any], Callable[[str], int
     "parents": _parent,
     "names": _name,
     "counters": _counter,
+    "texts": mend_text,
     "words": mend_words,
     "model sizes": _model_size,
 }
