@@ -13,7 +13,8 @@ from click.testing import CliRunner
 import trackers
 from tests.conformance.managed import manage
 from trackers.cli.app import trackers as command
-from trackers.errors import InvalidValueError, NotFoundError, StoreError
+from trackers.errors import InvalidValueError, NotFoundError, StateError, StoreError
+from trackers.keeping.archive_folder import MARK, begun
 from trackers.store import Store
 
 pandas = pytest.importorskip("pandas")
@@ -88,6 +89,42 @@ def test_a_folder_with_something_in_it_is_refused_and_so_is_an_unknown_experimen
         store.archive("fraud", tmp_path)
     with pytest.raises(NotFoundError, match="did you mean 'fraud'"):
         store.archive("freud", tmp_path / "archive")
+
+
+def test_an_archive_whose_writer_was_killed_is_taken_over_and_nothing_else_is(sqlite_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    with trackers.connect(sqlite_url) as store:
+        fill(store, tmp_path)
+        (folder / "files").mkdir(parents=True)
+        (folder / "runs.parquet").write_bytes(b"PAR1")
+        with pytest.raises(InvalidValueError, match="holds something"):
+            store.archive("fraud", folder)
+        (folder / MARK).touch()  # what the killed one leaves
+        (folder / "mine.txt").touch()
+        with pytest.raises(InvalidValueError, match="holds something"):
+            store.archive("fraud", folder)
+        (folder / "mine.txt").unlink()
+        assert store.archive("fraud", folder).rows["runs"] == 1
+        assert not (folder / MARK).exists()
+        with pytest.raises(InvalidValueError, match="holds something"):
+            store.archive("fraud", folder)
+        with begun(tmp_path / "other"), pytest.raises(InvalidValueError, match="another archive is being written"):
+            store.archive("fraud", tmp_path / "other")
+
+
+def test_an_experiment_with_a_living_run_is_not_removed(sqlite_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    with trackers.connect(sqlite_url) as store:
+        run = store.start_run("fraud")
+        store.flush()
+        with pytest.raises(StateError, match=f"the run {run.uid} is still running: end it first"):
+            store.archive("fraud", folder, remove=True)
+        assert not folder.exists()
+        words = ["archive", "fraud", "--to", str(folder), "--storage", sqlite_url]
+        said = CliRunner().invoke(command, words, standalone_mode=False)
+        assert f"1 run (the first is {run.uid}) is still running" in said.stderr
+        run.end()
+        assert store.archive("fraud", tmp_path / "ended", remove=True).removed
 
 
 def test_without_pyarrow_the_sentence_says_what_to_install(

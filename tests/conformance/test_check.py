@@ -137,7 +137,9 @@ def test_a_trigger_that_is_gone_is_made_again(filled: Store) -> None:
     on = " ON trackers_registry_history" if filled.database.dialect == "postgresql" else ""
     with by_hand(filled) as connection:
         connection.execute(text(f"DROP TRIGGER {name}{on}"))
-    assert [one.problem for one in filled.fsck(quick=True).findings] == [f"the trigger {name} is missing"]
+    assert [one.problem for one in filled.fsck(quick=True).findings] == [
+        f"the trigger {name} is missing: fsck --repair makes it again"
+    ]
     assert any(name in one.told and "fsck --repair" in one.advice for one in examine(filled.url))
     filled.fsck(quick=True, repair=True)
     assert filled.fsck(quick=True).findings == ()

@@ -186,6 +186,26 @@ def test_the_schema_is_compared_with_the_expected_one(store: Store, capsys: pyte
             connection.execute(text("ALTER TABLE trackers_pins DROP COLUMN colour"))
 
 
+@pytest.mark.parametrize("name", ["ix_trackers_runs_state_id", "ix_trackers_runs_name_id"])
+def test_an_index_that_is_missing_is_made_again(store: Store, name: str) -> None:
+    on = " ON trackers_runs" if store.database.dialect == "mysql" else ""
+    with store.database.writing() as connection:
+        connection.execute(text(f"DROP INDEX {name}{on}"))
+        connection.execute(text("ALTER TABLE trackers_pins ADD COLUMN colour INTEGER"))
+    try:
+        advice = {one.told: one.advice for one in examine(store.url) if one.topic == "schema"}
+        assert advice[f"the index {name} is missing"] == "run `trackers fsck --repair`"
+        assert "take it away" in advice["the column trackers_pins.colour is not one of ours"]
+        (found,) = store.fsck(quick=True).findings
+        assert found.problem == f"the index {name} is missing: fsck --repair makes it again"
+        assert store.fsck(quick=True, repair=True).left == ()
+        assert store.fsck(quick=True).findings == ()
+    finally:  # other tests get this schema, emptied
+        with store.database.writing() as connection:
+            connection.execute(text("ALTER TABLE trackers_pins DROP COLUMN colour"))
+    assert check_schema(store.url).is_right
+
+
 def test_a_role_that_may_only_read_is_a_problem(postgresql_store_url: str) -> None:
     trackers.connect(postgresql_store_url).close()
     url = f"{postgresql_store_url}%20-cdefault_transaction_read_only%3Don"
@@ -303,7 +323,7 @@ def test_a_view_that_is_missing_is_told_with_what_makes_it(sqlite_url: str, caps
     with trackers.connect(sqlite_url) as store, store.database.writing() as connection:
         connection.execute(text("DROP VIEW trackers_v_params"))
     assert run_command(["db", "check", "--storage", sqlite_url]) == 1
-    assert "the view trackers_v_params is missing.\nViews and triggers are made" in capsys.readouterr().out
+    assert "the view trackers_v_params is missing.\nViews, triggers and indexes are made" in capsys.readouterr().out
     assert run_command(["fsck", "--repair", "--storage", sqlite_url]) == 0
     assert run_command(["db", "check", "--storage", sqlite_url]) == 0
 

@@ -26,6 +26,10 @@ def write_archive(experiment: str, to: str, files: bool, remove: bool, storage: 
             click.echo("It is deleted from the store; gc removes it when its grace is over.")
         elif remove:
             click.echo("It is not deleted from the store, since the archive lacks files.", err=True)
+        if done.running:
+            runs = f"{counted(len(done.running), 'run')} (the first is {done.running[0]})"
+            are, had = ("is", "it") if len(done.running) == 1 else ("are", "they")
+            click.echo(f"{runs} {are} still running: the archive has what {had} had logged.", err=True)
         for problem in done.problems:
             click.echo(text.plain(f"Problem: {problem}"), err=True)
     return 1 if done.problems else 0

@@ -27,6 +27,7 @@ def check(storage: str | None, as_json: bool) -> int:
 
     from trackers.cli import text
     from trackers.keeping.revision import check_schema
+    from trackers.sql.settings import MADE_AGAIN, NOT_OURS
 
     found = check_schema(storage or DEFAULT)
     if as_json:
@@ -39,8 +40,10 @@ def check(storage: str | None, as_json: bool) -> int:
         click.echo(f"An upgrade is pending ({', '.join(found.pending)}): stop what uses the store, then db upgrade.")
     for sentence in found.differences:
         click.echo(f"Different: {sentence}.")
-    if any(sentence.startswith(("the view", "the trigger")) for sentence in found.differences):
-        click.echo("Views and triggers are made anew by fsck --repair.")
+    if any(sentence.startswith(MADE_AGAIN) for sentence in found.differences):
+        click.echo("Views, triggers and indexes are made anew by fsck --repair.")
+    if any(sentence.endswith(NOT_OURS) for sentence in found.differences):
+        click.echo("What is not ours somebody made by hand: take it away, if nobody needs it.")
     for manager in found.managers:
         click.echo(f"Held by a manager: {text.plain(manager)}.")
     return 0 if found.is_right else 1

@@ -11,25 +11,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.clock import now_us
-from trackers.errors import ArtifactError, InvalidValueError, StoreError
+from trackers.errors import ArtifactError, StateError, StoreError
+from trackers.keeping.archive_folder import NAME, begun, check_free
 from trackers.keeping.room import is_full, write_json, writing_to
-from trackers.sql import archived, columnar
+from trackers.processes import host_name, start_time
+from trackers.sql import archived, columnar, settings
 from trackers.sql.schema import HEAD
 from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.store import Store
 
-NAME = "archive.json"
 FORMAT = 2
 """1 had neither the rows nor this number: it cannot be read back."""
 ROWS = "rows"
@@ -80,7 +79,8 @@ COLUMNS: dict[str, dict[str, str]] = {
 class Archived:
     """What an archive holds: *rows* of each table, *files* of *bytes*; *removed*: the experiment was deleted then.
 
-    *problems* name files that could not be copied, with a run of each; the archive lacks them.
+    *problems* name files that could not be copied, with a run of each; the archive lacks them. *running* are the uids
+    of runs that were still running: the archive has what they had logged.
     """
 
     folder: str
@@ -90,6 +90,7 @@ class Archived:
     bytes: int
     removed: bool
     problems: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,20 +107,27 @@ def archive(
 ) -> Archived:
     """Write the runs of an experiment or study to Parquet files in the folder *to*, which must be new or empty.
 
+    What an archive that was killed left there is taken away.
     With *files* the bytes of artifacts, models, checkpoints and captured code are copied there too, by digest. What was
     written is read again and counted. With *remove* the experiment is deleted after that, unless a file could not be
     copied: ``gc`` removes it when its grace is over.
 
     Raises NotFoundError, InvalidValueError for a folder that holds something, StoreError where pyarrow is missing, the
-    disk is full or the counts differ, StudyBusyError where *remove* meets a living manager.
+    disk is full or the counts differ, StudyBusyError where *remove* meets a living manager, StateError where it meets
+    a run that is still running.
     """
     arrow, parquet = load_arrow()
     found = store.get_experiment(experiment)
     folder = Path(to)
-    if folder.exists() and any(folder.iterdir()):
-        raise InvalidValueError(f"{folder} holds something already: give an empty folder, or a new one")
+    check_free(folder)
+    running = _running(store, found.id)
+    if remove and running:
+        raise StateError(
+            f"{found.name} is not removed, since the run {running[0]} is still running: end it first, or archive "
+            "without remove; nothing was archived"
+        )
     named: dict[str, _Named] = {}
-    with writing_to(folder, "nothing was archived"), _or_nothing(folder):
+    with writing_to(folder, "nothing was archived"), begun(folder):
         writer = _Writer(folder, arrow, parquet)
         with store.database.reading() as connection:
             for name in columnar.TABLES:
@@ -157,22 +165,16 @@ def archive(
     removed = remove and not problems
     if removed:
         store.delete_experiment(found.id)
-    return Archived(str(folder), found.name, rows, len(copied), sum(copied), removed, tuple(problems.values()))
+    told = tuple(problems.values())
+    return Archived(str(folder), found.name, rows, len(copied), sum(copied), removed, told, tuple(running))
 
 
-@contextmanager
-def _or_nothing(folder: Path) -> Iterator[None]:
-    """Make *folder*, and empty it again where the body fails."""
-    there = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        for entry in folder.iterdir() if there else ():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        if not there:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+def _running(store: Store, experiment_id: int) -> list[str]:
+    """Return the uids of runs (no trials) that somebody still writes to, as far as this host can tell."""
+    here = host_name()
+    with store.database.reading() as connection:
+        found = settings.running_in(connection, experiment_id)
+    return [uid for uid, host, pid in found if host != here or start_time(pid) is not None]
 
 
 def _naming(parts: Iterable[Sequence[Mapping[str, Any]]], named: dict[str, _Named]) -> Iterator[Sequence[Any]]:

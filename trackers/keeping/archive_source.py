@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from trackers.errors import DigestError, InvalidValueError, NotFoundError, SchemaError, StoreBusyError
-from trackers.keeping.archive import FORMAT, NAME, ROWS
+from trackers.keeping.archive import FORMAT, ROWS
+from trackers.keeping.archive_folder import NAME
 from trackers.sql import archived
 from trackers.sql import tables as t
 from trackers.sql.audit_columns import wrong_with

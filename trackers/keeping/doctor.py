@@ -272,8 +272,11 @@ def _rows(database: Database) -> Iterator[Diagnosis]:
         held = settings.held_studies(connection)
         running = settings.open_attempts(connection, here)
     for sentence in differing:
-        empty = sentence.startswith(("the view", "the trigger"))  # they hold nothing: they can be made again
-        advice = "run `trackers fsck --repair`" if empty else "restore a backup: somebody changed the tables by hand"
+        advice = "restore a backup: somebody changed the tables by hand"
+        if sentence.startswith(settings.MADE_AGAIN):
+            advice = "run `trackers fsck --repair`"
+        elif sentence.endswith(settings.NOT_OURS):
+            advice = "somebody made it by hand: take it away with the database's own tools, if nobody needs it"
         yield Diagnosis(PROBLEM, "schema", sentence, advice)
     for name, user, host, pid, started in held:
         if host == here and not is_alive(pid, started):

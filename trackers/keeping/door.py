@@ -112,8 +112,8 @@ class Keeping:
         """Write an experiment or study to Parquet files in the new or empty folder *to*, and count them again.
 
         With *files* the bytes of its files go along; with *remove* it is deleted after that, in two steps, unless a
-        file could not be copied. Raises NotFoundError, InvalidValueError for a folder that holds something, and
-        StoreError without pyarrow.
+        file could not be copied. Raises NotFoundError, InvalidValueError for a folder that holds something, StateError
+        where *remove* meets a run that is still running, and StoreError without pyarrow.
         """
         from trackers.keeping.archive import archive
 

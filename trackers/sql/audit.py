@@ -69,9 +69,9 @@ def database_file(connection: Connection) -> Iterator[Flaw]:
 
 
 def schema(connection: Connection) -> Iterator[Flaw]:
-    """Check that every view and trigger is there."""
+    """Check that every view, trigger and index is there."""
     for name, kind in missing_objects(connection).items():
-        yield Flaw("schema", f"the {kind} {name} is missing", {"name": name})
+        yield Flaw("schema", f"the {kind} {name} is missing: fsck --repair makes it again", {"name": name})
 
 
 def references(connection: Connection) -> Iterator[Flaw]:

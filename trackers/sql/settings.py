@@ -12,6 +12,12 @@ from trackers.sql import tables as t
 from trackers.sql.objects import missing_objects
 from trackers.states import RunState
 
+MADE_AGAIN = ("the view", "the trigger", "the index")
+"""What differences of the schema begin with that ``fsck --repair`` puts right: these hold nothing of their own."""
+
+NOT_OURS = "is not one of ours"
+"""What those end with where somebody added something."""
+
 
 def has_tables(connection: Connection) -> bool:
     """Tell whether the tables of a store are here, whatever says of which revision they are."""
@@ -88,23 +94,27 @@ def open_attempts(connection: Connection, host: str) -> list[Any]:
     return list(connection.execute(query.order_by(r.id)))
 
 
+def running_in(connection: Connection, experiment_id: int) -> list[Any]:
+    """Return uid, host and process of the runs (no trials) of an experiment that are running, as far as the store knows."""
+    r, a = t.runs.c, t.attempts.c
+    query = select(r.uid, a.host, a.pid).join(t.attempts, a.run_id == r.id).where(r.experiment_id == experiment_id)
+    query = query.where(r.state == int(RunState.RUNNING), r.number.is_(None), a.ended_at.is_(None))
+    return list(connection.execute(query.where(r.deleted_at.is_(None)).order_by(r.id)))
+
+
 def schema_differences(connection: Connection) -> list[str]:
     """Return how the tables differ from those that this release makes: sentences."""
     look = inspect(connection)
     there = set(look.get_table_names())
     found = [f"the table {name} is missing" for name in sorted(t.metadata.tables.keys() - there)]
     extra = {name for name in there if name.startswith(t.PREFIX)} - t.metadata.tables.keys() - {schema.VERSION_TABLE}
-    found += [f"the table {name} is not one of ours" for name in sorted(extra)]
+    found += [f"the table {name} {NOT_OURS}" for name in sorted(extra)]
     for name, table in sorted(t.metadata.tables.items()):
         if name not in there:
             continue
         columns = {column["name"] for column in look.get_columns(name)}
         expected = {column.name for column in table.columns}
         found += [f"the column {name}.{one} is missing" for one in sorted(expected - columns)]
-        found += [f"the column {name}.{one} is not one of ours" for one in sorted(columns - expected)]
-        indexes = {index["name"] for index in look.get_indexes(name)}
-        dialect = connection.dialect.name
-        wanted = {str(one.name) for one in table.indexes if dialect in one.info.get("dialects", (dialect,))}
-        found += [f"the index {one} is missing" for one in sorted(wanted - indexes)]
+        found += [f"the column {name}.{one} {NOT_OURS}" for one in sorted(columns - expected)]
     found += [f"the {kind} {name} is missing" for name, kind in missing_objects(connection).items()]
     return found
