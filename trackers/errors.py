@@ -118,7 +118,7 @@ class StoreError(TrackersError, RuntimeError):
 
 
 class SchemaError(StoreError):
-    """The store was written by another release: upgrade it with `hpo db upgrade`, or use the newer release."""
+    """The store was written by another release: upgrade it with `trackers db upgrade`, or use the newer release."""
 
 
 class StoreAwayError(StoreError):

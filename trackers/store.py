@@ -30,7 +30,7 @@ from trackers.sql.guard import Guard
 from trackers.sql.ids import Ids, new_uid, take_block
 from trackers.sql.leases import PATIENCE as PATIENCE  # with the next line: part of the front door
 from trackers.sql.leases import StudyLease as StudyLease  # what acquire_study returns
-from trackers.sql.schema import Identity, open_database, read_revision
+from trackers.sql.schema import Identity, check_not_lost, open_database, read_revision
 from trackers.sql.shared import SharedStudy as SharedStudy  # what share_study returns: part of the front door
 from trackers.sql.spill import Spill
 from trackers.sql.writer import Writer
@@ -104,6 +104,7 @@ def upgrade_store(url: str | os.PathLike[str]) -> tuple[str | None, str]:
     database = Database(address)
     try:
         if read_revision(database) is None:
+            check_not_lost(database)
             raise NotFoundError(f"there is no store in {address.safe} yet: the first run makes it")
         return upgrade(database)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 import uuid
@@ -223,6 +224,24 @@ def test_a_store_that_lost_its_revision_is_not_called_none(store: Store) -> None
             connection.execute(text(f"INSERT INTO trackers_alembic_version VALUES ('{HEAD}')"))
     assert found.level == PROBLEM
     assert "tables of a store are here" in found.told
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM trackers_alembic_version", "DROP TABLE trackers_alembic_version"])
+def test_every_command_says_that_the_revision_is_lost(
+    sqlite_url: str, capsys: pytest.CaptureFixture[str], statement: str
+) -> None:
+    with trackers.connect(sqlite_url) as store, store.database.writing() as connection:
+        connection.execute(text(statement))
+    for words in (["fsck"], ["runs"], ["db", "check"], ["db", "upgrade"], ["log", "e", "--metric", "a=1"]):
+        assert run_command([*words, "--storage", sqlite_url]) == 2
+        said = capsys.readouterr().err
+        assert "tables of a store are here" in said
+    path = read_address(sqlite_url).path
+    assert path is not None
+    with sqlite3.connect(path) as raw:  # as it says
+        raw.executescript(said.partition("if it was the newest, ")[2].partition(" (sqlite")[0])
+    raw.close()
+    assert check_schema(sqlite_url).is_right
 
 
 def test_an_older_store_says_which_upgrade_is_pending(sqlite_url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def test_a_server_of_an_earlier_release_is_upgraded_with_everything_in_it(revisi
         text = gzip.decompress((ASSETS / f"{revision}.postgresql.sql.gz").read_bytes()).decode()
         connection.execute(text.encode())
     if revision != schema.HEAD:
-        with pytest.raises(SchemaError, match="hpo db upgrade"):
+        with pytest.raises(SchemaError, match="trackers db upgrade"):
             trackers.connect(postgresql_url)
         assert trackers.upgrade_store(postgresql_url) == (revision, schema.HEAD)
     with trackers.connect(postgresql_url) as store:

@@ -189,7 +189,7 @@ def test_an_older_server_is_refused_with_the_command_that_upgrades_it(
     with trackers.connect(postgresql_url, artifacts=str(tmp_path / "a")) as store:
         manager = manage(store)
         monkeypatch.setattr(schema, "HEAD", "0003")
-        with pytest.raises(SchemaError, match="hpo db upgrade"):
+        with pytest.raises(SchemaError, match="trackers db upgrade"):
             trackers.connect(postgresql_url)
         monkeypatch.setattr("trackers.sql.migrations.upgrade._WATCH_SECONDS", 5.0)
         monkeypatch.setattr("trackers.sql.holding.time.sleep", lambda seconds: manager.lease.renew())

@@ -21,7 +21,7 @@ from trackers.sql.dump import reachable_files
 from trackers.sql.engine import Database
 from trackers.sql.failures import why_not_written
 from trackers.sql.postgresql import pooler_mode
-from trackers.sql.schema import HEAD, REVISIONS, VERSION_TABLE, open_database, read_revision
+from trackers.sql.schema import HEAD, LOST, REVISIONS, how_to_put_back, open_database, read_revision
 from trackers.wording import counted
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -97,9 +97,7 @@ def _no_revision(database: Database, address: Address) -> Diagnosis:
     if address.path is None or address.path.exists():
         with database.reading() as connection:
             if settings.has_tables(connection):
-                told = f"the tables of a store are here, and {VERSION_TABLE} does not say of which revision"
-                advice = f"restore a backup; or, if it was the newest, INSERT INTO {VERSION_TABLE} VALUES ('{HEAD}')"
-                return Diagnosis(PROBLEM, "schema", told, advice)
+                return Diagnosis(PROBLEM, "schema", LOST, how_to_put_back(connection))
     return Diagnosis(PROBLEM, "schema", "there is no store here", "name another, or let the first run make it")
 
 

@@ -9,7 +9,7 @@ from trackers.errors import NotFoundError
 from trackers.sql import settings
 from trackers.sql.address import read_address
 from trackers.sql.engine import Database
-from trackers.sql.schema import HEAD, REVISIONS, read_revision
+from trackers.sql.schema import HEAD, REVISIONS, check_not_lost, read_revision
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,10 @@ class SchemaState:
 
 
 def check_schema(url: str | os.PathLike[str]) -> SchemaState:
-    """Look at the schema of the store *url*, of whatever release; nothing is changed. Raises NotFoundError without one."""
+    """Look at the schema of the store *url*, of whatever release; nothing is changed.
+
+    Raises NotFoundError without one, SchemaError for one of which the revision is lost.
+    """
     address = read_address(url)
     if address.path is not None and not address.path.exists():
         raise NotFoundError(f"there is no store at {address.path}: name another with --storage or HPO_STORAGE")
@@ -42,6 +45,7 @@ def check_schema(url: str | os.PathLike[str]) -> SchemaState:
     try:
         found = read_revision(database)
         if found is None:
+            check_not_lost(database)
             raise NotFoundError(f"there is no store in {address.safe} yet: the first run makes it")
         known = found in REVISIONS
         with database.reading() as connection:

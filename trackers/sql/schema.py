@@ -23,7 +23,7 @@ from trackers.sql.address import Address, check_file
 from trackers.sql.engine import Database
 from trackers.sql.failures import CHANGED, number_of
 from trackers.sql.ids import new_uid
-from trackers.sql.tables import PREFIX, counters, lay_out, metadata, store
+from trackers.sql.tables import PREFIX, counters, lay_out, metadata, runs, store
 from trackers.wording import counted
 
 REVISIONS = ("0001", "0002")
@@ -72,6 +72,8 @@ def open_database(address: Address, *, artifacts: str | None, create: bool) -> t
     try:
         revision = read_revision(database)
         if revision is None:
+            if not create or database.dialect != "mysql":  # there whoever makes the schema looks at more
+                check_not_lost(database)
             if not create:
                 raise _nothing(address, f"in {address.safe}", " yet: the first run makes it")
             _create(database, artifacts)
@@ -90,6 +92,32 @@ def _nothing(address: Address, place: str, advice: str) -> NotFoundError:
         wait = f"{counted(waiting, 'journal')} of it {'waits' if waiting == 1 else 'wait'}"
         advice = f" yet, but {wait} in {folder}: `trackers sync` makes the store of what was logged"
     return NotFoundError(f"there is no store {place}{advice}")
+
+
+def check_not_lost(database: Database) -> None:
+    """Raise SchemaError where the tables of a store are there, and nothing says of which revision they are."""
+    with database.reading() as connection:
+        if revision_of(connection) is None and _is_in_use(connection):
+            told = f"{LOST}; {how_to_put_back(connection)} ({database.address.safe})"
+            raise SchemaError(told)
+
+
+LOST = f"the tables of a store are here, and {VERSION_TABLE} does not say of which revision"
+
+
+def how_to_put_back(connection: Connection) -> str:
+    """Say what to do where the tables of a store are there, and their revision is not."""
+    there = connection.execute(text(_THERE[connection.dialect.name]), {"name": VERSION_TABLE}).first() is not None
+    made = "" if there else f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) PRIMARY KEY); "
+    return f"restore a backup; or, if it was the newest, {made}INSERT INTO {VERSION_TABLE} VALUES ('{HEAD}')"
+
+
+def _is_in_use(connection: Connection) -> bool:
+    """Tell whether the tables are there; on MariaDB, where a process that was killed leaves some, whether they hold rows."""
+    dialect = connection.dialect.name
+    if dialect == "mysql":
+        return next(_with_rows(connection), None) is not None
+    return connection.execute(text(_THERE[dialect]), {"name": runs.name}).first() is not None
 
 
 def read_revision(database: Database) -> str | None:
@@ -194,16 +222,22 @@ def _clear_the_way(connection: Connection) -> None:
 
 
 def _check_nothing_is_lost(connection: Connection) -> None:
+    if (name := next(_with_rows(connection), None)) is not None:
+        raise SchemaError(
+            f"this database has a store without its schema's revision: {name} holds rows, and {VERSION_TABLE} "
+            f"none; if you know the revision, put it back (INSERT INTO {VERSION_TABLE} (version_num) VALUES "
+            f"('{HEAD}') for this release's), or restore a backup; nothing was changed"
+        )
+
+
+def _with_rows(connection: Connection) -> Iterator[str]:
+    """Yield the names of the tables that hold rows which a store has only in use."""
     for table in metadata.sorted_tables:
         if table in (store, counters):
             continue  # filled before the revision is noted
         there = connection.execute(text(_THERE["mysql"]), {"name": table.name}).first() is not None
         if there and connection.execute(select(literal(1)).select_from(table).limit(1)).first() is not None:
-            raise SchemaError(
-                f"this database has a store without its schema's revision: {table.name} holds rows, and {VERSION_TABLE} "
-                f"none; if you know the revision, put it back (INSERT INTO {VERSION_TABLE} (version_num) VALUES "
-                f"('{HEAD}') for this release's), or restore a backup; nothing was changed"
-            )
+            yield table.name
 
 
 def create_schema(connection: Connection) -> None:
@@ -240,7 +274,7 @@ def _meet(database: Database, revision: str) -> None:
     if database.address.path is None:
         raise SchemaError(
             f"the store {database.address.safe} has an older schema ({revision}, this release needs {HEAD}): "
-            "stop what uses it and run `hpo db upgrade`"
+            "stop what uses it and run `trackers db upgrade`"
         )
     from trackers.sql.migrations.upgrade import upgrade
 
