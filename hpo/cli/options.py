@@ -151,10 +151,11 @@ def connect(url: Any) -> Store:
     """Open the store at *url*, which must be there. Raises: UserError that names the place."""
     import trackers
     from hpo.errors import UserError
+    from trackers.cli.storage import told
     from trackers.errors import NotFoundError
 
     try:
-        return trackers.connect(url, create=False)
+        return told(trackers.connect(url, create=False))
     except NotFoundError:
         place = without_password(str(url)).removeprefix("sqlite:///")
         raise UserError(f"There is no store at {place}: run `hpo run FILE` first, or give --storage.") from None

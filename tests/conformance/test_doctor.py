@@ -26,6 +26,8 @@ from trackers.keeping.revision import check_schema
 from trackers.processes import host_name
 from trackers.sql import settings
 from trackers.sql.address import read_address
+from trackers.sql.engine import Database
+from trackers.sql.migrations.upgrade import apply_revisions
 from trackers.sql.postgresql import pooler_mode
 from trackers.sql.schema import HEAD
 from trackers.store import Store
@@ -252,6 +254,20 @@ def test_an_older_store_says_which_upgrade_is_pending(sqlite_url: str, capsys: p
     assert run_command(["db", "check", "--storage", sqlite_url]) == 1
     assert "upgrade is pending (0002)" in capsys.readouterr().out
     assert levels(examine(sqlite_url))["schema"] == PROBLEM
+
+
+def test_an_upgrade_on_the_way_is_told(sqlite_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    database = Database(read_address(sqlite_url))
+    with database.writing() as connection:
+        apply_revisions(connection, None, last="0001")
+        connection.execute(text("INSERT INTO trackers_store VALUES (1, 'u', 1, 'a')"))
+    database.close()
+    assert run_command(["runs", "--storage", sqlite_url]) == 0
+    path = read_address(sqlite_url).path
+    told = f"The store {path} was brought from schema 0001 to {HEAD}; as it was before it is in {path}.0001.bak.\n"
+    assert capsys.readouterr().err == told
+    assert run_command(["runs", "--storage", sqlite_url]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_server_itself_is_no_pooler(postgresql_store_url: str) -> None:

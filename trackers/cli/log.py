@@ -16,7 +16,7 @@ from trackers.changes import InputLogged
 from trackers.cli.completing import complete_experiment
 from trackers.cli.given import Point, check_local, placed, read_pairs, read_points, read_value
 from trackers.cli.series import Series, read_series
-from trackers.cli.storage import DEFAULT, open_store, reading_options
+from trackers.cli.storage import DEFAULT, open_store, reading_options, told
 from trackers.errors import TrackersError
 from trackers.names import clean_name
 from trackers.termination import terminable
@@ -103,7 +103,7 @@ def log(
     above = _parent(storage, parent, offline)
     with (
         terminable(once=True),
-        connect(storage or DEFAULT, offline=offline) as store,
+        told(connect(storage or DEFAULT, offline=offline)) as store,
     ):  # which makes the store where it is new
         for file, _ in found.files:
             store.artifacts.refuse_own(file)

@@ -62,4 +62,11 @@ def open_store(url: str | None) -> Store:
     """Open the store at *url* for reading; it must be there. Raises NotFoundError, which says what to do."""
     from trackers import connect
 
-    return connect(url or DEFAULT, create=False)
+    return told(connect(url or DEFAULT, create=False))
+
+
+def told(store: Store) -> Store:
+    """Return *store*, and tell of the upgrade that opening it took."""
+    if store.identity.upgraded:
+        click.echo(store.identity.upgraded, err=True)
+    return store

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, literal, select, text
@@ -51,11 +51,15 @@ _HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True)
 class Identity:
-    """What a store says of itself: *artifact_root* is absolute, or a URL."""
+    """What a store says of itself: *artifact_root* is absolute, or a URL.
+
+    *upgraded* is a sentence on the upgrade that opening it took, '' where it took none.
+    """
 
     uid: str
     created_at: int
     artifact_root: str
+    upgraded: str = ""
 
 
 def open_database(address: Address, *, artifacts: str | None, create: bool) -> tuple[Database, Identity]:
@@ -70,7 +74,7 @@ def open_database(address: Address, *, artifacts: str | None, create: bool) -> t
         check_file(address.path, create)
     database = Database(address)
     try:
-        revision = read_revision(database)
+        revision, upgraded = read_revision(database), ""
         if revision is None:
             if not create or database.dialect != "mysql":  # there whoever makes the schema looks at more
                 check_not_lost(database)
@@ -78,8 +82,8 @@ def open_database(address: Address, *, artifacts: str | None, create: bool) -> t
                 raise _nothing(address, f"in {address.safe}", " yet: the first run makes it")
             _create(database, artifacts)
         elif revision != HEAD:
-            _meet(database, revision)
-        return database, _identity(database, artifacts)
+            upgraded = _meet(database, revision)
+        return database, replace(_identity(database, artifacts), upgraded=upgraded)
     except BaseException:
         database.close()
         raise
@@ -265,7 +269,8 @@ def stamp(connection: Connection, revision: str = HEAD) -> None:
     connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} (version_num) VALUES ('{revision}')")
 
 
-def _meet(database: Database, revision: str) -> None:
+def _meet(database: Database, revision: str) -> str:
+    """Bring an older SQLite file up to date and say so; raises SchemaError for any other store."""
     if revision not in REVISIONS:
         raise SchemaError(
             f"the store {database.address.safe} was written by a newer release (schema {revision}, this one knows "
@@ -279,6 +284,11 @@ def _meet(database: Database, revision: str) -> None:
     from trackers.sql.migrations.upgrade import upgrade
 
     upgrade(database)
+    path = database.address.path
+    kept = path.with_name(f"{path.name}.{revision}.bak")
+    said = f"The store {path} was brought from schema {revision} to {HEAD}; as it was before it is in {kept}."
+    _log.info("%s", said)
+    return said
 
 
 def first_root(address: Address, artifacts: str | None) -> str:
