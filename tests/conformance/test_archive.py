@@ -122,7 +122,7 @@ def test_an_experiment_with_a_living_run_is_not_removed(sqlite_url: str, tmp_pat
         assert not folder.exists()
         words = ["archive", "fraud", "--to", str(folder), "--storage", sqlite_url]
         said = CliRunner().invoke(command, words, standalone_mode=False)
-        assert f"1 run (the first is {run.uid}) is still running" in said.stderr
+        assert f"The run {run.uid} is still running" in said.stderr
         run.end()
         assert store.archive("fraud", tmp_path / "ended", remove=True).removed
 

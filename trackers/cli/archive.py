@@ -27,9 +27,10 @@ def write_archive(experiment: str, to: str, files: bool, remove: bool, storage: 
         elif remove:
             click.echo("It is not deleted from the store, since the archive lacks files.", err=True)
         if done.running:
+            many = len(done.running) > 1
             runs = f"{counted(len(done.running), 'run')} (the first is {done.running[0]})"
-            are, had = ("is", "it") if len(done.running) == 1 else ("are", "they")
-            click.echo(f"{runs} {are} still running: the archive has what {had} had logged.", err=True)
+            who = f"{runs} are" if many else f"The run {done.running[0]} is"
+            click.echo(f"{who} still running: the archive has what was logged until now.", err=True)
         for problem in done.problems:
             click.echo(text.plain(f"Problem: {problem}"), err=True)
     return 1 if done.problems else 0

@@ -123,8 +123,8 @@ def archive(
     running = _running(store, found.id)
     if remove and running:
         raise StateError(
-            f"{found.name} is not removed, since the run {running[0]} is still running: end it first, or archive "
-            "without remove; nothing was archived"
+            f"{found.name} is not removed, since the run {running[0]} is still running: end it first (where its process "
+            "is gone with store.resume_run(UID).end()), or archive without remove; nothing was archived"
         )
     named: dict[str, _Named] = {}
     with writing_to(folder, "nothing was archived"), begun(folder):
