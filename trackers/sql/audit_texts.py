@@ -18,6 +18,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    UniqueConstraint,
     case,
     cast,
     func,
@@ -94,7 +95,8 @@ def mend_text(connection: Connection, where: Mapping[str, Any], size_of: Any) ->
     """Write a text with marks in the place of what is none, unless others are found by it."""
     table = t.metadata.tables[where["table"]]
     column = table.c[where["column"]]
-    if column.primary_key or column.foreign_keys or column.unique or table is t.registry_history:
+    unique = any(isinstance(rule, UniqueConstraint) and column.name in rule.columns for rule in table.constraints)
+    if column.primary_key or column.foreign_keys or unique or table is t.registry_history:
         return ""
     mine = [
         (cast(table.c[name], LargeBinary) if isinstance(one, bytes) else table.c[name]) == one
