@@ -99,7 +99,7 @@ def _column(values: list[Any]) -> list[Any]:
 
 _ATTRIBUTES = (
     *("run_id", "experiment", "number", "name", "state", "value"),
-    *("created", "started", "ended", "duration", "user", "host"),
+    *("created", "started", "ended", "duration", "parent", "user", "host"),
 )
 
 
@@ -116,6 +116,7 @@ def _row(run: Run, columns: dict[str, Any]) -> dict[str, Any]:
         "started": started,
         "ended": ended,
         "duration": (ended - started).total_seconds() if ended is not None and started is not None else None,
+        "parent": run.parent or None,
         "user": run.user,
         "host": run.host,
         **columns,

@@ -430,3 +430,11 @@ def test_integers_that_no_double_holds_are_told_apart(store: Store) -> None:
             assert [run.params["seed"] for run in store.search_runs(written)] == wanted["="], written
         found = store.search_runs(f"params.seed not in ({one}, 7)")
         assert sorted(run.params["seed"] for run in found) == sorted(wanted["!="])
+
+
+def test_a_nested_run_names_its_parent_in_what_a_search_returns(store: Store) -> None:
+    with store.start_run("nested") as parent, store.start_run("nested", parent=parent) as child:
+        pass
+    rows = {row["run_id"]: row["parent"] for row in store.search_runs("").to_rows()}
+    assert rows == {parent.uid: None, child.uid: parent.uid}
+    assert store.get_run(child.uid).parent == parent.uid

@@ -62,6 +62,7 @@ def checkout(run: str, to: Path | None, repo: Path | None, storage: str | None, 
     parts += [
         _counted(len(done.changed), "changed file"),
         _counted(len(done.files), "new file" if done.commit else "file"),
+        "the notebook's cells in cells.py" if launch.code.content.get("cells") else "",
     ]
     what = ", ".join(part for part in parts if part) or "nothing"
     but = ", except for:" if done.missing else "."

@@ -95,6 +95,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "ended_at": run.ended_at,
         "parent_id": run.parent_id,
+        "parent": run.parent or None,
         "user": run.user,
         "host": run.host,
         "error": run.error,

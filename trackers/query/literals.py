@@ -42,8 +42,10 @@ def read_literal(token: Token, text: str) -> Literal:
         return _float(token.text)
     if token.lower in _WORDS and token.quoted is None:
         return _WORDS[token.lower]
-    if token.lower == "null":
-        raise FilterError("null is no value: write is null, or is not null", text, token.position, len(token.text))
+    if token.lower in {"null", "none"}:
+        raise FilterError(
+            f"{token.text} is no value: write is null, or is not null", text, token.position, len(token.text)
+        )
     if token.is_keyword:
         raise FilterError(
             "a value is expected here: a number, or text in quotes", text, token.position, len(token.text)

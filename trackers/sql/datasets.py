@@ -32,7 +32,9 @@ def read_datasets(connection: Connection, ref: str | None = None) -> list[DataSe
     found = [DataSet(*row) for row in connection.execute(query)]
     if ref is not None and not found:
         names = connection.execute(select(d.name).distinct()).scalars().all()
-        raise NotFoundError(f"no run read a data set {ref[:100]!r}{did_you_mean(ref, names)}")
+        short = re.fullmatch("[0-9a-f]{1,7}", ref.lower()) is not None
+        end = ": of a digest give 8 digits or more" if short else did_you_mean(ref, names)
+        raise NotFoundError(f"no run read a data set {ref[:100]!r}{end}")
     return found
 
 

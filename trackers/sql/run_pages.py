@@ -75,11 +75,16 @@ def _statements(dialect: str) -> _Statements:
         table.c for table in (t.runs, t.experiments, t.params, t.series, t.tags, t.results, t.errors)
     )
     raw = as_type(p.text, Text)  # text as it is stored: ``join_param`` turns it back
-    run = select(t.runs, e.name.label("experiment"), e.deleted_at.label("with_experiment"))
+    parents = t.runs.alias()
+    run = select(
+        t.runs, e.name.label("experiment"), e.deleted_at.label("with_experiment"), parents.c.uid.label("parent")
+    ).select_from(t.runs)
     params = select(p.run_id, p.name, p.kind, p.number, p.number_kind, raw)
     metrics = select(s.run_id, s.key, s.context, s["last"], s.last_kind)
     return _Statements(
-        run.join(t.experiments, e.id == r.experiment_id).where(_among(r.id, dialect)),
+        run.join(t.experiments, e.id == r.experiment_id)
+        .outerjoin(parents, parents.c.id == r.parent_id)
+        .where(_among(r.id, dialect)),
         params.where(_among(p.run_id, dialect)).order_by(p.run_id, p.position),
         metrics.where(_among(s.run_id, dialect)).order_by(s.run_id, s.key, s.context),
         select(g.run_id, g.name, g.value).where(_among(g.run_id, dialect)).order_by(g.run_id, g.name),
@@ -126,6 +131,7 @@ def _run(
         started_at=started_at,
         ended_at=ended_at,
         parent_id=row.parent_id,
+        parent=row.parent or "",
         user=row.user,
         host=row.host,
         params=params,

@@ -349,7 +349,7 @@ def _find_trial(connection: Connection, ref: str) -> int | None:
         return _begun(connection, number.lower(), experiment=study)
     if not slash or not (number.isascii() and number.isdigit() and len(number) < 19):
         raise NotFoundError(
-            f"there is no run {ref[:100]!r} in this store: a run is named by its uid (16 digits or all), a trial by STUDY/NUMBER"
+            f"there is no run {ref[:100]!r} in this store: a run is named by its uid (8 digits or more), a trial by STUDY/NUMBER"
         )
     study_id = find_study(connection, study)
     c = t.runs.c

@@ -106,7 +106,8 @@ class Run:
     *uid* is its 32 hex digits, the same in every copy of the store; *id* is its number in this one. *user* and *host*
     are where it began. *values* are the final results of a trial, one an objective; *error* is what ended a failed run.
     *metrics* holds the last value of every series without context, and ``key{context}`` for those with one.
-    *number* is the trial's number where the experiment is a study, else None.
+    *number* is the trial's number where the experiment is a study, else None. *parent* is the uid of the run that it
+    belongs to, if any.
     """
 
     id: int
@@ -120,6 +121,7 @@ class Run:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     parent_id: int | None = None
+    parent: str = ""
     user: str = ""
     host: str = ""
     params: Mapping[str, ParamValue] = field(default_factory=dict)
