@@ -780,6 +780,17 @@ def test_infinity_beats_no_champion(store: Store) -> None:
     assert "infinity is no result to rely on" in result.says
 
 
+def test_a_new_alias_that_is_written_nearly_as_another_says_so(call: Any, store: Store) -> None:
+    store.registry.promote("fraud", 1, to="production")
+    code, out, err = call("promote", "fraud", "2", "--to", "prodution")
+    assert (code, "prodution" in out) == (0, True)
+    assert err == (
+        "prodution is a new alias, and no policy of production was asked; where that was meant, "
+        "`trackers remove-alias fraud prodution` takes it away.\n"
+    )
+    assert call("promote", "fraud", "2", "--to", "shadow")[2] == ""
+
+
 def test_an_alias_is_removed_from_the_terminal(call: Any, store: Store) -> None:
     store.registry.promote("fraud", 2, to="stagging")
     assert call("remove-alias", "fraud", "stagging") == (0, "fraud@stagging is gone (it pointed at version 2).\n", "")

@@ -13,7 +13,7 @@ import click
 
 from trackers.cli.completing import complete_alias, complete_model, complete_version
 from trackers.cli.storage import DEFAULT, open_store, reading_options
-from trackers.wording import without_password
+from trackers.wording import closest, without_password
 
 if TYPE_CHECKING:
     from trackers.policy import Result
@@ -76,7 +76,19 @@ def promote(
         except PolicyError as exc:
             _refused(store.registry, name, number, alias, exc.results, as_json)
             raise PolicyError(_short(name, number, alias, exc.results), exc.results) from exc
+        meant = _meant(store.registry, name, alias) if move.old_version is None else None
     _tell(move, storage, as_json)
+    if meant is not None:
+        undo = f"`trackers remove-alias {name} {alias}` takes it away"
+        click.echo(
+            f"{alias} is a new alias, and no policy of {meant} was asked; where that was meant, {undo}.", err=True
+        )
+
+
+def _meant(registry: Registry, name: str, alias: str) -> str | None:
+    """Return another alias, of the model or of a policy, that is written nearly so."""
+    others = {one.alias for one in registry.aliases(name)} | {one.alias for one in registry.policies(name) if one.alias}
+    return closest(alias, others - {alias})
 
 
 @click.command(
