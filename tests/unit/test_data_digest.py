@@ -353,6 +353,32 @@ def test_a_data_set_of_arrow_is_the_table_that_it_is(tmp_path: Path) -> None:
     assert digest({"train": datasets.dataset(tmp_path)}) != digest({"train": datasets.dataset(tmp_path / "0.parquet")})
 
 
+def test_parquet_files_say_their_rows_and_columns(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pa.table({"x": [1.0, 2.0, 3.0], "label": ["a", "b", "c"]})
+    columns = [{"name": "x", "dtype": "double"}, {"name": "label", "dtype": "string"}]
+    (tmp_path / "parts").mkdir()
+    for name in ("one", "two"):
+        parquet.write_table(table, tmp_path / "parts" / f"{name}.parquet")
+    one = data_digest(tmp_path / "parts" / "one.parquet")
+    assert (one.rows, one.schema) == (
+        3,
+        {"kind": "file", "size": (tmp_path / "parts/one.parquet").stat().st_size, "columns": columns},
+    )
+    assert one.digest == digest((tmp_path / "parts" / "one.parquet").read_bytes())
+    both = data_digest(tmp_path / "parts")
+    assert both.schema is not None
+    assert (both.rows, both.schema["kind"], both.schema["columns"]) == (6, "folder", columns)
+    (tmp_path / "parts" / "_SUCCESS").write_text("")
+    assert data_digest(tmp_path / "parts").rows == 6
+    (tmp_path / "parts" / "three.parquet").write_text("no Parquet")
+    assert data_digest(tmp_path / "parts").rows is None
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    assert data_digest(tmp_path / "notes.csv").rows is None
+
+
 def test_what_can_be_read_only_once_is_not_read() -> None:
     pa = pytest.importorskip("pyarrow")
     reader = pa.table({"a": [1, 2]}).to_reader()

@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from trackers.capture.array import feed_array, feed_masked
 from trackers.capture.cell import feed_json
 from trackers.capture.folder import path_digest
 from trackers.capture.frame import feed_frame, feed_series
+from trackers.capture.table_files import table_facts
 from trackers.capture.tree import Feed, TreeHash
 from trackers.errors import InvalidValueError
 from trackers.models.schema import describe, is_frame
@@ -49,13 +51,14 @@ def data_digest(data: Any) -> Data:
     *data*: a NumPy array or whatever converts to one, a pandas or Arrow table, a data set of Arrow, a SciPy sparse
     matrix, a PyTorch tensor, bytes, a path (file or folder, and what links there lead to), a list or tuple of any of
     these or of plain values, a mapping of them, or scikit-learn's ``Bunch`` (its data and target); what this returned is
-    returned as it is. Raises InvalidValueError for anything else, such as objects that show only where they lie in memory.
+    returned as it is. Rows and columns of Parquet files are read from their footers (needs pyarrow). Raises InvalidValueError for anything else, such as objects that show only where they lie in memory.
     """
     if isinstance(data, Data):
         return data
     if isinstance(data, str | os.PathLike):
         digest, schema = path_digest(data)
-        return Data(digest, None, schema)
+        rows, columns = table_facts(Path(data))
+        return Data(digest, rows, schema if columns is None else {**schema, "columns": columns})
     with TreeHash() as tree:
         if isinstance(data, bytes | bytearray | memoryview):
             view = memoryview(data)
