@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import PurePath
 
 from trackers.capture.secret_names import KEYS, NAMED, PASSWORDS, is_secret_value
@@ -136,7 +138,9 @@ _RULES = _COMMANDS | {
     ("identified by", "identified with", "password '", 'password "', "secret '", "access_key '"): _OF_SQL,
     ("64decode(", "32decode(", "16decode(", "85decode(", "unhexlify(", "fromhex(", "a2b_"): _DECODED,
 }
-_COMPILED = tuple((words, re.compile(rule)) for words, rule in _RULES.items())
+_ON_ONE_LINE = {_ENVIRONMENT, _AFTER_OTHERS, _BEFORE_OTHERS, _EXPORTED, _OF_COMMAND, _SET, _OR, _SHORT_NAME, _OF_SQL}
+"""Rules for the lines alone in which one of their words is: few lines have one, and these rules begin nearly anywhere."""
+_COMPILED = tuple((words, re.compile(rule), rule in _ON_ONE_LINE) for words, rule in _RULES.items())
 
 REGISTRY = re.compile(r"\"auth\"[ \t]{0,4}:[ \t]{0,4}\"(?P<secret>[A-Za-z0-9+/]{4,}={0,2})\"")
 """What a registry of containers is told; a login where `is_login` says so."""
@@ -168,10 +172,32 @@ _OPTIONS = {
 """Programs that take a password by a short option, and whether it may stand in the next word."""
 
 
-def rules_for(text: str) -> Iterator[re.Pattern[str]]:
-    """Yield the rules that may find something in *text*: a word of each is looked for first, which is much faster."""
+def hide(text: str, by: Callable[[re.Match[str]], str]) -> str:
+    """Put what *by* returns in the place of what the rules find: a word of each is looked for first, which is much faster."""
     lower = text.lower()
-    return (rule for words, rule in _COMPILED if any(word in lower for word in words))
+    rules = [one for one in _COMPILED if any(word in lower for word in one[0])]
+    if any(on_one_line for *_, on_one_line in rules):
+        lines, ends = text.split("\n"), list(accumulate(len(line) + 1 for line in lower.split("\n")))
+        for words, rule, on_one_line in rules:
+            for at in _lines_with(words, lower, ends) if on_one_line else ():
+                lines[at] = rule.sub(by, lines[at])
+        text = "\n".join(lines)
+    for _, rule, on_one_line in rules:
+        if not on_one_line:
+            text = rule.sub(by, text)
+    return text
+
+
+def _lines_with(words: Sequence[str], lower: str, ends: Sequence[int]) -> list[int]:
+    """Return the lines of a text, in lower case, in which one of *words* is; *ends* are where its lines end."""
+    found = set()
+    for word in words:
+        at = lower.find(word)
+        while at >= 0:
+            line = bisect_right(ends, at + word.startswith("\n"))
+            found.add(line)
+            at = lower.find(word, ends[line] - 1)
+    return sorted(found)
 
 
 def is_sample(value: str) -> bool:

@@ -175,8 +175,7 @@ def _redact_once(text: str, diff: bool, settings: bool) -> str:
     text = _QUERY.sub(_hide_of_query, text)
     text = _BEARER.sub(rf"\1{HIDDEN}", text)
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
-    for rule in login.rules_for(text):
-        text = rule.sub(_hide_login, text)
+    text = login.hide(text, _hide_login)
     text = login.OPTION.sub(_hide_of_option, text)
     text = login.REGISTRY.sub(_hide_login_of_registry, text)
     if "f'{" in text or 'f"{' in text:
@@ -356,10 +355,7 @@ def _redact_text(text: str) -> str:
     if not any(sign in text for sign in " =;:<"):
         return text
     text = _HEADER.sub(rf"\1{HIDDEN}", _BEARER.sub(rf"\1{HIDDEN}", text))
-    text = _GIVEN.sub(_hide_given, text)
-    for rule in login.rules_for(text):
-        text = rule.sub(_hide_login, text)
-    return text
+    return login.hide(_GIVEN.sub(_hide_given, text), _hide_login)
 
 
 def _hide_given(match: re.Match[str]) -> str:
