@@ -164,6 +164,39 @@ def _keep_or_remove(store: Store, what: str, folder: Path) -> None:
         store.delete_experiment("night")
 
 
+def test_a_callback_of_a_commit_that_reads_does_not_wait_for_itself(sqlite_url: str) -> None:
+    with trackers.connect(sqlite_url) as store:
+        store.start_run("night").end()
+        found: list[Any] = []
+
+        def read(_commit: Any) -> None:
+            store.writer.spill(StoreAwayError("it is said to be away"))
+            found.extend(store.list_experiments())
+
+        store.writer.defer(lambda connection: None).add_done_callback(read)
+        until(lambda: found)
+        assert [one.name for one in found] == ["night"]
+        store.writer.drain()
+
+
+def test_a_run_waits_for_its_journal_though_the_database_was_away_before(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SPILL_AT", 100)
+    with trackers.connect(sqlite_url) as store, trackers.connect(sqlite_url) as other:
+        with pytest.raises(StoreAwayError):
+            store.writer.call(_fail_as_away)
+        store.start_run("night").end()
+        with store.start_run("night") as run:
+            for key in range(10):
+                run.log_points(f"m{key}", [float(step) for step in range(200)])
+        assert [one.count for one in other.metrics(run.uid)] == [200] * 10
+
+
+def _fail_as_away(connection: Any) -> None:
+    raise StoreAwayError("it is said to be away")
+
+
 def test_what_is_in_the_file_goes_before_what_is_in_memory(store_url: str, disk: Disk) -> None:
     with trackers.connect(store_url) as store:
         run = store.start_run("night")

@@ -29,6 +29,8 @@ from trackers.wording import without_credentials, without_password
 # Put together here, so that no scanner takes this file for a leak.
 KEY = "wJalrXUtnFEMI" + "/K7MDENG/bPxRfiCY" + "zq8Vn2LkEXA"
 SECRETS = {
+    "the first line of a container's file": ("ENV OPENAI_API_KEY abcd1234efgh5678\nENV X 1", "abcd1234"),
+    "a variable behind a tab": ("RUN x\n\tENV MY_API_KEY abcd1234efgh5678", "abcd1234"),
     "a password": ('password = "hunter2"', "hunter2"),
     "a password of a call": ("connect(host, password='correct horse')", "correct horse"),
     "a password that is annotated": ('password: str = "hunter2"', "hunter2"),

@@ -121,10 +121,7 @@ _RULES = _COMMANDS | {
     ("get(", "env(", "pop(", "setdefault("): _DEFAULT,
     ("default=", "default ="): _DEFAULT_OF_OPTION,
     ("auth=", "auth ="): _USER_AND_PASSWORD,
-    (
-        *("%env ", "export ", "readonly ", "declare -x ", "local ", "setenv ", "setx ", "set -"),
-        *(f"\n{mark}{word} " for mark in ("", *"+- ") for word in ("env", "arg", "set")),
-    ): _EXPORTED,
+    (*("env ", "arg ", "set ", "export ", "readonly ", "declare -x ", "local ", "setenv ", "setx "),): _EXPORTED,
     (*(f"{word}=" for word in _OF_VARIABLES.split()), "pass="): _OF_COMMAND,
     ("${",): _OF_SHELL,
     ("set(", "setattr("): _SET,
@@ -194,7 +191,7 @@ def _lines_with(words: Sequence[str], lower: str, ends: Sequence[int]) -> list[i
     for word in words:
         at = lower.find(word)
         while at >= 0:
-            line = bisect_right(ends, at + word.startswith("\n"))
+            line = bisect_right(ends, at)
             found.add(line)
             at = lower.find(word, ends[line] - 1)
     return sorted(found)

@@ -99,6 +99,7 @@ class Journal:
         """Where the last damaged line ends that was counted."""
 
         self._descriptor = descriptor
+        self._closed = False
         self._held: deque[bytes] = deque()
         _open.add(self)
 
@@ -138,6 +139,8 @@ class Journal:
         """Make the folder and the file where they are not there yet."""
         if self._descriptor >= 0:
             return
+        if self._closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         folder, parent, descriptor = self.folder, self.folder.parent, -1
         try:
             folder.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -147,6 +150,7 @@ class Journal:
             _write(descriptor, line)
             for path in (folder, parent):
                 _sync_folder(path)
+            vars(self).update(_descriptor=descriptor, size=len(line), start=len(line))
         except BaseException:  # so that it can be made later: a full disk may have room, Ctrl-C may be survived
             if descriptor >= 0:
                 with suppress(OSError):
@@ -155,8 +159,8 @@ class Journal:
                     os.close(descriptor)
             with suppress(OSError):
                 folder.rmdir()
+            vars(self).update(_descriptor=-1, size=0, start=0)
             raise
-        vars(self).update(_descriptor=descriptor, size=len(line), start=len(line))
 
     @classmethod
     def open(cls, folder: Path) -> Journal:
@@ -237,7 +241,7 @@ class Journal:
         """Make what was appended outlive a power cut; raises StoreError where the disk does not take it."""
         try:
             self._write_held()
-            if self._descriptor >= 0:
+            if self._descriptor >= 0 or self._closed:
                 os.fsync(self._descriptor)
         except OSError as exc:
             raise self._unwritable(exc) from exc
@@ -253,8 +257,9 @@ class Journal:
 
     def read(self, start: int, limit: int) -> Iterator[Line]:
         """Yield at most *limit* entries from the byte *start* on; a line whose checksum is wrong is passed over."""
-        start = max(start, self.start)  # it was made since
-        if start >= self.size:
+        size = self.size
+        start = max(start, self.start)  # where it was made since; it has its start when it has a size
+        if start >= size:
             return
         with os.fdopen(os.open(self.folder / "records", os.O_RDONLY), "rb") as source:
             source.seek(start)
@@ -342,6 +347,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the journal; a second call changes nothing."""
+        self._closed = True
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

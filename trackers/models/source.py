@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import os
 import sys
 import sysconfig
 import threading
@@ -163,9 +164,20 @@ def run_source(folder: Path, source: str, name: str) -> ModuleType:
 _standing_in = threading.RLock()
 
 
+def _renew_lock() -> None:
+    global _standing_in
+    _standing_in = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 @contextmanager
 def standing_in(modules: Mapping[str, ModuleType]) -> Iterator[None]:
     """Have *modules* imported by these names inside the block, whatever else has them here."""
+    if not modules:
+        yield
+        return
     with _standing_in:
         before = {name: sys.modules.get(name) for name in modules}
         sys.modules.update(modules)

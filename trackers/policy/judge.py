@@ -187,7 +187,7 @@ def _compare(
         return Verdict(False, f"{said}: nan cannot be compared", figures)
     if math.isinf(mine.value):
         return Verdict(False, f"{said}: infinity is no result to rely on", figures)
-    if rule.sigmas and error is not None and error != error:
+    if error is not None and error != error and (rule.sigmas or threshold == 0):
         return Verdict(False, f"{said}: {how}, so that a gain cannot be told from noise", figures)
     if error is None and threshold == 0:
         return Verdict(False, f"{said}: {how}, and the policy names no margin to tell a gain from noise", figures)

@@ -236,7 +236,7 @@ class Writer:
         self.check_process()
         if self._spill is None or not self._spill.active:
             return
-        if not self._gone and threading.current_thread() is not self._thread:
+        if not self._gone:
             self._await_drained(ANSWER_SECONDS)
         with self._lock:
             if self._spill.active:
@@ -257,7 +257,12 @@ class Writer:
             raise failure
 
     def _await_drained(self, patience: float | None) -> BaseException | None:
-        """Wait likewise, but no longer than *patience* seconds for a batch; return the failure of the attempt."""
+        """Wait likewise, but no longer than *patience* seconds for a batch; return the failure of the attempt.
+
+        In a callback on the writer's thread nothing is waited for: it does nothing else meanwhile.
+        """
+        if threading.current_thread() is self._thread:
+            return None
         with self._lock:
             spill = self._spill
             if spill is None or spill.offline or not spill.active:
@@ -270,6 +275,7 @@ class Writer:
                 if spill.attempts != before or self._dead is not None:
                     return spill.failure or self._dead
                 if not self._attempted.wait(patience):
+                    self._gone = True  # the next one does not wait for it
                     break
             return None
 
@@ -349,6 +355,7 @@ class Writer:
         with self._lock:
             self._check_open()
             if not spill.active and self._queue.size >= SPILL_AT and spill.usable:
+                self._gone = False  # as far as is known: the queue is long
                 ended = self._spill_over([])
         for one in ended:
             one.commit.resolve()
@@ -430,10 +437,10 @@ class Writer:
         failure, is_empty = drain_batch(spill, self._groups.commit, self._groups.said, self._lock)
         with self._lock:
             spill.forget_held()
+            self._gone = failure is not None
             if failure is not None or (is_empty and spill.leave()):
                 spill.tried(failure)
                 self._drain_wanted = False
-                self._gone = failure is not None
             self._attempted.notify_all()
         self._say()
 
