@@ -122,10 +122,7 @@ def archive(
     check_free(folder)
     running = _running(store, found.id)
     if remove and running:
-        raise StateError(
-            f"{found.name} is not removed, since the run {running[0]} is still running: end it first (where its process "
-            "is gone with store.resume_run(UID).end()), or archive without remove; nothing was archived"
-        )
+        raise _unremovable(found.name, running[0])
     named: dict[str, _Named] = {}
     with writing_to(folder, "nothing was archived"), begun(folder):
         writer = _Writer(folder, arrow, parquet)
@@ -175,6 +172,13 @@ def _running(store: Store, experiment_id: int) -> list[str]:
     with store.database.reading() as connection:
         found = settings.running_in(connection, experiment_id)
     return [uid for uid, host, pid in found if host != here or start_time(pid) is not None]
+
+
+def _unremovable(name: str, run: str) -> StateError:
+    return StateError(
+        f"{name} is not removed, since the run {run} is still running: end it first (where its process is gone with "
+        "store.resume_run(UID).end()), or archive without remove; nothing was archived"
+    )
 
 
 def _naming(parts: Iterable[Sequence[Mapping[str, Any]]], named: dict[str, _Named]) -> Iterator[Sequence[Any]]:
