@@ -141,7 +141,8 @@ class Launches:
         key, dice = next(self._ids), self._dice
         code, environment = dice.choice(self._codes), dice.choice(self._environments)
         branch = dice.choices(_BRANCHES, (50, 20, 10, *[1] * 60))[0]
-        rows.launches.append((key, _digest(key), code, environment, branch, f"train_{dice.randrange(30)}.py", "[]", 0))
+        call = (branch, "https://example.org/team/repo.git", f"train_{dice.randrange(30)}.py", "[]")
+        rows.launches.append((key, _digest(key), code, environment, *call, 0))
         return key
 
 

@@ -123,7 +123,8 @@ def _code(store: Store, old: CodeVersion | None, new: CodeVersion | None, repo: 
 def _call(launch: Launch | None) -> dict[str, Any]:
     if launch is None:
         return {}
-    call = {"branch": launch.branch, "entry point": launch.entry_point, "arguments": " ".join(launch.arguments)}
+    call = {"branch": launch.branch, "remote": launch.remote, "entry point": launch.entry_point}
+    call["arguments"] = " ".join(launch.arguments)
     return {name: value for name, value in call.items() if value}
 
 

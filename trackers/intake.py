@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackers.capture.process import content_digest
+from trackers.capture.secret import clean_url
 from trackers.capture.state import state_digest, unkept_digest, version_of
 from trackers.clock import now_us
 from trackers.errors import TrackersError
@@ -76,14 +77,15 @@ class Intake:
         """Write columns of an imported run that went on elsewhere after it had ended; raises ConflictError."""
         self._store.writer.call(partial(rows.follow_run, run_id=run_id, old=old, **columns))
 
-    def keep_launch(self, commit: str, branch: str | None, entry_point: str) -> int:
+    def keep_launch(self, commit: str, branch: str | None, entry_point: str, remote: str | None = None) -> int:
         """Keep which code a run ran, as far as another tool knows it, and return the id that an attempt names it by.
 
         Whether the tree was clean is not known, and nothing of what was changed.
         """
         record = {"commit": commit, "unkept": unkept_digest(commit, None, {})}
         digest = state_digest(record)
-        call = [branch, entry_point]
+        remote = clean_url(remote) if remote else None
+        call = [branch, remote, entry_point]
         new = NewLaunch(
             digest=content_digest([digest, {}, *call]),
             code_digest=digest,
@@ -96,6 +98,7 @@ class Intake:
             branch=branch,
             entry_point=entry_point,
             arguments=(),
+            remote=remote,
         )
         return self._store.writer.call(partial(keep_launch, new=new))
 

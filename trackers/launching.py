@@ -110,7 +110,7 @@ class Launching(ABC):
             record["notes"] = [*record.get("notes", ()), f"the changes and new files could not be stored: {exc}"]
         environment = dict(captured.environment)
         environment_digest = content_digest(environment)
-        call = [captured.code.branch, captured.entry_point, list(captured.arguments)]
+        call = [captured.code.branch, captured.code.remote, captured.entry_point, list(captured.arguments)]
         return launches.NewLaunch(
             digest=content_digest([captured.digest, environment_digest, *call]),
             code_digest=captured.digest if captured.has_code else None,
@@ -121,6 +121,7 @@ class Launching(ABC):
             environment_digest=environment_digest,
             environment=environment,
             branch=captured.code.branch,
+            remote=captured.code.remote,
             entry_point=captured.entry_point,
             arguments=captured.arguments,
             commits=commits,

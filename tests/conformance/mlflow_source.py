@@ -37,6 +37,7 @@ def fill(mlflow: Any, folder: Path) -> dict[str, str]:
         "fraud", artifact_location=str(folder / "art"), tags={"mlflow.note.content": "what it is", "team": "ä"}
     )
     tags = {"mlflow.user": "ann", "mlflow.source.git.commit": "0123abc", "mlflow.source.name": "train.py", "k": "v\n"}
+    tags["mlflow.source.git.repoURL"] = "https://ann:s3cr3t@example.org/team/repo.git"
     parent = mlflow.create_run(experiment, start_time=BEGIN, tags=tags, run_name="parent").info
     values = [1.0, math.nan, math.inf, -math.inf, 0.5]
     mlflow.log_batch(

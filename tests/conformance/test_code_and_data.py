@@ -72,10 +72,29 @@ def test_a_run_knows_its_code_its_environment_and_its_call(store: Store, reposit
     assert launch.code.version.startswith(f"{launch.code.commit[:8]}+")
     assert (launch.branch, launch.code.dirty) == ("main", True)
     assert launch.code.content["author"] == "ann@example.org <ann@example.org>"
-    assert launch.code.content["remote"] == "https://example.org/team/repo.git"
+    assert launch.remote == "https://example.org/team/repo.git"
     assert launch.environment["python"] == ".".join(map(str, sys.version_info[:3]))
     assert launch.entry_point == capture.launch().entry_point
     assert "+x = 2" in store.code_diff(launch.code)
+
+
+def test_a_run_knows_the_remote_of_its_own_day(store: Store, repository: Path) -> None:
+    with store.start_run("e", name="before") as before:
+        pass
+    git(repository, "remote", "set-url", "origin", "https://ann:s3cr3t@example.org/moved/repo.git")
+    store.launch_from(process.capture_caller(beside=store.own_files))
+    with store.start_run("e", name="after") as after:
+        pass
+    launches = [store.launch(run) for run in (before, after)]
+    assert [launch and launch.remote for launch in launches] == [
+        "https://example.org/team/repo.git",
+        "https://example.org/moved/repo.git",
+    ]
+    assert found(store, "attributes.remote like '%/moved/%'") == {"after"}
+    assert found(store, "remote = 'https://example.org/team/repo.git'") == {"before"}
+    changed = compare_runs(store, before, after).call["remote"]
+    assert changed == tuple(launch and launch.remote for launch in launches)
+    assert count(store, t.code_versions) == 1
 
 
 def test_a_program_that_logs_for_another_is_kept_without_code_outside_a_repository(

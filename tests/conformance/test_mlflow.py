@@ -125,6 +125,7 @@ def test_a_run_is_as_it_was_with_its_own_id_and_times(source: tuple[str, dict[st
     assert launch is not None
     assert launch.code is not None
     assert (launch.code.commit, launch.code.dirty, launch.entry_point) == ("0123abc", None, "train.py")
+    assert launch.remote == "https://example.org/team/repo.git"
     child = store.get_run(ids["child"])
     assert (child.parent_id, child.state, child.error) == (run.id, RunState.FAIL, "it was killed, as MLflow says")
     assert store.get_run(ids["going"]).state is RunState.RUNNING

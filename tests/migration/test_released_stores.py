@@ -115,7 +115,7 @@ def test_a_backup_of_a_later_release_is_refused_and_no_store_is_made(tmp_path: P
 
 CODE = {
     "version": "abcdef12+01234567", "commit": "a" * 40, "dirty": True, "diff": "diff --git a/x b/x\n", "branch": "main",
-    "author": "ann", "entry_point": "hpo", "arguments": ["run", "study.py"], "file": "/s/study.py", "name": "objective",
+    "author": "ann", "remote": "https://example.org/s.git", "entry_point": "hpo", "arguments": ["run", "study.py"], "file": "/s/study.py", "name": "objective",
     "digest": "0" * 64, "source": "x = 1\n",
 }  # fmt: skip
 
@@ -157,6 +157,7 @@ def check_moved(store: trackers.Store) -> None:
     assert launch is not None
     assert launch.code is not None
     assert (launch.code.commit, launch.code.dirty, launch.branch) == ("a" * 40, False, "main")
+    assert (launch.remote, "remote" in launch.code.content) == ("https://example.org/s.git", False)
     assert launch.environment == DOCUMENTS["environment"]
     assert (launch.entry_point, launch.arguments) == ("hpo", ("run", "study.py"))
     assert store.code_diff(launch.code) == CODE["diff"]

@@ -42,11 +42,12 @@ def restore(
     to: Path,
     repo: Path | None = None,
     unpushed: Callable[[], bytes | None] = lambda: None,
+    remote: str | None = None,
 ) -> Restored:
     """Restore the code of *record* into the new folder *to*; *repo*, or this folder, lies in the repository of its commit.
 
     Where it does not have that, *unpushed* returns git's bundle of the commits that no remote had, if there is one;
-    where that holds the whole history no repository is needed, and *to* becomes one of its own.
+    where that holds the whole history no repository is needed, and *to* becomes one of its own. Errors name *remote*.
     Raises AlreadyExistsError where *to* is in use, NotFoundError where the repository or the commit is not there,
     InvalidValueError for what is refused, and DigestError where what was restored is not what was recorded.
     """
@@ -57,7 +58,7 @@ def restore(
     diff, files = _checked(record, parts)
     sections = _sections(diff)
     commit = record.get("commit")
-    git, whole = _repository(record, str(commit), repo, unpushed) if commit else (None, None)
+    git, whole = _repository(record, str(commit), repo, unpushed, remote) if commit else (None, None)
     try:
         if whole is not None:
             git = _make_repository(record, whole, str(commit), to)
@@ -148,7 +149,11 @@ def _sections(diff: bytes) -> list[patch.Section]:
 
 
 def _repository(
-    record: Mapping[str, Any], commit: str, named: Path | None, unpushed: Callable[[], bytes | None]
+    record: Mapping[str, Any],
+    commit: str,
+    named: Path | None,
+    unpushed: Callable[[], bytes | None],
+    remote: str | None,
 ) -> tuple[Git | None, bytes | None]:
     """Return the repository at *named* (else here), with *commit*; or a bundle that holds the whole history.
 
@@ -158,7 +163,7 @@ def _repository(
         raise InvalidValueError(f"the recorded commit {commit[:80]!r} is none")
     repo = Path() if named is None else named
     git = Git(repo, _SECONDS)
-    where = f"; it was cloned from {record['remote']}" if record.get("remote") else ""
+    where = f"; it was cloned from {remote}" if remote else ""
     facts = record.get("commits")
     kept = isinstance(facts, Mapping) and bool(facts.get("digest"))
     try:

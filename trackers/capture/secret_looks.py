@@ -12,7 +12,7 @@ from collections import Counter
 LOOKS = re.compile(
     r"\bgh[pousr]_[A-Za-z0-9]{30,}|\bgithub_pat_[A-Za-z0-9_]{40,}|\bglpat-[\w-]{20,}"
     r"|\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b|\bsk-(?=[A-Za-z0-9]{20}|[A-Za-z_-]{0,60}\d)[\w-]{20,}|\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}"
-    r"|\bxox[abeoprs]-[\w-]{10,}|\bxapp-[\w-]{20,}|\bhooks\.slack\.com/services/[\w/]{20,}|\bhf_[A-Za-z0-9]{30,}\b"
+    r"|\bxox[abeoprs]-[\w-]{10,}|\bxapp-[\w-]{20,}|\bhooks\.slack\.com/services/[\w/]{20,}|\bdiscord(?:app)?\.com/api/webhooks/\d{5,}/[\w-]{20,}|\bhf_[A-Za-z0-9]{30,}\b"
     r"|\bAIza[\w-]{35,}|\bya29\.[\w-]{20,}|\bGOCSPX-[\w-]{20,}|\bSG\.[\w-]{16,64}\.[\w-]{16,}|\bnpm_[A-Za-z0-9]{36}\b"
     r"|\bpypi-AgE[\w-]{50,}|\bSK[0-9a-f]{32}\b|\bdop_v1_[0-9a-f]{64}\b|\bdapi[0-9a-f]{32}\b|\bAGE-SECRET-KEY-1[0-9A-Z]{50,}"
     r"|\b(?:glrt|gldt)-[\w-]{20,}|\bdckr_pat_[\w-]{20,}|\bshp(?:at|ss|ca|pa)_[0-9a-f]{32}\b|\br8_[A-Za-z0-9]{37,}|\bgsk_[A-Za-z0-9]{40,}"

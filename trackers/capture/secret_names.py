@@ -24,7 +24,7 @@ _OWNERS_OF_PASS = (
 )
 _PASS_OF_SOMEONE = "|".join(f"(?<={whose}{sign}pass)" for whose in _OWNERS_OF_PASS for sign in ("", "_"))
 PASSWORDS = rf"passwords?|passwd|passphrase|pwd|pass(?:{_PASS_OF_SOMEONE})(?![a-z])"
-KEYS = r"(?:api|access|account|private|secret)[_-]?keys?"
+KEYS = r"(?:api|access|account|private|secret|encryption|signing)[_-]?keys?"
 OTHERS = r"secrets?|credentials?"
 """The words of which every pattern that looks for secret names is made; case is none of their business."""
 _WORDS = rf"(?:{PASSWORDS}|{KEYS}|{OTHERS}|tokens?(?!iz)|authorization)"

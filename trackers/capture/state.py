@@ -66,7 +66,6 @@ class CodeState:
             "commit": self.commit,
             "author": self.author,
             "committed": self.committed,
-            "remote": self.remote,
             "dirty": self.dirty,
             "diff": _facts(self.diff) if self.diff else None,
             "files": {

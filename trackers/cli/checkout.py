@@ -44,7 +44,7 @@ def checkout(run: str, to: Path | None, repo: Path | None, storage: str | None, 
             raise NotFoundError(f"the code of {found.path} was not recorded: there is nothing to restore")
         bundle = store.read_bundle(launch.code)
         target, read_commits = to or Path(default_folder(found.path)), partial(store.read_commits, launch.code)
-        done = restore(launch.code.content, bundle, target, repo, read_commits)
+        done = restore(launch.code.content, bundle, target, repo, read_commits, launch.remote)
     if as_json:
         text.print_json(
             {

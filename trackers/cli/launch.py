@@ -32,7 +32,7 @@ def launch_lines(launch: Launch | None, inputs: Sequence[RunInput] = ()) -> list
     lines: list[tuple[str, str]] = []
     if launch is not None:
         if launch.code is not None:
-            lines += _code_lines(launch.code, launch.branch)
+            lines += _code_lines(launch.code, launch)
         lines.append(("call", shortened(" ".join([launch.entry_point, *launch.arguments]).strip())))
         lines.append(("environment", _environment(launch.environment or {})))
     lines += [("data", _data(one)) for one in inputs[:MOST]]
@@ -53,6 +53,7 @@ def launch_facts(launch: Launch | None, inputs: Sequence[RunInput] = ()) -> dict
             **code.content,
         },
         "branch": None if launch is None else launch.branch,
+        "remote": None if launch is None else launch.remote,
         "entry_point": None if launch is None else launch.entry_point,
         "arguments": [] if launch is None else list(launch.arguments),
         "environment": None if launch is None else launch.environment,
@@ -63,7 +64,7 @@ def launch_facts(launch: Launch | None, inputs: Sequence[RunInput] = ()) -> dict
     }
 
 
-def _code_lines(code: CodeVersion, branch: str | None) -> list[tuple[str, str]]:
+def _code_lines(code: CodeVersion, launch: Launch) -> list[tuple[str, str]]:
     from trackers.capture.commits import told
 
     content = code.content
@@ -73,8 +74,8 @@ def _code_lines(code: CodeVersion, branch: str | None) -> list[tuple[str, str]]:
         return [("code", text + (", and the notebook's cells" if content.get("cells") else "")), *_notes(content)]
     tree = {True: "with changes", False: "clean", None: "its changes are not known"}[code.dirty]
     by = str(content.get("author") or "").partition(" <")[0]
-    where = ", ".join(part for part in (branch or "detached", tree, f"by {by}" if by else "") if part)
-    lines = [("code", f"{code.version} ({where})"), ("remote", str(content.get("remote") or ""))]
+    where = ", ".join(part for part in (launch.branch or "detached", tree, f"by {by}" if by else "") if part)
+    lines = [("code", f"{code.version} ({where})"), ("remote", launch.remote or "")]
     lines.append(("unpushed", told(content)))
     lines.append(("new files", _listed(list(content.get("files") or {}))))
     return [*((name, text) for name, text in lines if text), *_notes(content)]

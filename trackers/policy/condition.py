@@ -25,7 +25,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_LAUNCHED = frozenset({"commit", "branch", "dirty", "entry_point", "python"})
+_LAUNCHED = frozenset({"commit", "branch", "remote", "dirty", "entry_point", "python"})
 _EMPTY_IS_NULL = frozenset(Field("attribute", name) for name in ("name", "user", "host"))
 """What every run has a text for; an empty one says that there is none."""
 _PATTERN = re.compile(r"\\.|.", re.DOTALL)

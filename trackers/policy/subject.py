@@ -14,7 +14,7 @@ class Subject:
     """A version with its run (None where it is gone), the run's series, and what was added since it was made.
 
     *size* is that of the model's files in bytes. Of its run, as a search reads them: *parent* is the parent's uid,
-    *launch* the commit, branch, dirty, entry_point and python of its newest attempt, and *goals* the direction of each
+    *launch* the commit, branch, remote, dirty, entry_point and python of its newest attempt, and *goals* the direction of each
     objective of its study.
     """
 

@@ -44,6 +44,7 @@ ATTRIBUTES = {
     "ended": "time",
     "commit": "text",
     "branch": "text",
+    "remote": "text",
     "dirty": "any",
     "entry_point": "text",
     "python": "text",

@@ -36,6 +36,7 @@ class NewLaunch:
     arguments: tuple[str, ...]
     commits: str | None = None
     commits_size: int = 0
+    remote: str | None = None
 
 
 def keep(connection: Connection, new: NewLaunch) -> int:
@@ -76,6 +77,7 @@ def keep(connection: Connection, new: NewLaunch) -> int:
             "code_id": code_id,
             "environment_id": environment_id,
             "branch": new.branch,
+            "remote": new.remote,
             "entry_point": new.entry_point,
             "arguments": list(new.arguments),
             "created_at": now,
@@ -106,7 +108,7 @@ def read_launch(connection: Connection, launch_id: int | None) -> Launch | None:
         return None
     n, c, e = t.launches.c, t.code_versions.c, t.environments.c
     query = (
-        select(n.branch, n.entry_point, n.arguments, e.content.label("environment"), n.code_id)
+        select(n.branch, n.entry_point, n.arguments, n.remote, e.content.label("environment"), n.code_id)
         .select_from(t.launches)
         .outerjoin(t.environments, e.id == n.environment_id)
         .where(n.id == launch_id)
@@ -117,7 +119,8 @@ def read_launch(connection: Connection, launch_id: int | None) -> Launch | None:
     columns = (c.digest, c.version, c.commit, c.dirty, c.content, c.bundle, c.commits)
     code = connection.execute(select(*columns).where(c.id == row.code_id)).first()
     version = None if code is None else CodeVersion(*code)
-    return Launch(launch_id, version, row.environment, row.branch, row.entry_point, tuple(row.arguments))
+    call = (row.branch, row.entry_point, tuple(row.arguments), row.remote)
+    return Launch(launch_id, version, row.environment, *call)
 
 
 def last_launch(connection: Connection, run_id: int) -> int | None:

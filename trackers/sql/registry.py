@@ -173,6 +173,7 @@ def read_run_code(connection: Connection, run_id: int) -> dict[str, Any]:
         "commit": launch.code.commit,
         "dirty": launch.code.dirty,
         "branch": launch.branch,
+        "remote": launch.remote,
         "entry_point": launch.entry_point,
         "file": objective.get("file"),
         "digest": objective.get("digest") or launch.code.digest,

@@ -166,7 +166,7 @@ def _dataset(field: Field) -> Source:
     return Source(table, inputs.c.run_id, true(), true(), text=column)
 
 
-_LAUNCHED = frozenset({"commit", "branch", "dirty", "entry_point", "python"})
+_LAUNCHED = frozenset({"commit", "branch", "remote", "dirty", "entry_point", "python"})
 
 
 def _launch(field: Field) -> Source:

@@ -270,7 +270,8 @@ def _code(objective: Mapping[str, Any] | None, launch: Launch | None) -> Mapping
     """Return what is known of the objective, and of the code around it."""
     if launch is None:
         return objective
-    call = {"branch": launch.branch, "entry_point": launch.entry_point, "arguments": list(launch.arguments)}
+    call: dict[str, Any] = {"branch": launch.branch, "remote": launch.remote, "entry_point": launch.entry_point}
+    call["arguments"] = list(launch.arguments)
     version = launch.code
     known = {} if version is None else {**version.content, "version": version.version, "state": version.digest}
     return {**known, **call, **(objective or {})}

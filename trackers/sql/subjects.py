@@ -78,7 +78,7 @@ def _parent(connection: Connection, parent_id: int | None) -> str | None:
 def _launch(connection: Connection, run_id: int) -> dict[str, Any]:
     """Return what a search knows of how the newest attempt of a run was launched."""
     n, c, e = t.launches.c, t.code_versions.c, t.environments.c
-    query = select(c.commit, c.dirty, n.branch, n.entry_point, e.python).select_from(t.launches)
+    query = select(c.commit, c.dirty, n.branch, n.remote, n.entry_point, e.python).select_from(t.launches)
     query = query.outerjoin(t.code_versions, c.id == n.code_id).outerjoin(t.environments, e.id == n.environment_id)
     row = connection.execute(query.where(n.id == last_launch(connection, run_id))).first()
     return {} if row is None else row._asdict()

@@ -69,7 +69,7 @@ _INPUTS = (
 )
 _CODE = (
     'SELECT r.uid AS run_id, e.name AS experiment, c.version AS version, c."commit" AS commit_hash, c.dirty AS dirty, '
-    "l.branch AS branch, l.entry_point AS entry_point, n.python AS python FROM trackers_attempts a "
+    "l.branch AS branch, l.remote AS remote, l.entry_point AS entry_point, n.python AS python FROM trackers_attempts a "
     "JOIN trackers_launches l ON l.id = a.launch_id LEFT JOIN trackers_code_versions c ON c.id = l.code_id "
     "LEFT JOIN trackers_environments n ON n.id = l.environment_id "
     + _OF_RUN.format("a")

@@ -161,7 +161,7 @@ class CodeVersion:
     """A state of code: equal digests mean that the same code ran.
 
     *version* is short and for people; *dirty* None where it is not known. *content* is all that is known: author,
-    remote, the changes and files with their digests, what was left out and why. *bundle* is the digest of the file
+    the changes and files with their digests, what was left out and why. *bundle* is the digest of the file
     in the artifact store that holds the bytes, None where the commit says it all; *commits* that of the file with the
     commits that no remote had.
     """
@@ -177,7 +177,10 @@ class CodeVersion:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a run was started: which code, in which environment, by which call."""
+    """How a run was started: which code, in which environment, by which call.
+
+    *branch* and *remote* are those of its repository then, the remote without user and password; None outside one.
+    """
 
     id: int
     code: CodeVersion | None = None
@@ -185,6 +188,7 @@ class Launch:
     branch: str | None = None
     entry_point: str = ""
     arguments: tuple[str, ...] = ()
+    remote: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

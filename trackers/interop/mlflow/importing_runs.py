@@ -59,7 +59,7 @@ class RunImport:
         self._outcome, self._counted, self._place = outcome, counted, place
         self._commits: list[Any] = []
         self._waiting = 0
-        self._launches: dict[tuple[str, str | None, str], int] = {}
+        self._launches: dict[tuple[str, str | None, str, str | None], int] = {}
 
     def take(self, runs: list[Any], experiment: Callable[[], int], parents: dict[int, str]) -> dict[str, int]:
         """Write *runs* into the experiment and compare them; return MLflow's ids -> ours.
@@ -183,7 +183,8 @@ class RunImport:
         commit = tags.get("mlflow.source.git.commit", "").lower()
         if not _COMMIT.fullmatch(commit):
             return None
-        key = commit, tags.get("mlflow.source.git.branch"), tags.get("mlflow.source.name", "")
+        branch, remote = (tags.get(f"mlflow.source.git.{name}") for name in ("branch", "repoURL"))
+        key = commit, branch, tags.get("mlflow.source.name", ""), remote
         if key not in self._launches:
             self._launches[key] = self._intake.keep_launch(*key)
         return self._launches[key]

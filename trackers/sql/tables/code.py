@@ -50,6 +50,7 @@ launches = table(
     ref("code_id", "code_versions", null=True, cascade=False),
     ref("environment_id", "environments", null=True, cascade=False),
     text("branch", null=True),
+    text("remote", null=True),
     text("entry_point"),
     Column("arguments", Json, nullable=False),
     Column("created_at", Time, nullable=False),

@@ -166,6 +166,7 @@ def _launches() -> None:
         Column("code_id", _id()),
         Column("environment_id", _id()),
         Column("branch", _content()),
+        Column("remote", _content()),
         Column("entry_point", _content(), nullable=False),
         Column("arguments", Text, nullable=False),
         Column("created_at", BigInteger, nullable=False),
@@ -223,7 +224,8 @@ def _move_documents() -> None:
 
 def _launch(ids: Any, code: Mapping[str, Any], environment: Mapping[str, Any] | None) -> int:
     """Write a launch with its code and environment where it is new, and return its id."""
-    content = {key: value for key, value in code.items() if key not in ("branch", "entry_point", "arguments", "source")}
+    call_of = ("branch", "remote", "entry_point", "arguments")
+    content = {key: value for key, value in code.items() if key not in (*call_of, "source")}
     content["objective"] = {key: code.get(key) for key in ("file", "name", "digest")}
     now = _ask("SELECT created_at FROM trackers_store")
     code_id = None
@@ -235,7 +237,7 @@ def _launch(ids: Any, code: Mapping[str, Any], environment: Mapping[str, Any] | 
     if environment is not None:
         row = {"python": str(environment.get("python") or "")[:64], "content": json.dumps(environment)}
         environment_id = _row(ids, "environments", {"digest": _digest(environment), **row, "created_at": now})
-    call = {"branch": code.get("branch"), "entry_point": code.get("entry_point") or ""}
+    call = {"branch": code.get("branch"), "remote": code.get("remote"), "entry_point": code.get("entry_point") or ""}
     call["arguments"] = json.dumps(code.get("arguments") or [])
     whole = _digest([call, code_id, environment_id])
     launch = {"code_id": code_id, "environment_id": environment_id, **call, "created_at": now}
