@@ -133,7 +133,7 @@ class World:
         raise AssertionError("the study never ends")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32),
     total=st.one_of(st.none(), st.integers(1, 40)),

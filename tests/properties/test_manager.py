@@ -8,7 +8,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.execution.messages import Join, News, Outcome, Pull, Report, StopStudy, Work
@@ -161,7 +161,7 @@ def events_are_whole(store: Store, study_id: int) -> None:
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     total=st.integers(1, 30),

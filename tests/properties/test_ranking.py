@@ -139,7 +139,7 @@ def stays_before(a: Trial, b: Trial, directions: list[str]) -> bool:
 
 
 @given(st.integers(2, 3), st.integers(1, 3), st.integers(0, 2**32), st.sampled_from(["cloud", "front", "narrowing"]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_model_of_the_best_is_missing_only_where_the_reserve_had_no_room(width, keep, seed, shape):
     rng = random.Random(seed)
     directions = [rng.choice(["minimize", "maximize"]) for _ in range(width)]

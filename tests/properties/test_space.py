@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.errors import SpaceError
@@ -57,7 +57,6 @@ def test_a_space_is_what_its_json_says(space):
         assert from_distribution(json.loads(json.dumps(param.to_distribution())), param.when) == param
 
 
-@settings(deadline=None)
 @given(spaces())
 def test_the_number_of_points_is_the_number_of_points(space):
     points = list(space.points())
@@ -65,7 +64,6 @@ def test_the_number_of_points_is_the_number_of_points(space):
     assert len({space.key(p) for p in points}) == len(points)
 
 
-@settings(deadline=None)
 @given(spaces())
 def test_every_point_passes_the_check_and_nothing_less_or_more_does(space):
     for point in list(space.points())[:50]:

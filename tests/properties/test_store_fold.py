@@ -6,7 +6,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trackers
@@ -93,7 +93,7 @@ def outcome(trials: list[Trial]) -> list[object]:
     return [[getattr(trial, name) for name in names + more] + [list(trial.params)] for trial in trials]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(1, 6))
 def test_any_cut_of_a_story_into_groups_leaves_the_same_trials(seed: int, trials: int) -> None:
     with tempfile.TemporaryDirectory() as folder, trackers.connect(Path(folder) / "hpo.db") as store:

@@ -37,7 +37,7 @@ A_WHILE = 3_000
 LONGER = 9_000
 _NEARLY = 4
 """Which part of a page a walk has to find to be worth going on with: a quarter."""
-_WITHOUT_INDEX = {"duration", "user", "host", "number"}
+_WITHOUT_INDEX = {"user", "host", "number"}
 _MOST_GROUPS = 3
 """How many values of a first key are looked through by the second key's index."""
 _MOST_COUNTED = 8
@@ -114,13 +114,15 @@ def _ids(compiler: FilterCompiler, node: Node) -> list[Select[int]] | None:
     return compiler.ids(node)
 
 
-def _reads_all(node: Node | tuple[int, ...]) -> bool:
+def _reads_all(node: Node | tuple[int, ...], dialect: str) -> bool:
     """Tell whether every run is looked at for what *node* holds of: a pattern without a beginning, what has no index."""
     if isinstance(node, And | Or):
-        return any(map(_reads_all, node.nodes))
+        return any(_reads_all(part, dialect) for part in node.nodes)
     if isinstance(node, tuple | Not):
         return False
-    if node.field.kind == "attribute" and node.field.key in _WITHOUT_INDEX:
+    if node.field.kind == "attribute" and (
+        node.field.key in _WITHOUT_INDEX or (dialect == "mysql" and node.field.key == "duration")
+    ):
         return True
     return isinstance(node, Like) and (node.negated or node.ignore_case or node.pattern[:1] in {"%", "_"})
 
@@ -266,7 +268,7 @@ class Finder:
 
         Conditions that are looked for in a whole index are so last, and only where no other has few.
         """
-        whole = [one for one in self._countable if _reads_all(self._wanted[one[0]].node)]
+        whole = [one for one in self._countable if _reads_all(self._wanted[one[0]].node, self._dialect)]
         counted = [one for one in self._countable if one not in whole]
         asked = [self._listed(_together(queries).limit(FEW + 1)) for _, queries in counted]
         hidden = self._hidden() if self._view == "active" else None

@@ -58,7 +58,11 @@ only_on(
     ("sqlite", "postgresql"),
     Index("ix_trackers_runs_hidden", runs.c.id, info={"where": _hidden}),
 )
-# MariaDB has no index of some rows only
+only_on(
+    ("sqlite", "postgresql"),
+    Index("ix_trackers_runs_duration", runs.c.ended_at - runs.c.started_at, runs.c.id),
+)
+# MariaDB has no index of an expression, and none of some rows only
 only_on(("mysql",), Index("ix_trackers_runs_archived_at", runs.c.archived_at))
 only_on(("mysql",), Index("ix_trackers_runs_deleted_at", runs.c.deleted_at))
 

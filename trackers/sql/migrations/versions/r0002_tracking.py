@@ -352,6 +352,7 @@ def _search() -> None:
         op.create_index(f"ix_trackers_{table}_{'_'.join(columns)}", f"trackers_{table}", columns)
     hidden = text("archived_at IS NOT NULL OR deleted_at IS NOT NULL")
     op.create_index("ix_trackers_runs_hidden", "trackers_runs", ["id"], sqlite_where=hidden, postgresql_where=hidden)
+    op.create_index("ix_trackers_runs_duration", "trackers_runs", [text("(ended_at - started_at)"), "id"])
 
 
 _INDEXES = (
