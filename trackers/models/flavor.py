@@ -65,6 +65,10 @@ class Flavor:
         """
         raise NotImplementedError
 
+    def sources(self, details: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the modules that a model with these *details* brings: the files in its folder, by the modules' names."""
+        return {}
+
     def needs(self, details: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the packages that loading a model with these *details* needs."""
         return self.distributions

@@ -6,14 +6,14 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from trackers.errors import ModelError, TrackersError
 from trackers.models import manifest as manifests
 from trackers.models import mlmodel
-from trackers.models.code import bring_code, importable, left_behind
+from trackers.models.carried import carrying
+from trackers.models.code import bring_code, left_behind
 from trackers.models.conform import conform
 from trackers.models.flavor import Flavor, Saving, choose_flavor, find_flavor, full_name
 from trackers.models.loaded import LoadedModel
@@ -124,11 +124,11 @@ def load(
     manifest = manifests.read_manifest(source, digest)
     manifests.verify_files(source, manifest, LEFT_BY_MLFLOW)
     flavor = find_flavor(manifest["flavor"])
-    code = manifest.get("code") or []
+    code, details = manifest.get("code") or [], manifest["details"]
     try:
         check_installed(manifest, flavor)
-        with importable(source, code) if code and trusts.everything else nullcontext():
-            model = flavor.load(source, manifest["details"], trusts)
+        with carrying(source, code, flavor.sources(details), trusts):
+            model = flavor.load(source, details, trusts)
     except TrackersError:
         raise
     except Exception as exc:

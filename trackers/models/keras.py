@@ -16,6 +16,7 @@ from typing import Any
 
 from trackers.errors import ModelError
 from trackers.models.archives import check_stored
+from trackers.models.carried import check_local
 from trackers.models.casting import frame_array
 from trackers.models.conform import check_rows
 from trackers.models.flavor import Flavor, Saving
@@ -102,6 +103,8 @@ def read_keras(path: Path, backend: str, trust: Trust, homes: Mapping[str, str] 
     if not trust.everything:
         check_stored(path, "Keras", _MEMBERS, folder="assets/")
         check_classes(path, homes, trust)
+        if homes:
+            check_local(path.parent, {})
     _choose_backend(backend)
     import keras  # noqa: F401 - before the modules of the user, which import it
 

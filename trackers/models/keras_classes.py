@@ -11,7 +11,6 @@ from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
 from trackers.models.boosted import read_json
-from trackers.models.source import CODE
 from trackers.models.trust import Trust
 
 _RUNS_CODE = frozenset({"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})
@@ -65,7 +64,7 @@ def own_objects(path: Path, homes: Mapping[str, str]) -> dict[str, Any]:
     """Import the user's classes and functions that a config names, and return them as Keras looks them up."""
     own = [named for named in _names(path, homes) if named.is_own and named.name not in _RUNS_CODE]
     # A function whose home nobody noted is found if it is registered in this process.
-    return {named.key: _import(named, path.parent) for named in own if named.module not in ("", "builtins")}
+    return {named.key: _import(named) for named in own if named.module not in ("", "builtins")}
 
 
 def own_homes(path: Path) -> dict[str, str]:
@@ -120,15 +119,10 @@ def _function(named: Named) -> Any:
     return None
 
 
-def _import(named: Named, folder: Path) -> Any:
+def _import(named: Named) -> Any:
     try:
         return getattr(importlib.import_module(named.module), named.name)
     except ImportError as exc:
-        top = named.module.partition(".")[0]
-        if (folder / CODE / top).is_dir() or (folder / CODE / f"{top}.py").is_file():
-            raise UntrustedError(
-                f"{named.module} cannot be imported here; the model brings its file: use trust=True to run it."
-            ) from exc
         raise ModelError(
             f"The model needs {named.module}, which cannot be imported here: install it, or put its file where Python "
             f"finds it. ({exc})"

@@ -8,23 +8,15 @@ one that can be imported here, ``trust=True`` is needed to run the file that cam
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
+from trackers.models.carried import carried_module, check_local
 from trackers.models.flavor import Flavor, Saving, full_name
-from trackers.models.source import (
-    bring,
-    check_local,
-    check_script,
-    imported_packages,
-    needed_packages,
-    run_source,
-    source_of,
-)
+from trackers.models.source import bring, check_script, imported_packages, needed_packages, source_of
 from trackers.models.trust import Trust
 
 DATA = "data"
@@ -56,6 +48,9 @@ class PythonFlavor(Flavor):
             details["source"] = bring(source, folder)
         return details
 
+    def sources(self, details: Mapping[str, Any]) -> Mapping[str, str]:
+        return {str(details["module"]): str(details["source"])} if details["source"] else {}
+
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
         name = f"{details['module']}.{details['name']}"
         if not trust.allows(name):
@@ -75,14 +70,12 @@ class PythonFlavor(Flavor):
 
     def _module(self, folder: Path, details: Mapping[str, Any], trust: Trust, name: str) -> ModuleType:
         module_name = str(details["module"])
-        if details["source"] and trust.everything:
-            return run_source(folder, str(details["source"]), module_name)
-        if module_name == "__main__":
-            raise UntrustedError(f"{name} comes from a script, whose file must run to load it: use trust=True.")
-        if details["source"]:
-            check_local(folder, str(details["source"]), module_name)
+        if not trust.everything:
+            if module_name == "__main__":
+                raise UntrustedError(f"{name} comes from a script, whose file must run to load it: use trust=True.")
+            check_local(folder, self.sources(details))
         try:
-            return importlib.import_module(module_name)
+            return carried_module(module_name)
         except ImportError as exc:
             raise ModelError(
                 f"The model needs {module_name}, which cannot be imported here: install it. ({exc})"

@@ -15,8 +15,9 @@ from types import FunctionType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
+from trackers.models.carried import check_local
 from trackers.models.flavor import Flavor, Saving, full_name
-from trackers.models.pytorch_factory import call_factory, carried_factory, find_factory, is_layer, name_factory
+from trackers.models.pytorch_factory import call_factory, find_factory, is_layer, name_factory, sources_of
 from trackers.models.pytorch_input import call_module, takes_whole
 from trackers.models.pytorch_weights import bare_module, check_same, fill, say_nothing_compared, write_weights
 from trackers.models.schema import head
@@ -62,6 +63,9 @@ class PyTorchFlavor(Flavor):
             check_same(model, made, lambda module: _outputs(module, how.example), factory)
         return details
 
+    def sources(self, details: Mapping[str, Any]) -> Mapping[str, str]:
+        return sources_of(str(details.get("factory")), details.get("source"))
+
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
         if details["form"] != "weights":
             return _load_program(folder, str(details["form"]), trust)
@@ -69,8 +73,9 @@ class PyTorchFlavor(Flavor):
         if not trust.allows(factory) and not is_layer(factory):
             how = "trust=True" if details.get("source") else f"trust=[{factory!r}]"
             raise UntrustedError(f"Loading this model calls {factory}: if you trust it, load it with {how}.")
-        make = carried_factory(folder, factory, details.get("source"), trust)
-        return fill(call_factory(make, details["kwargs"]), folder / WEIGHTS)
+        if not trust.everything and not is_layer(factory):
+            check_local(folder, self.sources(details))
+        return fill(call_factory(find_factory(factory), details["kwargs"]), folder / WEIGHTS)
 
     def describe_rows(self, model: Any, rows: Any) -> dict[str, Any]:
         """Describe whole numbers that the module only takes as floats as such: not all that comes will be whole."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from trackers.errors import ModelError
+from trackers.models.carried import carried_module
 from trackers.models.flavor import Saving, full_name
-from trackers.models.source import check_local, run_source
-from trackers.models.trust import Trust
 
 
 def name_factory(model: Any, how: Saving) -> tuple[str, dict[str, Any]]:
@@ -57,9 +54,10 @@ def _holds_tuple(value: Any) -> bool:
 
 
 def find_factory(factory: str) -> Any:
+    """Return what the factory's path names, which the model that is being loaded may bring."""
     module, _, name = factory.partition(":")
     try:
-        found: Any = importlib.import_module(module)
+        found: Any = carried_module(module)
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as exc:
@@ -88,14 +86,6 @@ def is_layer(factory: str) -> bool:
     return isinstance(found, type) and issubclass(found, torch.nn.Module) and found.__module__.startswith("torch.nn.")
 
 
-def carried_factory(folder: Path, factory: str, source: Any, trust: Trust) -> Any:
-    module, _, name = factory.partition(":")
-    if not source:
-        return find_factory(factory)
-    if not trust.everything:
-        check_local(folder, str(source), module)
-        return find_factory(factory)
-    found: Any = run_source(folder, str(source), module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
+def sources_of(factory: str, source: Any) -> dict[str, str]:
+    """Return the file of the factory in the model's folder, by its module's name, where the model brings one."""
+    return {factory.partition(":")[0]: str(source)} if source else {}

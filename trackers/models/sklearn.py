@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
 from trackers.models import nested
 from trackers.models.archives import check_stored
+from trackers.models.carried import carried_module, check_local
 from trackers.models.flavor import Flavor, Saving, full_name
 from trackers.models.sklearn_input import attribute, misfit
 from trackers.models.sklearn_types import KNOWN_TYPES
-from trackers.models.source import bring, check_local, packages_of, run_source, source_of, standing_in
+from trackers.models.source import bring, packages_of, source_of
 from trackers.models.trust import Trust
 
 FILE = "model.skops"
@@ -50,15 +51,16 @@ class SklearnFlavor(Flavor):
         details |= {"known_types": [name for name in asked if name in KNOWN_TYPES]}
         return details | {"nested": apart.details} if apart.details else details
 
-    def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
+    def sources(self, details: Mapping[str, Any]) -> Mapping[str, str]:
         sources: Mapping[str, str] = details.get("sources", {})
+        return sources
 
-        def before() -> dict[str, ModuleType]:
-            if trust.everything:
-                return {name: run_source(folder, file, name) for name, file in sources.items()}
-            for name, file in sources.items():
-                check_local(folder, file, name)
-            return {}
+    def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
+        def before() -> None:
+            if not trust.everything and trust.names:
+                check_local(folder, self.sources(details))
+            for name in self.sources(details) if trust.everything else ():
+                carried_module(name)
 
         return read_skops(folder / FILE, trust, before, details.get("nested", ()))
 
@@ -85,12 +87,10 @@ class SklearnFlavor(Flavor):
 def read_skops(
     path: Path,
     trust: Trust,
-    before: Callable[[], Mapping[str, ModuleType]] = dict,
+    before: Callable[[], object] = dict,
     apart: Sequence[Mapping[str, Any]] = (),
 ) -> Any:
     """Read a skops file whose every type is known or trusted; *before* runs between that and its first import.
-
-    What that returns is found by its names meanwhile: the file names its types, and other code may have these names here.
 
     *apart*: what lies beside it (see ``trackers.models.nested``).
     """
@@ -104,7 +104,8 @@ def read_skops(
             f"The model holds types that are not trusted: {', '.join(refused)}; if you trust them, load it with "
             f"trust={sorted({*refused, *trust.names})}."
         )
-    with standing_in(before()), nested.read_apart(path.parent, apart, asked, trust):
+    before()
+    with nested.read_apart(path.parent, apart, asked, trust):
         model = io.load(path, trusted=asked)
     if not trust.everything:
         from trackers.models.sklearn_trees import check_trees

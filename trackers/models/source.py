@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-import importlib.util
-import os
 import sys
 import sysconfig
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from trackers.artifacts.names import check_name
-from trackers.errors import ModelError, UntrustedError
+from trackers.errors import ModelError
 from trackers.models.flavor import full_name
-from trackers.processes import APART
 
 CODE = "code"
 
@@ -130,115 +123,9 @@ def packages_of(modules: Iterable[str]) -> list[str]:
     return sorted({package for name in modules for package in known.get(name, ())})
 
 
-def run_source(folder: Path, source: str, name: str) -> ModuleType:
-    """Import the file *source* of the model's *folder* as the module *name*.
-
-    One of the same bytes that is imported already is used as it is.
-    """
-    path = folder / check_name(source)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    own_name = f"trackers_model_code_{digest[:16]}"
-    for candidate in (sys.modules.get(name), sys.modules.get(own_name)):
-        file = getattr(candidate, "__file__", None)
-        if candidate is not None and file and _digest_of(Path(file)) == digest:
-            return candidate
-    # Under its first name where that is free, so that what the class's own files refer to by name is found.
-    free = name != "__main__" and name not in sys.modules and _cannot_find(name)
-    spec = importlib.util.spec_from_file_location(name if free else own_name, path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"The code that came with the model, {path.name}, is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    setattr(module, APART, True)
-    sys.modules[spec.name] = module
-    try:
-        with no_bytecode():
-            spec.loader.exec_module(module)
-    except BaseException as exc:
-        del sys.modules[spec.name]
-        if isinstance(exc, Exception):
-            raise ModelError(f"The code that came with the model fails: {type(exc).__name__}: {exc}") from exc
-        raise
-    return module
-
-
-_standing_in = threading.RLock()
-
-
-def _renew_lock() -> None:
-    global _standing_in
-    _standing_in = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)
-
-
-@contextmanager
-def standing_in(modules: Mapping[str, ModuleType]) -> Iterator[None]:
-    """Have *modules* imported by these names inside the block, whatever else has them here."""
-    if not modules:
-        yield
-        return
-    with _standing_in:
-        before = {name: sys.modules.get(name) for name in modules}
-        sys.modules.update(modules)
-        try:
-            yield
-        finally:
-            for name, module in before.items():
-                if module is not None:
-                    sys.modules[name] = module
-                elif (
-                    name in sys.modules and sys.modules[name].__name__ != name
-                ):  # it has a name of its own: the first import finds what is here
-                    del sys.modules[name]
-
-
-def check_local(folder: Path, source: str, name: str) -> None:
-    """Raise UntrustedError unless the module *name* of this machine has the code that came with the model.
-
-    Another file of that name may be anything; who trusts a name means what the model was saved with.
-    """
-    carried = folder / check_name(source)
-    loaded = sys.modules.get(name)
-    spec = None if loaded is not None or _cannot_find(name) else importlib.util.find_spec(name)
-    local = getattr(loaded, "__file__", None) or getattr(spec, "origin", None)
-    differs = local is None or _digest_of(Path(local)) != _digest_of(carried)
-    if local is None or (differs and name == "__main__"):
-        raise UntrustedError(f"{name} cannot be imported here; the model brings its file: use trust=True to run it.")
-    if differs:
-        raise UntrustedError(
-            f"{local} is not the code that the model was saved with, which is its {source}: use trust=True to run the "
-            f"model's own, or put that in the place of {Path(local).name}."
-        )
-
-
-@contextmanager
-def no_bytecode() -> Iterator[None]:
-    """Write no ``__pycache__`` inside the block: it would be a file that the model's folder did not have."""
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = before
-
-
 def needed_packages(kind: type | FunctionType) -> list[str]:
     """Return the package that brings the module of *kind*, and those that its file imports."""
     module = sys.modules.get(kind.__module__)
     own = _distributions().get(kind.__module__.partition(".")[0], [])
     file = _defining_file(kind, module)
     return sorted({*own, *(imported_packages(file) if file is not None and file.suffix == ".py" else [])})
-
-
-def _cannot_find(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is None
-    except (ImportError, ValueError):
-        return True
-
-
-def _digest_of(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
