@@ -33,7 +33,7 @@ def read(place: Path, **options: Any) -> CodeState:
 
 
 def restore(state: CodeState, to: Path, repo: Path) -> checkout.Restored:
-    return checkout.restore(state.record(), state.bundle(), to, repo)
+    return checkout.restore(state.record(), state.bundle(), to, repo, remote=state.remote)
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes, bool]]:

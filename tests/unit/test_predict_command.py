@@ -1,5 +1,6 @@
 """Models by every name that people give them, and ``predict`` in the terminal."""
 
+import gzip
 import io
 import json
 import os
@@ -26,7 +27,7 @@ from trackers.errors import (
     NotFoundError,
     UntrustedError,
 )
-from trackers.models import archives, save
+from trackers.models import archives, rows, save
 from trackers.models.conform import conform
 from trackers.models.reference import Reference
 from trackers.models.rows import read_rows, write_rows
@@ -279,6 +280,28 @@ def test_predict_reads_and_writes_parquet(logged: Store, tmp_path: Path) -> None
     assert pd.read_parquet(tmp_path / "out.parquet")["prediction"].tolist() == MODEL.predict(FRAME).tolist()
 
 
+def test_predict_reads_and_writes_tabs_and_reads_what_gzip_packed(logged: Store, tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "in.tsv", sep="\t", index=False)
+    predict(logged, "models:/fraud", str(tmp_path / "in.tsv"), "-o", str(tmp_path / "out.tsv"), "--proba")
+    told = pd.read_csv(tmp_path / "out.tsv", sep="\t")
+    np.testing.assert_allclose(told.to_numpy(), MODEL.predict_proba(FRAME))
+    FRAME.to_csv(tmp_path / "in.csv.gz", index=False)
+    FRAME.to_json(tmp_path / "in.jsonl.gz", orient="records", lines=True)
+    for name in ("in.csv.gz", "in.jsonl.gz"):
+        predict(logged, "models:/fraud", str(tmp_path / name), "-o", str(tmp_path / "out.csv"))
+        assert pd.read_csv(tmp_path / "out.csv")["prediction"].tolist() == MODEL.predict(FRAME).tolist()
+
+
+def test_what_gzip_packed_is_no_bomb_and_no_ruin(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = gzip.compress(b"a\n" + b"1\n" * 1_000_000)
+    monkeypatch.setattr(rows, "_MOST_UNPACKED", 1 << 20)
+    with pytest.raises(InvalidValueError, match="unpacks to more than"):
+        read_rows(io.BytesIO(packed), "csv", None)
+    monkeypatch.setattr(rows, "_MOST_UNPACKED", 1 << 30)
+    with pytest.raises(InvalidValueError, match="cannot be read as csv"):
+        read_rows(io.BytesIO(packed[:-20]), "csv", None)
+
+
 def test_text_that_looks_like_numbers_stays_text_where_the_model_takes_text() -> None:
     schema = {"kind": "frame", "columns": [{"name": "zip", "dtype": "str"}, {"name": "n", "dtype": "int64"}]}
     read = read_rows(io.BytesIO(b"zip,n\n00123,1\n,2\n"), "csv", schema)
@@ -384,7 +407,7 @@ def test_arrays_of_a_hostile_hand_are_refused_before_they_take_memory(
         (["models:/fraud", "."], ". is a folder: name a file with rows."),
         (
             ["models:/fraud", "in.csv", "-o", "out.xlsx"],
-            "not written as 'out.xlsx': end its name in .csv, .jsonl, .json, .parquet or .npy.",
+            "not written as 'out.xlsx': end its name in .csv, .tsv, .jsonl, .json, .parquet or .npy.",
         ),
         (["models:/fraud", "few.csv"], "lacks the columns b "),
         (["models:/fraud", "in.csv", "-o", "no/folder/out.csv"], "No such file"),

@@ -56,7 +56,7 @@ def merge(folder: Path, text: str) -> None:
 
 def restore(state: CodeState, to: Path, repo: Path, bundle: bytes | None = None) -> checkout.Restored:
     held = state.commits.bundle if bundle is None and state.commits is not None else bundle
-    return checkout.restore(state.record(), state.bundle(), to, repo, lambda: held)
+    return checkout.restore(state.record(), state.bundle(), to, repo, lambda: held, state.remote)
 
 
 @pytest.mark.parametrize("script", ["sub/train.py", "sub"])

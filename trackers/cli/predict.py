@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trackers.models.loaded import LoadedModel
 
 _TRUSTED = re.compile(r"trust=\[([^\]]+)\]")
-_READS = click.Choice(["csv", "jsonl", "json", "parquet", "npy", "npz"])
+_READS = click.Choice(["csv", "tsv", "jsonl", "json", "parquet", "npy", "npz"])
 
 
 @click.command(
@@ -35,7 +35,7 @@ _READS = click.Choice(["csv", "jsonl", "json", "parquet", "npy", "npz"])
     "-o",
     "--output",
     metavar="FILE",
-    help="Where to write: .csv, .jsonl, .json, .parquet, .npy (default: CSV on stdout).",
+    help="Where to write: .csv, .tsv, .jsonl, .json, .parquet, .npy (default: CSV on stdout).",
 )
 @click.option("--format", "form", type=_READS, help="What FILE holds (default: by the end of its name, CSV for stdin).")
 @click.option("--proba", is_flag=True, help="Write the probability of each class.")
@@ -59,8 +59,8 @@ def predict(
     """Predict the rows of FILE (or of stdin) with MODEL.
 
     MODEL is models:/NAME@ALIAS, models:/NAME/VERSION, STUDY/17, runs:/RUN/MODEL or a folder, as ./FOLDER. FILE is CSV
-    (with a line of names, or numbers alone), JSON lines, JSON, Parquet, or an array of NumPy. Columns go by their
-    names, whatever their order.
+    or TSV (with a line of names, or numbers alone), JSON lines, JSON (all also as .gz), Parquet, or an array of NumPy.
+    Columns go by their names, whatever their order.
     """
     from trackers.models import load_model
     from trackers.models.rows import READS, form_of, read_rows, write_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +14,18 @@ from trackers.errors import InvalidValueError
 from trackers.models.archives import check_npz
 from trackers.models.schema import is_frame, plain, some
 
-READS = ("csv", "jsonl", "json", "parquet", "npy", "npz")
-WRITES = ("csv", "jsonl", "json", "parquet", "npy")
-_NAMES = {".ndjson": "jsonl", ".pq": "parquet"}
+READS = ("csv", "tsv", "jsonl", "json", "parquet", "npy", "npz")
+WRITES = ("csv", "tsv", "jsonl", "json", "parquet", "npy")
+_NAMES = {".ndjson": "jsonl", ".pq": "parquet", ".tab": "tsv"}
+_PACKED = b"\x1f\x8b"
+_MOST_UNPACKED = 4 << 30
+"""Bytes that packed text may have: more is a bomb, or too much to be read at once."""
 
 
 def form_of(path: Path, known: tuple[str, ...]) -> str:
-    """Return the format that the end of a file's name says."""
-    form = _NAMES.get(path.suffix.lower(), path.suffix.lower().lstrip("."))
+    """Return the format that the end of a file's name says; what is read may be text packed by gzip, as ``.csv.gz``."""
+    end = path.with_suffix("").suffix if path.suffix.lower() == ".gz" and known is READS else path.suffix
+    form = _NAMES.get(end.lower(), end.lower().lstrip("."))
     if form not in known:
         raise InvalidValueError(
             f"{path.name} ends with none of {', '.join('.' + name for name in known)}: say --format."
@@ -41,14 +46,22 @@ def read_rows(source: Path | BinaryIO, form: str, schema: Mapping[str, Any] | No
             return _read_numpy(content, form, source if isinstance(source, Path) else None)
         if form == "parquet":
             return _pandas("Parquet", "pyarrow").read_parquet(io.BytesIO(content))
-        text = content.decode("utf-8-sig")
+        text = (_unpacked(content) if content.startswith(_PACKED) else content).decode("utf-8-sig")
     except InvalidValueError:
         raise
     except UnicodeDecodeError as exc:
         raise InvalidValueError(f"The input is not text in UTF-8 ({exc}): say --format if it is no {form}.") from exc
     except Exception as exc:
         raise InvalidValueError(f"The input cannot be read as {form}: {exc}") from exc
-    return _read_csv(text, schema) if form == "csv" else _read_json(text, form)
+    return _read_csv(text, form, schema) if form in ("csv", "tsv") else _read_json(text, form)
+
+
+def _unpacked(content: bytes) -> bytes:
+    with gzip.open(io.BytesIO(content)) as source:
+        unpacked = source.read(_MOST_UNPACKED + 1)
+    if len(unpacked) > _MOST_UNPACKED:
+        raise InvalidValueError(f"The input unpacks to more than {_MOST_UNPACKED >> 30} GiB: give it in parts.")
+    return unpacked
 
 
 def _read_numpy(content: bytes, form: str, path: Path | None) -> Any:
@@ -75,8 +88,8 @@ def _read_numpy(content: bytes, form: str, path: Path | None) -> Any:
     return np.load(io.BytesIO(content), allow_pickle=False)
 
 
-def _read_csv(text: str, schema: Mapping[str, Any] | None) -> Any:
-    sign = _delimiter(text, schema)
+def _read_csv(text: str, form: str, schema: Mapping[str, Any] | None) -> Any:
+    sign = "\t" if form == "tsv" else _delimiter(text, schema)
     lines = [line for line in csv.reader(io.StringIO(text), delimiter=sign) if line]
     if not lines:
         raise InvalidValueError("The input holds no line: give at least one.")
@@ -222,9 +235,9 @@ def _write(predictions: Any, columns: dict[str, list[Any]], form: str, target: B
         _pandas("Parquet", "pyarrow").DataFrame(columns).to_parquet(target, index=False)
         return
     rows = list(zip(*columns.values(), strict=True))
-    if form == "csv":
+    if form in ("csv", "tsv"):
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(text, delimiter="," if form == "csv" else "\t", lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(["" if value is None else value for value in row] for row in rows)
         target.write(text.getvalue().encode())
