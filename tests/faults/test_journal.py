@@ -594,6 +594,19 @@ def test_a_damaged_head_before_entries_is_no_empty_journal(sqlite_url: str) -> N
     assert (journal / "records").exists()
 
 
+@pytest.mark.parametrize("forged", [b"[" * 100_000, b"[]", b'"x"', b"{"], ids=["deep", "list", "text", "cut"])
+def test_what_a_hostile_hand_sealed_rightly_is_told_in_a_sentence(forged: bytes, sqlite_url: str) -> None:
+    _, journal = offline(sqlite_url)
+    lines = (journal / "records").read_bytes().splitlines(keepends=True)
+    (journal / "records").write_bytes(b"".join([lines[0], seal(forged), *lines[1:]]))
+    with pytest.raises(StoreError, match="holds an entry that this release does not know"):
+        trackers.sync(store=sqlite_url)
+    (journal / "records").write_bytes(b"".join([seal(forged), *lines[1:]]))
+    with pytest.raises(StoreError, match="damaged head, and entries lie behind it"):
+        trackers.sync(store=sqlite_url)
+    assert (journal / "records").exists()
+
+
 def test_a_journal_goes_into_one_store_only(sqlite_url: str, tmp_path: Path) -> None:
     other = f"sqlite:///{tmp_path}/other.db"
     trackers.connect(other).close()

@@ -65,9 +65,21 @@ def encode(seq: int, entry: Entry, before: int) -> bytes:
     return text.encode("ascii")
 
 
+def decode_head(content: bytes | None) -> dict[str, Any]:
+    """Return what a journal says of itself; empty where its first line is damaged, or somebody else's."""
+    try:
+        head = json.loads(content or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return head if isinstance(head, dict) else {}
+
+
 def decode(line: bytes) -> tuple[int, Entry, int | None]:
     """Return what was kept as *line*: number, entry, and the number before it (None: an older release did not say)."""
-    seq, kind, run, content, *before = json.loads(line)
+    try:
+        seq, kind, run, content, *before = json.loads(line)
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
     if kind == "log":
         content = [_change(name, values) for name, values in content]
     return int(seq), Entry(kind, run, content), int(before[0]) if before else None

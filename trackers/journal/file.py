@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from trackers.errors import NotFoundError, StoreBusyError, StoreError
-from trackers.journal.entry import Entry, decode
+from trackers.journal.entry import Entry, decode, decode_head
 
 if TYPE_CHECKING:
     from trackers.artifacts import ArtifactStore
@@ -185,10 +185,9 @@ class Journal:
             ) from exc
         with os.fdopen(os.dup(descriptor), "rb") as source:
             source.seek(0)
-            content = unseal(source.readline())
+            head = decode_head(unseal(source.readline()))
             size = source.tell()
         whole = os.fstat(descriptor).st_size
-        head = {} if content is None else json.loads(content)
         if head.get("journal") not in range(1, VERSION + 1):
             os.close(descriptor)
             if head:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 from trackers import changes as c
 from trackers.errors import StoreError
-from trackers.journal.entry import Entry, decode
+from trackers.journal.entry import Entry, decode, decode_head
 from trackers.journal.file import unseal
 from trackers.journal.place import store_of
 
@@ -83,10 +82,10 @@ def numbers_of(journal: Path, ref: str) -> tuple[str, list[tuple[int, str]]]:
     """Return the uid of a journal, and number and kind of its entries of the run whose uid is or begins with *ref*."""
     own = re.compile(rb'\[(\d+),"([a-z]+)","' + ref.encode())
     with (journal / "records").open("rb") as records:
-        head = unseal(records.readline())
+        head = decode_head(unseal(records.readline()))
         matches = ((own.match(line, 9), line) for line in records)
         found = [(int(one[1]), one[2].decode()) for one, line in matches if one and unseal(line) is not None]
-    return "" if head is None else str(json.loads(head).get("uid") or ""), found
+    return str(head.get("uid") or ""), found
 
 
 def list_left(journals: Iterable[Path]) -> list[LeftRun]:

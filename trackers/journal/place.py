@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trackers.journal.entry import decode_head
 from trackers.journal.file import ASIDE, unseal
 
 
@@ -33,8 +33,7 @@ def store_of(journal: Path) -> str:
     """Return the uid of the store that a journal belongs to, as far as its head says; '' where it does not."""
     try:
         with (journal / "records").open("rb") as records:
-            head = unseal(records.readline(65536))
-        return "" if head is None else owner_of(journal, json.loads(head))
+            return owner_of(journal, decode_head(unseal(records.readline(65536))))
     except (OSError, ValueError):
         return ""
 
