@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -125,6 +126,15 @@ def test_an_experiment_with_a_living_run_is_not_removed(sqlite_url: str, tmp_pat
         assert f"The run {run.uid} is still running" in said.stderr
         run.end()
         assert store.archive("fraud", tmp_path / "ended", remove=True).removed
+
+
+def test_a_run_whose_process_is_gone_is_archived_and_named(sqlite_url: str, tmp_path: Path) -> None:
+    code = f"import os, trackers; s = trackers.connect({sqlite_url!r}); r = s.start_run('fraud'); s.flush(); print(r.uid, flush=True); os._exit(1)"
+    uid = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+    words = ["archive", "fraud", "--to", str(tmp_path / "archive"), "--remove", "--storage", sqlite_url]
+    said = CliRunner().invoke(command, words, standalone_mode=False)
+    assert f"The run {uid} has no end: its process is gone" in said.stderr
+    assert "It is deleted from the store" in said.stdout
 
 
 def test_without_pyarrow_the_sentence_says_what_to_install(

@@ -133,7 +133,7 @@ def test_a_released_lease_writes_no_more(store: Store) -> None:
     assert store.get_study("s").reason == ""
 
 
-def test_a_manager_that_renews_keeps_its_study(store: Store) -> None:
+def test_a_manager_that_renews_keeps_its_study(store: Store, tmp_path: Path) -> None:
     manager = manage(store)
 
     def meanwhile(owner: Owner) -> None:
@@ -154,10 +154,13 @@ def test_a_manager_that_renews_keeps_its_study(store: Store) -> None:
             store.acquire_study(manager.lease.study.id, lease_seconds=5.0, on_previous=meanwhile)
         with pytest.raises(StudyBusyError):
             store.delete_study("s")
+        with pytest.raises(StudyBusyError):
+            store.archive("s", tmp_path / "archive", remove=True)
     finally:
         stop.set()
         thread.join()
     assert caught.value.owner.pid == os.getpid()
+    assert not (tmp_path / "archive").exists(), "nothing is written that cannot be removed"
 
 
 def test_a_manager_that_stands_still_is_ended_before_its_study_is_taken(store: Store) -> None:

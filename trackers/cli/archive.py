@@ -31,6 +31,14 @@ def write_archive(experiment: str, to: str, files: bool, remove: bool, storage: 
             runs = f"{counted(len(done.running), 'run')} (the first is {done.running[0]})"
             who = f"{runs} are" if many else f"The run {done.running[0]} is"
             click.echo(f"{who} still running: the archive has what was logged until now.", err=True)
+        if done.unended:
+            many = len(done.unended) > 1
+            who = (
+                f"{counted(len(done.unended), 'run')} (the first is {done.unended[0]}) have"
+                if many
+                else f"The run {done.unended[0]} has"
+            )
+            click.echo(f"{who} no end: its process is gone; the archive has what was logged.", err=True)
         for problem in done.problems:
             click.echo(text.plain(f"Problem: {problem}"), err=True)
     return 1 if done.problems else 0

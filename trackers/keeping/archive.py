@@ -28,6 +28,7 @@ from trackers.wording import counted
 
 if TYPE_CHECKING:
     from trackers.store import Store
+    from trackers.values.runs import Experiment
 
 FORMAT = 2
 """1 had neither the rows nor this number: it cannot be read back."""
@@ -80,7 +81,8 @@ class Archived:
     """What an archive holds: *rows* of each table, *files* of *bytes*; *removed*: the experiment was deleted then.
 
     *problems* name files that could not be copied, with a run of each; the archive lacks them. *running* are the uids
-    of runs that were still running: the archive has what they had logged.
+    of runs that were still running: the archive has what they had logged. *unended* are those of runs that never ended,
+    as their process, on this host, is gone.
     """
 
     folder: str
@@ -91,6 +93,7 @@ class Archived:
     removed: bool
     problems: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
+    unended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,9 @@ def archive(
     found = store.get_experiment(experiment)
     folder = Path(to)
     check_free(folder)
-    running = _running(store, found.id)
-    if remove and running:
-        raise _unremovable(found.name, running[0])
+    running, unended = _running(store, found.id)
+    if remove:
+        _check_removable(store, found, running)
     named: dict[str, _Named] = {}
     with writing_to(folder, "nothing was archived"), begun(folder):
         writer = _Writer(folder, arrow, parquet)
@@ -163,22 +166,27 @@ def archive(
     if removed:
         store.delete_experiment(found.id)
     told = tuple(problems.values())
-    return Archived(str(folder), found.name, rows, len(copied), sum(copied), removed, told, tuple(running))
+    return Archived(str(folder), found.name, rows, len(copied), sum(copied), removed, told, running, unended)
 
 
-def _running(store: Store, experiment_id: int) -> list[str]:
-    """Return the uids of runs (no trials) that somebody still writes to, as far as this host can tell."""
+def _running(store: Store, experiment_id: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the uids of runs (no trials) that somebody still writes to, and of others without an end, as this host sees."""
     here = host_name()
     with store.database.reading() as connection:
         found = settings.running_in(connection, experiment_id)
-    return [uid for uid, host, pid in found if host != here or start_time(pid) is not None]
+    running = tuple(uid for uid, host, pid in found if host != here or start_time(pid) is not None)
+    return running, tuple(uid for uid, _, _ in found if uid not in running)
 
 
-def _unremovable(name: str, run: str) -> StateError:
-    return StateError(
-        f"{name} is not removed, since the run {run} is still running: end it first (where its process is gone with "
-        "store.resume_run(UID).end()), or archive without remove; nothing was archived"
-    )
+def _check_removable(store: Store, found: Experiment, running: Sequence[str]) -> None:
+    """Raise, before anything is written, where the experiment cannot be deleted afterwards."""
+    if running:
+        raise StateError(
+            f"{found.name} is not removed, since the run {running[0]} is still running: end it first (where its process "
+            "is gone with store.resume_run(UID).end()), or archive without remove; nothing was archived"
+        )
+    if found.kind == "study":
+        store.await_study(found.id)
 
 
 def _naming(parts: Iterable[Sequence[Mapping[str, Any]]], named: dict[str, _Named]) -> Iterator[Sequence[Any]]:
