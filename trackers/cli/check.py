@@ -39,7 +39,7 @@ def fsck(quick: bool, repair: bool, source: str | None, storage: str | None, as_
         text.print_json(facts(done))
     else:
         for one in done.findings:
-            click.echo(text.plain(f"{one.check}: {one.problem}{f' -> {one.repaired}' if one.repaired else ''}"))
+            text.print_wrapped(f"{one.check}: {one.problem}{f' -> {one.repaired}' if one.repaired else ''}", indent=4)
         looked = "looked at" if quick else "read"
         left = f"{counted(len(done.left), 'problem')} {'is' if len(done.left) == 1 else 'are'} left"
         click.echo(f"{counted(done.files, 'file')} ({text.size(done.bytes)}) {looked}; {left}.")
