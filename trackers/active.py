@@ -121,7 +121,7 @@ class ActiveRun(Recorder):
     ) -> None:
         """Tell the handle what its run holds already: params, the last step of each series, files (the store's part)."""
         self._params.update(params)
-        self._steps_of.update(steps or {})
+        self._steps_before = steps or {}
         with suppress(InvalidValueError):  # from before that was refused
             self._check_tree(files)
 

@@ -61,6 +61,7 @@ class Recorder(ABC):
 
         self._lock = threading.RLock()
         self._steps_of: dict[tuple[str, str], int] = {}
+        self._steps_before: Mapping[tuple[str, str], int] = {}  # those of older attempts
         self._parts: dict[str, int] = {}
         self._file_names: set[str] = set()
         self._folders: set[str] = set()
@@ -109,7 +110,8 @@ class Recorder(ABC):
     ) -> None:
         """Log a point of each of these metrics; NaN and the infinities are kept.
 
-        *step* counts on from the largest one of the series where it is not given. *context*, such as
+        *step* counts on from the largest one of the series where it is not given; after a resume from the largest of this
+        attempt, once it logged one. *context*, such as
         ``{"split": "val"}``, tells series of the same key apart. Raises InvalidValueError for what is no number.
         """
         label = context_label(context)
@@ -122,11 +124,11 @@ class Recorder(ABC):
             self._check_open()
             records: list[c.Change] = []
             for key, value in values.items():
-                last = self._steps_of.get((key, label), -1)
+                last = self._last_step(key, label)
                 at = last + 1 if given is None else given
                 if at > _LAST_STEP:
                     check_step(at)
-                self._steps_of[key, label] = max(last, at)
+                self._count_steps(key, label, at)
                 records.append(c.PointsLogged(self._run_id, key, ((at, self._attempt, now, value),), label))
             if records:
                 self._record(records)
@@ -157,14 +159,22 @@ class Recorder(ABC):
         now = now_us()
         with self._lock:
             self._check_open()
-            last = self._steps_of.get((key, label), -1)
+            last = self._last_step(key, label)
             if places is None and numbers:
                 check_step(last + len(numbers))
             at = places if places is not None else range(last + 1, last + 1 + len(numbers))
             points = tuple((step, self._attempt, now, value) for step, value in zip(at, numbers, strict=True))
             if points:
-                self._steps_of[key, label] = max(last, max(point[0] for point in points))
+                self._count_steps(key, label, max(point[0] for point in points))
                 self._record([c.PointsLogged(self._run_id, key, points, label)])
+
+    def _last_step(self, key: str, label: str) -> int:
+        """Return the largest step of a series; once this attempt logged to it, what it took the place of counts no more."""
+        last = self._steps_of.get((key, label))
+        return self._steps_before.get((key, label), -1) if last is None else last
+
+    def _count_steps(self, key: str, label: str, step: int) -> None:
+        self._steps_of[key, label] = max(self._steps_of.get((key, label), -1), step)
 
     def set_tag(self, key: str, value: object) -> None:
         """Set one tag; see ``set_tags``."""

@@ -261,11 +261,22 @@ def test_a_resumed_run_goes_on_and_hides_the_steps_that_are_logged_again(store: 
     for step in (3, 4):
         run.log_metric("loss", 20.0 + step, step=step)
     run.log_metric("other", 2.0)
+    run.log_metric("loss", 25.0)
+    run.log_points("loss", [26.0, 27.0])
     run.end()
     history = [(point.step, point.value, point.attempt) for point in store.metric_history(run, "loss")]
-    assert history == [(0, 10.0, 0), (1, 11.0, 0), (2, 12.0, 0), (3, 23.0, 1), (4, 24.0, 1)]
+    assert history == [
+        (0, 10.0, 0),
+        (1, 11.0, 0),
+        (2, 12.0, 0),
+        (3, 23.0, 1),
+        (4, 24.0, 1),
+        (5, 25.0, 1),
+        (6, 26.0, 1),
+        (7, 27.0, 1),
+    ], "what is logged without a step goes on behind this attempt's own, not behind what it took the place of"
     assert [(point.step, point.value) for point in store.metric_history(run, "other")] == [(0, 1.0), (1, 2.0)]
-    assert store.get_run(run).metrics == {"loss": 24.0, "other": 2.0}
+    assert store.get_run(run).metrics == {"loss": 27.0, "other": 2.0}
     assert store.get_run(run).state is RunState.COMPLETE
 
 
