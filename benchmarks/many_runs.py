@@ -60,6 +60,7 @@ SEARCHES: dict[str, tuple[str, str]] = {
     "state, order by a metric": ("attributes.status = 'FINISHED' and metrics.auc < 0.9", "metrics.auc desc"),
     "since": ("attributes.started > '2025-09-01'", "metrics.accuracy desc"),
     "duration": ("attributes.duration > 3600", "attributes.duration desc"),
+    "order by user": ("metrics.accuracy > 0.9", "attributes.user asc"),
     "order by duration": ("metrics.accuracy > 0.9", "attributes.duration desc"),
     "children": ("attributes.parent = '{parent}'", "metrics.accuracy desc"),
     "small experiment": ("metrics.accuracy > 0.5", "metrics.loss asc"),

@@ -37,7 +37,11 @@ A_WHILE = 3_000
 LONGER = 9_000
 _NEARLY = 4
 """Which part of a page a walk has to find to be worth going on with: a quarter."""
-_WITHOUT_INDEX = {"user", "host", "number"}
+_WITHOUT_INDEX = {
+    "mysql": frozenset({"duration", "host", "number", "user"}),
+    "postgresql": frozenset({"number"}),
+    "sqlite": frozenset({"number"}),
+}
 _MOST_GROUPS = 3
 """How many values of a first key are looked through by the second key's index."""
 _MOST_COUNTED = 8
@@ -120,9 +124,7 @@ def _reads_all(node: Node | tuple[int, ...], dialect: str) -> bool:
         return any(_reads_all(part, dialect) for part in node.nodes)
     if isinstance(node, tuple | Not):
         return False
-    if node.field.kind == "attribute" and (
-        node.field.key in _WITHOUT_INDEX or (dialect == "mysql" and node.field.key == "duration")
-    ):
+    if node.field.kind == "attribute" and node.field.key in _WITHOUT_INDEX[dialect]:
         return True
     return isinstance(node, Like) and (node.negated or node.ignore_case or node.pattern[:1] in {"%", "_"})
 

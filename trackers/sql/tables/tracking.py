@@ -62,7 +62,9 @@ only_on(
     ("sqlite", "postgresql"),
     Index("ix_trackers_runs_duration", runs.c.ended_at - runs.c.started_at, runs.c.id),
 )
-# MariaDB has no index of an expression, and none of some rows only
+only_on(("sqlite", "postgresql"), Index("ix_trackers_runs_user_id", runs.c.user, runs.c.id))
+only_on(("sqlite", "postgresql"), Index("ix_trackers_runs_host_id", runs.c.host, runs.c.id))
+# MariaDB has no index of an expression, none of a whole text, and none of some rows only
 only_on(("mysql",), Index("ix_trackers_runs_archived_at", runs.c.archived_at))
 only_on(("mysql",), Index("ix_trackers_runs_deleted_at", runs.c.deleted_at))
 

@@ -348,6 +348,8 @@ def _search() -> None:
     op.add_column("trackers_tags", Column("word", word))
     op.execute("UPDATE trackers_params SET word = substr(text, 1, 250) WHERE kind = 4")
     op.execute("UPDATE trackers_tags SET word = substr(value, 1, 250)")
+    for name in ("user", "host"):  # an index of PostgreSQL takes no longer ones
+        op.execute(f'UPDATE trackers_runs SET "{name}" = substr("{name}", 1, 250) WHERE length("{name}") > 250')
     for table, *columns in _INDEXES:
         op.create_index(f"ix_trackers_{table}_{'_'.join(columns)}", f"trackers_{table}", columns)
     hidden = text("archived_at IS NOT NULL OR deleted_at IS NOT NULL")
@@ -360,6 +362,8 @@ _INDEXES = (
     ("runs", "experiment_id", "created_at", "id"),
     ("runs", "state", "id"),
     ("runs", "name", "id"),
+    ("runs", "user", "id"),
+    ("runs", "host", "id"),
     ("runs", "started_at", "id"),
     ("runs", "ended_at", "id"),
     ("params", "name", "number", "run_id"),
