@@ -126,23 +126,9 @@ def archive(
     running, unended = _running(store, found.id)
     if remove:
         _check_removable(store, found, running)
-    named: dict[str, _Named] = {}
     with writing_to(folder, "nothing was archived"), begun(folder):
         writer = _Writer(folder, arrow, parquet)
-        with store.database.reading() as connection:
-            for name in columnar.TABLES:
-                writer.write(
-                    f"{name}.parquet", COLUMNS[name], _naming(columnar.read(connection, name, found.id), named)
-                )
-            for name in archived.TABLES:
-                kept = archived.read(connection, name, found.id)
-                writer.write(f"{ROWS}/{name}.parquet", archived.columns_of(name), kept)
-            parents = archived.outer_parents(connection, found.id)
-            sizes = {
-                row["digest"]: row["size"] for rows in archived.read(connection, "blobs", found.id) for row in rows
-            }
-        for digest, size in sizes.items():
-            named.setdefault(digest, _Named(None, "", size))
+        named, parents = _write_tables(store, found.id, writer)
         problems = _copy_files(store, named if files else {}, folder / "files")
         copied = [one.size for digest, one in named.items() if files and digest not in problems]
         rows = {name: writer.rows[f"{name}.parquet"] for name in columnar.TABLES}
@@ -167,6 +153,22 @@ def archive(
         store.delete_experiment(found.id)
     told = tuple(problems.values())
     return Archived(str(folder), found.name, rows, len(copied), sum(copied), removed, told, running, unended)
+
+
+def _write_tables(store: Store, experiment_id: int, writer: _Writer) -> tuple[dict[str, _Named], dict[int, str]]:
+    """Write all rows of an experiment; return the files that they name, by digest, and the uids of parents outside."""
+    named: dict[str, _Named] = {}
+    with store.database.reading() as connection:
+        for name in columnar.TABLES:
+            parts = columnar.read(connection, name, experiment_id)
+            writer.write(f"{name}.parquet", COLUMNS[name], _naming(parts, named))
+        for name in archived.TABLES:
+            kept = archived.read(connection, name, experiment_id)
+            writer.write(f"{ROWS}/{name}.parquet", archived.columns_of(name), kept)
+        for rows in archived.read(connection, "blobs", experiment_id):
+            for row in rows:
+                named.setdefault(row["digest"], _Named(None, "", row["size"]))
+        return named, archived.outer_parents(connection, experiment_id)
 
 
 def _running(store: Store, experiment_id: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
