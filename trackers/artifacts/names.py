@@ -14,6 +14,8 @@ from trackers.names import BIDI
 
 MAX_NAME_BYTES = 1000
 MAX_PART_BYTES = 255
+LEFT_BY_MLFLOW = frozenset({"registered_model_meta"})
+"""What MLflow adds to the folder of a model that it fetched from its registry."""
 _FORBIDDEN = {"\\": "a backslash", ":": "a colon", "#": "a number sign", "%": "a percent sign"}
 _INVISIBLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trackers.artifacts.names import LEFT_BY_MLFLOW
 from trackers.errors import ModelError, TrackersError
 from trackers.models import manifest as manifests
 from trackers.models import mlmodel
@@ -30,8 +31,6 @@ from trackers.models.signature import Signature
 from trackers.models.trust import Trust
 
 _MAX_EXAMPLE_BYTES = 256 * 1024
-LEFT_BY_MLFLOW = frozenset({"registered_model_meta"})
-"""What MLflow adds to a folder that it fetched from its registry."""
 _log = logging.getLogger("trackers.models")
 
 

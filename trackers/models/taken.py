@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from trackers.artifacts import ArtifactStore
+from trackers.artifacts.names import LEFT_BY_MLFLOW
 from trackers.artifacts.store import walk_files
 from trackers.errors import DigestError, ModelError
 from trackers.models import manifest as manifests
 from trackers.models import mlmodel
 from trackers.models.flavor import find_flavor
-from trackers.models.folder import LEFT_BY_MLFLOW
 from trackers.models.loaded import LoadedModel
 
 Files = dict[str, tuple[str, int]]

@@ -15,14 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trackers.artifacts import ArtifactStore
-from trackers.artifacts.names import check_name
+from trackers.artifacts.names import LEFT_BY_MLFLOW, check_name
 from trackers.errors import ArtifactError, InvalidValueError
 from trackers.interop.mlflow.client import first_line
 from trackers.interop.mlflow.words import fit
 from trackers.interop.outcome import Outcome
 
 _DEEPEST = 50
-_ADDED = {"registered_model_meta"}
 
 Files = dict[str, tuple[str, int]]
 """Name -> digest and size."""
@@ -101,7 +100,7 @@ class Taker:
 
     def take_model(self, uri: str, owner: str, known: Mapping[str, tuple[str, int]] | None = None) -> Files:
         """Take the files of a model likewise, but for what MLflow adds to its folder when it loads it."""
-        return {name: one for name, one in self.take_or_say(uri, owner, known).items() if name not in _ADDED}
+        return {name: one for name, one in self.take_or_say(uri, owner, known).items() if name not in LEFT_BY_MLFLOW}
 
     def take_or_say(self, uri: str, owner: str, known: Mapping[str, tuple[str, int]] | None = None) -> Files:
         """Take likewise; what cannot be read is a problem, and no end of the whole."""
