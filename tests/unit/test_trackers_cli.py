@@ -217,7 +217,9 @@ def test_a_traceback_of_a_trial_does_likewise(
         (["search", "--page-token", "x"], "the page token cannot be read"),
         (["search", "a", "b"], "unexpected extra argument"),
         (["show", "f" * 32], "there is no run"),
-        (["show", "fraud/3"], "there is no study 'fraud'"),
+        (["show", "fraud/3"], "'fraud' is an experiment and no study: its runs go by their uids"),
+        (["register", "fraud/3", "m"], "which `trackers runs fraud` lists"),
+        (["show", "frond/3"], "there is no study 'frond'"),
         (["show", "RUN", "--history", "aux"], "has no metric 'aux'; did you mean 'auc'?"),
         (
             ["search", "metrics.auc{split=test} > 0"],

@@ -131,7 +131,10 @@ def _article(kind: str) -> str:
 
 
 def find_study(connection: Connection, ref: str | int) -> int:
-    """Return the id of the living study *ref*, a name or an id; raises NotFoundError with the close matches."""
+    """Return the id of the living study *ref*, a name or an id.
+
+    Raises NotFoundError with the close matches, or that it is an experiment.
+    """
     e = t.experiments.c
     query = select(e.id).join(t.studies).where(e.deleted_at.is_(None))
     if isinstance(ref, int):
@@ -142,6 +145,9 @@ def find_study(connection: Connection, ref: str | int) -> int:
         return int(found)
     if isinstance(ref, str):
         refuse_deleted(connection, "study", ref)
+        if connection.execute(select(e.id).where(e.live_name == ref)).scalar() is not None:
+            listed = f"`trackers runs {shlex.quote(ref)}` lists"
+            raise NotFoundError(f"{ref!r} is an experiment and no study: its runs go by their uids, which {listed}")
     names = connection.execute(select(e.name).join(t.studies).where(e.deleted_at.is_(None))).scalars().all()
     raise NotFoundError(f"there is no study {ref!r} in this store{did_you_mean(str(ref), names)}")
 
