@@ -44,8 +44,14 @@ def test_a_run_takes_its_children_along_and_brings_them_back(store: Store, famil
         store.restore_run(family["child"])
     assert store.restore_run(family["parent"].uid) == 2, "what went before it does not come back with it"
     assert named(store) == ["child", "parent", "stranger"]
-    with pytest.raises(StateError, match="was not deleted"):
+    with pytest.raises(StateError, match=r"was not deleted$"):
         store.restore_run(family["parent"])
+    store.archive_run(family["stranger"])
+    with pytest.raises(
+        StateError, match=r"was not deleted, but archived: `trackers archive [0-9a-f]{16} --undo` shows it"
+    ):
+        store.restore_run(family["stranger"])
+    store.archive_run(family["stranger"], archived=False)
     store.restore_run(family["grandchild"])
     assert named(store, "deleted") == []
 
@@ -123,8 +129,12 @@ def test_a_name_that_was_taken_meanwhile_is_told(store: Store, family: dict[str,
     store.restore_experiment("e", "e-of-old")
     assert named(store, experiments="e-of-old") == ["child", "parent", "stranger"]
     assert named(store, experiments="e") == ["newcomer"]
-    with pytest.raises(StateError, match="was not deleted"):
+    with pytest.raises(StateError, match=r"was not deleted$"):
         store.restore_experiment("e-of-old")
+    store.archive_experiment("e-of-old")
+    with pytest.raises(StateError, match="was not deleted, but archived: `trackers archive e-of-old --undo` shows it"):
+        store.restore_experiment("e-of-old")
+    store.archive_experiment("e-of-old", archived=False)
     with pytest.raises(NotFoundError, match="nothing was deleted"):
         store.restore_experiment("e-of-odl")
 

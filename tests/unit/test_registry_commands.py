@@ -270,6 +270,40 @@ def test_a_version_is_approved_and_measured(call: Any, monkeypatch: pytest.Monke
     assert [one["values"] for one in json.loads(out)["figures"] if one["name"] == "auc"] == [[0.5, 0.7]]
 
 
+def test_a_version_and_an_alias_are_written_with_the_name_too(call: Any, store: Store) -> None:
+    store.registry.set_policy("good", "metrics.auc > 0.1", model="fraud")
+    call("promote", "fraud/2", "--to", "staging")
+    for written, number in {
+        ("fraud/1",): 1,
+        ("models:/fraud/2",): 2,
+        ("models:/fraud", "1"): 1,
+        ("fraud/latest",): 3,
+        ("fraud@staging",): 2,
+    }.items():
+        assert call("promote", *written, "--to", "production")[0] == 0
+        assert store.registry.get("fraud").aliases == {"production": number, "staging": 2}
+    assert call("approve", "fraud@production")[1].startswith("fraud version 2 is approved by")
+    figures = json.loads(call("measure", "fraud/3", "auc=0.5", "auc=0.7", "--json")[1])
+    assert (figures["version"], figures["figures"][0]["values"]) == (3, [0.5, 0.7])
+    assert call("rollback", "fraud@production")[0] == 0
+    assert call("remove-alias", "models:/fraud@staging")[0] == 0
+    assert store.registry.get("fraud").aliases == {"production": 3}
+    wrong = {
+        ("promote", "fraud/1", "2", "--to", "production"): "fraud/1 names a version already: leave 2 out",
+        ("promote", "fraud", "--to", "production"): "Missing argument 'VERSION': the call is",
+        ("promote", "fraud/", "--to", "production"): "names no model",
+        ("approve", "fraud/9"): "no version 9",
+        ("measure", "fraud"): "Missing argument 'VERSION': the call is",
+        ("rollback", "fraud@production", "--alias", "staging"): "names an alias already: leave staging out",
+        ("rollback", "fraud@"): "fraud@ names no alias: write fraud@ALIAS.",
+        ("remove-alias", "fraud"): "Missing argument 'ALIAS': the call is",
+    }
+    for args, said in wrong.items():
+        code, out, err = call(*args)
+        assert (code, out, said in err) == (2, "", True), (args, err)
+    assert store.registry.get("fraud").aliases == {"production": 3}
+
+
 def test_lineage_is_shown_as_text_json_markup_and_a_picture(call: Any, store: Store, tmp_path: Path) -> None:
     call("promote", "fraud", "3", "--to", "production")
     code, out, _ = call("lineage", "fraud@production")
@@ -512,7 +546,10 @@ def test_the_beginning_of_a_uid_names_its_run_in_every_command(call: Any, store:
         assert (code, err) == (0, ""), command
     store.start_run(begun[:8]).end()
     store.flush()
-    assert call("archive", begun[:8])[:2] == (0, f"{begun[:8]} is archived: --view archived shows it.\n")
+    assert call("archive", begun[:8])[:2] == (
+        0,
+        f"{begun[:8]} is archived: --view archived shows it, --undo brings it back.\n",
+    )
     assert [one.name for one in store.list_experiments("archived")] == [begun[:8]], "the name comes first"
 
 

@@ -107,7 +107,7 @@ def archive(
             store.archive_run(_run_ref(what), not undo)
         else:
             store.archive_experiment(what, not undo)
-    done = "shown again" if undo else "archived: --view archived shows it"
+    done = "shown again" if undo else "archived: --view archived shows it, --undo brings it back"
     _say(as_json, f"{what} is {done}.", archived=not undo, name=what)
     return 0
 

@@ -11,7 +11,7 @@ import click
 from trackers.cli.completing import complete_model, complete_reference, complete_version
 from trackers.cli.given import check_local, read_number, read_pair, read_pairs
 from trackers.cli.storage import open_store, reading_options
-from trackers.cli.target import called, find_target, run_of
+from trackers.cli.target import called, find_target, one_version, run_of, split_version
 
 
 @click.command(
@@ -99,14 +99,15 @@ def tag(
     short_help="Approve a version, for policies that ask for it.",
 )
 @click.argument("name", shell_complete=complete_model)
-@click.argument("version", shell_complete=complete_version)
+@click.argument("version", metavar="VERSION", required=False, shell_complete=complete_version)
 @click.option("--comment", default="", help="What was looked at; kept in the history.")
 @click.option("--withdraw", is_flag=True, help="Take an approval back.")
 @reading_options
-def approve(name: str, version: str, comment: str, withdraw: bool, storage: str | None, as_json: bool) -> None:
-    """Give your word for VERSION (a number or an alias) of the model NAME."""
+def approve(name: str, version: str | None, comment: str, withdraw: bool, storage: str | None, as_json: bool) -> None:
+    """Give your word for VERSION (a number or an alias) of the model NAME; both in one are NAME/3 and NAME@ALIAS."""
     from trackers.cli import text
 
+    name, version = one_version(name, version)
     with open_store(storage) as store:
         number = store.registry.version(name, version).version
         is_new = store.registry.approve(name, number, comment=comment, withdraw=withdraw)
@@ -126,21 +127,21 @@ def approve(name: str, version: str, comment: str, withdraw: bool, storage: str 
     short_help="Record a version's latency, or other figures.",
 )
 @click.argument("name", shell_complete=complete_model)
-@click.argument("version", shell_complete=complete_version)
+@click.argument("version", metavar="VERSION", required=False, shell_complete=complete_version)
 @click.argument("pairs", metavar="[FIGURE=VALUE ...]", nargs=-1)
 @click.option("--data", metavar="FILE|DIGEST", help="The data that the figures were measured on, or its digest.")
 @click.option("--trust", is_flag=True, help="Let the model run code of its own when it is loaded.")
 @reading_options
 def measure(
     name: str,
-    version: str,
+    version: str | None,
     pairs: Sequence[str],
     data: str | None,
     trust: bool,
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """Record figures of VERSION of the model NAME that were measured after it was registered.
+    """Record figures of VERSION of the model NAME (or of NAME/3) that were measured after it was registered.
 
     Without any, it is loaded here, predicts its input example, and the milliseconds are recorded as latency_ms. A
     figure that is given several times has several repeats, which tell its noise. Versions that were measured on the
@@ -148,6 +149,7 @@ def measure(
     """
     from trackers.cli import text
 
+    name, version, pairs = split_version(name, version, *pairs)
     figures: dict[str, list[float]] = {}
     for pair in pairs:
         key, value = read_pair(pair, "measure", "FIGURE=VALUE")

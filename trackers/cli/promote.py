@@ -13,6 +13,7 @@ import click
 
 from trackers.cli.completing import complete_alias, complete_model, complete_version
 from trackers.cli.storage import DEFAULT, open_store, reading_options
+from trackers.cli.target import missing, one_version
 from trackers.wording import closest, without_password
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     short_help="Point an alias of a model at a version.",
 )
 @click.argument("name", shell_complete=complete_model)
-@click.argument("version", shell_complete=complete_version)
+@click.argument("version", metavar="VERSION", required=False, shell_complete=complete_version)
 @click.option(
     "--to",
     "alias",
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @reading_options
 def promote(
     name: str,
-    version: str,
+    version: str | None,
     alias: str,
     reason: str,
     expect: str | None,
@@ -54,7 +55,7 @@ def promote(
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """Point the alias ALIAS of the model NAME at VERSION (a number, another alias, or latest).
+    """Point the alias ALIAS of the model NAME at VERSION (a number, another alias, or latest; also as NAME/3).
 
     The policies of the model and the alias are judged as they are at that moment; exit code 1 when one does not hold.
     With --expect the move is refused, likewise, when somebody else moved the alias first. Who moved it, when, from where and why,
@@ -66,6 +67,7 @@ def promote(
     if dry_run and force:
         raise click.UsageError("--dry-run and --force exclude each other: give one of them.")
     expected = UNSET if expect is None else _expected(expect)
+    name, version = one_version(name, version)
     with open_store(storage) as store:
         number = store.registry.version(name, version).version
         if dry_run:
@@ -96,14 +98,12 @@ def _meant(registry: Registry, name: str, alias: str) -> str | None:
     "  trackers rollback fraud --alias staging",
     short_help="Point an alias back at what it pointed at before.",
 )
-@click.argument("name", shell_complete=complete_model)
-@click.option(
-    "--alias", shell_complete=complete_alias, default="production", show_default=True, help="The alias to move back."
-)
+@click.argument("name", metavar="NAME[@ALIAS]", shell_complete=complete_model)
+@click.option("--alias", shell_complete=complete_alias, help="The alias to move back.  [default: production]")
 @click.option("--reason", default="", help="Why; kept in the history.")
 @click.option("--expect", metavar="VERSION", help="Refuse unless the alias points at this version.")
 @reading_options
-def rollback(name: str, alias: str, reason: str, expect: str | None, storage: str | None, as_json: bool) -> None:
+def rollback(name: str, alias: str | None, reason: str, expect: str | None, storage: str | None, as_json: bool) -> None:
     """Point an alias of the model NAME back at what it pointed at before, by its history.
 
     Twice goes one further back. Only policies on who may move the alias are judged.
@@ -111,8 +111,9 @@ def rollback(name: str, alias: str, reason: str, expect: str | None, storage: st
     from trackers.registry import UNSET
 
     expected = UNSET if expect is None else _expected(expect)
+    name, alias = _one_alias(name, alias)
     with open_store(storage) as store:
-        move = store.registry.rollback(name, alias, reason=reason, expect=expected)
+        move = store.registry.rollback(name, alias or "production", reason=reason, expect=expected)
     _tell(move, storage, as_json)
 
 
@@ -121,12 +122,14 @@ def rollback(name: str, alias: str, reason: str, expect: str | None, storage: st
     short_help="Remove an alias of a model.",
 )
 @click.argument("name", shell_complete=complete_model)
-@click.argument("alias", shell_complete=complete_alias)
+@click.argument("alias", metavar="ALIAS", required=False, shell_complete=complete_alias)
 @click.option("--reason", default="", help="Why; kept in the history.")
 @click.option("--expect", metavar="VERSION", help="Refuse unless the alias points at this version.")
 @reading_options
-def remove_alias(name: str, alias: str, reason: str, expect: str | None, storage: str | None, as_json: bool) -> None:
-    """Remove the alias ALIAS of the model NAME; its versions and its history stay.
+def remove_alias(
+    name: str, alias: str | None, reason: str, expect: str | None, storage: str | None, as_json: bool
+) -> None:
+    """Remove the alias ALIAS of the model NAME (both in one: NAME@ALIAS); its versions and its history stay.
 
     Policies on who may move the alias are judged.
     """
@@ -135,12 +138,25 @@ def remove_alias(name: str, alias: str, reason: str, expect: str | None, storage
     from trackers.registry import UNSET
 
     expected = UNSET if expect is None else _expected(expect)
+    name, alias = _one_alias(name, alias)
+    if alias is None:
+        raise missing("alias")
     with open_store(storage) as store:
         move = store.registry.unset_alias(name, alias, reason=reason, expect=expected)
     if as_json:
         text.print_json(facts(move))
     else:
         click.echo(text.plain(f"{move.name}@{move.alias} is gone (it pointed at version {move.old_version})."))
+
+
+def _one_alias(name: str, alias: str | None) -> tuple[str, str | None]:
+    """Return a model's name and the alias that stands with it, as NAME@ALIAS, or *alias*."""
+    name, at, with_it = name.removeprefix("models:/").partition("@")
+    if at and not with_it:
+        raise click.UsageError(f"{name}@ names no alias: write {name}@ALIAS.")
+    if with_it and alias is not None and alias != with_it:
+        raise click.UsageError(f"{name}@{with_it} names an alias already: leave {alias} out, or name the model alone.")
+    return name, with_it or alias
 
 
 def _tell(move: RegistryMove, storage: str | None, as_json: bool) -> None:

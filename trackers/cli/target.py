@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from trackers.cli.launch import run_ref
 from trackers.cli.program import as_called
 from trackers.errors import InvalidValueError, NotFoundError
@@ -31,6 +33,39 @@ def read_target(registry: Registry, text: str) -> dict[str, Any]:
     if found.version == LATEST:
         return {"name": found.name, "version": registry.version(found.name, LATEST).version}
     return {"name": found.name, "version" if isinstance(found.version, int) else "alias": found.version}
+
+
+def split_version(name: str, *words: str | None) -> tuple[str, str, list[str]]:
+    """Return a model's name, its version and the other *words*, where the first is NAME/3, NAME@ALIAS or a name alone.
+
+    In the last case the version is the first of *words*. Raises click.MissingParameter where there is none.
+    """
+    from trackers.models.reference import Reference
+
+    others = [word for word in words if word is not None]
+    if "/" in name or "@" in name:
+        found = Reference.parse(name if name.startswith("models:/") else f"models:/{name}")
+        assert found.name is not None  # it was read as a model's name
+        if found.version is not None:
+            return found.name, str(found.version), others
+        name = found.name
+    if not others:
+        raise missing("version")
+    return name, others[0], others[1:]
+
+
+def missing(name: str) -> click.MissingParameter:
+    """Return the error that says that the argument *name* of the command that runs is missing, and how it is called."""
+    ctx = click.get_current_context()
+    return click.MissingParameter(ctx=ctx, param=next(param for param in ctx.command.params if param.name == name))
+
+
+def one_version(name: str, version: str | None) -> tuple[str, str]:
+    """Return a model's name and version likewise, of two words at most; raises click.UsageError for two versions."""
+    found, number, others = split_version(name, version)
+    if others:
+        raise click.UsageError(f"{name} names a version already: leave {others[0]} out, or name the model alone.")
+    return found, number
 
 
 def find_target(store: Store, word: str, calls: Mapping[str, str]) -> dict[str, Any]:

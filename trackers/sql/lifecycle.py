@@ -122,18 +122,22 @@ def restore_run(connection: Connection, run_id: int) -> int:
     """
     c, e = t.runs.c, t.experiments.c
     row = connection.execute(
-        select(c.uid, c.deleted_at, c.parent_id, e.name, e.deleted_at.label("with"))
+        select(c.uid, c.deleted_at, c.parent_id, e.name, e.deleted_at.label("with"), c.archived_at)
         .join(t.experiments, e.id == c.experiment_id)
         .where(c.id == run_id)
     ).one()
     if row[4] is not None:
         raise StateError(f"run {row.uid} went with its experiment {row.name!r}: restore that first")
     if row.deleted_at is None:
-        raise StateError(f"run {row.uid} was not deleted")
+        raise StateError(f"run {row.uid} was not deleted{_but_archived(row.archived_at, row.uid[:16])}")
     parent = connection.execute(select(c.uid).where(c.id == row.parent_id, c.deleted_at.is_not(None))).scalar()
     if parent is not None:
         raise StateError(f"run {row.uid} belongs to run {parent}, which was deleted too: restore that one")
     return _mark_family(connection, run_id, c.deleted_at == row.deleted_at, None)
+
+
+def _but_archived(archived_at: int | None, name: str) -> str:
+    return "" if archived_at is None else f", but archived: `trackers archive {name} --undo` shows it again"
 
 
 # --- experiments ------------------------------------------------------------------------------------------------
@@ -216,9 +220,11 @@ def restore_experiment(connection: Connection, experiment_id: int, name: str | N
     Raises AlreadyExistsError where the name is taken by now, and StateError where it was not deleted.
     """
     e = t.experiments.c
-    row = connection.execute(select(e.name, e.kind, e.deleted_at).where(e.id == experiment_id)).one()
+    query = select(e.name, e.kind, e.deleted_at, e.archived_at).where(e.id == experiment_id)
+    row = connection.execute(query).one()
     if row.deleted_at is None:
-        raise StateError(f"the {row.kind} {row.name!r} was not deleted")
+        hidden = _but_archived(row.archived_at, shlex.quote(row.name))
+        raise StateError(f"the {row.kind} {row.name!r} was not deleted{hidden}")
     name = row.name if name is None else name
     _check_free(connection, experiment_id, name, "restore this one under another name (--as NAME)")
     change = update(t.experiments).where(e.id == experiment_id, e.deleted_at.is_not(None))
