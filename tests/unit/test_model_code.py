@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import pytest
 
 from trackers.errors import ModelError, UntrustedError
 from trackers.models import LoadedModel, load
+from trackers.models.carried import carried_module, carrying
+from trackers.models.trust import Trust
 
 NET = """\
 import json, os
@@ -113,6 +115,21 @@ def test_threads_load_and_predict_at_once_each_by_its_own(tmp_path: Path) -> Non
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(8)))
+
+
+def test_a_model_without_code_gets_the_module_of_the_process_while_another_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(tmp_path / "model", 2, package=False)
+    (tmp_path / "carriedhelp.py").write_text("def factor():\n    return 7\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code = sorted(f"code/{path.name}" for path in (model / "code").iterdir())
+    with ThreadPoolExecutor(1) as other:
+        with carrying(model, code, {}, Trust(True)):
+            assert carried_module("carriedhelp").factor() == 2
+            found = other.submit(carried_module, "carriedhelp")
+            wait([found], timeout=0.5)
+        assert found.result().factor() == 7
 
 
 def test_instances_of_both_are_pickled_in_the_process(tmp_path: Path) -> None:

@@ -194,15 +194,16 @@ def carried_module(name: str) -> ModuleType:
 
     Raises ModelError where its code fails.
     """
-    own = _loading[-1] if _loading else None
-    try:
-        if own is not None and name in own:
-            return own.module(name)
-        return sys.modules[_MAIN] if name == _MAIN else importlib.import_module(name)
-    except Exception as exc:
-        if own is None or isinstance(exc, ModelError):
-            raise
-        raise ModelError(f"The code that came with the model fails: {type(exc).__name__}: {exc}") from exc
+    with _loads:  # another thread's load is over then: what is being loaded is this thread's
+        own = _loading[-1] if _loading else None
+        try:
+            if own is not None and name in own:
+                return own.module(name)
+            return sys.modules[_MAIN] if name == _MAIN else importlib.import_module(name)
+        except Exception as exc:
+            if own is None or isinstance(exc, ModelError):
+                raise
+            raise ModelError(f"The code that came with the model fails: {type(exc).__name__}: {exc}") from exc
 
 
 def _carried(folder: Path, code: Sequence[str], sources: Mapping[str, str]) -> Carried | None:
