@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import os
 import pickle
+import queue
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from trackers.errors import ModelError, UntrustedError
-from trackers.models import LoadedModel, load
-from trackers.models.carried import carried_module, carrying
-from trackers.models.trust import Trust
+from trackers.models import LoadedModel, load, save
+from trackers.models.carried import carried_module
 
 NET = """\
 import json, os
@@ -117,19 +121,157 @@ def test_threads_load_and_predict_at_once_each_by_its_own(tmp_path: Path) -> Non
         assert all(pool.map(work, range(8)))
 
 
-def test_a_model_without_code_gets_the_module_of_the_process_while_another_is_loaded(
+def keep(folder: Path, code: str, files: dict[str, str], brought: list[str], name: str = "carriednet.Net") -> Path:
+    """Save an instance of a class, in a process of its own, with *files* beside it; return the model's folder."""
+    folder.mkdir()
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    module, _, kind = name.rpartition(".")
+    place = folder / f"{module.replace('.', '/')}.py"
+    place.write_text(NET.format(**{"above": "", "loading": "pass", "within": "pass", "call": "2"} | {"above": code}))
+    run = f"import {module}, trackers.models as m; m.save({module}.{kind}(), 'model', code={brought!r})"
+    subprocess.run([sys.executable, "-c", run], check=True, cwd=folder)
+    return folder / "model"
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module that the code of models finds in the process: two events, by which threads wait for each other."""
+    module: Any = ModuleType("gate_of_test")
+    module.entered, module.leave = threading.Event(), threading.Event()
+    monkeypatch.setitem(sys.modules, "gate_of_test", module)
+    yield module
+    module.leave.set()
+
+
+WAITS = "import sys\ngate = sys.modules.get('gate_of_test')\nif gate: gate.entered.set(); assert gate.leave.wait(30)\n"
+"""Waits in the process of the test, and not where the model is saved."""
+
+
+@pytest.mark.parametrize("here", [False, True], ids=["alone", "with a project's own"])
+def test_a_class_in_a_package_that_travels_is_that_of_its_model(
+    here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {}
+    for factor in (2, 3, 77):
+        files = {"carriedpkg/__init__.py": "READY = True\n", "carriedpkg/base.py": f"def factor(): return {factor}\n"}
+        code = "from . import READY\nfrom .base import factor\nfrom carriedpkg.base import factor as same\n"
+        folder = tmp_path / str(factor)
+        folders[factor] = keep(folder, code, files, ["carriedpkg"], "carriedpkg.nets.Net")
+    if here:
+        monkeypatch.syspath_prepend(str(tmp_path / "77"))
+        import carriedpkg.nets  # type: ignore[import-not-found]
+    models = {factor: load(folders[factor], trust=True).unwrap() for factor in (2, 3)}
+    for factor, model in models.items():
+        assert sys.modules[type(model).__module__].factor() == factor
+        assert sys.modules[type(model).__module__].same() == factor
+        assert type(pickle.loads(pickle.dumps(model))) is type(model)
+    if here:
+        assert carriedpkg.nets.factor() == 77
+
+
+def test_other_threads_have_what_they_had_while_a_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Any
+) -> None:
+    helper = "class Kept: pass\ndef factor(): return 2\n"
+    files = {"carriedhelp.py": helper, "carriedlate.py": "def factor(): return 2\n"}
+    looks = "import importlib, pickle, carriedhelp, carriedlate\n" + WAITS
+    looks += "FOUND = [importlib.import_module(n).factor() for n in ('carriedhelp', 'carriedlate')]\n"
+    looks += "assert type(pickle.loads(pickle.dumps(carriedhelp.Kept()))) is carriedhelp.Kept\n"
+    model = keep(tmp_path / "model", looks, files, list(files))
+    (tmp_path / "carriedhelp.py").write_text("class Kept: pass\ndef factor(): return 77\n")
+    (tmp_path / "carriedlate.py").write_text("def factor(): return 78\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import carriedhelp
+
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load, model, trust=True)
+        assert gate.entered.wait(30)
+        from carriedhelp import factor
+
+        assert (factor(), carriedhelp.factor()) == (77, 77)
+        assert type(pickle.loads(pickle.dumps(carriedhelp.Kept()))) is carriedhelp.Kept
+        assert carried_module("carriedhelp").factor() == 77
+        child = os.fork()
+        if not child:
+            names = sys.modules["carriedhelp"], importlib.import_module("carriedlate")
+            os._exit(0 if [type(one) for one in names] == [ModuleType] * 2 and names[0].factor() == 77 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        import carriedlate  # type: ignore[import-not-found]
+
+        assert carriedlate.factor() == 78
+        gate.leave.set()
+        assert sys.modules[type(loading.result().unwrap()).__module__].FOUND == [2, 2]
+    assert [type(sys.modules[name]) for name in ("carriedhelp", "carriedlate")] == [ModuleType] * 2
+    assert sys.modules["carriedlate"].factor() == 78
+
+
+def test_the_code_of_a_model_may_import_in_threads_of_its_own(tmp_path: Path) -> None:
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\nimport carriedhelp\n"
+        "def part(at):\n    from carriedhelp import factor\n    import carriedhelp as again\n    return factor()\n"
+        "with ThreadPoolExecutor(2) as pool: PARTS = list(pool.map(part, range(4)))\n"
+    )
+    model = keep(tmp_path / "model", code, {"carriedhelp.py": "def factor(): return 5\n"}, ["carriedhelp.py"])
+    assert sys.modules[type(load(model, trust=True).unwrap()).__module__].PARTS == [5] * 4
+
+
+def test_a_load_within_an_import_and_an_import_within_a_load_do_not_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Any
+) -> None:
+    slow = keep(
+        tmp_path / "slow", WAITS + "if gate: import project_of_test\n", {"carriedhelp.py": ""}, ["carriedhelp.py"]
+    )
+    quick = keep(tmp_path / "quick", "", {"carriedhelp.py": "X = 1\n"}, ["carriedhelp.py"])
+    (tmp_path / "project_of_test.py").write_text(
+        "import gate_of_test, trackers.models\ngate_of_test.leave.set()\n"
+        f"CHAMPION = trackers.models.load({str(quick)!r}, trust=True)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load, slow, trust=True)
+        assert gate.entered.wait(30)
+        monkeypatch.delitem(sys.modules, "project_of_test", raising=False)
+        assert gives(importlib.import_module("project_of_test").CHAMPION) == 2
+        assert gives(loading.result(30)) == 2
+    del sys.modules["project_of_test"]
+
+
+def test_code_that_changed_beneath_the_process_is_not_taken_for_the_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = make(tmp_path / "model", 2, package=False)
-    (tmp_path / "carriedhelp.py").write_text("def factor():\n    return 7\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    code = sorted(f"code/{path.name}" for path in (model / "code").iterdir())
-    with ThreadPoolExecutor(1) as other:
-        with carrying(model, code, {}, Trust(True)):
-            assert carried_module("carriedhelp").factor() == 2
-            found = other.submit(carried_module, "carriedhelp")
-            wait([found], timeout=0.5)
-        assert found.result().factor() == 7
+    project = tmp_path / "project"
+    model = keep(tmp_path / "new", "import carriedhelp\n", {"carriedhelp.py": "RATE = 3\n"}, ["carriedhelp.py"])
+    shutil.copytree(tmp_path / "new", project)
+    (project / "carriedhelp.py").write_text("RATE = 2\n")
+    monkeypatch.syspath_prepend(str(project))
+    import carriedhelp
+    import carriednet
+
+    assert carriedhelp.RATE == 2
+    (project / "carriedhelp.py").write_text("RATE = 3\n")
+    loaded = load(model, trust=True).unwrap()
+    assert type(loaded) is not carriednet.Net
+    assert sys.modules[type(loaded).__module__].carriedhelp.RATE == 3
+    with pytest.raises(UntrustedError, match=r"carriedhelp\.py was changed after this process had imported it"):
+        load(model, trust=["carriednet.Net"])
+
+
+def test_a_helper_by_the_name_of_a_module_of_pythons_own_is_the_models_alone(tmp_path: Path) -> None:
+    code = "import queue\nassert queue.factor() == 5\nimport concurrent.futures.thread\n"
+    model = keep(tmp_path / "model", code, {"queue.py": "def factor(): return 5\n"}, ["queue.py"])
+    assert gives(load(model, trust=True)) == 2
+    assert queue.Queue
+
+
+def test_a_model_that_was_loaded_is_saved_again_by_the_names_of_its_code(tmp_path: Path) -> None:
+    model = load(make(tmp_path / "a", 2, "above", package=False), trust=True)
+    save(model.unwrap(), tmp_path / "again", code=[tmp_path / "a" / "carriedhelp.py"])
+    details = json.loads((tmp_path / "again" / "model.json").read_text())
+    assert (details["class"], details["details"]["source"]) == ("carriednet.Net", "code/carriednet.py")
+    run = "import trackers.models as m; assert m.load('again', trust=True).predict([[1]]) == [2]"
+    subprocess.run([sys.executable, "-c", run], check=True, cwd=tmp_path)
 
 
 def test_instances_of_both_are_pickled_in_the_process(tmp_path: Path) -> None:

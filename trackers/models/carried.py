@@ -1,8 +1,12 @@
 """Modules that a model brings: they run apart from what else has their names here, and from those of other models.
 
-Champion and challenger may bring a ``features.py`` each, and the process that compares them one of its own. While a
-model is loaded, the names of what it brings lead to that; afterwards they lead again to what they led to before. What
-its code imports later, inside of ``predict``, is found too: its modules have an ``__import__`` of their own.
+Champion and challenger may bring a ``features.py`` each, and the process that compares them one of its own. What a
+model brings lies in a package of its own, named by the digest of it, so that each name there is unlike all others: its
+code imports by the names that it was written with, since its modules have an ``__import__`` of their own. Nothing waits
+for anything but Python's own locks.
+
+Others that look for it by those names (pickle, skops, Keras, importlib) find it while the model is loaded, in the thread
+that loads it; to every other thread a name means what it meant.
 
 The same modules with the same bytes are run once, however many models bring them, and not at all where this process
 has them all itself.
@@ -17,124 +21,75 @@ import importlib.util
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from importlib.abc import MetaPathFinder, SourceLoader
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from trackers.artifacts.names import check_name
-from trackers.errors import ModelError, UntrustedError
-from trackers.models.source import CODE
+from trackers.errors import ModelError
+from trackers.models.flavor import APART_NAME
+from trackers.models.local_code import MAIN, File, files_of, is_here
 from trackers.models.trust import Trust
 from trackers.processes import APART
 
-_MAIN = "__main__"
 
+class Carried:
+    """The modules of one model, by the names that its code imports them by."""
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A module of a model: its bytes, kept since the folder may be gone when it is first imported."""
+    def __init__(self, package: str, files: Mapping[str, File]) -> None:
+        self.package, self._files = package, files
+        above = {name.rsplit(".", depth)[0] for name in files for depth in range(1, name.count(".") + 1)}
+        self._names = above | files.keys()
+        self._tops = {name.partition(".")[0] for name in self._names} - {MAIN}
+        self.shown = frozenset(
+            name for name in self._names if name.partition(".")[0] not in {MAIN, *sys.stdlib_module_names}
+        )
+        """What others find by these names while the model is loaded: a helper called queue is no concern of Python's own."""
 
-    path: str
-    inside: str | None
-    data: bytes
-
-    @property
-    def is_package(self) -> bool:
-        return self.inside is not None
-
-
-class Carried(MetaPathFinder):
-    """The modules of one model, found by the names that its code imports them by."""
-
-    def __init__(self, files: Mapping[str, _File], digest: str) -> None:
-        self._files, self._digest = files, digest
-        self._tops = {name.partition(".")[0] for name in files}
-        self._free: set[str] = set()
-        self._modules: dict[str, ModuleType] = {}
-
-    def __contains__(self, name: str) -> bool:
+    def brings(self, name: str) -> bool:
+        """Tell whether there is a file for the module *name*."""
         return name in self._files
 
-    @contextmanager
-    def importable(self) -> Iterator[None]:
-        """Let these modules be imported by their names inside the block; the lock of loads is held.
-
-        Afterwards a name leads to what it led to before. One that led to nothing stays: pickles name it.
-        """
-        tops = self._tops - {_MAIN}
-        before = _taken_out(tops)
-        self._free = {top for top in tops if top not in before and _cannot_find(top)}
-        sys.modules.update((name, module) for name, module in self._modules.items() if name != _MAIN)
-        sys.meta_path.insert(0, self)
-        try:
-            yield
-        finally:
-            sys.meta_path.remove(self)
-            now = _taken_out(tops)
-            self._modules.update(now)
-            sys.modules.update((name, module) for name, module in now.items() if name.partition(".")[0] in self._free)
-            sys.modules.update(before)
-
     def module(self, name: str) -> ModuleType:
-        """Import the module *name*, inside ``importable``. Where others have its name it gets one that nobody has."""
-        if name not in self._modules:
-            if name in self._free:
-                return importlib.import_module(name)
-            self._modules[name] = self._run_aside(name)
-        return self._modules[name]
+        """Import the module *name* of this model."""
+        return importlib.import_module(f"{self.package}.{name}")
 
-    def _run_aside(self, name: str) -> ModuleType:
-        """Run the file of *name* under a name by which pickles of this process find it again."""
-        own = f"trackers_model_code_{hashlib.sha256(f'{self._digest} {name}'.encode()).hexdigest()[:16]}"
-        spec = importlib.util.spec_from_loader(own, _Loader(self, self._files[name]))
-        assert spec is not None  # the loader is there
-        module = importlib.util.module_from_spec(spec)
-        here = [own] if name == _MAIN else [own, name]
-        sys.modules.update(dict.fromkeys(here, module))
-        try:
-            spec.loader.exec_module(module)  # type: ignore[union-attr]
-        except BaseException:
-            for one in here:
-                sys.modules.pop(one, None)
-            raise
-        return module
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Find what the model brings; what it does not, even below a package of its own, is others' to find."""
-        file = self._files.get(fullname)
-        if file is None or fullname == _MAIN:
-            return None
-        inside = None if file.inside is None else [file.inside]
-        loader = _Loader(self, file)
-        return importlib.util.spec_from_file_location(
-            fullname, file.path, loader=loader, submodule_search_locations=inside
-        )
+    def find(self, name: str, fullname: str) -> ModuleSpec | None:
+        """Return how *name* is loaded as *fullname*, None for what the model does not bring, even below its packages."""
+        file = self._files.get(name)
+        if file is not None:
+            inside = None if file.inside is None else [file.inside]
+            loader = _Loader(self, file)
+            return importlib.util.spec_from_file_location(
+                fullname, file.path, loader=loader, submodule_search_locations=inside
+            )
+        return ModuleSpec(fullname, None, is_package=True) if not name or name in self._names else None
 
     def import_(
         self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
     ) -> ModuleType:
         """Import as ``__import__`` does, on behalf of a module that the model brings."""
-        above = str((globals or {}).get("__package__") or "") if level else name
-        if above.partition(".")[0] not in self._tops:
+        top = name.partition(".")[0]
+        if level or top not in self._tops:
             return builtins.__import__(name, globals, locals, fromlist, level)
-        if not level and (module := self._modules.get(name)) is not None:  # a predict that imports does so every time
-            if fromlist and all(hasattr(module, one) for one in fromlist):
-                return module
-            if not fromlist and "." not in name:
-                return module
-        with _loads, nullcontext() if _loading and _loading[-1] is self else _entered(self):
-            return builtins.__import__(name, globals, locals, fromlist, level)
+        try:
+            found = builtins.__import__(f"{self.package}.{name}", globals, locals, fromlist, 0)
+        except ModuleNotFoundError as exc:
+            if exc.name is None or not exc.name.startswith(f"{self.package}."):
+                raise
+            own = exc.name.removeprefix(f"{self.package}.")
+            raise ModuleNotFoundError(f"No module named {own!r}", name=own, path=exc.path) from None
+        return found if fromlist else sys.modules[f"{self.package}.{top}"]
 
 
 class _Loader(SourceLoader):
     """Runs one file of a model, with the model's own import."""
 
-    def __init__(self, own: Carried, file: _File) -> None:
+    def __init__(self, own: Carried, file: File) -> None:
         self._own, self._file = own, file
 
     def get_filename(self, fullname: str) -> str:
@@ -149,20 +104,121 @@ class _Loader(SourceLoader):
         super().exec_module(module)
 
 
+class _Finder(MetaPathFinder):
+    """Finds what models bring: by the names that it has here, and, in a thread that loads a model, by those of its code."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        package, _, name = fullname.partition(".")
+        if (known := _known.get(package)) is not None:
+            return known.find(name, fullname)
+        own = _being_loaded()
+        if own is not None and fullname in own.shown:
+            return ModuleSpec(fullname, _SplitLoader(None))
+        if any(fullname in one.shown for one in list(_active)):  # another thread's: it shall find it all the same
+            others = _find_for_others(fullname, path)
+            return None if others is None else ModuleSpec(fullname, _SplitLoader(others))
+        return None
+
+
+# --- names that mean something else in each thread ---------------------------------------------------------------
+
+
+class _Split(ModuleType):
+    """Stands for a name while models that bring it are loaded: it is the model's to the thread that loads it.
+
+    To all others it is what had the name *before*.
+    """
+
+    def __init__(self, name: str, before: ModuleType | None) -> None:
+        super().__init__(name)
+        _facts(self)["before"] = before
+
+    def __getattribute__(self, attribute: str) -> Any:
+        return getattr(_meant(self, attribute), attribute)
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        if attribute not in _OF_AN_IMPORT and type(value) is not _Split:
+            setattr(_meant(self, attribute), attribute, value)
+
+    def __delattr__(self, attribute: str) -> None:
+        delattr(_meant(self, attribute), attribute)
+
+
+class _SplitLoader(Loader):
+    """Makes a split name, for a thread that loads a model or, by its spec, for one of the *others*."""
+
+    def __init__(self, others: ModuleSpec | None) -> None:
+        self._others = others
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Split(spec.name, None)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Import what it is to the others; what it is to a model is imported when something of it is asked for."""
+        if self._others is not None and isinstance(module, _Split):
+            _import_for_others(_facts(module), self._others)
+
+
+_OF_AN_IMPORT = frozenset({"__name__", "__loader__", "__package__", "__spec__", "__path__", "__file__", "__cached__"})
+"""What importlib sets of a module that it made: each side of a split name has its own."""
+
+
+def _facts(split: _Split) -> dict[str, Any]:
+    facts: dict[str, Any] = object.__getattribute__(split, "__dict__")
+    return facts
+
+
+def _meant(split: _Split, attribute: str) -> ModuleType:
+    """Return the module that *split* stands for in this thread; raises AttributeError where that is none."""
+    facts = _facts(split)
+    own, name = _being_loaded(), facts["__name__"]
+    if own is not None and name in own.shown:
+        return own.module(name)
+    if facts["before"] is None and attribute == "__spec__":  # what an import asks first
+        parent = name.rpartition(".")[0]
+        spec = _find_for_others(name, getattr(sys.modules.get(parent), "__path__", ()) if parent else None)
+        if spec is not None:
+            _import_for_others(facts, spec)
+    before: ModuleType | None = facts["before"]
+    if before is None:
+        raise AttributeError(f"module {name!r} is a model's that is being loaded in another thread")
+    return before
+
+
+def _find_for_others(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    """Return how *name* is loaded outside of the models that have it."""
+    specs = (finder.find_spec(name, path) for finder in sys.meta_path if not isinstance(finder, _Finder))
+    return next((spec for spec in specs if spec is not None and spec.loader is not None), None)
+
+
+def _import_for_others(facts: dict[str, Any], spec: ModuleSpec) -> None:
+    """Import by *spec* what a split name means outside of the model that took it first."""
+    assert spec.loader is not None  # it was looked for
+    facts["before"] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(facts["before"])
+    except BaseException:
+        facts["before"] = None
+        raise
+    parent, _, last = spec.name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], last, facts["before"])
+
+
 # --- loading ----------------------------------------------------------------------------------------------------
 
-_loads = threading.RLock()
-"""Held while names lead to what a model brings: what a process has by a name is one for all of its threads."""
-_loading: list[Carried | None] = []
 _known: dict[str, Carried] = {}
+_finder = _Finder()
+_here = threading.local()
+_lock = threading.Lock()
+"""Held while names are split or whole again, for no longer than that."""
+_active: Counter[Carried] = Counter()
 
 
-def _renew_lock() -> None:
-    global _loads
-    _loads = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)
+def _being_loaded() -> Carried | None:
+    """Return what the model brings that this thread loads, None where it loads none or one that brings nothing."""
+    stack: list[Carried | None] = getattr(_here, "stack", [])
+    return stack[-1] if stack else None
 
 
 @contextmanager
@@ -172,21 +228,67 @@ def carrying(folder: Path, code: Sequence[str], sources: Mapping[str, str], trus
     *code*: files and packages in it, imported by their own names; *sources*: files in it, by the names of the modules
     that they are.
     """
-    if not code and not sources:
-        yield
-        return
-    with _loads, _entered(_carried(folder, code, sources) if trust.everything else None):
-        yield
+    with _entered(None):  # names mean what this process has, to the look for it too
+        own = _carried(folder, code, sources) if trust.everything and (code or sources) else None
+        with _entered(own):
+            yield
 
 
 @contextmanager
 def _entered(own: Carried | None) -> Iterator[None]:
-    _loading.append(own)
+    if not hasattr(_here, "stack"):
+        _here.stack = []
+    _here.stack.append(own)
+    if own is not None:
+        _split_names(own)
     try:
-        with nullcontext() if own is None else own.importable():
-            yield
+        yield
     finally:
-        _loading.pop()
+        _here.stack.pop()
+        if own is not None:
+            with _lock:
+                _active[own] -= 1
+                _make_whole(own)
+
+
+def _split_names(own: Carried) -> None:
+    """Split those of its names that something has already; the others are when they are imported."""
+    with _lock:
+        if _finder not in sys.meta_path:
+            sys.meta_path.insert(0, _finder)
+        _active[own] += 1
+        for name in own.shown:
+            before = sys.modules.get(name)
+            if before is not None and type(before) is not _Split:
+                sys.modules[name] = _Split(name, before)
+
+
+def _make_whole(own: Carried) -> None:
+    """Give back the names that no model has that is still loaded; the lock is held."""
+    if not _active[own]:
+        del _active[own]
+    for name in own.shown:
+        split = sys.modules.get(name)
+        if type(split) is _Split and not any(name in one.shown for one in _active):
+            before = _facts(split)["before"]
+            if before is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = before
+
+
+def _forget_other_threads() -> None:
+    """Let only what this thread loads count, in a child process: the other threads are not there."""
+    global _lock
+    _lock = threading.Lock()
+    others = list(_active)
+    _active.clear()
+    _active.update(own for own in getattr(_here, "stack", []) if own is not None)
+    for own in others:
+        _make_whole(own)
+
+
+os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 def carried_module(name: str) -> ModuleType:
@@ -194,111 +296,24 @@ def carried_module(name: str) -> ModuleType:
 
     Raises ModelError where its code fails.
     """
-    with _loads:  # another thread's load is over then: what is being loaded is this thread's
-        own = _loading[-1] if _loading else None
-        try:
-            if own is not None and name in own:
-                return own.module(name)
-            return sys.modules[_MAIN] if name == _MAIN else importlib.import_module(name)
-        except Exception as exc:
-            if own is None or isinstance(exc, ModelError):
-                raise
-            raise ModelError(f"The code that came with the model fails: {type(exc).__name__}: {exc}") from exc
+    own = _being_loaded()
+    if own is None or not own.brings(name):
+        return sys.modules[MAIN] if name == MAIN else importlib.import_module(name)
+    try:
+        return own.module(name)
+    except ModelError:
+        raise
+    except Exception as exc:
+        raise ModelError(f"The code that came with the model fails: {type(exc).__name__}: {exc}") from exc
 
 
 def _carried(folder: Path, code: Sequence[str], sources: Mapping[str, str]) -> Carried | None:
     """Return what the model brings, or None where this process has all of it, to the last byte."""
-    files = _files_of(folder, code, sources)
+    files = files_of(folder, code, sources)
+    if all(is_here(name, file) for name, file in files.items()):
+        return None
     digest = hashlib.sha256()
     for name, file in sorted(files.items()):
         digest.update(f"{name} {file.is_package} {hashlib.sha256(file.data).hexdigest()}\n".encode())
-    if all(_is_here(name, file) for name, file in files.items()):
-        return None
-    key = digest.hexdigest()
-    return _known.setdefault(key, Carried(files, key))
-
-
-def _is_here(name: str, file: _File) -> bool:
-    """Tell whether this process has the same module by itself, and not since another model brought it."""
-    brought = getattr(sys.modules.get(name.partition(".")[0]), "__loader__", None)
-    return not isinstance(brought, _Loader) and _digest_of(_here(name, file)) == _digest(file.data)
-
-
-def _files_of(folder: Path, code: Sequence[str], sources: Mapping[str, str]) -> dict[str, _File]:
-    """Return the modules of these files and packages of a model's *folder*, by their full names."""
-    found = {}
-    for given in code:
-        top = folder / check_name(given)
-        for path in sorted(top.rglob("*.py")) if top.is_dir() else [top]:
-            parts = (path.relative_to(top.parent) if top.is_dir() else Path(path.name)).with_suffix("").parts
-            is_package = parts[-1] == "__init__"
-            name = ".".join(parts[:-1] if is_package else parts)
-            found[name] = _File(str(path), str(path.parent) if is_package else None, path.read_bytes())
-    for name, source in sources.items():
-        path = folder / check_name(source)
-        found[name] = _File(str(path), None, path.read_bytes())
-    return found
-
-
-def check_local(folder: Path, sources: Mapping[str, str]) -> None:
-    """Raise UntrustedError unless the modules of this machine are those that came with the model.
-
-    Another file of that name may be anything; who trusts a name means what the model was saved with: its *sources*
-    and whatever else of code lies in its *folder*.
-    """
-    there = (folder / CODE).iterdir() if (folder / CODE).is_dir() else ()
-    code = {f"{CODE}/{path.name}" for path in there} - set(sources.values())
-    for name, file in _files_of(folder, sorted(code), sources).items():
-        local = _here(name, file)
-        differs = local is None or _digest_of(local) != _digest(file.data)
-        if local is None or (differs and name == _MAIN):
-            raise UntrustedError(
-                f"{name} cannot be imported here; the model brings its file: use trust=True to run it."
-            )
-        if differs:
-            raise UntrustedError(
-                f"{local} is not the code that the model was saved with, which is its "
-                f"{Path(file.path).relative_to(folder).as_posix()}: use trust=True to run the model's own, or put that "
-                f"in the place of {local.name}."
-            )
-
-
-def _here(name: str, file: _File) -> Path | None:
-    """Return the file of this machine that *name* leads to; only its first part may be looked for, as nothing is run."""
-    top, *below = name.split(".")
-    loaded = sys.modules.get(top)
-    spec = None if loaded is not None or _cannot_find(top) else importlib.util.find_spec(top)
-    found = getattr(loaded, "__file__", None) or getattr(spec, "origin", None)
-    if found is None:
-        return None
-    if not below:
-        return Path(found)
-    path = Path(found).parent.joinpath(*below)
-    path = path / "__init__.py" if file.is_package else path.with_suffix(".py")
-    return path if path.is_file() else None
-
-
-def _taken_out(tops: set[str]) -> dict[str, ModuleType]:
-    """Take the modules of these names, and those below them, out of what this process has imported; return them."""
-    found = {name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] in tops}
-    for name in found:
-        del sys.modules[name]
-    return found
-
-
-def _cannot_find(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is None
-    except (ImportError, ValueError):
-        return True
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _digest_of(path: Path | None) -> str:
-    try:
-        return "" if path is None else _digest(path.read_bytes())
-    except OSError:
-        return ""
+    package = APART_NAME + digest.hexdigest()[:32]
+    return _known.setdefault(package, Carried(package, files))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import Any
 from trackers.errors import ModelError
 from trackers.models.schema import describe_fully, plain
 from trackers.models.trust import Trust
+
+APART_NAME = "trackers_model_code_"
+"""So begin the names of packages that what models bring lies in; 32 digits of a digest follow."""
+_APART = re.compile(rf"^{APART_NAME}[0-9a-f]{{32}}(\.|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,11 @@ def find_flavor(name: str) -> Flavor:
     return known[name]
 
 
+def own_name(module: str) -> str:
+    """Return a module's name as its own code has it, also where a model brought it and it runs apart here."""
+    return _APART.sub("", module)
+
+
 def full_name(kind: type | FunctionType) -> str:
     """Return ``module.Class``."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return f"{own_name(kind.__module__)}.{kind.__qualname__}"

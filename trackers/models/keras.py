@@ -16,11 +16,11 @@ from typing import Any
 
 from trackers.errors import ModelError
 from trackers.models.archives import check_stored
-from trackers.models.carried import check_local
 from trackers.models.casting import frame_array
 from trackers.models.conform import check_rows
 from trackers.models.flavor import Flavor, Saving
 from trackers.models.keras_classes import check_classes, own_homes, own_objects
+from trackers.models.local_code import check_local
 from trackers.models.schema import is_frame
 from trackers.models.trust import Trust
 
@@ -104,7 +104,7 @@ def read_keras(path: Path, backend: str, trust: Trust, homes: Mapping[str, str] 
         check_stored(path, "Keras", _MEMBERS, folder="assets/")
         check_classes(path, homes, trust)
         if homes:
-            check_local(path.parent, {})
+            check_local(path.parent, {}, trust)
     _choose_backend(backend)
     import keras  # noqa: F401 - before the modules of the user, which import it
 

@@ -14,8 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
-from trackers.models.carried import carried_module, check_local
-from trackers.models.flavor import Flavor, Saving, full_name
+from trackers.models.carried import carried_module
+from trackers.models.flavor import Flavor, Saving, full_name, own_name
+from trackers.models.local_code import check_local
 from trackers.models.source import bring, check_script, imported_packages, needed_packages, source_of
 from trackers.models.trust import Trust
 
@@ -42,7 +43,7 @@ class PythonFlavor(Flavor):
         check_script(kind, source)
         (folder / DATA).mkdir()
         model.save(str(folder / DATA))
-        details: dict[str, Any] = {"module": kind.__module__, "name": kind.__qualname__, "source": None}
+        details: dict[str, Any] = {"module": own_name(kind.__module__), "name": kind.__qualname__, "source": None}
         details["packages"] = needed_packages(kind) if source is None else imported_packages(source)
         if source is not None:
             details["source"] = bring(source, folder)
@@ -70,10 +71,9 @@ class PythonFlavor(Flavor):
 
     def _module(self, folder: Path, details: Mapping[str, Any], trust: Trust, name: str) -> ModuleType:
         module_name = str(details["module"])
-        if not trust.everything:
-            if module_name == "__main__":
-                raise UntrustedError(f"{name} comes from a script, whose file must run to load it: use trust=True.")
-            check_local(folder, self.sources(details))
+        if not trust.everything and module_name == "__main__":
+            raise UntrustedError(f"{name} comes from a script, whose file must run to load it: use trust=True.")
+        check_local(folder, self.sources(details), trust)
         try:
             return carried_module(module_name)
         except ImportError as exc:

@@ -15,8 +15,8 @@ from types import FunctionType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
-from trackers.models.carried import check_local
 from trackers.models.flavor import Flavor, Saving, full_name
+from trackers.models.local_code import check_local
 from trackers.models.pytorch_factory import call_factory, find_factory, is_layer, name_factory, sources_of
 from trackers.models.pytorch_input import call_module, takes_whole
 from trackers.models.pytorch_weights import bare_module, check_same, fill, say_nothing_compared, write_weights
@@ -73,8 +73,8 @@ class PyTorchFlavor(Flavor):
         if not trust.allows(factory) and not is_layer(factory):
             how = "trust=True" if details.get("source") else f"trust=[{factory!r}]"
             raise UntrustedError(f"Loading this model calls {factory}: if you trust it, load it with {how}.")
-        if not trust.everything and not is_layer(factory):
-            check_local(folder, self.sources(details))
+        if not is_layer(factory):
+            check_local(folder, self.sources(details), trust)
         return fill(call_factory(find_factory(factory), details["kwargs"]), folder / WEIGHTS)
 
     def describe_rows(self, model: Any, rows: Any) -> dict[str, Any]:

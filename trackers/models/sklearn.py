@@ -11,8 +11,9 @@ from typing import Any
 from trackers.errors import ModelError, UntrustedError
 from trackers.models import nested
 from trackers.models.archives import check_stored
-from trackers.models.carried import carried_module, check_local
+from trackers.models.carried import carried_module
 from trackers.models.flavor import Flavor, Saving, full_name
+from trackers.models.local_code import check_local
 from trackers.models.sklearn_input import attribute, misfit
 from trackers.models.sklearn_types import KNOWN_TYPES
 from trackers.models.source import bring, packages_of, source_of
@@ -56,9 +57,9 @@ class SklearnFlavor(Flavor):
         return sources
 
     def load(self, folder: Path, details: Mapping[str, Any], trust: Trust) -> Any:
-        def before() -> None:
-            if not trust.everything and trust.names:
-                check_local(folder, self.sources(details))
+        def before(asked: Sequence[str]) -> None:
+            modules = {name.rpartition(".")[0] for name in asked if name not in KNOWN_TYPES}
+            check_local(folder, self.sources(details), trust, modules)
             for name in self.sources(details) if trust.everything else ():
                 carried_module(name)
 
@@ -87,10 +88,10 @@ class SklearnFlavor(Flavor):
 def read_skops(
     path: Path,
     trust: Trust,
-    before: Callable[[], object] = dict,
+    before: Callable[[Sequence[str]], object] | None = None,
     apart: Sequence[Mapping[str, Any]] = (),
 ) -> Any:
-    """Read a skops file whose every type is known or trusted; *before* runs between that and its first import.
+    """Read a skops file whose every type is known or trusted; *before* is called with the types before its first import.
 
     *apart*: what lies beside it (see ``trackers.models.nested``).
     """
@@ -104,7 +105,8 @@ def read_skops(
             f"The model holds types that are not trusted: {', '.join(refused)}; if you trust them, load it with "
             f"trust={sorted({*refused, *trust.names})}."
         )
-    before()
+    if before is not None:
+        before(asked)
     with nested.read_apart(path.parent, apart, asked, trust):
         model = io.load(path, trusted=asked)
     if not trust.everything:

@@ -13,7 +13,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from trackers.errors import ModelError
-from trackers.models.flavor import full_name
+from trackers.models.flavor import full_name, own_name
 
 CODE = "code"
 
@@ -53,7 +53,7 @@ def source_of(kind: type | FunctionType) -> Path | None:
     paths = sysconfig.get_paths()
     installed = any(path.is_relative_to(Path(paths[key]).resolve()) for key in ("purelib", "platlib", "stdlib"))
     # One file of a package cannot run alone: the package has to be there.
-    in_package = "." in kind.__module__ or bool(getattr(module, "__package__", None))
+    in_package = "." in own_name(kind.__module__) or bool(own_name(getattr(module, "__package__", None) or ""))
     if installed or in_package:
         return None
     return path
@@ -61,7 +61,7 @@ def source_of(kind: type | FunctionType) -> Path | None:
 
 def check_script(kind: type | FunctionType, source: Path | None) -> None:
     """Raise ModelError where *kind* is of a script whose file, *source*, would do its work again when it is loaded."""
-    if kind.__module__ != "__main__":
+    if own_name(kind.__module__) != "__main__":
         return
     if source is None:
         raise ModelError(
@@ -126,6 +126,6 @@ def packages_of(modules: Iterable[str]) -> list[str]:
 def needed_packages(kind: type | FunctionType) -> list[str]:
     """Return the package that brings the module of *kind*, and those that its file imports."""
     module = sys.modules.get(kind.__module__)
-    own = _distributions().get(kind.__module__.partition(".")[0], [])
+    own = _distributions().get(own_name(kind.__module__).partition(".")[0], [])
     file = _defining_file(kind, module)
     return sorted({*own, *(imported_packages(file) if file is not None and file.suffix == ".py" else [])})
