@@ -14,7 +14,7 @@ from trackers.errors import InvalidValueError
 from trackers.models.loaded import LoadedModel
 from trackers.models.manifest import manifest_digest
 from trackers.models.taken import take
-from trackers.names import clean_name
+from trackers.names import LONGEST, clean_name
 from trackers.processes import host_name, user_name
 from trackers.recorder import clean_tags
 from trackers.sql import intake as rows
@@ -44,7 +44,7 @@ def adopt(
     place, now, uid = Path(os.path.abspath(given)), now_us(), store.new_uid()
     keep = partial(rows.keep_experiment, name=experiment, description="", tags={}, created_at=now)
     experiment_id, run_id = store.writer.call(keep), store.allocate_ids(1)[0]
-    run = c.PastRun(run_id, store.new_uid(), experiment_id, _name(place), user_name(), now)
+    run = c.PastRun(run_id, store.new_uid(), experiment_id, _name(place), user_name()[:LONGEST], now)
     store.writer.call(partial(rows.insert_runs, runs=[run]))
     records: list[c.Change] = [
         c.TrialStarted(run_id, 0, now, worker="", host=host_name(), pid=os.getpid()),

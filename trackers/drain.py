@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from trackers import changes as c
@@ -193,6 +194,9 @@ class _Drain:
         self._there: set[str] = set()
         """Files that the store has."""
 
+        self._noting = Lock()
+        """Held while what was refused is noted, which the writer's thread does as well."""
+
     def run(self) -> Synced:
         """Write batch after batch, each with its position in its own transaction."""
         uid, place, last = self._journal.uid, self._journal.start, 0
@@ -252,7 +256,8 @@ class _Drain:
         finally:
             if len(self._refused) > before:
                 self._again = Again.of(self._left)
-                self._again.write(self._journal.folder)
+                with self._noting:
+                    self._again.write(self._journal.folder)
 
     def _refuse(self, line: Line, why: str) -> None:
         self._refused.append(f"run {line.entry.run}: {why}")
@@ -262,7 +267,8 @@ class _Drain:
         """Keep a refusal before the entries behind it are written (on the writer's thread): this process may be killed."""
         failure = commit.exception()
         if failure is not None and not isinstance(failure, StoreError) and line.seq not in self._again.seqs:
-            add_refused(self._journal.folder, line.seq, f"run {line.entry.run}: {failure}")
+            with self._noting:
+                add_refused(self._journal.folder, line.seq, f"run {line.entry.run}: {failure}")
 
     def _has_files(self, line: Line) -> bool:
         """Store the files that an entry names, which come before what refers to them; refuse it where one is lost.
@@ -286,7 +292,8 @@ class _Drain:
                 continue
             self._refuse(line, why)
             if line.seq not in self._again.seqs:
-                add_refused(self._journal.folder, line.seq, self._refused[-1])
+                with self._noting:
+                    add_refused(self._journal.folder, line.seq, self._refused[-1])
             return False
         return True
 

@@ -28,7 +28,7 @@ from tests.git import git, make_repository
 from trackers import capture
 from trackers.cli.app import trackers as command
 from trackers.errors import InvalidValueError, StoreBusyError, StoreError, TrackersError
-from trackers.journal import Journal, list_journals
+from trackers.journal import Again, Journal, add_refused, list_journals
 from trackers.journal.file import seal, unseal
 from trackers.keeping.doctor import examine
 from trackers.sql import tables as t
@@ -594,7 +594,11 @@ def test_a_damaged_head_before_entries_is_no_empty_journal(sqlite_url: str) -> N
     assert (journal / "records").exists()
 
 
-@pytest.mark.parametrize("forged", [b"[" * 100_000, b"[]", b'"x"', b"{"], ids=["deep", "list", "text", "cut"])
+@pytest.mark.parametrize(
+    "forged",
+    [b"[" * 100_000, b"[]", b'"x"', b"{", b'{"journal": 1}', b'{"journal": [1], "uid": "x"}'],
+    ids=["deep", "list", "text", "cut", "without a name", "of a listed version"],
+)
 def test_what_a_hostile_hand_sealed_rightly_is_told_in_a_sentence(forged: bytes, sqlite_url: str) -> None:
     _, journal = offline(sqlite_url)
     lines = (journal / "records").read_bytes().splitlines(keepends=True)
@@ -667,6 +671,33 @@ def test_what_the_store_refuses_is_told_and_the_rest_is_written(sqlite_url: str)
     assert (found.journal / "refused").exists()
     with trackers.connect(sqlite_url) as store:
         assert [run.name for run in store.search_runs()] == ["good"]
+
+
+def test_what_was_refused_is_noted_by_one_thread_at_a_time(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with trackers.connect(sqlite_url) as store, store.start_run("e") as gone:
+        pass
+    with trackers.connect(sqlite_url, offline=True) as away, away.start_run("e", parent=gone.uid) as run:
+        run.log_metric("m", 1.0)
+    inside: list[int] = []
+    together: list[int] = []
+
+    def alone(do: Callable[..., None]) -> Callable[..., None]:
+        def done(*args: Any) -> None:
+            inside.append(threading.get_ident())
+            together.append(len(set(inside)))
+            do(*args)
+            threading.Event().wait(0.1)  # for the other thread to come, if it may
+            inside.pop()
+
+        return done
+
+    monkeypatch.setattr("trackers.drain.add_refused", alone(add_refused))
+    monkeypatch.setattr(Again, "write", alone(Again.write))
+    with trackers.connect(sqlite_url) as store:
+        store.delete_run(gone)
+        (found,) = trackers.sync(store=store)
+    assert found.refused
+    assert set(together) == {1}
 
 
 def test_what_was_refused_is_written_once_the_store_takes_it(sqlite_url: str) -> None:

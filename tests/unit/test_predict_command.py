@@ -302,6 +302,16 @@ def test_what_gzip_packed_is_no_bomb_and_no_ruin(monkeypatch: pytest.MonkeyPatch
         read_rows(io.BytesIO(packed[:-20]), "csv", None)
 
 
+def test_rows_with_what_python_reads_not_are_told_in_a_sentence() -> None:
+    digits = b"1" * 5000
+    assert read_rows(io.BytesIO(b"a\n" + digits + b"\n"), "csv", None)["a"].tolist() == [float("inf")]
+    for form, content in {"json": b"[" + digits + b"]", "jsonl": b"[1]\n[" + digits + b"]"}.items():
+        with pytest.raises(InvalidValueError, match="is not JSON: Exceeds the limit"):
+            read_rows(io.BytesIO(content), form, None)
+    with pytest.raises(InvalidValueError, match="cannot be read as csv: field larger than field limit"):
+        read_rows(io.BytesIO(b"a,b\n1," + b"x" * 200_000 + b"\n"), "csv", None)
+
+
 def test_text_that_looks_like_numbers_stays_text_where_the_model_takes_text() -> None:
     schema = {"kind": "frame", "columns": [{"name": "zip", "dtype": "str"}, {"name": "n", "dtype": "int64"}]}
     read = read_rows(io.BytesIO(b"zip,n\n00123,1\n,2\n"), "csv", schema)

@@ -71,7 +71,8 @@ def decode_head(content: bytes | None) -> dict[str, Any]:
         head = json.loads(content or b"{}")
     except (ValueError, RecursionError):
         return {}
-    return head if isinstance(head, dict) else {}
+    known = isinstance(head, dict) and isinstance(head.get("journal"), int) and isinstance(head.get("uid"), str)
+    return head if known else {}
 
 
 def decode(line: bytes) -> tuple[int, Entry, int | None]:

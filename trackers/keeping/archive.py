@@ -176,8 +176,10 @@ def _running(store: Store, experiment_id: int) -> tuple[tuple[str, ...], tuple[s
     here = host_name()
     with store.database.reading() as connection:
         found = settings.running_in(connection, experiment_id)
-    running = tuple(uid for uid, host, pid in found if host != here or start_time(pid) is not None)
-    return running, tuple(uid for uid, _, _ in found if uid not in running)
+    running = {uid: host != here or start_time(pid) is not None for uid, host, pid in found}
+    return tuple(uid for uid, is_so in running.items() if is_so), tuple(
+        uid for uid, is_so in running.items() if not is_so
+    )
 
 
 def _check_removable(store: Store, found: Experiment, running: Sequence[str]) -> None:

@@ -44,4 +44,5 @@ def left_behind(folder: Path) -> list[str]:
     files = sorted((folder / CODE).rglob("*.py"))
     there = {path.stem for path in (folder / CODE).iterdir()} if files else set()
     names = set().union(*map(imported_names, files)) - there - sys.stdlib_module_names
+    names.discard("__main__")
     return sorted(name for name in names if not packages_of([name]) and importlib.util.find_spec(name) is not None)

@@ -18,8 +18,10 @@ READS = ("csv", "tsv", "jsonl", "json", "parquet", "npy", "npz")
 WRITES = ("csv", "tsv", "jsonl", "json", "parquet", "npy")
 _NAMES = {".ndjson": "jsonl", ".pq": "parquet", ".tab": "tsv"}
 _PACKED = b"\x1f\x8b"
-_MOST_UNPACKED = 4 << 30
-"""Bytes that packed text may have: more is a bomb, or too much to be read at once."""
+_MOST_UNPACKED = 256 << 20
+"""Bytes that packed text may have: a few of them make gigabytes of values, which a bomb of some hundred kB would be."""
+_MOST_DIGITS = 4000
+"""Digits of a whole number that Python reads as one."""
 
 
 def form_of(path: Path, known: tuple[str, ...]) -> str:
@@ -53,14 +55,17 @@ def read_rows(source: Path | BinaryIO, form: str, schema: Mapping[str, Any] | No
         raise InvalidValueError(f"The input is not text in UTF-8 ({exc}): say --format if it is no {form}.") from exc
     except Exception as exc:
         raise InvalidValueError(f"The input cannot be read as {form}: {exc}") from exc
-    return _read_csv(text, form, schema) if form in ("csv", "tsv") else _read_json(text, form)
+    try:
+        return _read_csv(text, form, schema) if form in ("csv", "tsv") else _read_json(text, form)
+    except csv.Error as exc:
+        raise InvalidValueError(f"The input cannot be read as {form}: {exc}") from exc
 
 
 def _unpacked(content: bytes) -> bytes:
     with gzip.open(io.BytesIO(content)) as source:
         unpacked = source.read(_MOST_UNPACKED + 1)
     if len(unpacked) > _MOST_UNPACKED:
-        raise InvalidValueError(f"The input unpacks to more than {_MOST_UNPACKED >> 30} GiB: give it in parts.")
+        raise InvalidValueError(f"The input unpacks to more than {_MOST_UNPACKED >> 20} MiB: unpack it, or give parts.")
     return unpacked
 
 
@@ -179,7 +184,7 @@ def _value(cell: str) -> Any:
     if not _is_number(cell):
         return cell
     digits = cell.strip().lstrip("+-")
-    return int(cell) if digits.isascii() and digits.isdigit() else float(cell)
+    return int(cell) if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS else float(cell)
 
 
 def _as_table(columns: dict[str, list[Any]], schema: Mapping[str, Any] | None) -> Any:
@@ -207,7 +212,9 @@ def _read_json(text: str, form: str) -> Any:
                     raise InvalidValueError(f"Line {at} of the input is not JSON: {exc}") from exc
     except RecursionError as exc:
         raise InvalidValueError("The JSON of the input is nested too deeply.") from exc
-    except json.JSONDecodeError as exc:
+    except InvalidValueError:
+        raise
+    except ValueError as exc:  # a number with too many digits, too
         raise InvalidValueError(f"The input is not JSON: {exc}") from exc
     return rows
 
