@@ -338,3 +338,21 @@ def test_two_files_of_one_name_cannot_both_travel(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "again" / "model.json").exists()
     assert "InvalidValueError" in done.stderr
     assert "the model brings another carriednet.py already" in done.stderr
+
+
+def test_a_class_in_a_package_that_came_with_a_model_is_not_saved_by_a_name_that_nobody_finds(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    (folder / "carriedpkg").mkdir(parents=True)
+    (folder / "carriedpkg" / "__init__.py").write_text("")
+    (folder / "carriedpkg" / "steps.py").write_text(
+        "from sklearn.base import BaseEstimator\n"
+        "class Step(BaseEstimator):\n"
+        "    def fit(self, X, y=None): return self\n"
+        "    def predict(self, X): return [2 for _ in X]\n"
+    )
+    run = "import carriedpkg.steps as s, trackers.models as m; m.save(s.Step(), 'model', code=['carriedpkg'])"
+    subprocess.run([sys.executable, "-c", run], check=True, cwd=folder)
+    model = load(folder / "model", trust=True)
+    assert gives(model) == 2
+    with pytest.raises(ModelError, match=r"carriedpkg\.steps\.Step came in a package with a model that was loaded"):
+        save(model.unwrap(), tmp_path / "again", code=[folder / "carriedpkg"])

@@ -291,3 +291,25 @@ def test_a_layer_of_ones_own_is_trusted_by_name(keras: Any, tmp_path: Path) -> N
     finally:
         sys.path.remove(str(tmp_path))
         sys.modules.pop("ownlayers", None)
+
+
+def test_factories_in_packages_that_travel_are_those_of_their_models(tmp_path: Path) -> None:
+    rows = np.ones((1, 1), dtype="float32")
+    for factor in (2, 3):
+        package = tmp_path / str(factor) / "travelling"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "base.py").write_text(f"def factor(): return {factor}\n")
+        (package / "nets.py").write_text(
+            "import torch\nfrom .base import factor\n"
+            "class Net(torch.nn.Linear):\n"
+            "    def __init__(self): super().__init__(1, 1)\n"
+            "    def forward(self, rows): return super().forward(rows) * 0 + factor()\n"
+        )
+        run = "import travelling.nets as n, trackers.models as m; m.save(n.Net(), 'model', code=['travelling'])"
+        subprocess.run([sys.executable, "-c", run], check=True, cwd=package.parent)
+    models = {factor: load(tmp_path / str(factor) / "model", trust=True) for factor in (2, 3)}
+    assert {factor: model.predict(rows).tolist() for factor, model in models.items()} == {2: [[2.0]], 3: [[3.0]]}
+    again = save(models[3].unwrap(), tmp_path / "again", code=[tmp_path / "3" / "travelling"])
+    assert again["details"]["factory"] == "travelling.nets:Net"
+    assert load(tmp_path / "again", trust=True).predict(rows).tolist() == [[3.0]]

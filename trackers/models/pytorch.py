@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from trackers.errors import ModelError, UntrustedError
-from trackers.models.flavor import Flavor, Saving, full_name
+from trackers.models.flavor import Flavor, Saving, full_name, own_name
 from trackers.models.local_code import check_local
 from trackers.models.pytorch_factory import call_factory, find_factory, is_layer, name_factory, sources_of
 from trackers.models.pytorch_input import call_module, takes_whole
@@ -53,7 +53,7 @@ class PyTorchFlavor(Flavor):
             torch.jit.save(model, folder / SCRIPT)
             return {"file": SCRIPT, "form": "script", "packages": []}
         factory, kwargs = name_factory(model, how)
-        details: dict[str, Any] = {"file": WEIGHTS, "form": "weights", "factory": factory, "kwargs": kwargs}
+        details: dict[str, Any] = {"file": WEIGHTS, "form": "weights", "factory": own_name(factory), "kwargs": kwargs}
         details |= _code_of(factory, folder)
         write_weights(model, folder / WEIGHTS)
         made = _made_again(factory, kwargs, folder / WEIGHTS)

@@ -12,7 +12,7 @@ from trackers.errors import ModelError, UntrustedError
 from trackers.models import nested
 from trackers.models.archives import check_stored
 from trackers.models.carried import carried_module
-from trackers.models.flavor import Flavor, Saving, full_name
+from trackers.models.flavor import Flavor, Saving, full_name, own_name
 from trackers.models.local_code import check_local
 from trackers.models.sklearn_input import attribute, misfit
 from trackers.models.sklearn_types import KNOWN_TYPES
@@ -127,6 +127,11 @@ def _check_names(names: Sequence[str]) -> None:
             raise ModelError(
                 f"{name} is defined in the script itself or in a notebook, where no loader finds it: move it into a "
                 "file of its own and import it."
+            )
+        if own_name(module) != module and "." in own_name(module):
+            raise ModelError(
+                f"{own_name(name)} came in a package with a model that was loaded, where no other loader finds it: "
+                "install that package, or import it from its folder, and fit the model anew."
             )
         if not _can_be_found(name):
             raise ModelError(
