@@ -195,11 +195,14 @@ def _import_for_others(facts: dict[str, Any], spec: ModuleSpec) -> None:
     """Import by *spec* what a split name means outside of the model that took it first."""
     assert spec.loader is not None  # it was looked for
     facts["before"] = importlib.util.module_from_spec(spec)
+    vars(spec)["_initializing"] = True  # as importlib says it: other threads wait until it is imported
     try:
         spec.loader.exec_module(facts["before"])
     except BaseException:
         facts["before"] = None
         raise
+    finally:
+        vars(spec)["_initializing"] = False
     parent, _, last = spec.name.rpartition(".")
     if parent:
         setattr(sys.modules[parent], last, facts["before"])
