@@ -22,6 +22,7 @@ import pytest
 from trackers.errors import ModelError, UntrustedError
 from trackers.models import LoadedModel, load, save
 from trackers.models.carried import carried_module
+from trackers.models.flavor import APART_NAME
 
 NET = """\
 import json, os
@@ -205,6 +206,54 @@ def test_other_threads_have_what_they_had_while_a_model_is_loaded(
         assert sys.modules[type(loading.result().unwrap()).__module__].FOUND == [2, 2]
     assert [type(sys.modules[name]) for name in ("carriedhelp", "carriedlate")] == [ModuleType] * 2
     assert sys.modules["carriedlate"].factor() == 78
+
+
+OWN = {
+    "pickle": "import pickle\nT = pickle.loads(pickle.dumps(carriedhelp.deep.Thing()))",
+    "pickle in Python": "import io, pickle\nT = pickle._Unpickler(io.BytesIO(pickle.dumps(carriedhelp.deep.Thing()))).load()",
+    "importlib": "import importlib\nT = importlib.import_module('carriedhelp.deep').Thing()",
+    "from importlib": "from importlib import import_module, resources\nT = import_module('.deep', 'carriedhelp').Thing()",
+    "__import__": "T = __import__('carriedhelp.deep', fromlist=['Thing']).Thing()",
+    "sys.modules": "import sys, importlib\nimportlib.import_module('carriedhelp')\nT = carriedhelp.deep.Thing()",
+    "resources": "from importlib import resources\n"
+    "assert (resources.files(carriedhelp) / 'deep.py').is_file()\nT = carriedhelp.deep.Thing()",
+    "star": "from carriedhelp.deep import *\nT = Thing()",
+}
+
+
+@pytest.mark.parametrize("way", OWN)
+def test_code_finds_what_travels_with_it_in_every_way(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"carriedhelp/__init__.py": "", "carriedhelp/deep.py": "class Thing: value = 2\n"}
+    code = f"import carriedhelp.deep\n{OWN[way]}\nassert type(T) is carriedhelp.deep.Thing\n"
+    model = keep(tmp_path / "model", code, files, ["carriedhelp"])
+    alone = load(model, trust=True).unwrap()
+    assert sys.modules[type(alone).__module__].T.value == 2
+    assert "carriedhelp" not in sys.modules
+    for name in [name for name in sys.modules if name.startswith(APART_NAME)]:
+        del sys.modules[name]  # so that it runs once more
+    (tmp_path / "carriedhelp").mkdir()
+    (tmp_path / "carriedhelp" / "__init__.py").write_text("")
+    (tmp_path / "carriedhelp" / "deep.py").write_text("class Thing: value = 77\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    project = importlib.import_module("carriedhelp.deep")
+    beside = load(model, trust=True).unwrap()
+    assert type(beside) is not type(alone)
+    assert sys.modules[type(beside).__module__].T.value == 2
+    assert sys.modules["carriedhelp.deep"] is project
+    assert project.Thing.value == 77
+
+
+def test_modules_are_kept_from_a_pickle_and_imported_by_name_within_predict(tmp_path: Path) -> None:
+    files = {"carriedhelp.py": "def factor(): return 2\n", "carriedlate.py": "def factor(): return 3\n"}
+    code = (
+        "import cloudpickle, importlib, carriedhelp\n"
+        "KEPT = cloudpickle.loads(cloudpickle.dumps(lambda: carriedhelp.factor()))\n"
+        "def late(): return importlib.import_module('carriedlate').factor() + KEPT()\n"
+    )
+    loaded = load(keep(tmp_path / "model", code, files, list(files)), trust=True).unwrap()
+    assert sys.modules[type(loaded).__module__].late() == 5
 
 
 def test_the_code_of_a_model_may_import_in_threads_of_its_own(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec
+from importlib.readers import FileReader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,6 +46,7 @@ class Carried:
         above = {name.rsplit(".", depth)[0] for name in files for depth in range(1, name.count(".") + 1)}
         self._names = above | files.keys()
         self._tops = {name.partition(".")[0] for name in self._names} - {MAIN}
+        self._importlib = _Importlib(self)
         self.shown = frozenset(
             name for name in self._names if name.partition(".")[0] not in {MAIN, *sys.stdlib_module_names}
         )
@@ -74,7 +76,11 @@ class Carried:
     ) -> ModuleType:
         """Import as ``__import__`` does, on behalf of a module that the model brings."""
         top = name.partition(".")[0]
-        if level or top not in self._tops:
+        if top == "importlib" and not level:
+            found = builtins.__import__(name, globals, locals, fromlist, 0)
+            return self._importlib if found is importlib else found
+        of_c = isinstance(fromlist, list) and not fromlist  # pickle: it takes what has the name in sys.modules then
+        if level or of_c or top not in self._tops:
             return builtins.__import__(name, globals, locals, fromlist, level)
         try:
             found = builtins.__import__(f"{self.package}.{name}", globals, locals, fromlist, 0)
@@ -85,18 +91,38 @@ class Carried:
             raise ModuleNotFoundError(f"No module named {own!r}", name=own, path=exc.path) from None
         return found if fromlist else sys.modules[f"{self.package}.{top}"]
 
+    def import_module(self, name: str, package: str | None = None) -> ModuleType:
+        """Import as ``importlib.import_module`` does, likewise."""
+        if name.startswith(".") or name.partition(".")[0] not in self._tops:
+            return importlib.import_module(name, package)
+        return self.import_(name, fromlist=("__name__",))
+
+
+class _Importlib(ModuleType):
+    """Python's ``importlib``, to the modules of one model."""
+
+    def __init__(self, own: Carried) -> None:
+        super().__init__("importlib", importlib.__doc__)
+        self.import_module = own.import_module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib, name)
+
 
 class _Loader(SourceLoader):
     """Runs one file of a model, with the model's own import."""
 
     def __init__(self, own: Carried, file: File) -> None:
-        self._own, self._file = own, file
+        self._own, self._file, self.path = own, file, file.path
 
     def get_filename(self, fullname: str) -> str:
         return self._file.path
 
     def get_data(self, path: str | bytes) -> bytes:
         return self._file.data if path == self._file.path else Path(os.fsdecode(path)).read_bytes()
+
+    def get_resource_reader(self, fullname: str) -> FileReader:
+        return FileReader(self)  # type: ignore[arg-type]  # it needs a path and no more
 
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": self._own.import_}
@@ -131,7 +157,7 @@ class _Split(ModuleType):
 
     def __init__(self, name: str, before: ModuleType | None) -> None:
         super().__init__(name)
-        _facts(self)["before"] = before
+        _facts(self).update(before=before, own=None)
 
     def __getattribute__(self, attribute: str) -> Any:
         return getattr(_meant(self, attribute), attribute)
@@ -173,6 +199,7 @@ def _meant(split: _Split, attribute: str) -> ModuleType:
     facts = _facts(split)
     own, name = _being_loaded(), facts["__name__"]
     if own is not None and name in own.shown:
+        facts["own"] = own
         return own.module(name)
     if facts["before"] is None and attribute == "__spec__":  # what an import asks first
         parent = name.rpartition(".")[0]
@@ -180,9 +207,12 @@ def _meant(split: _Split, attribute: str) -> ModuleType:
         if spec is not None:
             _import_for_others(facts, spec)
     before: ModuleType | None = facts["before"]
-    if before is None:
+    if before is not None:
+        return before
+    if facts["own"] is None:
         raise AttributeError(f"module {name!r} is a model's that is being loaded in another thread")
-    return before
+    kept: ModuleType = facts["own"].module(name)  # by what was made of a pickle, say
+    return kept
 
 
 def _find_for_others(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
