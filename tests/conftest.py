@@ -18,6 +18,7 @@ import pytest
 
 import trackers
 from tests import mariadb, postgresql
+from trackers.capture import process
 from trackers.store import Store
 
 
@@ -25,6 +26,12 @@ def pytest_collection_finish() -> None:
     """Leave what the imports made out of every later collection of garbage: it is most of what there is to look at."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _time_to_read_code() -> None:
+    """Let runs read all of their code, also beside other tests on slow cores: what there is no time for is left out."""
+    process.SECONDS = 60.0
 
 
 @pytest.fixture(autouse=True)

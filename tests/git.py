@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Collection
 from pathlib import Path
-
-from trackers.capture import code_state
-from trackers.capture.state import CodeState
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -35,8 +31,3 @@ def make_repository(folder: Path) -> Path:
     git(folder, "add", ".")
     git(folder, "commit", "-m", "first")
     return folder
-
-
-def code_of(place: Path, beside: Collection[Path] = (), seconds: float = 60.0) -> CodeState:
-    """Return the state of the code at *place*, with more time to read it than a run takes: nothing is left out for that."""
-    return code_state(place, beside, seconds)

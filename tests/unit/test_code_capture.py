@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import trackers
-from tests.git import code_of, git, make_repository
+from tests.git import git, make_repository
 from trackers import capture
 from trackers.capture import checkout, patch
 from trackers.capture.state import CodeState, state_digest
@@ -26,6 +26,10 @@ from trackers.errors import AlreadyExistsError, DigestError, InvalidValueError, 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "repo")
+
+
+def read(place: Path, **options: Any) -> CodeState:
+    return capture.code_state(place, **options)
 
 
 def restore(state: CodeState, to: Path, repo: Path) -> checkout.Restored:
@@ -42,7 +46,7 @@ def tree(folder: Path) -> dict[str, tuple[bytes, bool]]:
 
 
 def test_a_clean_tree_is_named_by_its_commit(repository: Path) -> None:
-    state = code_of(repository / "study.py")
+    state = read(repository / "study.py")
     assert state.commit == git(repository, "rev-parse", "HEAD")
     assert (state.branch, state.author) == ("main", "ann@example.org <ann@example.org>")
     assert state.remote == "https://example.org/team/repo.git"
@@ -51,14 +55,14 @@ def test_a_clean_tree_is_named_by_its_commit(repository: Path) -> None:
 
 
 def test_the_same_state_has_the_same_digest_and_another_one_has_not(repository: Path) -> None:
-    first = state_digest(code_of(repository).record())
+    first = state_digest(read(repository).record())
     git(repository, "checkout", "-q", "-b", "other")
-    assert state_digest(code_of(repository / "sub").record()) == first
+    assert state_digest(read(repository / "sub").record()) == first
     (repository / "new.py").write_text("y = 1\n")
-    second = state_digest(code_of(repository).record())
+    second = state_digest(read(repository).record())
     (repository / "study.py").write_text("x = 2\n")
-    assert len({first, second, state_digest(code_of(repository).record())}) == 3
-    assert code_of(repository).bundle() == code_of(repository / "sub").bundle()
+    assert len({first, second, state_digest(read(repository).record())}) == 3
+    assert read(repository).bundle() == read(repository / "sub").bundle()
 
 
 def test_everything_comes_back(repository: Path, tmp_path: Path) -> None:
@@ -81,7 +85,7 @@ def test_everything_comes_back(repository: Path, tmp_path: Path) -> None:
     (repository / "tool").write_text("#!/bin/sh\n")
     (repository / "tool").chmod(0o755)
     (repository / "x.log").write_text("ignored\n")
-    state = code_of(repository)
+    state = read(repository)
     assert sorted(state.files) == ["new folder/neu.py", "tool"]
     assert state.left_out == {}
     done = restore(state, tmp_path / "again", repository)
@@ -109,7 +113,7 @@ def test_odd_states_of_an_index_come_back(repository: Path, tmp_path: Path) -> N
     git(repository, "add", "-f", "forced.log")
     (repository / "later.py").write_text("l\n")
     git(repository, "add", "-N", "later.py")
-    state = code_of(repository)
+    state = read(repository)
     assert (state.notes, state.left_out) == ((), {})
     assert restore(state, tmp_path / "again", repository).exact
     assert tree(tmp_path / "again") == tree(repository)
@@ -124,7 +128,7 @@ def test_a_merge_with_conflicts_comes_back_as_it_lies_there(repository: Path, tm
     git(repository, "commit", "-qam", "four")
     with pytest.raises(subprocess.CalledProcessError):
         git(repository, "merge", "other")
-    state = code_of(repository)
+    state = read(repository)
     assert state.notes == ()
     assert restore(state, tmp_path / "again", repository).exact
     assert tree(tmp_path / "again") == tree(repository)
@@ -135,7 +139,7 @@ def test_a_worktree_and_a_folder_behind_a_link_are_repositories_too(repository: 
     (tmp_path / "tree" / "study.py").write_text("x = 5\n")
     (tmp_path / "link").symlink_to(tmp_path / "tree")
     for place in (tmp_path / "tree", tmp_path / "link" / "study.py"):
-        state = code_of(place)
+        state = read(place)
         assert (state.branch, state.dirty) == ("tree", True)
     assert restore(state, tmp_path / "again", tmp_path / "tree").exact
 
@@ -156,13 +160,13 @@ def test_a_change_applied_in_memory_is_what_lies_there(repository: Path) -> None
         git(repository, "add", ".")
         git(repository, "commit", "-q", "--allow-empty", "-m", "old")
         (repository / "study.py").write_bytes(new)
-        for section in patch.split(code_of(repository).diff):
+        for section in patch.split(read(repository).diff):
             assert patch.patched(section, old) == new
 
 
 def test_the_settings_of_a_person_change_nothing(repository: Path, tmp_path: Path) -> None:
     (repository / "study.py").write_text("x = 2\n")
-    first = code_of(repository)
+    first = read(repository)
     for key, value in {
         "diff.noprefix": "true", "diff.mnemonicPrefix": "true", "diff.algorithm": "histogram", "diff.context": "9",
         "core.quotePath": "false", "core.abbrev": "5", "color.diff": "always", "diff.renames": "copies",
@@ -170,7 +174,7 @@ def test_the_settings_of_a_person_change_nothing(repository: Path, tmp_path: Pat
     }.items():  # fmt: skip
         git(repository, "config", key, value)
     (repository / "new.py").write_text("")
-    second = code_of(repository / "sub")
+    second = read(repository / "sub")
     assert second.diff == first.diff
     assert list(second.files) == ["new.py"]
     assert restore(second, tmp_path / "again", repository).exact
@@ -178,7 +182,7 @@ def test_the_settings_of_a_person_change_nothing(repository: Path, tmp_path: Pat
 
 def test_what_is_recorded_twice_is_restored_from_any_clone(repository: Path, tmp_path: Path) -> None:
     (repository / "study.py").write_text("x = 2\n")
-    state = code_of(repository)
+    state = read(repository)
     git(tmp_path, "clone", str(repository), "clone")
     assert restore(state, tmp_path / "again", tmp_path / "clone" / "sub").exact
     (tmp_path / "elsewhere").mkdir()
@@ -195,14 +199,14 @@ def test_what_is_recorded_twice_is_restored_from_any_clone(repository: Path, tmp
 def test_a_study_that_is_not_committed_is_a_change_and_a_new_file_beside_it_is_none(repository: Path) -> None:
     (repository / "folder").mkdir()
     (repository / "folder" / "new.py").write_text("")
-    assert code_of(repository / "study.py").dirty is False
-    assert code_of(repository / "folder" / "new.py").dirty is True
+    assert read(repository / "study.py").dirty is False
+    assert read(repository / "folder" / "new.py").dirty is True
 
 
 def test_a_detached_head_has_no_branch(repository: Path) -> None:
     git(repository, "checkout", "--detach")
-    assert code_of(repository).branch is None
-    assert code_of(repository).commit
+    assert read(repository).branch is None
+    assert read(repository).commit
 
 
 def test_secret_files_are_left_out_and_listed(repository: Path, tmp_path: Path) -> None:
@@ -212,7 +216,7 @@ def test_secret_files_are_left_out_and_listed(repository: Path, tmp_path: Path) 
     (repository / ".env").write_text("DB=tops3cret\n")
     (repository / "id_rsa").write_text("key")
     (repository / "settings.py").write_text('API_KEY = "abcdef123456"\n')
-    state = code_of(repository)
+    state = read(repository)
     assert "secrets" in state.left_out[".env"]
     assert "secrets" in state.left_out["id_rsa"]
     assert "looks like a secret" in state.left_out["settings.py"]
@@ -225,7 +229,7 @@ def test_secret_files_are_left_out_and_listed(repository: Path, tmp_path: Path) 
 
 def test_a_secret_in_what_was_changed_is_hidden_and_the_rest_restored(repository: Path, tmp_path: Path) -> None:
     (repository / "study.py").write_text("x = 2\n" + 'token = "ghp_' + "a" * 36 + '"\ny = 3\n')
-    state = code_of(repository)
+    state = read(repository)
     assert b"ghp_" not in state.diff
     assert state.hidden == {"study.py": False}
     done = restore(state, tmp_path / "again", repository)
@@ -241,7 +245,7 @@ def test_a_committed_secret_beside_a_change_does_not_enter_and_all_comes_back(re
     (repository / "study.py").write_text(
         old.replace("a = 1", "a = 2\nmore = 1").replace('secret = "othersecret"\n', "")
     )
-    state = code_of(repository)
+    state = read(repository)
     assert b"tops3cret" not in state.diff
     assert b"othersecret" not in state.diff
     assert state.hidden == {"study.py": True}
@@ -252,7 +256,7 @@ def test_a_committed_secret_beside_a_change_does_not_enter_and_all_comes_back(re
 def test_a_line_above_that_speaks_of_a_secret_takes_nothing_from_the_next(repository: Path, tmp_path: Path) -> None:
     code = "# the client sends Authorization: Bearer\nLENGTH = 5\n# it is basic\nsome_function_name_v2 = 1\nx = 1\n"
     (repository / "study.py").write_text(code)
-    assert restore(code_of(repository), tmp_path / "out", repository).exact
+    assert restore(read(repository), tmp_path / "out", repository).exact
     assert (tmp_path / "out" / "study.py").read_text() == code
 
 
@@ -262,7 +266,7 @@ def test_what_is_too_large_is_left_out_and_listed(repository: Path, tmp_path: Pa
     (repository / "data.csv").write_bytes(b"0,1\n" * 300_000)
     (repository / "model.db").write_bytes(b"SQLite format 3\0...")
     (repository / "link").symlink_to("/etc/passwd")
-    state = code_of(repository)
+    state = read(repository)
     assert b"study.py" in state.diff
     assert len(state.bundle() or b"") < 100_000
     assert state.left_out == {
@@ -299,10 +303,10 @@ def test_what_is_left_out_makes_another_state_and_another_content_of_it_one_more
     (repository / "settings.env").write_text("lr = 1\n")
     git(repository, "add", "-f", ".")
     git(repository, "commit", "-qm", "settings")
-    states = [code_of(repository)]
+    states = [read(repository)]
     for content in (*contents, contents[0]):
         (repository / name).write_text(content)
-        states.append(code_of(repository))
+        states.append(read(repository))
         assert set(states[-1].left_out) == {name}
     clean, first, second, again = (state_digest(state.record()) for state in states)
     assert len({clean, first, second}) == 3
@@ -313,18 +317,18 @@ def test_what_is_left_out_makes_another_state_and_another_content_of_it_one_more
 @pytest.mark.parametrize("place", [".", "sub"])
 def test_a_change_that_git_was_told_not_to_see_is_one(repository: Path, tmp_path: Path, told: str, place: str) -> None:
     git(repository, "update-index", told, "study.py", "sub/a.txt")
-    assert code_of(repository / place).dirty is False
+    assert read(repository / place).dirty is False
     (repository / "study.py").write_text("x = 2\n")
     assert git(repository, "status", "--short") == ""
-    state = code_of(repository / place)
+    state = read(repository / place)
     assert state.dirty
     assert restore(state, tmp_path / "again", repository).exact
     assert tree(tmp_path / "again") == tree(repository)
     assert git(repository, "status", "--short") == "", "the repository's own index says what it said"
     (repository / "study.py").unlink()
-    assert code_of(repository / place).dirty, "it was removed"
+    assert read(repository / place).dirty, "it was removed"
     git(repository, "config", "core.sparseCheckout", "true")
-    assert code_of(repository / place).dirty is (told == "--assume-unchanged"), "a sparse checkout lacks what it skips"
+    assert read(repository / place).dirty is (told == "--assume-unchanged"), "a sparse checkout lacks what it skips"
 
 
 def test_a_link_that_leads_elsewhere_is_another_state(repository: Path) -> None:
@@ -335,7 +339,7 @@ def test_a_link_that_leads_elsewhere_is_another_state(repository: Path) -> None:
     for target in ("study.py", "sub/a.txt", "sub"):
         (repository / "link").unlink()
         (repository / "link").symlink_to(target)
-        found.append(state_digest(code_of(repository).record()))
+        found.append(state_digest(read(repository).record()))
     assert len(set(found)) == 3
 
 
@@ -344,7 +348,7 @@ def test_a_secret_that_is_left_out_is_no_part_of_what_is_known_of_its_file(repos
     for secret in ("abcdef123456", "abcdef123457"):
         (repository / "new.py").write_text(f'API_KEY = "{secret}"\n')
         (repository / ".env").write_text(f"{secret}\n")
-        digests.add(state_digest(code_of(repository).record()))
+        digests.add(state_digest(read(repository).record()))
     assert len(digests) == 1, "by a digest of the bytes it could be guessed"
 
 
@@ -354,7 +358,7 @@ def test_what_comes_after_a_change_that_is_too_large_is_kept(repository: Path, t
     git(repository, "commit", "-qm", "data")
     (repository / "a.csv").write_text("0,1,2,3\n" * (5 << 20))
     (repository / "study.py").write_text("x = 2\n")
-    state = code_of(repository)
+    state = read(repository, seconds=20.0)
     assert state.left_out == {"a.csv": "its changes are too large"}
     restore(state, tmp_path / "again", repository)
     assert (tmp_path / "again" / "study.py").read_text() == "x = 2\n"
@@ -369,7 +373,7 @@ def test_what_runs_leave_behind_makes_no_other_state_of_the_code(repository: Pat
         ):
             (repository / name).write_bytes(content * (2 << 20))
         (repository / f"out{run}.log").write_bytes(b"x" * (2 << 20))
-        digests.add(state_digest(code_of(repository).record()))
+        digests.add(state_digest(read(repository).record()))
     assert len(digests) == 1
 
 
@@ -399,7 +403,7 @@ def test_files_of_other_stores_in_the_repository_are_nobody_s_code(repository: P
     other.mkdir(parents=True)
     (other / "index.py").write_text("x = 1\n")
     (repository / "stores" / ("a" * 32)).write_text("no note of ours\n")
-    state = code_of(repository)
+    state = read(repository)
     assert set(state.files) == {f"stores/{other.name}/index.py", f"stores/{'a' * 32}"}
     assert set(state.left_out) <= {"other.db", "other.db-wal", "other.db-shm"}
 
@@ -411,7 +415,7 @@ def test_code_that_lies_where_a_store_keeps_its_files_is_kept(repository: Path) 
     with trackers.connect(f"sqlite:///{repository.parent / 'team.db'}", artifacts=str(repository)) as store:
         with store.start_run("a") as run:
             run.log_text("a note", "note.txt")
-        state = code_of(repository, beside=store.own_files)
+        state = read(repository, beside=store.own_files)
     assert any(len(path.name) == 64 for path in repository.rglob("*"))
     assert set(state.files) == {"train.py", "mine/helper.py", "stores/model.py", "db/query.py"}
     assert state.left_out == {}
@@ -422,7 +426,7 @@ def test_many_new_files_are_counted_and_the_store_beside_is_none_of_them(reposit
         (repository / f"f{number}.py").write_text(f"{number}\n")
     (repository / "hpo-artifacts").mkdir()
     (repository / "hpo-artifacts" / "a").write_text("a")
-    state = code_of(repository, beside=[repository / "hpo-artifacts"])
+    state = read(repository, beside=[repository / "hpo-artifacts"])
     assert len(state.files) == 500
     assert len(state.left_out) == 100
     record = state.record()
@@ -438,7 +442,7 @@ def test_a_changed_link_and_a_submodule_are_noted(repository: Path, tmp_path: Pa
     git(repository, "commit", "-m", "more")
     (repository / "link").unlink()
     (repository / "link").symlink_to("/etc/passwd")
-    state = code_of(repository)
+    state = read(repository)
     assert state.left_out == {"link": "it is a link or a submodule"}
     assert state.submodules == {"lib": git(other, "rev-parse", "HEAD")}
     done = restore(state, tmp_path / "again", repository)
@@ -457,7 +461,7 @@ def test_a_repository_cannot_make_us_run_its_programs(repository: Path) -> None:
     hook.write_text(f"#!/bin/sh\n{bad}\n")
     hook.chmod(0o755)
     (repository / "study.py").write_text("x = 2\n")
-    state = code_of(repository)
+    state = read(repository)
     assert state.dirty is True
     restore(state, repository.parent / "again", repository)
     assert not (repository / "ran").exists()
@@ -466,14 +470,14 @@ def test_a_repository_cannot_make_us_run_its_programs(repository: Path) -> None:
 def test_a_lock_does_not_stop_anything(repository: Path) -> None:
     (repository / "study.py").write_text("x = 2\n")
     (repository / ".git" / "index.lock").write_text("")
-    state = code_of(repository)
+    state = read(repository)
     assert (state.dirty, state.notes) == (True, ())
 
 
 def test_where_git_is_broken_missing_or_slow_a_note_says_so(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert code_of(repository, seconds=0.0).notes == ("git took too long: the imported source was kept instead",)
+    assert read(repository, seconds=0.0).notes == ("git took too long: the imported source was kept instead",)
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
     program.write_text(
@@ -483,22 +487,22 @@ def test_where_git_is_broken_missing_or_slow_a_note_says_so(
     with monkeypatch.context() as patched:
         patched.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
         begun = time.monotonic()
-        state = code_of(repository, seconds=1.0)
+        state = read(repository, seconds=1.0)
         assert time.monotonic() - begun < 30
         assert state.commit
         assert state.dirty is None
         assert "took too long" in state.notes[0]
     with monkeypatch.context() as patched:
         patched.setenv("PATH", "")
-        state = code_of(repository / "study.py")
+        state = read(repository / "study.py")
         assert state.commit is None
         assert "git is not installed" in state.notes[0]
         assert list(state.files) == ["study.py"], "the source is there all the same"
     (repository / ".git" / "HEAD").write_text("nonsense")
-    assert "failed" in code_of(repository).notes[0]
+    assert "failed" in read(repository).notes[0]
     (tmp_path / "empty").mkdir()
     git(tmp_path / "empty", "init")
-    assert "the repository has no commit yet" in code_of(tmp_path / "empty").notes[0]
+    assert "the repository has no commit yet" in read(tmp_path / "empty").notes[0]
 
 
 def test_outside_a_repository_the_imported_source_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -510,14 +514,14 @@ def test_outside_a_repository_the_imported_source_is_kept(tmp_path: Path, monkey
     module = types.ModuleType("package.layers")
     module.__file__ = str(folder / "package" / "layers.py")
     monkeypatch.setitem(sys.modules, "package.layers", module)
-    state = code_of(folder / "train.py")
+    state = read(folder / "train.py")
     assert sorted(state.files) == ["package/layers.py", "train.py"]
     assert (state.commit, state.notes) == (None, ())
     done = restore(state, tmp_path / "again", tmp_path)
     assert done.exact
     assert tree(tmp_path / "again") == {k: v for k, v in tree(folder).items() if "never" not in k}
     (tmp_path / "absent").mkdir()
-    assert "train.py" not in code_of(tmp_path / "absent" / "train.py").files
+    assert "train.py" not in read(tmp_path / "absent" / "train.py").files
 
 
 def test_the_cells_of_a_notebook_are_kept_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -525,7 +529,7 @@ def test_the_cells_of_a_notebook_are_kept_without_secrets(tmp_path: Path, monkey
     ipython = types.ModuleType("IPython")
     ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", ipython)
-    state = code_of(tmp_path)
+    state = read(tmp_path)
     assert state.cells == '# In [1]:\nimport hpo\n\n# In [2]:\npassword = "***"\n'
     restore(state, tmp_path / "again", tmp_path)
     assert (tmp_path / "again" / "cells.py").read_text() == state.cells
@@ -560,7 +564,7 @@ def test_scripts_of_one_name_are_told_apart(repository: Path, monkeypatch: pytes
 
 
 def test_existing_work_is_never_written_over(repository: Path, tmp_path: Path) -> None:
-    state = code_of(repository)
+    state = read(repository)
     full = tmp_path / "full"
     full.mkdir()
     (full / "mine").write_text("mine")

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.git import code_of, git, make_repository
+from tests.git import git, make_repository
+from trackers import capture
 from trackers.capture import checkout
 from trackers.capture.compare import compare
 from trackers.capture.state import state_digest
@@ -44,9 +45,9 @@ def test_a_script_that_git_ignores_is_kept_and_is_no_clean_tree(repository: Path
     git(repository, "add", ".gitignore")
     git(repository, "commit", "-q", "-m", "ignore notes")
     (repository / "notes_exp.py").write_text("print(1)\n")
-    state = code_of(repository / "notes_exp.py")
+    state = capture.code_state(repository / "notes_exp.py")
     assert (state.dirty, list(state.files)) == (True, ["notes_exp.py"])
-    other = code_of(repository / "study.py")
+    other = capture.code_state(repository / "study.py")
     assert (other.dirty, list(other.files)) == (False, [])
     done = checkout.restore(state.record(), state.bundle(), tmp_path / "again", repository)
     assert done.exact
@@ -73,18 +74,18 @@ def test_a_submodule_that_was_changed_is_no_clean_tree(repository: Path, tmp_pat
     other = make_repository(tmp_path / "other")
     git(repository, "-c", "protocol.file.allow=always", "submodule", "add", str(other), "lib")
     git(repository, "commit", "-q", "-m", "lib")
-    first = code_of(repository)
+    first = capture.code_state(repository)
     assert (first.dirty, first.notes) == (False, ())
     (repository / "lib" / "study.py").write_text("x = 7\n")
-    state = code_of(repository)
+    state = capture.code_state(repository)
     assert state.dirty
     assert state.left_out == {"lib": "a submodule with changes that are not kept"}
     (repository / "lib" / "study.py").write_text("x = 8\n")
-    other_state = code_of(repository)
+    other_state = capture.code_state(repository)
     assert len({state_digest(one.record()) for one in (first, state, other_state)}) == 3
     git(repository / "lib", "commit", "-q", "-am", "seven")
     git(repository, "commit", "-q", "-am", "lib is at seven")
-    second = code_of(repository)
+    second = capture.code_state(repository)
     found = compare((first.record(), first.bundle()), (second.record(), second.bundle()), repository)
     assert found.files["lib"] == (f"(submodule, {first.submodules['lib'][:12]} -> {second.submodules['lib'][:12]})",)
 

@@ -292,7 +292,7 @@ def test_code_that_changed_beneath_the_process_is_not_taken_for_the_models(
 ) -> None:
     project = tmp_path / "project"
     model = keep(tmp_path / "new", "import carriedhelp\n", {"carriedhelp.py": "RATE = 3\n"}, ["carriedhelp.py"])
-    shutil.copytree(tmp_path / "new", project)
+    shutil.copytree(tmp_path / "new", project, ignore=shutil.ignore_patterns("__pycache__"))
     (project / "carriedhelp.py").write_text("RATE = 2\n")
     monkeypatch.syspath_prepend(str(project))
     import carriedhelp

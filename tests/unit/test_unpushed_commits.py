@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import trackers
-from tests.git import code_of, git, make_repository
+from tests.git import git, make_repository
+from trackers import capture
 from trackers.capture import checkout, commits, process
 from trackers.capture.git import Git
 from trackers.capture.state import CodeState, state_digest
@@ -65,7 +66,7 @@ def test_nothing_is_written_beside_a_script_in_a_folder_of_the_repository(
     mine, theirs = clone(origin, "mine"), clone(origin, "theirs")
     commit(mine, "sub/-", "precious\n")
     commit(mine, "sub/train.py", "depth = 3\n")
-    state = code_of(mine / script)
+    state = capture.code_state(mine / script)
     assert (mine / "sub" / "-").read_text() == "precious\n"
     assert git(mine, "status", "--porcelain") == ""
     assert state.commits is not None
@@ -77,11 +78,11 @@ def test_nothing_is_written_beside_a_script_in_a_folder_of_the_repository(
 
 def test_a_colleague_restores_commits_that_were_never_pushed(origin: Path, tmp_path: Path) -> None:
     mine, theirs = clone(origin, "mine"), clone(origin, "theirs")
-    assert code_of(mine).commits is None, "all of it is pushed"
+    assert capture.code_state(mine).commits is None, "all of it is pushed"
     commit(mine, "model.py", "depth = 3\n")
     last = commit(mine, "model.py", "depth = 4\n")
     (mine / "model.py").write_text("depth = 5\n")
-    state = code_of(mine)
+    state = capture.code_state(mine)
     assert state.commits is not None
     assert (state.commits.count, state.commits.why) == (2, "")
     assert commits.told(state.record()) == "2 commits that no remote had, kept"
@@ -92,7 +93,7 @@ def test_a_colleague_restores_commits_that_were_never_pushed(origin: Path, tmp_p
     assert git(theirs, "for-each-ref") == refs
     assert not (theirs / ".git" / "FETCH_HEAD").exists()
     git(mine, "push", "-q", "origin", "main")
-    pushed = code_of(mine)
+    pushed = capture.code_state(mine)
     assert pushed.commits is None
     assert state_digest(pushed.record()) == state_digest(state.record()), "the code is the same"
 
@@ -100,7 +101,7 @@ def test_a_colleague_restores_commits_that_were_never_pushed(origin: Path, tmp_p
 def test_a_repository_that_was_never_pushed_is_restored_into_an_empty_one(tmp_path: Path) -> None:
     mine, empty = make_repository(tmp_path / "repo"), tmp_path / "empty"
     commit(mine, "b.py", "b\n")
-    state = code_of(mine)
+    state = capture.code_state(mine)
     assert state.commits is not None
     assert state.commits.count == 2
     empty.mkdir()
@@ -116,7 +117,7 @@ def test_a_repository_that_was_never_pushed_is_restored_where_there_is_none(
     last = commit(mine, "b.py", "b\n")
     (mine / "b.py").write_text("b = 2\n")
     (mine / "new.py").write_text("new\n")
-    state = code_of(mine)
+    state = capture.code_state(mine)
     assert state.commits is not None
     nowhere.mkdir()
     (template / "hooks").mkdir(parents=True)
@@ -145,7 +146,7 @@ def test_a_repository_that_nobody_named_gets_no_history_of_another(
 ) -> None:
     mine, other = make_repository(tmp_path / "repo"), make_repository(tmp_path / "other")
     last = commit(mine, "b.py", "b\n")
-    state = code_of(mine)
+    state = capture.code_state(mine)
     monkeypatch.chdir(other)
     assert state.commits is not None
     bundle = state.commits.bundle
@@ -160,7 +161,7 @@ def test_a_repository_that_nobody_named_gets_no_history_of_another(
 def test_commits_that_others_lead_to_need_a_repository(origin: Path, tmp_path: Path) -> None:
     mine = clone(origin, "mine")
     commit(mine, "b.py", "b\n")
-    state = code_of(mine)
+    state = capture.code_state(mine)
     assert state.commits is not None
     assert state.commits.bundle
     (tmp_path / "nowhere").mkdir()
@@ -176,7 +177,7 @@ def test_the_first_commit_is_looked_through_whatever_the_settings(tmp_path: Path
     (mine / "study.py").write_text('password = "Zk3yK3yk3y9f8e7d6c5b4a"\n')
     git(mine, "commit", "-q", "-a", "--amend", "-m", "all of it")
     git(mine, "config", "log.showRoot", "false")
-    state = code_of(mine)
+    state = capture.code_state(mine)
     assert state.commits is not None
     assert (state.commits.count, state.commits.bundle) == (1, b"")
     assert "looks like a secret" in state.commits.why
@@ -184,9 +185,9 @@ def test_the_first_commit_is_looked_through_whatever_the_settings(tmp_path: Path
 
 def test_the_same_commits_are_the_same_file(tmp_path: Path) -> None:
     mine = make_repository(tmp_path / "repo")
-    first = code_of(mine).commits
+    first = capture.code_state(mine).commits
     (mine / "study.py").write_text("x = 2\n")
-    assert code_of(mine).commits == first
+    assert capture.code_state(mine).commits == first
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_what_must_not_be_kept_is_not_and_it_is_said_why(
     spoil(mine)
     git(mine, "rm", "-q", "-r", "--cached", ".")  # it was there all the same
     git(mine, "commit", "-q", "-m", "away")
-    state = code_of(mine)
+    state = capture.code_state(mine)
     assert state.commits is not None
     assert state.commits.bundle == b""
     assert why in state.commits.why
@@ -245,7 +246,7 @@ def test_what_must_not_be_kept_is_not_and_it_is_said_why(
 def test_a_shallow_clone_has_its_commits_from_elsewhere(origin: Path) -> None:
     shallow = clone(origin, "shallow", "--depth", "1")
     commit(shallow, "c.py", "c\n")
-    state = code_of(shallow)
+    state = capture.code_state(shallow)
     assert state.commits is not None
     assert state.commits.why == "the repository is a shallow clone"
 
@@ -253,7 +254,7 @@ def test_a_shallow_clone_has_its_commits_from_elsewhere(origin: Path) -> None:
 def test_a_bundle_that_does_not_fit_restores_nothing(origin: Path, tmp_path: Path) -> None:
     mine, stranger, theirs = clone(origin, "mine"), tmp_path / "stranger", clone(origin, "theirs")
     commit(mine, "a.py", "a\n")
-    state = code_of(mine)
+    state = capture.code_state(mine)
     stranger.mkdir()
     git(stranger, "init", "-q")
     with pytest.raises(NotFoundError, match=r"lacks what commit .* is based on"):
@@ -268,7 +269,7 @@ def test_a_bundle_that_does_not_fit_restores_nothing(origin: Path, tmp_path: Pat
             checkout.restore(forged, None, tmp_path / "again", theirs, partial(bytes, data))
     other = clone(origin, "other")
     commit(other, "other.py", "o\n")
-    theirs_now = code_of(other).commits
+    theirs_now = capture.code_state(other).commits
     assert theirs_now is not None
     forged = {**record, "commits": {"count": 1, **_facts(theirs_now.bundle)}}
     with pytest.raises(DigestError, match="do not hold commit"):

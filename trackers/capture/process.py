@@ -142,13 +142,17 @@ def _environment() -> Mapping[str, Any]:
         return {"note": f"the environment could not be read ({type(exc).__name__}: {exc})"}
 
 
-def code_state(place: Path, beside: Collection[Path] = (), seconds: float = SECONDS) -> CodeState:
-    """Return the state of the repository around *place*, or the imported source where there is none. Never raises."""
+def code_state(place: Path, beside: Collection[Path] = (), seconds: float | None = None) -> CodeState:
+    """Return the state of the repository around *place*, or the imported source where there is none. Never raises.
+
+    It is read for *seconds* (None: as many as a run has for it).
+    """
     from trackers.capture.repository import read_repository
     from trackers.capture.source import cells, read_source
 
     notes: tuple[str, ...] = ()
     found: CodeState | None = None
+    seconds = SECONDS if seconds is None else seconds
     try:
         found = read_repository(place, seconds, beside)
     except GitError as exc:
