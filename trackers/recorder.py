@@ -193,13 +193,21 @@ class Recorder(ABC):
     def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         """Store the file at *path*, or the folder with its tree, as *name* (default: its own name).
 
+        *name* is the whole name; one that ends with a slash is the folder that a file lies in. A warning says so where a
+        file with a suffix gets a name without one, since MLflow has a folder there.
+
         Raises ArtifactError for what cannot be read, for a link or a device, and for the store's own files.
         """
         path = check_path(path)
         if _is_folder(path):
             self.log_artifacts(path, path.resolve().name if name is None else name)
             return
-        kept = check_file_name(path.name if name is None else name)
+        if name is None or (isinstance(name, str) and name.endswith("/")):
+            name = f"{name or ''}{path.name}"
+        kept = check_file_name(name)
+        if path.suffix and not Path(kept).suffix:
+            words = "%s is stored as a file called %s, which is its whole name: for a folder write %s/"
+            _log.warning(words, path.name, kept, kept)
 
         def put(files: ArtifactStore) -> dict[str, tuple[str, int]]:
             files.refuse_own(path)

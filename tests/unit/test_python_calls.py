@@ -405,3 +405,26 @@ def test_a_study_with_trials_does_not_change_its_goal(url: str) -> None:
     with pytest.raises(hpo.UserError, match=r"declares a space and a direction and a name that study .* does not have"):
         study.optimize(declared, 2)
     assert (study.direction, len(study.trials)) == ("minimize", 2)
+
+
+def test_a_name_that_ends_with_a_slash_is_a_folder_and_one_without_a_suffix_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("roc.png", "pr.png", "LICENSE"):
+        (tmp_path / name).write_text(name)
+    with trackers.connect(f"sqlite:///{tmp_path}/hpo.db") as store, store.start_run("e") as run:
+        for name in ("roc.png", "pr.png"):
+            run.log_artifact(tmp_path / name, "plots/")
+        run.log_artifact(tmp_path / "LICENSE", "terms")
+        assert not caplog.messages
+        run.log_artifact(tmp_path / "roc.png", "curves")
+        assert caplog.messages == [
+            "roc.png is stored as a file called curves, which is its whole name: for a folder write curves/"
+        ]
+        run.flush()
+        assert sorted(one.name for one in store.list_artifacts(run)) == [
+            "curves",
+            "plots/pr.png",
+            "plots/roc.png",
+            "terms",
+        ]
