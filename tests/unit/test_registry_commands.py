@@ -304,6 +304,16 @@ def test_a_version_and_an_alias_are_written_with_the_name_too(call: Any, store: 
     assert store.registry.get("fraud").aliases == {"production": 3}
 
 
+def test_an_alias_that_was_removed_and_set_again_goes_back_to_the_version_before(call: Any, store: Store) -> None:
+    for version in ("1", "2"):
+        call("promote", "fraud", version, "--to", "staging")
+    call("remove-alias", "fraud", "staging")
+    call("promote", "fraud", "2", "--to", "staging")
+    assert call("rollback", "fraud@staging")[0] == 0
+    assert store.registry.get("fraud").aliases == {"staging": 1}
+    assert call("rollback", "fraud@staging")[0] == 2
+
+
 def test_lineage_is_shown_as_text_json_markup_and_a_picture(call: Any, store: Store, tmp_path: Path) -> None:
     call("promote", "fraud", "3", "--to", "production")
     code, out, _ = call("lineage", "fraud@production")

@@ -150,9 +150,9 @@ def _replay(lines: Iterable[RegistryMove]) -> list[int | None]:
 
 
 def _undo(stack: list[int | None]) -> list[int | None]:
-    """Return *stack* without its top, and without what was nothing."""
-    stack = stack[:-1]
-    while stack and stack[-1] is None:
+    """Return *stack* without its top, and without what was nothing, or the same before it was nothing."""
+    top, stack = stack[-1:], stack[:-1]
+    while stack and (stack[-1] is None or stack[-1:] == top):
         stack = stack[:-1]
     return stack
 
